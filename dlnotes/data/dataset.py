@@ -1,0 +1,130 @@
+"""A data set in host memory: examples, their splits, and what a model must know of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+InputKind = Literal["vector", "image", "sequence", "tokens", "pair", "tree"]
+Task = Literal["classification", "regression", "tokens"]
+
+
+class Examples(NamedTuple):
+    """Host (numpy) arrays with a common leading axis, one row an example.
+
+    Attributes:
+      x: inputs, an array or a NamedTuple of arrays.
+      y: targets; integer targets hold -1 where a position has none.
+      mask: ``(examples, positions)`` booleans, or ``None`` where examples have no inner length.
+    """
+
+    x: Any
+    y: Any
+    mask: Any = None
+
+    @property
+    def size(self) -> int:
+        """The number of examples."""
+        return len(self.y)
+
+
+class Standardize(NamedTuple):
+    """``x = (raw - mean) / scale``, with statistics of the training part only."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    def __call__(self, raw):
+        return (raw - self.mean) / self.scale
+
+    def inverse(self, x):
+        """The raw value again: ``raw = x * scale + mean``."""
+        return x * self.scale + self.mean
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Splits of one data set and the facts that a model and a plot need.
+
+    Attributes:
+      name: as in the config, e.g. ``"digits"``.
+      train, validation, test: the splits; ``validation`` and ``test`` may be ``None``.
+      input: the kind of ``x``: "vector" (n, features) float, "image" (n, height, width, channels)
+        float, "sequence" (n, time, features) float with mask, "tokens" (n, time) int with mask,
+        "pair" (`Pair` of source and shifted target), "tree" (`Trees`).
+      task: "classification" (``y`` is (n,) int), "regression" (``y`` is (n, outputs) float),
+        "tokens" (``y`` is (n, time) int with -1 where there is no target).
+      inputs: per-example shape of ``x`` for float inputs (``(28, 28, 1)``); for tokens, pairs and
+        trees ``(vocabulary size,)``, the number of input symbols.
+      outputs: number of classes, of output symbols, or of regression outputs.
+      classes: name of each class or output symbol (empty for regression).
+      symbols: name of each input symbol (empty for float inputs).
+      standardize: how raw inputs were normalised, or ``None``.
+      standardize_y: how raw regression targets were normalised, or ``None``.
+      features: names of the input columns (CSV), else empty.
+      sources: files the data were read from, with their SHA-256 (for the run folder).
+    """
+
+    name: str
+    train: Examples
+    validation: Examples | None
+    test: Examples | None
+    input: InputKind
+    task: Task
+    inputs: tuple[int, ...]
+    outputs: int
+    classes: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
+    standardize: Standardize | None = None
+    standardize_y: Standardize | None = None
+    features: tuple[str, ...] = ()
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def split(self, name: str) -> Examples:
+        """The split called ``name`` ("train", "validation" or "test").
+
+        Raises:
+          ValueError: when the name is unknown or the data set has no such split.
+        """
+        known = {"train": self.train, "validation": self.validation, "test": self.test}
+        if name not in known:
+            raise ValueError(f"split: got {name!r}, allowed are {', '.join(known)}")
+        examples = known[name]
+        if examples is None:
+            have = ", ".join(k for k, v in known.items() if v is not None)
+            raise ValueError(f"split: {self.name} has no {name!r} part, it has {have}")
+        return examples
+
+
+class Pair(NamedTuple):
+    """Input of an encoder-decoder: a source and the target shifted right (teacher forcing).
+
+    Attributes:
+      source: ``(n, source_time)`` int symbols, padded with 0; the mask says which are real.
+      target: ``(n, target_time)`` int symbols, the begin symbol first, so that position t holds
+        the symbol before the one to be predicted.
+    """
+
+    source: Any
+    target: Any
+
+
+class Trees(NamedTuple):
+    """A batch of binary trees of any shapes as flat arrays, leaves first.
+
+    A node's state lives in a buffer: leaves in slots 0..L-1, internal node i in slot L + i, and an
+    internal node comes after both of its children, so one left-to-right pass computes every tree.
+
+    Attributes:
+      leaves: ``(n, L)`` int symbol of each leaf, padded with 0 (the mask, (n, L), says which are
+        real).
+      children: ``(n, M, 2)`` int32 buffer slots of the left and right child of each internal node;
+        -1 where the row is padding.
+      root: ``(n,)`` int32 buffer slot of the root.
+    """
+
+    leaves: Any
+    children: Any
+    root: Any
