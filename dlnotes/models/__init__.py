@@ -1,1 +1,34 @@
+"""Whole networks: a factory from plain hyperparameters to a `Model`, one file a family.
 
+Each name is loaded on first use. To add one, add a line to ``_HOME``: public name, module. The
+modules are named apart from the factories, so that ``models.mlp`` is always the factory.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "Model": "model",
+    "linear": "feedforward",
+    "mlp": "feedforward",
+    "maxout_mlp": "feedforward",
+    "cnn": "convolutional",
+    "from_flax": "flax_module",
+    "sequence_classifier": "sequence",
+    "character_model": "sequence",
+    "seq2seq": "encoder_decoder",
+    "greedy_decode": "encoder_decoder",
+    "tree_net": "tree",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

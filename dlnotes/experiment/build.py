@@ -1,0 +1,266 @@
+"""From a checked config and a data set to what is trained: the recipe as a function of swept numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from dlnotes import models
+from dlnotes.data.augment import augment
+from dlnotes.data.dataset import Dataset
+from dlnotes.data.order import steps_per_epoch
+from dlnotes.experiment.config import Config, Point, dynamic_paths, points
+from dlnotes.experiment.config.fields import steps_in
+from dlnotes.models.model import Model
+from dlnotes.outputs import LOSSES, METRICS, Measure, cross_entropy
+from dlnotes.training import schedules
+from dlnotes.training.optimizers import max_norm, optimizer
+from dlnotes.training.state import Hyper, Recipe, RecipeOf
+
+ModelOf = Callable[[dict[str, Any]], Model]
+"""A model from the options of [model], some of which may be traced numbers."""
+
+
+@dataclass(frozen=True)
+class Durations:
+    """The lengths of a run in steps."""
+
+    total: int
+    evaluate_every: int
+    log_every: int
+    checkpoint_every: int | None
+    batch_size: int
+    per_epoch: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Members that share one compiled program: settings of swept numbers, times seeds.
+
+    Attributes:
+      config: of the group, without a sweep.
+      points: the sweep's points in this group (one without values when nothing is swept).
+      indices: where those points stand in the whole sweep.
+      seeds: ``(members,)`` the training seed of each member.
+      hypers: swept number by path, each ``(members,)`` float32.
+    """
+
+    config: Config
+    points: tuple[Point, ...]
+    indices: tuple[int, ...]
+    seeds: np.ndarray
+    hypers: dict[str, np.ndarray]
+
+    @property
+    def members(self) -> int:
+        """Number of trainings: points times seeds, the seeds of a point side by side."""
+        return len(self.seeds)
+
+
+def groups(config: Config) -> list[Group]:
+    """Divide a sweep into groups of points that differ only in numbers a program takes as input."""
+    found: dict[str, list[tuple[int, Point]]] = {}
+    for index, point in enumerate(points(config)):
+        numbers = dynamic_paths(point.config) & set(point.values)
+        # A whole number where a sweep has fractions must not make a program of its own; None must.
+        static = {k: v for k, v in point.values.items() if k not in numbers}
+        found.setdefault(repr(sorted(static.items())), []).append((index, point))
+    return [_group(members, config) for members in found.values()]
+
+
+def _group(indexed: list[tuple[int, Point]], config: Config) -> Group:
+    own = tuple(p for _, p in indexed)
+    numbers = sorted(dynamic_paths(own[0].config) & set(own[0].values))
+    seeds = np.arange(config.seed, config.seed + config.training.seeds, dtype=np.int32)
+    return Group(
+        config=own[0].config,
+        points=own,
+        indices=tuple(i for i, _ in indexed),
+        seeds=np.tile(seeds, len(own)),
+        hypers={
+            path: np.repeat(np.array([p.values[path] for p in own], np.float32), len(seeds))
+            for path in numbers
+        },
+    )
+
+
+def durations(config: Config, dataset: Dataset) -> Durations:
+    """The config's durations for this data set; a batch is never larger than the training part."""
+    n = dataset.train.size
+    batch_size = min(config.training.batch_size, n)
+    per_epoch = steps_per_epoch(n, batch_size)
+    steps = partial(steps_in, steps_per_epoch=per_epoch, examples_per_epoch=n)
+    total = steps(config.training.duration)
+    every = config.checkpoint.every
+    return Durations(
+        total=total,
+        evaluate_every=min(steps(config.training.evaluate_every), total),
+        log_every=config.training.log_every,
+        checkpoint_every=steps(every) if every is not None else None,
+        batch_size=batch_size,
+        per_epoch=per_epoch,
+    )
+
+
+def model_of(config: Config, dataset: Dataset) -> ModelOf:
+    """The factory of the config's family, sizes of inputs and outputs filled in from the data.
+
+    Raises:
+      ValueError: when the family does not take this data set's inputs.
+    """
+    kind, outputs = config.model.kind, dataset.outputs
+    _require_fit(kind, dataset)
+
+    def build(options: dict[str, Any]) -> Model:
+        options = {k: v for k, v in options.items() if k != "kind"}
+        if kind in ("linear", "mlp", "maxout_mlp"):
+            factory = getattr(models, kind)
+            return factory(dataset.inputs, outputs=outputs, **options)
+        if kind == "cnn":
+            return models.cnn(dataset.inputs, outputs, **options)
+        if kind == "sequence_classifier":
+            embedding = options.pop("embedding") if dataset.input == "tokens" else None
+            options.pop("embedding", None)
+            hidden = options.pop("hidden")
+            return models.sequence_classifier(
+                dataset.inputs[-1], hidden, outputs, embedding=embedding, **options
+            )
+        if kind == "character_model":
+            return models.character_model(dataset.inputs[0], **options)
+        if kind == "seq2seq":
+            return models.seq2seq(dataset.inputs[0], outputs, **options)
+        return models.tree_net(dataset.inputs[0], outputs=outputs, **options)
+
+    return build
+
+
+def _require_fit(kind: str, dataset: Dataset) -> None:
+    from dlnotes.experiment.config.models import ACCEPTS
+
+    inputs, tasks = ACCEPTS[kind]
+    if dataset.input not in inputs or dataset.task not in tasks:
+        fits = [k for k, (i, t) in ACCEPTS.items() if dataset.input in i and dataset.task in t]
+        raise ValueError(
+            f"model.kind: {kind!r} cannot be trained on {dataset.name} ({dataset.input} inputs, "
+            f"{dataset.task}); allowed: {', '.join(fits) or 'none'}"
+        )
+
+
+def loss_of(config: Config, dataset: Dataset) -> Measure:
+    """The evaluation loss; ``auto`` is cross-entropy for classes and squared error for numbers.
+
+    Raises:
+      ValueError: when the loss and the task do not fit.
+    """
+    name = config.training.loss
+    if name == "auto":
+        name = "squared_error" if dataset.task == "regression" else "cross_entropy"
+    if (name == "cross_entropy") == (dataset.task == "regression"):
+        raise ValueError(f"training.loss: got {name!r}, which does not fit {dataset.task} on {dataset.name}")
+    return LOSSES[name]
+
+
+def metrics_of(dataset: Dataset) -> dict[str, Measure]:
+    """The metrics reported for a task, by name."""
+    names = {
+        "classification": ("accuracy",),
+        "regression": ("absolute_error",),
+        "tokens": ("accuracy", "exact_match") if dataset.input == "pair" else ("accuracy",),
+    }[dataset.task]
+    return {name: METRICS[name] for name in names}
+
+
+def recipe_of(config: Config, dataset: Dataset, model: Model | None = None) -> RecipeOf:
+    """What is trained, as a function of the swept numbers.
+
+    Args:
+      config: of a group; its own numbers are replaced by those the function is given.
+      dataset: for sizes and the task.
+      model: trains this network instead of the one [model] describes.
+
+    Raises:
+      ValueError: when sections and data do not fit, before anything is compiled.
+    """
+    lengths = durations(config, dataset)
+    factory = model_of(config, dataset) if model is None else None
+    evaluation_loss = loss_of(config, dataset)
+    metrics = metrics_of(dataset)
+    if config.training.label_smoothing and evaluation_loss is not cross_entropy:
+        raise ValueError("training.label_smoothing: only cross_entropy can be smoothed")
+    if config.augment is not None and dataset.input != "image":
+        raise ValueError(f"augment: is for images, {dataset.name} has {dataset.input} inputs")
+    augmenter = None
+    if config.augment is not None and any(config.augment.model_dump().values()):
+        augmenter = partial(augment, **config.augment.model_dump())
+
+    def build(hyper: Hyper) -> Recipe:
+        options = {name: _options(config, name, hyper) for name in ("model", "optimizer", "training")}
+        smoothing = options["training"]["label_smoothing"]
+        limit = options["training"]["max_norm"]
+        rates = [v for k, v in options["model"].items() if k.endswith("dropout")]
+        return Recipe(
+            model=model if factory is None else factory(options["model"]),  # type: ignore[arg-type]
+            loss=partial(cross_entropy, label_smoothing=smoothing)
+            if evaluation_loss is cross_entropy
+            else evaluation_loss,
+            evaluation_loss=evaluation_loss,
+            metrics=metrics,
+            optimizer=_optimizer(options["optimizer"], config, lengths),
+            augment=augmenter,
+            project=None if limit is None else partial(max_norm, limit=limit),
+            compute_dtype=jnp.dtype(config.training.compute_dtype),
+            accumulate=config.training.accumulate,
+            ema=config.training.ema,
+            random=model is not None
+            or augmenter is not None
+            or any(not isinstance(r, (int, float)) or r > 0 for r in rates),
+        )
+
+    return build
+
+
+def _options(config: Config, section: str, hyper: Hyper) -> dict[str, Any]:
+    """A section's options with the swept numbers in their places."""
+    part = getattr(config, section)
+    values = {name: getattr(part, name) for name in type(part).model_fields}
+    return values | {
+        path.split(".", 1)[1]: number for path, number in hyper.items() if path.startswith(f"{section}.")
+    }
+
+
+def _optimizer(options: dict[str, Any], config: Config, lengths: Durations):
+    options = dict(options)
+    options.pop("schedule")
+    ramp = options.pop("momentum_ramp")
+    if ramp is not None:
+        first, over = options["momentum"], _steps(ramp.over, lengths)
+        share = schedules.linear(over)
+        options["momentum"] = lambda t: ramp.final + (first - ramp.final) * share(t)
+    return optimizer(factor=_factor(config, lengths), **options)
+
+
+def _steps(duration: str, lengths: Durations) -> int:
+    return steps_in(duration, lengths.per_epoch, lengths.per_epoch * lengths.batch_size)
+
+
+def _factor(config: Config, lengths: Durations) -> schedules.Factor | None:
+    """The config's schedule with its durations in steps; ``None`` for a plain constant."""
+    chosen = config.optimizer.schedule
+    if chosen.kind == "one_cycle":
+        return schedules.one_cycle(lengths.total, rise=chosen.rise)
+    warmup = _steps(chosen.warmup, lengths) if chosen.warmup is not None else 0
+    if chosen.kind == "constant":
+        return schedules.with_warmup(schedules.constant(), warmup) if warmup else None
+    if chosen.kind in ("cosine", "linear"):
+        factor = getattr(schedules, chosen.kind)(lengths.total, final=chosen.final)
+    elif chosen.kind == "step":
+        boundaries = tuple(_steps(b, lengths) for b in chosen.boundaries)
+        factor = schedules.step(boundaries, factor=chosen.factor)
+    else:
+        factor = schedules.exponential(_steps(chosen.every, lengths), factor=chosen.factor)
+    return schedules.with_warmup(factor, warmup)

@@ -1,0 +1,179 @@
+"""[data]: which data set, and how it is split."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dlnotes.experiment.config.fields import Section
+
+Part = Annotated[float | int, Field(ge=0)]
+
+
+class _Split(Section):
+    validation: Part = Field(0.1, description="share (below 1) or number of examples held out for validation")
+    test: Part = Field(0.2, description="share (below 1) or number of examples held out for the test")
+    seed: int = Field(0, ge=0, description="seed of the split, the same for every training seed")
+
+
+class Digits(_Split):
+    """scikit-learn's 1797 handwritten digits, 8×8 pixels, ten classes. No network needed."""
+
+    kind: Literal["digits"]
+    standardize: bool = True
+
+
+class _Idx(Section):
+    validation: Part = Field(5000, description="share or number of training images held out for validation")
+    seed: int = Field(0, ge=0)
+    standardize: bool = True
+    data_dir: str | None = Field(None, description="folder with the idx files; else the usual places")
+    download: bool = Field(True, description="fetch the canonical files when they are not found")
+
+
+class Mnist(_Idx):
+    """MNIST: 60,000 + 10,000 handwritten digits, 28×28."""
+
+    kind: Literal["mnist"]
+
+
+class FashionMnist(_Idx):
+    """Fashion-MNIST: 60,000 + 10,000 pictures of clothes, 28×28."""
+
+    kind: Literal["fashion_mnist"]
+
+
+class Npz(_Split):
+    """Your own arrays in one .npz file."""
+
+    kind: Literal["npz"]
+    path: str
+    x: str = "x"
+    y: str = "y"
+    standardize: bool = True
+
+
+class Npy(_Split):
+    """Your own arrays in two .npy files."""
+
+    kind: Literal["npy"]
+    x_path: str
+    y_path: str
+    standardize: bool = True
+
+
+class Csv(_Split):
+    """Your own table: a header line, a named target column; text columns become one-hot."""
+
+    kind: Literal["csv"]
+    path: str
+    target: str
+    task: Literal["auto", "classification", "regression"] = "auto"
+    standardize: bool = True
+
+
+class ImageFolder(_Split):
+    """Your own pictures: a folder with one sub-folder per class."""
+
+    kind: Literal["image_folder"]
+    path: str
+    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (32, 32)
+    channels: Literal[1, 3] = 3
+    standardize: bool = True
+
+
+class Xor(Section):
+    """The four points of XOR: training and test set are the same."""
+
+    kind: Literal["xor"]
+
+
+class TwoMoons(_Split):
+    """Two interleaved half circles with Gaussian noise."""
+
+    kind: Literal["two_moons"]
+    n: int = Field(1000, ge=10)
+    noise: float = Field(0.15, ge=0)
+
+
+class Tabular(_Split):
+    """A real table that comes with scikit-learn."""
+
+    kind: Literal["tabular"]
+    name: Literal["breast_cancer", "wine", "iris", "diabetes"] = "breast_cancer"
+
+
+class Reber(_Split):
+    """Strings of the embedded Reber grammar against strings with one wrong symbol."""
+
+    kind: Literal["reber"]
+    n: int = Field(4000, ge=10)
+    min_length: int = Field(9, ge=9)
+    max_length: int = Field(40, ge=9)
+
+
+class NumberWords(_Split):
+    """English number words, character by character, to their digits."""
+
+    kind: Literal["number_words"]
+    n: int = Field(6000, ge=10)
+    maximum: int = Field(9999, ge=9, le=999_999)
+
+
+class Text(_Split):
+    """Windows of characters of a text, each position predicting the next character."""
+
+    kind: Literal["text"]
+    path: str | None = Field(None, description="a UTF-8 text; by default prose that comes with scikit-learn")
+    window: int = Field(64, ge=2)
+
+
+class ListOps(Section):
+    """Nested list operations (MIN, MAX, MED, SM) as trees; the answer is a digit."""
+
+    kind: Literal["list_ops"]
+    n_train: int = Field(5000, ge=10)
+    n_validation: int = Field(500, ge=1)
+    n_test: int = Field(1000, ge=1)
+    max_depth: int = Field(4, ge=1, le=20)
+    max_args: int = Field(4, ge=2, le=10)
+    max_length: int = Field(50, ge=4)
+    seed: int = Field(0, ge=0)
+
+
+Data = Annotated[
+    Digits
+    | Mnist
+    | FashionMnist
+    | Npz
+    | Npy
+    | Csv
+    | ImageFolder
+    | Xor
+    | TwoMoons
+    | Tabular
+    | Reber
+    | NumberWords
+    | Text
+    | ListOps,
+    Field(discriminator="kind"),
+]
+
+INPUT_OF: dict[str, tuple[str, str] | None] = {
+    "digits": ("image", "classification"),
+    "mnist": ("image", "classification"),
+    "fashion_mnist": ("image", "classification"),
+    "image_folder": ("image", "classification"),
+    "xor": ("vector", "classification"),
+    "two_moons": ("vector", "classification"),
+    "tabular": ("vector", "any"),
+    "csv": ("vector", "any"),
+    "reber": ("tokens", "classification"),
+    "number_words": ("pair", "tokens"),
+    "text": ("tokens", "tokens"),
+    "list_ops": ("tree", "classification"),
+    "npz": None,
+    "npy": None,
+}
+"""What each data set feeds a model with, where that is known before the files are read."""

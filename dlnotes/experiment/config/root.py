@@ -1,0 +1,67 @@
+"""The whole config, and what must agree between its sections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from dlnotes.experiment.config.data import INPUT_OF, Data
+from dlnotes.experiment.config.fields import Section
+from dlnotes.experiment.config.models import ACCEPTS, Model
+from dlnotes.experiment.config.training import (
+    Augment,
+    Checkpoint,
+    Devices,
+    Optimizer,
+    Output,
+    Sweep,
+    Training,
+)
+
+
+class Config(Section):
+    """Everything that decides the numbers of a run."""
+
+    name: str = Field("run", pattern=r"^[A-Za-z0-9._-]+$", description="names the folder of its runs")
+    seed: int = Field(0, ge=0, lt=2**31, description="the first training seed; seed + i is the i-th")
+    data: Data
+    model: Model
+    optimizer: Optimizer = Optimizer()
+    training: Training = Training()
+    augment: Augment | None = None
+    devices: Devices = Devices()
+    checkpoint: Checkpoint = Checkpoint()
+    sweep: Sweep | None = None
+    output: Output = Output()
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Config:
+        fed = INPUT_OF[self.data.kind]
+        inputs, tasks = ACCEPTS[self.model.kind]
+        if fed is not None and (fed[0] not in inputs or fed[1] not in tasks):
+            fits = [k for k, (i, t) in ACCEPTS.items() if fed[0] in i and fed[1] in t]
+            raise ValueError(
+                f"model.kind: {self.model.kind!r} cannot be trained on data.kind {self.data.kind!r}"
+                f" ({fed[0]} inputs); allowed: {', '.join(fits)}"
+            )
+        if self.augment is not None and fed is not None and fed[0] != "image":
+            raise ValueError(f"augment: is for images, data.kind {self.data.kind!r} has {fed[0]} inputs")
+        if self.needs_validation and getattr(self.data, "validation", 1) == 0 or (
+            self.needs_validation and self.data.kind == "xor"
+        ):
+            raise ValueError("data.validation: early stopping and select = 'best' need a validation part")
+        return self
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether some option can only work with a validation part."""
+        return self.training.early_stopping is not None or self.training.select == "best"
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a config, for editors that complete TOML."""
+    schema = Config.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "dlnotes config"
+    return schema

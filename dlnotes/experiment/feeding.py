@@ -1,0 +1,144 @@
+"""Training data on their way to the device: whole and once, or a chunk of batches at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from dlnotes.data.dataset import Examples
+from dlnotes.data.order import batch_rows
+from dlnotes.devices.placement import Placement, put, put_local
+from dlnotes.training.loop import BatchAt, Division, resident_batches, streamed_batches
+from dlnotes.typing import Batch
+
+CHUNK_BYTES = 64 * 2**20
+"""How much a streamed chunk of batches may hold."""
+
+
+def size_of(examples: Any) -> int:
+    """Bytes of all arrays in a tree."""
+    return sum(np.asarray(a).nbytes for a in jax.tree.leaves(examples))
+
+
+def fits_on_device(examples: Examples, placement: Placement) -> bool:
+    """Whether the whole training part may lie on the device: a quarter of its memory, or 2 GiB."""
+    stats = placement.devices[0].memory_stats() if placement.devices[0].platform != "cpu" else None
+    limit = (stats or {}).get("bytes_limit", 8 * 2**30) // 4
+    return size_of(examples) <= limit
+
+
+class Feed:
+    """Gives each chunk of steps its data.
+
+    Args:
+      examples: the training part, in host memory.
+      placement: where it goes.
+      division: of each batch.
+      batch_size: rows of a whole batch.
+      words: ``(members, 2)`` uint32 order words.
+      resident: whether the data lie on the device whole.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        placement: Placement,
+        division: Division,
+        *,
+        batch_size: int,
+        words: np.ndarray,
+        resident: bool,
+    ):
+        self.examples, self.placement, self.division = examples, placement, division
+        self.batch_size, self.words, self.resident = batch_size, np.asarray(words), resident
+        self.rows_per_part = division.rows_per_part(batch_size)
+        self.per_member = not resident
+        if resident:
+            self._data = put(placement, examples)
+            self.batch_at: BatchAt = resident_batches(examples.size, batch_size, division)
+            self.capacity, self.data_axis = 4096, None
+        else:
+            row = size_of(examples) / examples.size
+            bytes_per_step = row * self.rows_per_part * division.parts * len(self.words)
+            self.batch_at = streamed_batches()
+            self.capacity = int(np.clip(CHUNK_BYTES / max(bytes_per_step, 1), 1, 256))
+            self.data_axis = {"none": None, "members": 0, "batch": 2}[placement.split]
+
+    def prepare(self, step: int, n_steps: int) -> Any:
+        """The data argument for the chunk of ``n_steps`` after ``step``."""
+        if self.resident:
+            return self._data
+        batch = self._host_batches(step, n_steps)
+        if self.placement.split == "batch":
+            return put_local(self.placement, batch, axis=2)
+        if self.placement.split == "members" and self.placement.strategy == "mesh":
+            from jax.sharding import PartitionSpec
+
+            from dlnotes.devices.placement import AXIS
+
+            return put(self.placement, batch, PartitionSpec(AXIS))
+        return put(self.placement, batch)
+
+    def _host_batches(self, first: int, n_steps: int) -> Batch:
+        """Leaves ``(members, capacity, this process's rows, ...)``; steps beyond ``n_steps`` are zero."""
+        examples, n = self.examples, self.examples.size
+        total = self.rows_per_part * self.division.parts
+        mine = self._own_rows()
+        rows = np.zeros((len(self.words), self.capacity, total), np.int32)
+        weight = np.zeros(rows.shape, np.float32)
+        for m, words in enumerate(self.words):
+            for i in range(n_steps):
+                r, w = batch_rows(first + i, n=n, batch_size=self.batch_size, key_words=words)
+                rows[m, i, : len(r)], weight[m, i, : len(w)] = r, w
+        rows, weight = rows[..., mine], weight[..., mine]
+        x, y, mask = jax.tree.map(lambda a: a[rows], tuple(examples))
+        return Batch(x, y, mask, weight)
+
+    def _own_rows(self) -> np.ndarray:
+        """Positions in the batch of the rows that this process's devices take."""
+        if self.placement.split != "batch":
+            return np.arange(self.rows_per_part)
+        me = jax.process_index()
+        parts = [i for i, d in enumerate(self.placement.devices) if d.process_index == me]
+        return np.concatenate(
+            [np.arange(p * self.rows_per_part, (p + 1) * self.rows_per_part) for p in parts]
+        )
+
+
+def blocks_of(examples: Examples, rows: int, *, parts: int = 1) -> Batch:
+    """A whole split as batches, leaves ``(blocks, rows, ...)``, the last filled up with weight 0.
+
+    Args:
+      examples: in host memory.
+      rows: wanted rows of a block; rounded up to a multiple of ``parts``.
+      parts: devices that share a block.
+    """
+    n = examples.size
+    rows = -(-min(rows, n) // parts) * parts
+    count = -(-n // rows)
+    fill = count * rows - n
+
+    def leaf(a: np.ndarray) -> np.ndarray:
+        a = np.asarray(a)
+        padded = np.concatenate([a, np.repeat(a[:1], fill, axis=0)]) if fill else a
+        return padded.reshape(count, rows, *a.shape[1:])
+
+    weight = np.concatenate([np.ones(n, np.float32), np.zeros(fill, np.float32)]).reshape(count, rows)
+    x, y, mask = jax.tree.map(leaf, tuple(examples))
+    return Batch(x, y, mask, weight)
+
+
+def put_blocks(placement: Placement, blocks: Batch) -> Batch:
+    """Blocks where `compile_evaluation` expects them: rows over devices under a batch split."""
+    if placement.split != "batch":
+        return put(placement, blocks)
+    me = jax.process_index()
+    rows = blocks.weight.shape[1] // len(placement.devices)
+    own = [i for i, d in enumerate(placement.devices) if d.process_index == me]
+    take: Callable[[Any], Any] = lambda a: np.concatenate(  # noqa: E731
+        [a[:, i * rows : (i + 1) * rows] for i in own], axis=1
+    )
+    return put_local(placement, jax.tree.map(take, blocks), axis=1)

@@ -1,0 +1,104 @@
+"""metrics.jsonl: one line per logged step, the same bytes however often the run was interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlnotes.experiment.folder import finite
+
+
+class MetricsLog:
+    """Writes window means of training metrics, and evaluations, as JSON lines.
+
+    A line is ``{"step", "epoch", "split", "<metric>": [one value per member], …}``; a training line
+    holds the mean over the steps since the last one. Nothing in it depends on time.
+
+    Args:
+      path: of the file; ``None`` writes nothing (a process that is not the first).
+      names: of the training metrics.
+      every: steps per line.
+      per_epoch: steps per epoch.
+      writers: called with each line's record (TensorBoard).
+    """
+
+    def __init__(
+        self, path: Path | None, names: tuple[str, ...], *, every: int, per_epoch: int, writers: tuple = ()
+    ):
+        self.path, self.names, self.every, self.per_epoch = path, names, every, per_epoch
+        self.writers = writers
+        self._sum: np.ndarray | None = None
+        self._count = 0
+        self._lines: list[str] = []
+
+    def steps(self, first: int, metrics: np.ndarray, *, last: int) -> None:
+        """Take the metrics ``(steps, metrics, members)`` of the steps ``first + 1 …``.
+
+        Args:
+          first: steps taken before these.
+          metrics: float32.
+          last: the run's last step, which is always logged.
+        """
+        for offset, row in enumerate(metrics.astype(np.float64)):
+            step = first + offset + 1
+            self._sum = row if self._sum is None else self._sum + row
+            self._count += 1
+            if step % self.every == 0 or step == last:
+                means = self._sum / self._count
+                self._write(step, "train", dict(zip(self.names, means)))
+                self._sum, self._count = None, 0
+
+    def evaluation(self, step: int, split: str, metrics: dict[str, np.ndarray]) -> None:
+        """Take the metrics of a split, each ``(members,)``."""
+        self._write(step, split, metrics)
+
+    def _write(self, step: int, split: str, metrics: dict[str, Any]) -> None:
+        values = {name: [float(f"{v:.7g}") for v in np.atleast_1d(m)] for name, m in metrics.items()}
+        record = {"step": step, "epoch": round(step / self.per_epoch, 4), "split": split, **values}
+        self._lines.append(json.dumps(finite(record)))
+        for writer in self.writers:
+            writer(record)
+
+    def flush(self) -> None:
+        """Write the lines taken so far."""
+        if self._lines and self.path is not None:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write("".join(line + "\n" for line in self._lines))
+                file.flush()
+                os.fsync(file.fileno())
+        self._lines = []
+
+    def position(self) -> dict[str, Any]:
+        """What a checkpoint must hold so that the file continues without gap or repeat."""
+        self.flush()
+        return {
+            "bytes": self.path.stat().st_size if self.path is not None and self.path.exists() else 0,
+            "sum": None if self._sum is None else self._sum.tolist(),
+            "count": self._count,
+        }
+
+    def rewind(self, position: dict[str, Any] | None) -> None:
+        """Go back to a checkpoint's position; lines written after it will be written again."""
+        position = position or {"bytes": 0, "sum": None, "count": 0}
+        self._sum = None if position["sum"] is None else np.array(position["sum"], np.float64)
+        self._count = position["count"]
+        if self.path is None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, "ab") as file:
+            file.truncate(position["bytes"])
+
+
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+    """The records of a metrics.jsonl; a last line cut off by a crash is left out."""
+    records = []
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records

@@ -1,0 +1,133 @@
+"""Pooling: one number for each window, channel by channel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import product
+from math import prod
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from dlnotes.typing import Array
+
+# Up to this many positions a window is written out as slices; above, the window operation is used.
+_WRITTEN_OUT = 16
+
+Window = int | Sequence[int]
+
+
+def max_pool(x: Array, window: Window = 2, stride: Window | None = None, padding: str = "VALID") -> Array:
+    """``y = max of x over each window``.
+
+    Small windows that do not overlap (``stride == window``, "VALID") are computed as maxima of pairs,
+    on CPU about 15 times faster with its gradient than the general window operation. At a tie
+    each maximum of two halves the gradient between its two arguments (the shares are ≥ 0 and sum
+    to 1: a subgradient); the general path gives all of it to the first. Without ties they agree.
+
+    Args:
+      x: ``(batch, *sizes, channels)`` with any number of sizes.
+      window: width of the window, one for all axes or one per axis.
+      stride: step between windows; by default the window.
+      padding: what happens to a smaller window at the edge: "VALID" drops it, "EDGE" keeps the one
+        at the end, "SAME" centres the windows so that ⌈size / stride⌉ come out. What lies
+        outside is never the maximum.
+
+    Returns:
+      ``(batch, *new sizes, channels)``.
+
+    Raises:
+      ValueError: on windows, strides or paddings that do not fit.
+
+    Source: notes C6.7.
+    """
+    windows, strides, pads = _geometry(x, window, stride, padding)
+    if _disjoint(windows, strides, padding):
+        return _pairwise(jnp.maximum, _slices(x, windows))
+    lowest = jnp.array(-jnp.inf, x.dtype) if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
+    return _reduce(x, lowest, lax.max, windows, strides, pads)
+
+
+def avg_pool(x: Array, window: Window = 2, stride: Window | None = None, padding: str = "VALID") -> Array:
+    """``y = mean of x over each window``; at the edge the mean of what lies inside.
+
+    Args and errors: as `max_pool`.
+    """
+    windows, strides, pads = _geometry(x, window, stride, padding)
+    if _disjoint(windows, strides, padding):
+        return _pairwise(jnp.add, _slices(x, windows)) / prod(windows)
+    sums = _reduce(x, jnp.zeros((), x.dtype), lax.add, windows, strides, pads)
+    if padding == "VALID":
+        return sums / prod(windows)
+    # How many positions of each window are real: a product of the counts along each axis.
+    counts = np.ones(())
+    for size, w, s, pad, out in zip(x.shape[1:-1], windows, strides, pads, sums.shape[1:-1]):
+        start = np.arange(out) * s - pad[0]
+        inside = np.minimum(start + w, size) - np.maximum(start, 0)
+        counts = counts[..., None] * inside
+    return sums / jnp.broadcast_to(jnp.asarray(counts, x.dtype)[None, ..., None], sums.shape)
+
+
+def l2_pool(x: Array, window: Window = 2, stride: Window | None = None, padding: str = "VALID") -> Array:
+    """``y = sqrt(Σ x²)`` over each window of `max_pool`'s kind; the gradient at 0 is 0. Source: notes C6.7."""
+    windows, strides, pads = _geometry(x, window, stride, padding)
+    sums = _reduce(x * x, jnp.zeros((), x.dtype), lax.add, windows, strides, pads)
+    positive = sums > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, sums, jnp.ones_like(sums))), jnp.zeros_like(sums))
+
+
+def global_avg_pool(x: Array) -> Array:
+    """``y[c] = mean of x[..., c]`` over all positions: (batch, *sizes, channels) to (batch, channels)."""
+    return x.mean(tuple(range(1, x.ndim - 1)))
+
+
+def _geometry(x: Array, window: Window, stride: Window | None, padding: str) -> tuple:
+    n = x.ndim - 2
+    if n < 1:
+        raise ValueError(f"x: got shape {x.shape}, allowed is (batch, at least one size, channels)")
+    sizes = x.shape[1:-1]
+    windows = _per_axis("window", window, n)
+    strides = windows if stride is None else _per_axis("stride", stride, n)
+    if padding == "EDGE":
+        pads = [(0, max(0, -(-(m - w) // s) * s + w - m)) for m, w, s in zip(sizes, windows, strides)]
+    elif padding in ("SAME", "VALID"):
+        pads = list(lax.padtype_to_pads(sizes, windows, strides, padding))
+    else:
+        raise ValueError(f"padding: got {padding!r}, allowed are 'VALID', 'EDGE', 'SAME'")
+    if padding == "VALID" and any(w > m for w, m in zip(windows, sizes)):
+        raise ValueError(f"window: got {windows}, larger than the input {sizes}")
+    return windows, strides, pads
+
+
+def _per_axis(name: str, value: Window, n: int) -> tuple[int, ...]:
+    values = (value,) * n if isinstance(value, int) else tuple(value)
+    if len(values) != n or any(v < 1 for v in values):
+        raise ValueError(f"{name}: got {value}, allowed is a positive integer or {n} of them")
+    return values
+
+
+def _disjoint(windows: tuple[int, ...], strides: tuple[int, ...], padding: str) -> bool:
+    return windows == strides and padding == "VALID" and prod(windows) <= _WRITTEN_OUT
+
+
+def _slices(x: Array, windows: tuple[int, ...]) -> list[Array]:
+    """For each position within the window, what all windows have there."""
+    ends = [m // w * w for m, w in zip(x.shape[1:-1], windows)]
+    return [
+        x[(slice(None), *(slice(i, end, w) for i, end, w in zip(offset, ends, windows)))]
+        for offset in product(*(range(w) for w in windows))
+    ]
+
+
+def _pairwise(combine: Callable[[Array, Array], Array], parts: list[Array]) -> Array:
+    while len(parts) > 1:
+        left_over = parts[len(parts) // 2 * 2 :]
+        parts = [combine(a, b) for a, b in zip(parts[::2], parts[1::2])] + left_over
+    return parts[0]
+
+
+def _reduce(x: Array, start, combine, windows, strides, pads) -> Array:
+    return lax.reduce_window(
+        x, start, combine, (1, *windows, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0))
+    )

@@ -1,0 +1,197 @@
+"""Checkpoints: orbax writes them, a SHA-256 manifest makes damage visible.
+
+A step's folder counts only once its manifest stands beside the data, and only while every file
+still has the digest written there. So a process killed while saving leaves nothing that looks
+whole, and one flipped byte is found, named, and the checkpoint before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+MANIFEST = "manifest.json"
+_EXTRA = "extra.json"
+
+
+class DamagedCheckpoint(ValueError):
+    """A checkpoint whose files are not those that were written."""
+
+
+def flatten(tree: Any) -> dict[str, np.ndarray]:
+    """A pytree as a flat mapping from leaf path to host array, the form that is saved."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    arrays = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+    return {name: a for name, a in arrays.items() if a.size}  # orbax refuses empty arrays
+
+
+
+def unflatten(arrays: dict[str, np.ndarray], like: Any) -> Any:
+    """The pytree of the structure, shapes and dtypes of ``like`` from saved arrays.
+
+    Raises:
+      DamagedCheckpoint: naming the first leaf that is missing, left over, or of another shape or dtype.
+    """
+    leaves, treedef = jax.tree_util.tree_flatten_with_path(like)
+    expected = {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+    arrays = arrays | {k: np.zeros(a.shape, a.dtype) for k, a in expected.items() if 0 in a.shape}
+    for name in [*(expected.keys() - arrays.keys()), *(arrays.keys() - expected.keys())]:
+        state = "missing from" if name in expected else "only in"
+        raise DamagedCheckpoint(f"{name}: {state} the checkpoint; was the config or the code changed?")
+    for name, leaf in expected.items():
+        got = arrays[name]
+        if got.shape != tuple(leaf.shape) or got.dtype != leaf.dtype:
+            raise DamagedCheckpoint(
+                f"{name}: the checkpoint has {got.dtype}{list(got.shape)}, "
+                f"the run needs {leaf.dtype}{list(leaf.shape)}"
+            )
+    return jax.tree_util.tree_unflatten(treedef, [arrays[name] for name in expected])
+
+
+class Checkpoints:
+    """The checkpoints of a run, newest last.
+
+    Args:
+      folder: holds one sub-folder per saved step.
+      keep: how many of the newest stay.
+    """
+
+    def __init__(self, folder: str | Path, *, keep: int = 2):
+        self.folder = Path(folder).absolute()
+        self.keep = keep
+
+    def save(self, step: int, state: Any, extra: dict[str, Any]) -> None:
+        """Save a host state and a JSON-able ``extra``; older ones beyond ``keep`` are removed.
+
+        Raises:
+          OSError: when the disk is full or not writable; earlier checkpoints are untouched.
+        """
+        import orbax.checkpoint as ocp
+
+        path = self.folder / str(step)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._remove_unfinished()
+        if path.exists():
+            shutil.rmtree(path)
+        options = ocp.options.MultiprocessingOptions(
+            primary_host=jax.process_index(), active_processes={jax.process_index()},
+            barrier_sync_key_prefix=f"p{jax.process_index()}",
+        )  # fmt: skip
+        try:
+            with ocp.Checkpointer(
+                ocp.PyTreeCheckpointHandler(multiprocessing_options=options),
+                multiprocessing_options=options,
+            ) as writer:
+                writer.save(path, args=ocp.args.PyTreeSave(flatten(state)))
+        except Exception as error:
+            if "No space left" in str(error) or "ENOSPC" in str(error):
+                raise OSError(28, "No space left on device", str(path)) from error
+            raise
+        _write(path / _EXTRA, json.dumps(extra))
+        _write(path / MANIFEST, json.dumps(_digests(path), indent=0))
+        for old in self.steps()[: -self.keep]:
+            shutil.rmtree(self.folder / str(old))
+
+    def steps(self) -> list[int]:
+        """Steps with a finished checkpoint, oldest first (not yet verified)."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(
+            int(p.name) for p in self.folder.iterdir() if p.name.isdigit() and (p / MANIFEST).is_file()
+        )
+
+    def verify(self, step: int) -> None:
+        """Hold every file of a checkpoint against the manifest.
+
+        Raises:
+          DamagedCheckpoint: naming the first file that is missing, new or changed.
+        """
+        path = self.folder / str(step)
+        try:
+            written = json.loads((path / MANIFEST).read_text())
+            found = _digests(path)
+        except (OSError, ValueError) as error:
+            raise DamagedCheckpoint(f"{path / MANIFEST}: cannot be read ({error})") from None
+        if not isinstance(written, dict):
+            raise DamagedCheckpoint(f"{path / MANIFEST}: is not a manifest")
+        for name in sorted(written.keys() | found.keys()):
+            if written.get(name) != found.get(name):
+                state = (
+                    "is missing" if name not in found
+                    else "was added" if name not in written
+                    else "has changed since it was written"
+                )  # fmt: skip
+                raise DamagedCheckpoint(f"{path / name}: {state}")
+
+    def load(self, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The saved arrays and the extra of one checkpoint, verified.
+
+        Raises:
+          DamagedCheckpoint: see `verify`.
+        """
+        import orbax.checkpoint as ocp
+
+        self.verify(step)
+        path = self.folder / str(step)
+        options = ocp.options.MultiprocessingOptions(
+            primary_host=jax.process_index(), active_processes={jax.process_index()},
+            barrier_sync_key_prefix=f"p{jax.process_index()}",
+        )  # fmt: skip
+        handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=options)
+        with ocp.Checkpointer(handler, multiprocessing_options=options) as reader:
+            names = reader.metadata(path).item_metadata.tree
+            restore = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), dict(names))
+            arrays = reader.restore(path, args=ocp.args.PyTreeRestore(restore_args=restore))
+        return {k: np.asarray(v) for k, v in arrays.items()}, json.loads((path / _EXTRA).read_text())
+
+    def newest(
+        self, report: Callable[[str], None] = lambda message: None
+    ) -> tuple[int, dict[str, np.ndarray], dict[str, Any]] | None:
+        """The newest checkpoint that is whole, as (step, arrays, extra); ``None`` without any.
+
+        Args:
+          report: told of each damaged checkpoint that is passed over.
+        """
+        for step in reversed(self.steps()):
+            try:
+                return (step, *self.load(step))
+            except DamagedCheckpoint as error:
+                report(f"damaged checkpoint at step {step}, using the one before it: {error}")
+        return None
+
+    def set_aside_after(self, step: int | None) -> None:
+        """Rename checkpoints newer than ``step`` (all, for ``None``): training goes on from there."""
+        for newer in self.steps():
+            if step is None or newer > step:
+                target = self.folder / f"{newer}.damaged"
+                shutil.rmtree(target, ignore_errors=True)
+                os.replace(self.folder / str(newer), target)
+
+    def _remove_unfinished(self) -> None:
+        """Delete what a killed process left: folders without a manifest."""
+        for path in self.folder.iterdir():
+            if path.is_dir() and not path.name.endswith(".damaged") and not (path / MANIFEST).is_file():
+                shutil.rmtree(path)
+
+
+def _digests(path: Path) -> dict[str, str]:
+    files = (p for p in sorted(path.rglob("*")) if p.is_file() and p != path / MANIFEST)
+    return {p.relative_to(path).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file so that it is either whole or absent, also after a power cut."""
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)

@@ -1,0 +1,194 @@
+"""Many steps in one compiled call: the data on the device (or a chunk of batches), all members at once.
+
+The number of steps is an argument of the compiled program, not a part of its shape. So a run cut
+into other chunks — because it was interrupted, or a clock said so — executes the very same program
+and gives the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from dlnotes.data.dataset import Examples
+from dlnotes.data.order import batch_rows
+from dlnotes.training.state import (
+    Member,
+    RecipeOf,
+    TrainState,
+    evaluated_params,
+)
+from dlnotes.training.step import evaluate_batch, train_step
+from dlnotes.typing import Array, Batch
+
+
+class Division(NamedTuple):
+    """How the rows of a batch are shared between devices.
+
+    Attributes:
+      parts: number of devices that share a batch.
+      axis_name: the mapped axis they lie on, or ``None`` where one device has all rows.
+      multiple: each device's rows are a multiple of this (gradient accumulation divides them).
+    """
+
+    parts: int = 1
+    axis_name: str | None = None
+    multiple: int = 1
+
+    def rows_per_part(self, batch_size: int) -> int:
+        """Rows of each part; the last parts are filled with rows of weight 0 if need be."""
+        unit = self.parts * self.multiple
+        return -(-batch_size // unit) * self.multiple
+
+
+BatchAt = Callable[[Any, Member, Array, Array], Batch]
+"""``batch_at(data, member, step, i)``: this device's rows for ``step``, the i-th of the chunk."""
+
+
+def order_words(member: Member) -> Array:
+    """The two words that key a member's order of examples."""
+    key = jax.random.fold_in(jax.random.wrap_key_data(member.key), 0x0DE4)
+    return jax.random.key_data(key)
+
+
+def resident_batches(n: int, batch_size: int, division: Division) -> BatchAt:
+    """Batches gathered on the device from data that lie there whole.
+
+    Args:
+      n: number of examples.
+      batch_size: rows of a whole batch; at most ``n``.
+      division: of the batch over devices.
+    """
+    rows_here = division.rows_per_part(batch_size)
+
+    def batch_at(data: Examples, member: Member, step: Array, i: Array) -> Batch:
+        if rows_here == n:
+            return Batch(data.x, data.y, data.mask, jnp.ones(n, jnp.float32))
+        rows, weight = batch_rows(
+            step, n=n, batch_size=batch_size, key_words=order_words(member), xp=jnp
+        )
+        fill = rows_here * division.parts - batch_size
+        rows, weight = jnp.pad(rows, (0, fill)), jnp.pad(weight, (0, fill))
+        if division.axis_name is not None:
+            first = jax.lax.axis_index(division.axis_name) * rows_here
+            rows = jax.lax.dynamic_slice_in_dim(rows, first, rows_here)
+            weight = jax.lax.dynamic_slice_in_dim(weight, first, rows_here)
+        x, y, mask = jax.tree.map(lambda a: a[rows], tuple(data))
+        return Batch(x, y, mask, weight)
+
+    return batch_at
+
+
+def streamed_batches() -> BatchAt:
+    """Batches that the host has laid out for this chunk: leaves ``(steps, rows, ...)`` per member."""
+
+    def batch_at(data: Batch, member: Member, step: Array, i: Array) -> Batch:
+        return jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, i, keepdims=False), data)
+
+    return batch_at
+
+
+def train_chunk(
+    recipe_of: RecipeOf,
+    batch_at: BatchAt,
+    *,
+    metric_names: tuple[str, ...],
+    capacity: int,
+    division: Division,
+    rows_per_part: int,
+    data_per_member: bool = False,
+) -> Callable[[TrainState, Any, Array], tuple[TrainState, Array]]:
+    """Build ``chunk(state, data, n_steps) -> (state, metrics)``, not yet compiled.
+
+    Args:
+      recipe_of: see `RecipeOf`.
+      batch_at: `resident_batches` or `streamed_batches`.
+      metric_names: in the order they take in the result.
+      capacity: largest ``n_steps``.
+      division: of a batch over devices.
+      rows_per_part: rows of a batch that this device gets.
+      data_per_member: whether the leaves of ``data`` have a members axis.
+
+    Returns:
+      A function whose metrics are ``(capacity, metrics, members)`` float32, the first ``n_steps`` filled.
+    """
+
+    def one(member: Member, data: Any, step: Array, i: Array) -> tuple[Member, Array]:
+        batch = batch_at(data, member, step, i)
+        first = 0 if division.axis_name is None else jax.lax.axis_index(division.axis_name) * rows_per_part
+        member, metrics = train_step(
+            recipe_of(member.hyper), member, batch, step, first_row=first, axis_name=division.axis_name
+        )
+        return member, jnp.stack([metrics[name] for name in metric_names])
+
+    def chunk(state: TrainState, data: Any, n_steps: Array) -> tuple[TrainState, Array]:
+        count = state.members.stopped_at.shape[0]
+        single = count == 1
+        members, shared = state.members, data
+        if single:  # without a members axis the layers meet their plain, unbatched shapes
+            members = jax.tree.map(lambda a: a[0], members)
+            shared = jax.tree.map(lambda a: a[0], data) if data_per_member else data
+        many = jax.vmap(one, in_axes=(0, 0 if data_per_member else None, None, None))
+
+        def body(i, carry):
+            step, members, buffer = carry
+            members, metrics = (one if single else many)(members, shared, step, i)
+            metrics = metrics[:, None] if single else metrics.T
+            return step + 1, members, jax.lax.dynamic_update_index_in_dim(buffer, metrics, i, 0)
+
+        buffer = jnp.zeros((capacity, len(metric_names), count), jnp.float32)
+        step, members, buffer = jax.lax.fori_loop(0, n_steps, body, (state.step, members, buffer))
+        if single:
+            members = jax.tree.map(lambda a: a[None], members)
+        return TrainState(step, members), buffer
+
+    return chunk
+
+
+def evaluate_blocks(
+    recipe_of: RecipeOf, *, metric_names: tuple[str, ...], best: bool, axis_name: str | None = None
+) -> Callable[[Member, Batch], Array]:
+    """Build ``evaluate(members, blocks) -> metrics``, not yet compiled.
+
+    ``blocks`` is a whole split as batches: leaves ``(blocks, rows, ...)``. The result is
+    ``(metrics, members)`` float32 means over the split.
+    """
+
+    def one(member: Member, blocks: Batch) -> Array:
+        recipe = recipe_of(member.hyper)
+        params = evaluated_params(member, best=best)
+
+        def add(total, block):
+            sums, _ = evaluate_batch(recipe, params, block)
+            return total + jnp.stack([jnp.stack(sums[name]) for name in metric_names]), None
+
+        zeros = jnp.zeros((len(metric_names), 2), jnp.float32)
+        total, _ = jax.lax.scan(add, zeros, blocks)
+        if axis_name is not None:
+            total = jax.lax.psum(total, axis_name)
+        return total[:, 0] / jnp.maximum(total[:, 1], 1.0)
+
+    def evaluate(members: Member, blocks: Batch) -> Array:
+        if members.stopped_at.shape[0] == 1:
+            return one(jax.tree.map(lambda a: a[0], members), blocks)[:, None]
+        return jax.vmap(one, in_axes=(0, None))(members, blocks).T
+
+    return evaluate
+
+
+def predict_blocks(recipe_of: RecipeOf, *, best: bool) -> Callable[[Member, Batch], Array]:
+    """Build ``predict(members, blocks) -> outputs`` ``(members, blocks, rows, ...)``, not yet compiled."""
+
+    def one(member: Member, blocks: Batch) -> Array:
+        recipe, params = recipe_of(member.hyper), evaluated_params(member, best=best)
+        return jax.lax.map(lambda block: evaluate_batch(recipe, params, block)[1], blocks)
+
+    def predict(members: Member, blocks: Batch) -> Array:
+        if members.stopped_at.shape[0] == 1:
+            return one(jax.tree.map(lambda a: a[0], members), blocks)[None]
+        return jax.vmap(one, in_axes=(0, None))(members, blocks)
+
+    return predict

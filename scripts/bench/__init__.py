@@ -1,0 +1,1 @@
+"""Benchmarks of dlnotes against its peers: ``python scripts/bench/run.py --help``."""

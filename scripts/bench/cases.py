@@ -1,0 +1,212 @@
+"""What is measured: networks, data, initial weights and the bars. Numpy only.
+
+Every variant gets the arrays made here, so that all train the same network from the same weights
+on the same data.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+Weights = list[tuple[np.ndarray, np.ndarray]]
+"""``(W, b)`` of each layer: dense W is (in, out), convolution W is (height, width, in, out)."""
+
+CHECK_STEPS = 5
+"""How many first steps must give the same losses before anything is timed."""
+
+TOLERANCE = 1e-4
+"""Largest relative difference of those losses."""
+
+
+class Data(NamedTuple):
+    """What a variant trains on.
+
+    Attributes:
+      x: ``(examples, ...)`` float32, images are NHWC; ``examples`` is a multiple of the batch.
+      y: ``(examples,)`` int32 labels.
+      check_x, check_y: the fixed first batches, ``(CHECK_STEPS, batch, ...)``, and with members
+        ``(CHECK_STEPS, members, batch, ...)``.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    check_x: np.ndarray
+    check_y: np.ndarray
+
+    @property
+    def batches(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The fixed first batches, one pair a step."""
+        return list(zip(self.check_x, self.check_y))
+
+
+class Case(NamedTuple):
+    """One network trained by Adam (b1 0.9, b2 0.999, eps 1e-8).
+
+    Attributes:
+      name: as on the command line.
+      title: for the report.
+      kind: "mlp" (``sizes`` are the widths, input first) or "cnn" (``sizes`` are the image's
+        (height, width, channels), the two convolutions' channels, the dense width, the classes).
+      sizes: see ``kind``.
+      hidden: activation of the hidden layers.
+      output: "sigmoid" (one unit, −log p of a Bernoulli) or "softmax" (−log p of a category).
+      batch: examples a step, of each member.
+      learning_rate: of Adam.
+      examples: rows of the data set.
+      members: networks trained side by side, 0 for one plain network.
+      unit: of the rate.
+      per_unit: examples that make one unit.
+      variants: who takes part, the reference first.
+    """
+
+    name: str
+    title: str
+    kind: Literal["mlp", "cnn"]
+    sizes: tuple[int, ...]
+    hidden: Literal["tanh", "relu"]
+    output: Literal["sigmoid", "softmax"]
+    batch: int
+    learning_rate: float
+    examples: int
+    members: int
+    unit: str
+    per_unit: int
+    variants: tuple[str, ...]
+
+
+REFERENCE = "torch_eager"
+
+_PEERS = (REFERENCE, "torch_spin", "torch_fused", "torch_compile", "keras_fit", "keras_steps", "flax_loop", "ours")
+
+CASES: dict[str, Case] = {
+    case.name: case
+    for case in (
+        Case(
+            "xor", "XOR 2-2-1, full batch", "mlp", (2, 2, 1), "tanh", "sigmoid",
+            4, 1e-2, 4, 0, "steps/s", 4, tuple(name for name in _PEERS if name != "keras_steps"),
+        ),
+        Case(
+            "mlp_small", "MLP 64-32-10, batch 32, digits", "mlp", (64, 32, 10), "relu", "softmax",
+            32, 1e-3, 1792, 0, "examples/s", 1, _PEERS,
+        ),
+        Case(
+            "mlp_large", "MLP 784-512-512-10, batch 128", "mlp", (784, 512, 512, 10), "relu", "softmax",
+            128, 1e-3, 20480, 0, "examples/s", 1, _PEERS,
+        ),
+        Case(
+            "cnn", "CNN 28×28, conv32-pool-conv64-pool-128-10, batch 128", "cnn",
+            (28, 28, 1, 32, 64, 128, 10), "relu", "softmax", 128, 1e-3, 8192, 0, "examples/s", 1,
+            (REFERENCE, "torch_channels_last", *_PEERS[1:]),
+        ),
+        Case(
+            "seeds32", "32 seeds of the small MLP, batch 32 each", "mlp", (64, 32, 10), "relu", "softmax",
+            32, 1e-3, 1792, 32, "examples/s", 1, (REFERENCE, "torch_bmm", "flax_loop", "ours"),
+        ),
+    )
+}  # fmt: skip
+
+FIRST_STEP = "first_step"
+FIRST_STEP_CASES = ("mlp_large", "cnn")
+FIRST_STEP_VARIANTS = (REFERENCE, "torch_compile", "keras_fit", "flax_loop", "ours")
+
+OTHER_PYTHON = ("torch", "keras")
+"""Variants of libraries that dlnotes does not depend on, by prefix: they run under ``--torch-python``."""
+
+
+class Bar(NamedTuple):
+    """What ours must reach on ``case``.
+
+    Attributes:
+      case: name of the case.
+      kind: "ratio" is ours over ``peer`` in paired rounds and must be at least ``value``; "seconds"
+        is the first step of ours with a warm cache and must be at most ``value``.
+      peer: the variant compared with ("" for seconds).
+      value: the bar.
+    """
+
+    case: str
+    kind: Literal["ratio", "seconds"]
+    peer: str
+    value: float
+
+
+BARS = (
+    Bar("xor", "ratio", REFERENCE, 400),
+    Bar("mlp_small", "ratio", REFERENCE, 20),
+    Bar("mlp_large", "ratio", REFERENCE, 1.4),
+    Bar("cnn", "ratio", REFERENCE, 1.25),
+    Bar("seeds32", "ratio", REFERENCE, 35),
+    Bar("seeds32", "ratio", "torch_bmm", 3),
+    Bar("mlp_large", "seconds", "", 0.7),
+    Bar("cnn", "seconds", "", 0.7),
+)
+
+
+def layer_shapes(case: Case) -> list[tuple[int, ...]]:
+    """The shape of each layer's W."""
+    if case.kind == "mlp":
+        return list(zip(case.sizes[:-1], case.sizes[1:]))
+    height, width, channels, first, second, dense, classes = case.sizes
+    flat = (height // 4) * (width // 4) * second
+    return [(3, 3, channels, first), (3, 3, first, second), (flat, dense), (dense, classes)]
+
+
+def make_weights(case: Case, seed: int = 0) -> Weights:
+    """Normal W with variance 2 / fan-in and normal b of deviation 0.1, stacked over members."""
+    rng = np.random.default_rng([seed, 1])
+    lead = (case.members,) if case.members else ()
+    weights = []
+    for shape in layer_shapes(case):
+        fan_in = int(np.prod(shape[:-1]))
+        W = rng.normal(0, np.sqrt(2 / fan_in), lead + shape).astype(np.float32)
+        b = rng.normal(0, 0.1, (*lead, shape[-1])).astype(np.float32)
+        weights.append((W, b))
+    return weights
+
+
+def _examples(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    if case.name == "xor":
+        x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
+        return x, np.array([0, 1, 1, 0], np.int32)
+    if case.sizes[0] == 64:
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        pixels, labels = np.asarray(digits["data"]), np.asarray(digits["target"])
+        return (pixels[: case.examples] / 16).astype(np.float32), labels[: case.examples].astype(np.int32)
+    shape = case.sizes[:1] if case.kind == "mlp" else case.sizes[:3]
+    x = rng.random((case.examples, *shape), np.float32)
+    flat = x.reshape(case.examples, -1)
+    teacher = rng.normal(size=(flat.shape[1], case.sizes[-1])).astype(np.float32)
+    scores = flat @ teacher
+    return x, (scores - scores.mean(0)).argmax(1).astype(np.int32)
+
+
+def make_data(case: Case, seed: int = 0) -> Data:
+    """The data set and the fixed first batches of a case."""
+    rng = np.random.default_rng([seed, 2])
+    x, y = _examples(case, rng)
+    if case.batch == case.examples:
+        index = np.tile(np.arange(case.batch), (CHECK_STEPS, 1))
+    else:
+        lead = (CHECK_STEPS, case.members) if case.members else (CHECK_STEPS,)
+        index = rng.integers(0, case.examples, (*lead, case.batch))
+    return Data(x, y, x[index], y[index])
+
+
+def save_inputs(path: Path, weights: Weights, data: Data) -> None:
+    """Write what every variant starts from."""
+    arrays = {f"W{i}": W for i, (W, _) in enumerate(weights)}
+    arrays |= {f"b{i}": b for i, (_, b) in enumerate(weights)}
+    np.savez(path, allow_pickle=False, **arrays, **data._asdict())
+
+
+def load_inputs(path: Path) -> tuple[Weights, Data]:
+    """Read what `save_inputs` wrote."""
+    with np.load(path) as file:
+        n = sum(name.startswith("W") for name in file.files)
+        weights = [(file[f"W{i}"], file[f"b{i}"]) for i in range(n)]
+        return weights, Data(*(file[name] for name in Data._fields))

@@ -1,0 +1,26 @@
+"""What a variant is: the same two functions for every peer and for ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Variant(NamedTuple):
+    """One library's way of training one case, in a process of its own.
+
+    A module has ``setup(case, weights, data) -> Variant``, called once, before the library has done
+    anything else in that process.
+
+    Attributes:
+      check: ``check(batches) -> losses`` takes one step from the initial weights on each ``(x, y)``
+        in turn, and returns the loss of each before its update (with members, a row a step). It is
+        called once, before any ``run``.
+      run: ``run(seconds) -> (examples, elapsed)`` trains on, shuffling every epoch, until at least
+        ``seconds`` have passed, and returns only when the last update is computed.
+    """
+
+    check: Callable[[Sequence[tuple[np.ndarray, np.ndarray]]], Any]
+    run: Callable[[float], tuple[int, float]]

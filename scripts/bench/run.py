@@ -1,0 +1,134 @@
+"""Benchmarks against the peers: ``python scripts/bench/run.py --torch-python PATH``.
+
+Writes ``results.md`` and ``results.json`` into ``--out``. torch and keras are no dependencies of dlnotes:
+install them anywhere, for example in a second virtual environment, and name its interpreter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from scripts.bench import cases as bench  # noqa: E402
+from scripts.bench import driver, report  # noqa: E402
+
+INSTALL = "python -m pip install torch keras flax optax --extra-index-url https://download.pytorch.org/whl/cpu"
+
+
+def chosen(option: str, text: str, allowed: list[str]) -> list[str]:
+    """The comma-separated names of an option, in the order of ``allowed``."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in allowed:
+            raise SystemExit(f"{option}: got {name!r}, allowed are {', '.join(allowed)}")
+    return [name for name in allowed if name in names]
+
+
+def require(python: str, variants: list[str]) -> None:
+    """Stop early, with the remedy, when an interpreter lacks a peer."""
+    wanted = {name: any(v.startswith(name) for v in variants) for name in bench.OTHER_PYTHON}
+    if not any(wanted.values()):
+        return
+    probe = "import importlib.util as u, sys; print(*[m for m in sys.argv[1:] if u.find_spec(m) is None])"
+    command = [python, "-c", probe, *[m for m, needed in wanted.items() if needed]]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SystemExit(f"--torch-python: got {python!r}, which cannot be run: {error}") from None
+    missing = done.stdout.split()
+    if missing:
+        raise SystemExit(
+            f"--torch-python: {python} has no {' and no '.join(missing)}. Install with\n  {INSTALL}\n"
+            "in that or another environment and pass its interpreter, or leave the peers out with "
+            "--peers flax_loop,ours"
+        )
+
+
+def main() -> None:
+    """Parse, measure, write."""
+    peers = list(dict.fromkeys(v for case in bench.CASES.values() for v in case.variants))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    everything = [*bench.CASES, bench.FIRST_STEP]
+    parser.add_argument("--cases", default=",".join(everything), help=f"of {', '.join(everything)}")
+    parser.add_argument("--peers", default=",".join(peers), help=f"of {', '.join(peers)}")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=1.5, help="a round lasts at least this long")
+    parser.add_argument("--first-repeats", type=int, default=3, help="fresh processes per first-step time")
+    parser.add_argument("--timeout", type=float, default=300, help="seconds a worker may be silent")
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"))
+    parser.add_argument("--torch-python", default=sys.executable, help="interpreter with torch and keras")
+    args = parser.parse_args()
+
+    names = chosen("--cases", args.cases, everything)
+    selected = chosen("--peers", args.peers, peers)
+    require(args.torch_python, selected)
+
+    def python(variant: str) -> str:
+        return args.torch_python if variant.startswith(bench.OTHER_PYTHON) else sys.executable
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    document = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": driver.machine(),
+        "versions": {},
+        "settings": {
+            "rounds": args.rounds,
+            "seconds": args.seconds,
+            "first_repeats": args.first_repeats,
+            "check_steps": bench.CHECK_STEPS,
+            "tolerance": bench.TOLERANCE,
+            "reference": bench.REFERENCE,
+        },
+        "titles": {case.name: case.title for case in bench.CASES.values()},
+        "units": {case.name: case.unit for case in bench.CASES.values()},
+        "cases": {},
+        "first_step": {},
+        "bars": [],
+    }
+    args.out.mkdir(parents=True, exist_ok=True)
+    logs = args.out / "logs"
+
+    def write(results: dict) -> None:
+        for result in results.values():
+            for library, version in result.pop("versions", {}).items():
+                # Two environments may hold two versions of one library: the page names both.
+                known = document["versions"].get(library)
+                if known and version not in known.split(" and "):
+                    version = f"{known} and {version}"
+                document["versions"][library] = version if not known or " and " in version else known
+        document["bars"] = report.judge(
+            [bar for bar in bench.BARS if bar.case in names or bar.kind == "seconds" and bench.FIRST_STEP in names],
+            document["cases"],
+            document["first_step"],
+        )
+        (args.out / "results.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        (args.out / "results.md").write_text(report.markdown(document))
+
+    for name in names:
+        if name == bench.FIRST_STEP:
+            variants = [v for v in bench.FIRST_STEP_VARIANTS if v in selected]
+            for case in bench.FIRST_STEP_CASES:
+                results = driver.measure_first_step(
+                    bench.CASES[case], variants, python, args.first_repeats, args.timeout, logs, say
+                )
+                document["first_step"][case] = results
+                write(results)
+        else:
+            case = bench.CASES[name]
+            variants = [v for v in case.variants if v in selected]
+            results = driver.measure(case, variants, python, args.rounds, args.seconds, args.timeout, logs, say)
+            document["cases"][name] = report.summarize(results, bench.REFERENCE)
+            write(results)
+    say(f"written: {args.out / 'results.md'}, {args.out / 'results.json'}")
+
+
+if __name__ == "__main__":
+    main()

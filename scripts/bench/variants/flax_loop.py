@@ -1,0 +1,114 @@
+"""flax linen and optax: a jitted, donated step called from a Python loop, batches cut from numpy arrays."""
+
+from __future__ import annotations
+
+import time
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax.training.train_state import TrainState
+
+from scripts.bench.cases import Case, Data, Weights
+from scripts.bench.interface import Variant
+
+IN_FLIGHT = 8
+"""Steps dispatched before the loop waits for the last one (else a slow step piles up seconds of work)."""
+
+
+class Network(nn.Module):
+    """The network of a case."""
+
+    case: Case
+
+    @nn.compact
+    def __call__(self, x):
+        if self.case.kind == "cnn":
+            for features in self.case.sizes[3:5]:
+                x = nn.relu(nn.Conv(features, (3, 3), padding="SAME", name=self.named(features))(x))
+                x = nn.max_pool(x, (2, 2), strides=(2, 2))
+            x = x.reshape(len(x), -1)
+            widths = self.case.sizes[5:]
+        else:
+            widths = self.case.sizes[1:]
+        activation = nn.tanh if self.case.hidden == "tanh" else nn.relu
+        for i, width in enumerate(widths):
+            x = nn.Dense(width)(activation(x) if i else x)
+        return x
+
+    def named(self, features: int) -> str:
+        return f"Conv_{self.case.sizes[3:5].index(features)}"
+
+
+def _params(weights: Weights) -> dict:
+    params, count = {}, {"Conv": 0, "Dense": 0}
+    for W, b in weights:
+        kind = "Conv" if W.ndim == 4 else "Dense"
+        params[f"{kind}_{count[kind]}"] = {"kernel": jnp.asarray(W), "bias": jnp.asarray(b)}
+        count[kind] += 1
+    return params
+
+
+def setup(case: Case, weights: Weights, data: Data) -> Variant:
+    """The step is vmapped over members where there are some."""
+    network = Network(case)
+
+    def step(state: TrainState, x, y):
+        def loss_of(params):
+            logits = state.apply_fn({"params": params}, x)
+            if case.output == "sigmoid":
+                return optax.sigmoid_binary_cross_entropy(logits[:, 0], y).mean()
+            return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+        loss, grads = jax.value_and_grad(loss_of)(state.params)
+        return state.apply_gradients(grads=grads), loss
+
+    def create(params) -> TrainState:
+        return TrainState.create(apply_fn=network.apply, params=params, tx=optax.adam(case.learning_rate))
+
+    if case.members:
+        step, create = jax.vmap(step), jax.vmap(create)
+    train_step = jax.jit(step, donate_argnums=0)
+    state = create(_params(weights))
+
+    rng = np.random.default_rng(0)
+    x, y = data.x, data.y if case.output == "softmax" else data.y.astype(np.float32)
+
+    def epochs():
+        while True:
+            if case.batch == case.examples:
+                yield x, y
+                continue
+            if case.members:
+                order = np.stack([rng.permutation(case.examples) for _ in range(case.members)])
+            else:
+                order = rng.permutation(case.examples)
+            for i in range(0, case.examples, case.batch):
+                index = order[..., i : i + case.batch]
+                yield x[index], y[index]
+
+    batches = epochs()
+
+    def check(fixed):
+        nonlocal state
+        losses = []
+        for xs, ys in fixed:
+            state, loss = train_step(state, xs, ys if case.output == "softmax" else ys.astype(np.float32))
+            losses.append(np.asarray(loss).tolist())
+        return losses
+
+    def run(seconds: float) -> tuple[int, float]:
+        nonlocal state
+        start, steps = time.perf_counter(), 0
+        while True:
+            for _ in range(IN_FLIGHT):
+                state, loss = train_step(state, *next(batches))
+            steps += IN_FLIGHT
+            jax.block_until_ready(state)
+            elapsed = time.perf_counter() - start
+            if elapsed >= seconds:
+                return steps * case.batch * max(case.members, 1), elapsed
+
+    return Variant(check, run)

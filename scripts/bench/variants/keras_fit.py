@@ -1,0 +1,103 @@
+"""Keras 3 on JAX: ``model.fit`` on arrays, timed by a callback."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import os
+import time
+
+os.environ["KERAS_BACKEND"] = "jax"
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+
+from scripts.bench.cases import Case, Data, Weights  # noqa: E402
+from scripts.bench.interface import Variant  # noqa: E402
+
+def build(case: Case, weights: Weights, steps_per_execution: int) -> keras.Model:
+    """The network of a case with the given weights."""
+    layers = keras.layers
+    if case.kind == "mlp":
+        shape, widths = case.sizes[:1], case.sizes[1:]
+        stack = [layers.Dense(m, activation=case.hidden) for m in widths[:-1]]
+        stack.append(layers.Dense(widths[-1]))
+    else:
+        shape, (first, second, dense, classes) = case.sizes[:3], case.sizes[3:]
+        stack = [
+            layers.Conv2D(first, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Conv2D(second, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(dense, activation="relu"),
+            layers.Dense(classes),
+        ]
+    model = keras.Sequential([keras.Input(shape), *stack])
+    model.set_weights([array for layer in weights for array in layer])
+    losses = keras.losses
+    model.compile(
+        optimizer=keras.optimizers.Adam(case.learning_rate, epsilon=1e-8),
+        steps_per_execution=steps_per_execution,
+        loss=losses.BinaryCrossentropy(from_logits=True)
+        if case.output == "sigmoid"
+        else losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    return model
+
+
+class Timer(keras.callbacks.Callback):
+    """Stops ``fit`` after ``seconds`` and keeps the steps and the time.
+
+    Keras hands a callback like this one the loss as a float, so it waits for every execution. Without
+    any callback ``fit`` is not measurably faster.
+    """
+
+    def __init__(self, seconds: float, steps_per_call: int):
+        super().__init__()
+        self.seconds, self.steps_per_call = seconds, steps_per_call
+        self.steps, self.start, self.elapsed = 0, 0.0, 0.0
+
+    def on_train_begin(self, logs=None):
+        self.start = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += self.steps_per_call
+        self.elapsed = time.perf_counter() - self.start
+        if self.elapsed >= self.seconds:
+            self.model.stop_training = True
+
+
+def setup(case: Case, weights: Weights, data: Data, steps_per_execution: int = 1) -> Variant:
+    """A full batch is fed by ``train_on_batch``: there ``fit`` would rebuild its iterator every step."""
+    model = build(case, weights, steps_per_execution)
+
+    def targets(y: np.ndarray) -> np.ndarray:
+        return y[:, None].astype(np.float32) if case.output == "sigmoid" else y
+
+    x, y = data.x, targets(data.y)
+
+    def check(fixed):
+        losses = []
+        for xs, ys in fixed:
+            if steps_per_execution == 1:
+                losses.append(float(np.asarray(model.train_on_batch(xs, targets(ys)))))
+            else:
+                history = model.fit(xs, targets(ys), batch_size=case.batch, shuffle=False, verbose=0)
+                losses.append(history.history["loss"][0])
+        return losses
+
+    def run_full_batch(seconds: float) -> tuple[int, float]:
+        start, steps = time.perf_counter(), 0
+        while True:
+            model.train_on_batch(x, y)
+            steps += 1
+            elapsed = time.perf_counter() - start
+            if elapsed >= seconds:
+                return steps * case.batch, elapsed
+
+    def run_fit(seconds: float) -> tuple[int, float]:
+        timer = Timer(seconds, steps_per_execution)
+        model.fit(x, y, batch_size=case.batch, epochs=10**9, shuffle=True, verbose=0, callbacks=[timer])
+        return timer.steps * case.batch, timer.elapsed
+
+    return Variant(check, run_full_batch if case.batch == case.examples else run_fit)

@@ -1,0 +1,134 @@
+"""The networks and the training loop of the PyTorch variants."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+from scripts.bench.cases import Case, Data, Weights
+from scripts.bench.interface import Variant
+
+Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def use_all_cores() -> None:
+    """As many threads as this process has cores."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+
+
+def build(case: Case, weights: Weights) -> nn.Module:
+    """The network of a case with the given weights, as a user would write it."""
+    if case.kind == "mlp":
+        layers: list[nn.Module] = []
+        for i, (n, m) in enumerate(zip(case.sizes[:-1], case.sizes[1:])):
+            if i:
+                layers.append(nn.Tanh() if case.hidden == "tanh" else nn.ReLU())
+            layers.append(nn.Linear(n, m))
+    else:
+        height, width, channels, first, second, dense, classes = case.sizes
+        layers = [
+            nn.Conv2d(channels, first, 3, padding="same"),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(first, second, 3, padding="same"),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(height // 4 * (width // 4) * second, dense),
+            nn.ReLU(),
+            nn.Linear(dense, classes),
+        ]
+    with torch.no_grad():
+        learned = [layer for layer in layers if isinstance(layer, (nn.Linear, nn.Conv2d))]
+        for layer, (W, b) in zip(learned, to_torch(case, weights)):
+            layer.weight.copy_(torch.from_numpy(W))
+            assert layer.bias is not None
+            layer.bias.copy_(torch.from_numpy(b))
+    return nn.Sequential(*layers)
+
+
+def to_torch(case: Case, weights: Weights) -> Weights:
+    """(in, out) becomes (out, in), HWIO becomes OIHW, and the flattening becomes channel first."""
+    out = []
+    for i, (W, b) in enumerate(weights):
+        if W.ndim == 4:
+            W = W.transpose(3, 2, 0, 1)
+        elif case.kind == "cnn" and i == 2:
+            height, width, channels = case.sizes[0] // 4, case.sizes[1] // 4, case.sizes[4]
+            W = W.reshape(height, width, channels, -1).transpose(3, 2, 0, 1).reshape(W.shape[1], -1)
+        else:
+            W = W.T
+        out.append((np.ascontiguousarray(W), b))
+    return out
+
+
+def loss_of(case: Case) -> nn.Module:
+    """−log p, averaged over the batch."""
+    return nn.BCEWithLogitsLoss() if case.output == "sigmoid" else nn.CrossEntropyLoss()
+
+
+def tensors(case: Case, x: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """NCHW images; float targets of shape (batch, 1) for a sigmoid, int64 labels otherwise."""
+    xs, ys = torch.from_numpy(x), torch.from_numpy(y)
+    if case.kind == "cnn":
+        xs = xs.permute(0, 3, 1, 2).contiguous()
+    return xs, ys.float()[:, None] if case.output == "sigmoid" else ys.long()
+
+
+def eager_step(model: nn.Module, loss_fn: nn.Module, optimizer: torch.optim.Optimizer) -> Step:
+    """The training step of every tutorial, without reading the loss back."""
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = loss_fn(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return step
+
+
+def adam(model: nn.Module, case: Case, **options) -> torch.optim.Optimizer:
+    """Adam with the case's learning rate."""
+    return torch.optim.Adam(model.parameters(), lr=case.learning_rate, **options)
+
+
+def epochs(x: torch.Tensor, y: torch.Tensor, batch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches for ever, in a new order every epoch; a full batch stays as it is."""
+    n = len(x)
+    while True:
+        if batch == n:
+            yield x, y
+            continue
+        for index in torch.randperm(n).split(batch):
+            yield x[index], y[index]
+
+
+def variant(case: Case, data: Data, step: Step, memory_format: torch.memory_format | None = None) -> Variant:
+    """`Variant` of a step on tensors in memory."""
+
+    def prepare(x: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        xs, ys = tensors(case, x, y)
+        return (xs if memory_format is None else xs.contiguous(memory_format=memory_format)), ys
+
+    batches = epochs(*prepare(data.x, data.y), case.batch)
+
+    def check(fixed):
+        return [float(step(*prepare(x, y))) for x, y in fixed]
+
+    def run(seconds: float) -> tuple[int, float]:
+        start, steps = time.perf_counter(), 0
+        while True:
+            step(*next(batches))
+            steps += 1
+            elapsed = time.perf_counter() - start
+            if elapsed >= seconds:
+                return steps * case.batch, elapsed
+
+    return Variant(check, run)

@@ -1,0 +1,228 @@
+"""What every model promises, held against every model: see contract_row.py for how to add one."""
+
+import importlib
+from functools import cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from contract_row import take
+
+ROWS = [
+    row
+    for file in sorted(Path(__file__).parent.glob("rows_*.py"))
+    for row in importlib.import_module(file.stem).ROWS
+]
+
+
+def select(condition):
+    return [pytest.param(row, id=row.name) for row in ROWS if condition(row)]
+
+
+every = pytest.mark.parametrize("row", select(lambda row: True))
+
+
+@cache
+def setup(name):
+    """Model, parameters and batch of a row, made once."""
+    row = next(row for row in ROWS if row.name == name)
+    model = row.model()
+    return model, model.init(jax.random.key(7)), jax.tree.map(jnp.asarray, row.batch())
+
+
+def mean_loss(row, model, params, batch, key=None):
+    loss = row.loss(model.apply(params, batch.x, key=key, mask=batch.mask), batch)
+    return jnp.sum(batch.weight * loss) / jnp.sum(batch.weight)
+
+
+def assert_close(got, want, rtol=2e-5, atol=2e-5):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=atol), got, want)
+
+
+def half(tree):
+    """The same tree with its float leaves in bfloat16."""
+    return jax.tree.map(
+        lambda a: a.astype(jnp.bfloat16) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree
+    )
+
+
+def test_names_are_unique():
+    assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+@every
+def test_params_are_float32_arrays(row):
+    _, params, _ = setup(row.name)
+    leaves = jax.tree.leaves(params)
+    assert leaves
+    assert all(isinstance(leaf, jax.Array) and leaf.dtype == jnp.float32 for leaf in leaves)
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in leaves)
+
+
+@every
+def test_jit_equals_eager_and_compiles_once(row):
+    model, params, batch = setup(row.name)
+    traces = []
+
+    @jax.jit
+    def apply(params, x, mask):
+        traces.append(1)
+        return model.apply(params, x, mask=mask)
+
+    got = apply(params, batch.x, batch.mask)
+    again = apply(jax.tree.map(lambda p: 2 * p, params), batch.x, batch.mask)
+    assert len(traces) == 1
+    assert not np.allclose(got, again)
+    assert_close(got, model.apply(params, batch.x, mask=batch.mask))
+
+
+@every
+def test_vmap_over_params_equals_loop(row):
+    model, _, batch = setup(row.name)
+    keys = jax.random.split(jax.random.key(3), 2)
+    stacked = jax.vmap(model.init)(keys)
+
+    def value_and_grad(params):
+        return jax.value_and_grad(lambda p: mean_loss(row, model, p, batch))(params)
+
+    got = jax.jit(jax.vmap(value_and_grad))(stacked)
+    for i, key in enumerate(keys):
+        params = model.init(key)
+        assert_close(jax.tree.map(lambda leaf, i=i: leaf[i], stacked), params, 1e-5, 1e-6)
+        want = jax.jit(value_and_grad)(params)
+        assert_close(jax.tree.map(lambda leaf, i=i: leaf[i], got), want, 2e-4, 2e-5)
+
+
+@every
+def test_gradient_equals_finite_difference(row):
+    _, _, batch = setup(row.name)
+    model = (row.smooth or row.model)()
+    params = model.init(jax.random.key(11))
+    loss = jax.jit(lambda p: mean_loss(row, model, p, batch))
+    grads = jax.jit(jax.grad(loss))(params)
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(5), len(leaves))
+    # One random direction per leaf: a wrong gradient of one array cannot hide behind the others.
+    for i, (leaf, grad) in enumerate(zip(leaves, jax.tree.leaves(grads))):
+        step = jax.random.normal(keys[i], leaf.shape)
+        # Half along the gradient, so that the derivative is not lost in rounding.
+        step = step / jnp.linalg.norm(step) + grad / (jnp.linalg.norm(grad) + 1e-12)
+        h = 1e-2
+
+        def at(t, i=i, leaf=leaf, step=step):
+            return float(loss(structure.unflatten([*leaves[:i], leaf + t * step, *leaves[i + 1 :]])))
+
+        # Richardson: the error of the plain central difference, of order h², is removed.
+        wide, narrow = (at(2 * h) - at(-2 * h)) / (4 * h), (at(h) - at(-h)) / (2 * h)
+        np.testing.assert_allclose(
+            float(jnp.vdot(step, grad)), (4 * narrow - wide) / 3, rtol=2e-2, atol=1e-3, err_msg=f"leaf {i}"
+        )
+
+
+@every
+def test_every_parameter_gets_a_gradient(row):
+    model, params, batch = setup(row.name)
+    grads = jax.jit(jax.grad(lambda p: mean_loss(row, model, p, batch)))(params)
+    for path, grad in jax.tree_util.tree_leaves_with_path(grads):
+        assert bool(jnp.isfinite(grad).all()), jax.tree_util.keystr(path)
+        assert float(jnp.abs(grad).max()) > 0, jax.tree_util.keystr(path)
+
+
+@every
+def test_examples_are_independent(row):
+    model, params, batch = setup(row.name)
+    apply = jax.jit(lambda x, mask: model.apply(params, x, mask=mask))
+    whole = apply(batch.x, batch.mask)
+    for i in (0, 2):
+        alone = take(batch, slice(i, i + 1))
+        assert_close(apply(alone.x, alone.mask)[0], whole[i])
+
+
+@every
+def test_rows_of_weight_zero_change_nothing(row):
+    model, params, batch = setup(row.name)
+    # Other, valid rows as filling: the batch in reverse, floats made larger.
+    extra = take(batch, slice(None, None, -1))
+    louder = jax.tree.map(lambda a: a * 3 if jnp.issubdtype(a.dtype, jnp.floating) else a, extra.x)
+    extra = extra._replace(x=louder, weight=jnp.zeros_like(batch.weight))
+    longer = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), batch, extra)
+    f = jax.jit(jax.value_and_grad(lambda p, b: mean_loss(row, model, p, b)))
+    assert_close(f(params, longer), f(params, batch), 1e-4, 2e-5)
+
+
+@pytest.mark.parametrize("row", select(lambda row: row.pad is not None))
+def test_padding_changes_nothing(row):
+    model, params, batch = setup(row.name)
+    longer = jax.tree.map(jnp.asarray, row.pad(batch))
+    shapes = [jax.tree.map(jnp.shape, b) for b in (longer, batch)]
+    assert shapes[0] != shapes[1], "pad added no position"
+    f = jax.jit(jax.value_and_grad(lambda p, b: mean_loss(row, model, p, b)))
+    assert_close(f(params, longer), f(params, batch), 1e-4, 2e-5)
+
+
+@every
+def test_no_key_no_randomness(row):
+    model, params, batch = setup(row.name)
+    f = jax.jit(lambda: model.apply(params, batch.x, mask=batch.mask))
+    np.testing.assert_array_equal(f(), f())
+    if not row.random:
+        with_key = model.apply(params, batch.x, key=jax.random.key(1), mask=batch.mask)
+        assert_close(with_key, f())
+
+
+@pytest.mark.parametrize("row", select(lambda row: row.random))
+def test_a_key_drops_units(row):
+    model, params, batch = setup(row.name)
+    f = jax.jit(lambda key: model.apply(params, batch.x, key=key, mask=batch.mask))
+    one, same, other = (np.asarray(f(jax.random.key(i))) for i in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert not np.allclose(one, other)
+    assert not np.allclose(one, model.apply(params, batch.x, mask=batch.mask))
+
+
+@pytest.mark.parametrize("row", select(lambda row: row.random and row.per_example_keys))
+def test_draws_follow_the_examples_key(row):
+    model, params, batch = setup(row.name)
+    keys = jax.random.split(jax.random.key(4), len(batch.weight))
+    f = jax.jit(lambda keys, x, mask: model.apply(params, x, key=keys, mask=mask))
+    whole = f(keys, batch.x, batch.mask)
+    some = take(batch, slice(1, 3))
+    assert_close(f(keys[1:3], some.x, some.mask), whole[1:3])
+    assert not np.allclose(whole, model.apply(params, batch.x, mask=batch.mask))
+
+
+@every
+def test_bfloat16(row):
+    model, params, batch = setup(row.name)
+    want = model.apply(params, batch.x, mask=batch.mask)
+    loss = jax.jit(jax.value_and_grad(lambda p, b: mean_loss(row, model, p, b)))
+    small = half(params), batch._replace(x=half(batch.x))
+    got = model.apply(small[0], small[1].x, mask=batch.mask)
+    assert got.dtype in (jnp.bfloat16, jnp.float32)
+    scale = float(jnp.abs(want).max())
+    np.testing.assert_allclose(np.asarray(got, np.float32), want, atol=0.1 * scale + 1e-2)
+    value, grads = loss(*small)
+    assert bool(jnp.isfinite(value))
+    assert all(g.dtype == jnp.bfloat16 and bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(grads))
+
+
+@every
+def test_overfits_a_tiny_set(row):
+    model, params, batch = setup(row.name)
+    optimizer = optax.adam(row.learning_rate)
+
+    @jax.jit
+    def train(params, batch):
+        def step(_, carry):
+            params, state = carry
+            grads = jax.grad(lambda p: mean_loss(row, model, p, batch))(params)
+            updates, state = optimizer.update(grads, state, params)
+            return optax.apply_updates(params, updates), state
+
+        params, _ = jax.lax.fori_loop(0, row.steps, step, (params, optimizer.init(params)))
+        return mean_loss(row, model, params, batch)
+
+    assert float(train(params, batch)) < row.overfit
