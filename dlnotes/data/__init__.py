@@ -1,1 +1,130 @@
+"""Data: real, synthetic and a person's own, as `Dataset`; splits, order and augmentation.
 
+`load("digits", seed=1)` calls a source by the name that configs use; the sources, `read_inputs` and
+the types are also attributes of this package. Everything is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dlnotes.data.bundled import digits, tabular
+    from dlnotes.data.corpus import text
+    from dlnotes.data.dataset import Dataset, Examples, Pair, Standardize, Trees
+    from dlnotes.data.expressions import list_ops
+    from dlnotes.data.files import csv, image_folder, npy, npz
+    from dlnotes.data.inputs import Inputs, evaluate_inputs, read_inputs
+    from dlnotes.data.mnist_sets import fashion_mnist, mnist
+    from dlnotes.data.pairs import number_words
+    from dlnotes.data.sequences import reber
+    from dlnotes.data.split import split_indices
+    from dlnotes.data.store import DataNotFound
+    from dlnotes.data.synthetic import two_moons, xor
+
+SOURCES: dict[str, str] = {
+    "digits": "bundled",
+    "tabular": "bundled",
+    "mnist": "mnist_sets",
+    "fashion_mnist": "mnist_sets",
+    "npz": "files",
+    "npy": "files",
+    "csv": "files",
+    "image_folder": "files",
+    "xor": "synthetic",
+    "two_moons": "synthetic",
+    "reber": "sequences",
+    "number_words": "pairs",
+    "text": "corpus",
+    "list_ops": "expressions",
+}
+"""The module of this package that holds each source; the source is the function of the same name."""
+
+_OTHERS = {
+    "Dataset": "dataset",
+    "Examples": "dataset",
+    "Pair": "dataset",
+    "Standardize": "dataset",
+    "Trees": "dataset",
+    "Inputs": "inputs",
+    "read_inputs": "inputs",
+    "evaluate_inputs": "inputs",
+    "split_indices": "split",
+    "DataNotFound": "store",
+}
+
+__all__ = [
+    "SOURCES",
+    "DataNotFound",
+    "Dataset",
+    "Examples",
+    "Inputs",
+    "Pair",
+    "Standardize",
+    "Trees",
+    "csv",
+    "digits",
+    "evaluate_inputs",
+    "fashion_mnist",
+    "image_folder",
+    "list_ops",
+    "load",
+    "mnist",
+    "npy",
+    "npz",
+    "number_words",
+    "read_inputs",
+    "reber",
+    "source",
+    "split_indices",
+    "tabular",
+    "text",
+    "two_moons",
+    "xor",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = SOURCES.get(name) or _OTHERS.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{module}"), name)
+
+
+def source(kind: str) -> Callable[..., Dataset]:
+    """The function that loads data of a kind.
+
+    Raises:
+      ValueError: when the kind is unknown, with the nearest known one.
+    """
+    if kind not in SOURCES:
+        from difflib import get_close_matches
+
+        near = get_close_matches(kind, SOURCES, 1)
+        hint = f", did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"kind: got {kind!r}, allowed are {', '.join(SOURCES)}{hint}")
+    return __getattr__(kind)
+
+
+def load(kind: str, **options: Any) -> Dataset:
+    """The data set of a kind, with the options of its source.
+
+    Raises:
+      ValueError: when the kind or an option is unknown, an option is missing, or the source refuses.
+
+    >>> load("xor").train.size
+    4
+    """
+    from inspect import signature
+
+    function = source(kind)
+    try:
+        signature(function).bind(**options)
+    except TypeError as error:
+        raise ValueError(
+            f"{kind}: {error}, its options are {', '.join(signature(function).parameters)}"
+        ) from None
+    return function(**options)

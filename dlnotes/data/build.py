@@ -97,7 +97,9 @@ def consecutive(*sizes: int) -> Parts:
     return train, validation, test
 
 
-def pad(sequences: list[list[int]] | list[np.ndarray], length: int | None = None, value: int = 0) -> np.ndarray:
+def pad(
+    sequences: list[list[int]] | list[np.ndarray], length: int | None = None, value: int = 0
+) -> np.ndarray:
     """``(n, length)`` int32, each row one sequence followed by ``value``."""
     length = max((len(s) for s in sequences), default=0) if length is None else length
     rows = np.full((len(sequences), length), value, np.int32)

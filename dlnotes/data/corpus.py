@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +26,10 @@ def embedded_corpus() -> str:
     folder = resources.files("sklearn.datasets.descr")
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".rst")), key=lambda f: f.name)
     pieces = [f.read_text(encoding="utf-8") for f in files]
-    try:
+    with suppress(ImportError):  # a Python built without its help texts
         from pydoc_data.topics import topics
-    except ImportError:  # a Python built without its help texts
-        topics = {}
-    pieces += [topics[name] for name in sorted(topics)]
+
+        pieces += [topics[name] for name in sorted(topics)]
     return "\n\n".join(piece.strip() for piece in pieces) + "\n"
 
 

@@ -209,8 +209,8 @@ def list_ops(
             failures += 1
             if failures > 100 * n + 1000:
                 raise ValueError(
-                    f"n_train, n_validation, n_test: got {n} expressions, but max_depth {max_depth}, max_args "
-                    f"{max_args}, max_length {max_length} gave only {len(drawn)} different ones"
+                    f"n_train, n_validation, n_test: got {n} expressions, but max_depth {max_depth}, "
+                    f"max_args {max_args}, max_length {max_length} gave only {len(drawn)} different ones"
                 )
         else:
             drawn[expression] = None

@@ -189,9 +189,7 @@ def locate(published: IdxSet, *, data_dir: str | Path | None = None) -> list[Pat
     return store.find([f.name for f in published.files], store.folders(published.name, data_dir=data_dir))
 
 
-def obtain(
-    published: IdxSet, *, data_dir: str | Path | None = None, download: bool = True
-) -> list[Path]:
+def obtain(published: IdxSet, *, data_dir: str | Path | None = None, download: bool = True) -> list[Path]:
     """The four files, downloaded into ``data_dir`` or the user's cache where they are missing.
 
     Raises:
@@ -223,8 +221,7 @@ def obtain(
         + "\n  ".join(file.name for file in published.files)
         + f"\ninto the folder {published.name}/ of a folder of your choice, and name that folder in the "
         f"environment variable DLNOTES_DATA (DLNOTES_DATA=/my/data for /my/data/{published.name}/).\n"
-        f"They can be had from {' or '.join(published.mirrors)}\nSearched: "
-        + ", ".join(map(str, searched))
+        f"They can be had from {' or '.join(published.mirrors)}\nSearched: " + ", ".join(map(str, searched))
     )
 
 

@@ -41,7 +41,7 @@ def radices(n: int) -> tuple[int, int]:
     return a, -(-n // a)
 
 
-def _round_keys(key_words: Any, xp: Any) -> list[Any]:
+def _round_keys(key_words: Any) -> list[Any]:
     """One uint32 for each round from the two key words."""
     k0, k1 = key_words[0], key_words[1]
     return [_mix(_mix(k0 + np.uint32(_GOLDEN * (r + 1) & 0xFFFFFFFF)) ^ k1) for r in range(ROUNDS)]
@@ -53,7 +53,9 @@ def _feistel(index: Any, a: int, b: int, keys: list[Any], xp: Any) -> Any:
     for r, key in enumerate(keys):
         size = a if r % 2 == 0 else b
         moved, other = (left, right) if r % 2 == 0 else (right, left)
-        offset = ((_mix(other * np.uint32(0x85EBCA77) + key) >> np.uint32(16)) * np.uint32(size)) >> np.uint32(16)
+        offset = (
+            (_mix(other * np.uint32(0x85EBCA77) + key) >> np.uint32(16)) * np.uint32(size)
+        ) >> np.uint32(16)
         moved = moved + offset
         moved = xp.where(moved >= np.uint32(size), moved - np.uint32(size), moved)
         left, right = (moved, other) if r % 2 == 0 else (other, moved)
@@ -88,7 +90,7 @@ def permute(index: Any, n: int, key_words: Any, *, xp: Any = np) -> Any:
         shape = np.shape(index)  # numpy warns of overflow for scalars, not for arrays: at least one axis
         index = np.asarray(index).astype(np.uint32).reshape(-1)
         words = np.asarray(key_words).astype(np.uint32)
-        keys = _round_keys((words[0:1], words[1:2]), np)
+        keys = _round_keys((words[0:1], words[1:2]))
         x = _feistel(index, a, b, keys, np)
         while (outside := x >= n).any():
             x = np.where(outside, _feistel(x, a, b, keys, np), x)
@@ -97,7 +99,7 @@ def permute(index: Any, n: int, key_words: Any, *, xp: Any = np) -> Any:
 
     index = xp.asarray(index).astype(xp.uint32)
     words = xp.asarray(key_words).astype(xp.uint32)
-    keys = _round_keys((words[0], words[1]), xp)
+    keys = _round_keys((words[0], words[1]))
     x = _feistel(index, a, b, keys, xp)
     if a * b == n:
         return x
@@ -143,10 +145,7 @@ def batch_rows(step: Any, *, n: int, batch_size: int, key_words: Any, xp: Any = 
     per_epoch = np.uint32(steps_per_epoch(n, batch_size))
     words = xp.asarray(key_words).astype(xp.uint32)
     step = xp.asarray(step).astype(xp.uint32)
-    if xp is np:
-        step = step.reshape(1)
-    else:
-        step = step[None]
+    step = step.reshape(1)
     epoch, number = step // per_epoch, step % per_epoch
     place = number * np.uint32(batch_size) + slots.astype(xp.uint32)
     weight = (place < np.uint32(n)).astype(xp.float32)

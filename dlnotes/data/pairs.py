@@ -17,11 +17,14 @@ import numpy as np
 from dlnotes.data.build import assemble, consecutive, length_mask, pad
 from dlnotes.data.dataset import Dataset, Pair
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_TEENS = (
+    "ten",
+    "eleven",
+    "twelve",
+    *(f"{t}teen" for t in ("thir", "four", "fif", "six", "seven", "eigh", "nine")),
+)
+_ONES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", *_TEENS)
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _GROUPS = ("", " thousand", " million", " billion")
 LARGEST = 10 ** (3 * len(_GROUPS)) - 1
 SYMBOLS = ("<pad>", " ", "-", *sorted(set("".join([*_ONES, *_TENS, *_GROUPS, "hundred"])) - {" "}))

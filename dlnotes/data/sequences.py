@@ -119,13 +119,14 @@ def reber(
     if n < 4:
         raise ValueError(f"n: got {n}, at least 4 strings are needed")
     if not 1 <= min_length <= max_length:
-        raise ValueError(f"min_length, max_length: got {min_length}, {max_length}, allowed is 1 <= min <= max")
+        raise ValueError(
+            f"min_length, max_length: got {min_length}, {max_length}, allowed is 1 <= min <= max"
+        )
     table = automaton(embedded)
     counts = _counts(table, max_length)
     lengths = [k for k in range(min_length, max_length + 1) if counts[k][0]]
-    bases = n - n // 2 + n // 2  # a grammatical string for each example, spoilt or not
     available = sum(counts[k][0] for k in lengths)
-    if available < 2 * bases:
+    if available < 2 * n:
         raise ValueError(
             f"n: got {n}, but lengths {min_length}..{max_length} allow only {available} grammatical "
             f"strings, too few for {n} different examples: at most {available // 2}"
@@ -133,7 +134,7 @@ def reber(
     rng = np.random.default_rng(seed)
     drawn: dict[str, None] = {}
     left = {k: counts[k][0] for k in lengths}
-    while len(drawn) < bases:
+    while len(drawn) < n:  # one for each example, half of them to be spoilt
         open_lengths = [k for k in lengths if left[k] > counts[k][0] // 2]  # half used: draws repeat
         length = int(rng.choice(open_lengths))
         string = _draw(table, counts, length, rng)

@@ -26,16 +26,16 @@ def part_sizes(n: int, *, validation: float | int, test: float | int) -> tuple[i
     sizes = []
     for name, part in (("validation", validation), ("test", test)):
         if isinstance(part, (bool, np.bool_)) or not isinstance(part, (int, float, np.integer, np.floating)):
-            raise ValueError(f"{name}: got {part!r}, allowed is a fraction in [0, 1) or a whole number of examples")
+            raise ValueError(
+                f"{name}: got {part!r}, allowed is a fraction in [0, 1) or a whole number of examples"
+            )
         if isinstance(part, (int, np.integer)):
             size = int(part)
             if size < 0:
                 raise ValueError(f"{name}: got {size}, a number of examples must be 0 or more")
         else:
             if not 0 <= part < 1:
-                raise ValueError(
-                    f"{name}: got {part}, allowed is a fraction in [0, 1) or a whole number of examples (an int)"
-                )
+                raise ValueError(f"{name}: got {part}, allowed is a fraction in [0, 1) or a count (an int)")
             size = int(np.floor(part * n + 0.5))
             if part > 0 and size == 0:
                 raise ValueError(f"{name}: got {part}, which is less than one of {n} examples")
@@ -86,7 +86,9 @@ def split_indices(
     else:
         labels = np.asarray(stratify)
         if labels.shape != (n,):
-            raise ValueError(f"stratify: got shape {labels.shape}, one label for each of {n} examples is needed")
+            raise ValueError(
+                f"stratify: got shape {labels.shape}, one label for each of {n} examples is needed"
+            )
         names, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
         table = _allocate(counts, np.array(sizes), names, rng)
         groups = np.split(np.argsort(inverse, kind="stable"), np.cumsum(counts)[:-1])
@@ -109,7 +111,7 @@ def _allocate(counts: np.ndarray, sizes: np.ndarray, names: np.ndarray, rng: Any
     for name, count in zip(names, counts):
         if count < needed:
             raise ValueError(
-                f"stratify: class {name!s} has {count} example{'s' * (count != 1)}, "
+                f"stratify: class {name!s} has {count} example{'s' if count != 1 else ''}, "
                 f"fewer than the {needed} parts of the split"
             )
     if needed == 1:

@@ -98,6 +98,8 @@ def place(
         available = available[:count]
     several_processes = len({d.process_index for d in available}) > 1
     if several_processes:
+        if count is not None and count != len(devices if devices is not None else jax.devices()):
+            raise ValueError(f"devices.count: got {count}, several processes use all their devices")
         if strategy == "pmap":
             raise ValueError("devices.strategy: got 'pmap', several processes need 'mesh' (or 'auto')")
         if strategy == "single":
@@ -109,9 +111,8 @@ def place(
     if members >= len(available) > 1 or (strategy == "auto" and members > 1):
         most = min(len(available), members)
         n = next(d for d in range(most, 0, -1) if members % d == 0)
-        if n > 1 or strategy != "auto":
+        if n > 1:
             return Placement(kind, tuple(available[:n]), "members")
-        return Placement("single", tuple(available[:1]), "none")
     if strategy == "auto" and available[0].platform == "cpu" and not divide_batch:
         return Placement("single", tuple(available[:1]), "none")
     return Placement(kind, tuple(available), "batch")

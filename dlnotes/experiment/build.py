@@ -70,15 +70,16 @@ def groups(config: Config) -> list[Group]:
         # A whole number where a sweep has fractions must not make a program of its own; None must.
         static = {k: v for k, v in point.values.items() if k not in numbers}
         found.setdefault(repr(sorted(static.items())), []).append((index, point))
-    return [_group(members, config) for members in found.values()]
+    return [_group(members) for members in found.values()]
 
 
-def _group(indexed: list[tuple[int, Point]], config: Config) -> Group:
+def _group(indexed: list[tuple[int, Point]]) -> Group:
     own = tuple(p for _, p in indexed)
-    numbers = sorted(dynamic_paths(own[0].config) & set(own[0].values))
+    config = own[0].config  # not the whole sweep's: the seed and the number of seeds may be swept
+    numbers = sorted(dynamic_paths(config) & set(own[0].values))
     seeds = np.arange(config.seed, config.seed + config.training.seeds, dtype=np.int32)
     return Group(
-        config=own[0].config,
+        config=config,
         points=own,
         indices=tuple(i for i, _ in indexed),
         seeds=np.tile(seeds, len(own)),

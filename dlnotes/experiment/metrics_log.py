@@ -90,7 +90,7 @@ class MetricsLog:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(self.path, "ab") as file:
-            file.truncate(position["bytes"])
+            file.truncate(min(position["bytes"], file.tell()))  # longer would fill up with zeros
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:

@@ -107,7 +107,9 @@ def convolve(
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilations, window))
     pads = _pads(padding, x.shape[1:-1], reach, strides)
     if any(size + sum(pad) < r for size, pad, r in zip(x.shape[1:-1], pads, reach)):
-        raise ValueError(f"kernel: got window {window}, larger than the padded input {x.shape[1:-1]} + {pads}")
+        raise ValueError(
+            f"kernel: got window {window}, larger than the padded input {x.shape[1:-1]} + {pads}"
+        )
     if flip:
         kernel = lax.rev(kernel, tuple(range(n)))
     general = partial(
@@ -140,9 +142,9 @@ def _backward(pads: Pads, saved: tuple[Array, Array], g: Array) -> tuple[Array, 
     sizes = tuple(range(n))
     # dx: g against the kernel turned round, in and out exchanged ("full" where forward was "valid").
     full = tuple((k - 1 - before, k - 1 - after) for k, (before, after) in zip(kernel.shape, pads))
-    dx = _canonical(full, g, jnp.swapaxes(lax.rev(kernel, sizes), -1, -2))
+    dx: Any = _canonical(full, g, jnp.swapaxes(lax.rev(kernel, sizes), -1, -2))
     # dK: x against g, with the channels as the batch and the batch as the channels.
-    dK = _canonical(pads, jnp.swapaxes(x, 0, -1), jnp.moveaxis(g, 0, -2))
+    dK: Any = _canonical(pads, jnp.swapaxes(x, 0, -1), jnp.moveaxis(g, 0, -2))
     return dx, jnp.moveaxis(dK, 0, -2)
 
 

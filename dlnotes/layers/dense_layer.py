@@ -41,7 +41,9 @@ def dense(params: Dense, x: Array) -> Array:
       ValueError: when the last axis of ``x`` is not ``inputs``.
     """
     if x.shape[-1] != params.W.shape[0]:
-        raise ValueError(f"x: got {x.shape[-1]} features, W of shape {params.W.shape} takes {params.W.shape[0]}")
+        raise ValueError(
+            f"x: got {x.shape[-1]} features, W of shape {params.W.shape} takes {params.W.shape[0]}"
+        )
     return add_bias(x @ params.W, params.b)
 
 

@@ -45,8 +45,9 @@ def max_pool(x: Array, window: Window = 2, stride: Window | None = None, padding
     windows, strides, pads = _geometry(x, window, stride, padding)
     if _disjoint(windows, strides, padding):
         return _pairwise(jnp.maximum, _slices(x, windows))
-    lowest = jnp.array(-jnp.inf, x.dtype) if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
-    return _reduce(x, lowest, lax.max, windows, strides, pads)
+    # A host constant: the window operation has a gradient only when its start is known while tracing.
+    lowest = -np.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
+    return _reduce(x, np.array(lowest, x.dtype), lax.max, windows, strides, pads)
 
 
 def avg_pool(x: Array, window: Window = 2, stride: Window | None = None, padding: str = "VALID") -> Array:
@@ -57,7 +58,7 @@ def avg_pool(x: Array, window: Window = 2, stride: Window | None = None, padding
     windows, strides, pads = _geometry(x, window, stride, padding)
     if _disjoint(windows, strides, padding):
         return _pairwise(jnp.add, _slices(x, windows)) / prod(windows)
-    sums = _reduce(x, jnp.zeros((), x.dtype), lax.add, windows, strides, pads)
+    sums = _reduce(x, np.zeros((), x.dtype), lax.add, windows, strides, pads)
     if padding == "VALID":
         return sums / prod(windows)
     # How many positions of each window are real: a product of the counts along each axis.
@@ -70,9 +71,12 @@ def avg_pool(x: Array, window: Window = 2, stride: Window | None = None, padding
 
 
 def l2_pool(x: Array, window: Window = 2, stride: Window | None = None, padding: str = "VALID") -> Array:
-    """``y = sqrt(Σ x²)`` over each window of `max_pool`'s kind; the gradient at 0 is 0. Source: notes C6.7."""
+    """``y = sqrt(Σ x²)`` over each window; the gradient at 0 is 0.
+
+    Args and errors: as `max_pool`.
+    """
     windows, strides, pads = _geometry(x, window, stride, padding)
-    sums = _reduce(x * x, jnp.zeros((), x.dtype), lax.add, windows, strides, pads)
+    sums = _reduce(x * x, np.zeros((), x.dtype), lax.add, windows, strides, pads)
     positive = sums > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, sums, jnp.ones_like(sums))), jnp.zeros_like(sums))
 
@@ -128,6 +132,4 @@ def _pairwise(combine: Callable[[Array, Array], Array], parts: list[Array]) -> A
 
 
 def _reduce(x: Array, start, combine, windows, strides, pads) -> Array:
-    return lax.reduce_window(
-        x, start, combine, (1, *windows, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0))
-    )
+    return lax.reduce_window(x, start, combine, (1, *windows, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))

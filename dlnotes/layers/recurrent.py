@@ -130,7 +130,9 @@ def chosen(argument: str, name: str, table: dict[str, Any]) -> Any:
     raise ValueError(f"{argument}: got {name!r}, allowed are {', '.join(map(repr, table))}{hint}")
 
 
-def _weights(key: PRNGKey, inputs: int, hidden: int, gates: int, init_scale: float | Array) -> tuple[Array, Array]:
+def _weights(
+    key: PRNGKey, inputs: int, hidden: int, gates: int, init_scale: float | Array
+) -> tuple[Array, Array]:
     """U (Glorot uniform) and W (orthogonal), each gate drawn by itself, times ``init_scale``."""
     positive(inputs=inputs, hidden=hidden)
     key_U, key_W = jax.random.split(key)
@@ -316,9 +318,7 @@ def _gru_backward(saved, cotangents):
     reset, update, n, inner = jnp.split(gates, 4, -1)
     h_before = _before(first, hs)
     to_n = (1 - update) * (1 - n * n)
-    to_ru = jnp.concatenate(
-        [to_n * inner * reset * (1 - reset), (h_before - n) * update * (1 - update)], -1
-    )
+    to_ru = jnp.concatenate([to_n * inner * reset * (1 - reset), (h_before - n) * update * (1 - update)], -1)
     if active is not None:
         to_n, to_ru = jnp.where(active, to_n, 0), jnp.where(active, to_ru, 0)
         update = jnp.where(active, update, 1)

@@ -178,17 +178,10 @@ def _gather(buffer: Array, slot: Array) -> Array:
     return jnp.take_along_axis(buffer, slot, 1, mode="promise_in_bounds")[:, 0]
 
 
-def compose(
-    cell: TreeCell,
-    params: Params,
-    leaves: Array,
-    children: Array,
-    root: Array,
-    mask: Array | None = None,
-    *,
-    every_node: bool = False,
-) -> Array | tuple[Array, Array]:
-    """Run a cell over a batch of trees, children before parents.
+def node_states(
+    cell: TreeCell, params: Params, leaves: Array, children: Array, mask: Array | None = None
+) -> Array:
+    """The state of every node of a batch of trees, children before parents.
 
     One scan over the M internal positions: each step gathers the states of both children for the
     whole batch, joins them, and writes slot ``L + i``. Any mix of shapes is the same program.
@@ -199,13 +192,10 @@ def compose(
       leaves: (batch, L, width) states of the leaves, slots 0 … L-1.
       children: (batch, M, 2) slots of the left and right child of node L + i, each below L + i;
         -1 where the row is padding.
-      root: (batch,) slot of the root.
       mask: (batch, L) booleans, True where a leaf is real; other leaves become 0.
-      every_node: also return the state of every slot.
 
     Returns:
-      (batch, width) states at the roots; with ``every_node`` also (batch, L + M, width), 0 in
-      padded slots.
+      (batch, L + M, width), 0 in padded slots.
 
     Raises:
       ValueError: for shapes that do not fit.
@@ -213,12 +203,33 @@ def compose(
     batch, L, _ = leaves.shape
     if children.ndim != 3 or children.shape[0] != batch or children.shape[2] != 2:
         raise ValueError(f"children: got shape {children.shape}, allowed is ({batch}, M, 2)")
-    if root.shape != (batch,):
-        raise ValueError(f"root: got shape {root.shape}, allowed is {(batch,)}")
     if mask is not None:
         if mask.shape != (batch, L):
             raise ValueError(f"mask: got shape {mask.shape}, allowed is {(batch, L)}")
         leaves = jnp.where(mask[:, :, None], leaves, 0)
-    nodes = _run(cell.join, params, leaves, children)
-    state = _gather(nodes, root)
-    return (state, nodes) if every_node else state
+    return _run(cell.join, params, leaves, children)
+
+
+def compose(
+    cell: TreeCell,
+    params: Params,
+    leaves: Array,
+    children: Array,
+    root: Array,
+    mask: Array | None = None,
+) -> Array:
+    """The state at the root of each tree; see `node_states` for the arguments.
+
+    Args:
+      cell, params, leaves, children, mask: as for `node_states`.
+      root: (batch,) slot of the root, a leaf's where the tree is one leaf.
+
+    Returns:
+      (batch, width).
+
+    Raises:
+      ValueError: for shapes that do not fit.
+    """
+    if root.shape != leaves.shape[:1]:
+        raise ValueError(f"root: got shape {root.shape}, allowed is {leaves.shape[:1]}")
+    return _gather(node_states(cell, params, leaves, children, mask), root)

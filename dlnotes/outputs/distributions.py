@@ -57,7 +57,7 @@ class Bernoulli(NamedTuple):
 
     def log_prob(self, y: Array) -> Array:
         """``−ζ((1 − 2y) z)`` for ``y`` in {0, 1}: no logarithm of a rounded probability is taken."""
-        sign = (1 - 2 * y).astype(self.logits.dtype)
+        sign = 1 - 2 * y.astype(self.logits.dtype)
         return -jax.nn.softplus(sign * self.logits)
 
     def sample(self, key: PRNGKey) -> Array:

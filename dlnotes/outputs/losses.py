@@ -82,7 +82,8 @@ def cross_entropy(logits: Array, y: Array, *, label_smoothing: float | Array = 0
 def binary_cross_entropy(logits: Array, y: Array) -> PerExample:
     """``ζ((1 − 2y)z)`` for logits ``(batch,)`` or ``(batch, 1)`` and labels ``(batch,)`` in {0, 1}."""
     z = logits.astype(jnp.float32).reshape(y.shape)
-    return PerExample(_sum_positions(-Bernoulli(z).log_prob(y)), target_count(y))
+    nll = jnp.where(y == IGNORE, 0.0, -Bernoulli(z).log_prob(y))
+    return PerExample(_sum_positions(nll), target_count(y))
 
 
 def squared_error(prediction: Array, y: Array) -> PerExample:

@@ -65,7 +65,7 @@ def resident_batches(n: int, batch_size: int, division: Division) -> BatchAt:
     rows_here = division.rows_per_part(batch_size)
 
     def batch_at(data: Examples, member: Member, step: Array, i: Array) -> Batch:
-        if rows_here == n:
+        if division.parts == 1 and rows_here == batch_size == n:
             return Batch(data.x, data.y, data.mask, jnp.ones(n, jnp.float32))
         rows, weight = batch_rows(
             step, n=n, batch_size=batch_size, key_words=order_words(member), xp=jnp

@@ -55,7 +55,8 @@ def max_norm(params: Params, limit: Number) -> Params:
 
 
 def _given(**options: Any) -> dict[str, Any]:
-    return {k: v for k, v in options.items() if v is not None}
+    """The options that were set: ``None`` and ``nesterov=False`` are what optax does by itself."""
+    return {k: v for k, v in options.items() if v is not None and v is not False}
 
 
 def _sgd(*, momentum=None, nesterov=False, **_):

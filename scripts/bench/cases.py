@@ -7,7 +7,7 @@ on the same data.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -79,7 +79,16 @@ class Case(NamedTuple):
 
 REFERENCE = "torch_eager"
 
-_PEERS = (REFERENCE, "torch_spin", "torch_fused", "torch_compile", "keras_fit", "keras_steps", "flax_loop", "ours")
+_PEERS = (
+    REFERENCE,
+    "torch_spin",
+    "torch_fused",
+    "torch_compile",
+    "keras_fit",
+    "keras_steps",
+    "flax_loop",
+    "ours",
+)
 
 CASES: dict[str, Case] = {
     case.name: case
@@ -174,8 +183,8 @@ def _examples(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
     if case.sizes[0] == 64:
         from sklearn.datasets import load_digits
 
-        digits = load_digits()
-        pixels, labels = np.asarray(digits["data"]), np.asarray(digits["target"])
+        digits: Any = load_digits()
+        pixels, labels = digits["data"], digits["target"]
         return (pixels[: case.examples] / 16).astype(np.float32), labels[: case.examples].astype(np.int32)
     shape = case.sizes[:1] if case.kind == "mlp" else case.sizes[:3]
     x = rng.random((case.examples, *shape), np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -28,16 +29,22 @@ class WorkerError(RuntimeError):
 def environment(variant: str) -> dict[str, str]:
     """Environment of a worker: every core, CPU only, and threads that sleep while they wait."""
     cores = str(len(os.sched_getaffinity(0)))
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "XLA_", "OMP_", "KMP_", "GOMP_"))}
-    waiting = {} if variant == "torch_spin" else {"OMP_WAIT_POLICY": "PASSIVE"}
-    return kept | waiting | {
-        "PYTHONPATH": str(ROOT),
-        "JAX_PLATFORMS": "cpu",
-        "OMP_NUM_THREADS": cores,
-        "PYTHONWARNINGS": "ignore",
-        "TOKENIZERS_PARALLELISM": "false",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
+    kept = {
+        k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "XLA_", "OMP_", "KMP_", "GOMP_"))
     }
+    waiting = {} if variant == "torch_spin" else {"OMP_WAIT_POLICY": "PASSIVE"}
+    return (
+        kept
+        | waiting
+        | {
+            "PYTHONPATH": str(ROOT),
+            "JAX_PLATFORMS": "cpu",
+            "OMP_NUM_THREADS": cores,
+            "PYTHONWARNINGS": "ignore",
+            "TOKENIZERS_PARALLELISM": "false",
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+        }
+    )
 
 
 class Worker:
@@ -106,10 +113,8 @@ class Worker:
         """End the process."""
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                try:
+                with contextlib.suppress(BrokenPipeError):
                     pipe.close()
-                except BrokenPipeError:
-                    pass
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
@@ -163,7 +168,8 @@ def measure(
                     result["difference"] = loss_difference(result["losses"], reference)
                     if result["difference"] > bench.TOLERANCE:
                         raise WorkerError(
-                            f"losses differ by {result['difference']:.1e}: {result['losses']}, not {reference}"
+                            f"losses differ by {result['difference']:.1e}: "
+                            f"{result['losses']}, not {reference}"
                         )
                     worker.ask(timeout + seconds, op="run", seconds=min(seconds, 1.0))
                     say(f"{case.name}: {name} ready, losses within {result['difference']:.1e}")
@@ -193,7 +199,9 @@ def measure(
     return results
 
 
-def _drop(name: str, why: str, workers: dict[str, Worker], result: dict, say: Callable, case: bench.Case) -> None:
+def _drop(
+    name: str, why: str, workers: dict[str, Worker], result: dict, say: Callable, case: bench.Case
+) -> None:
     result["error"], result["rates"] = why, []
     workers.pop(name).close()
     say(f"{case.name}: {name} left out: {why}")
@@ -215,7 +223,8 @@ def measure_first_step(
     """
     logs.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {
-        name: {"import": [], "cold": [], "warm": [], "loss": None, "error": None, "versions": {}} for name in variants
+        name: {"import": [], "cold": [], "warm": [], "loss": None, "error": None, "versions": {}}
+        for name in variants
     }
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder) / "inputs.npz"
@@ -275,7 +284,9 @@ def machine() -> dict[str, Any]:
     model = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+        model = next(
+            (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model
+        )
     except OSError:
         pass
     return {

@@ -1,58 +1,130 @@
-"""dlnotes itself, through its public engine: one function per case, with the peers' interface.
+"""dlnotes itself, through its engine: a model, a recipe, compiled chunks of steps on resident data.
 
-``setup`` is called in a fresh process before JAX has a backend, so a case may still choose the number of
-host devices (``jax.config.update("jax_num_cpu_devices", 2)``) or an ``XLA_FLAGS`` entry.
-
-``weights`` are numpy ``(W, b)`` per layer: dense W (in, out), convolution W (height, width, in, out), images
-NHWC and flattened in that order, hidden layers ``case.hidden``; with members every array has a leading
-``members`` axis. ``check`` steps on the fixed batches from these weights and returns the loss of each step
-before its update, in seeds32 a row of ``members`` losses a step; it is called once, first. ``run`` then
-trains on with its own shuffling for at least ``seconds`` and returns after the last update is computed,
-counting the examples of all members. The first-step measure times ``setup`` and ``check`` of one batch.
+``setup`` is called in a fresh process before jax has chosen its devices, so a case may ask for several.
+``check`` takes the first steps on the fixed batches as a streamed chunk; ``run`` then goes on from that
+state with the engine's own order of the data. The first-step measure times ``setup`` and ``check`` of
+one batch.
 """
 
 from __future__ import annotations
 
+import time
+from functools import partial
+
+import jax
+import numpy as np
+
+from dlnotes import models
+from dlnotes.data.dataset import Examples
+from dlnotes.devices.placement import compile_chunk, fetch, place, put, put_state
+from dlnotes.devices.prepare import cpu_count, prepare
+from dlnotes.models import Model
+from dlnotes.outputs import binary_cross_entropy, cross_entropy
+from dlnotes.training.loop import resident_batches, streamed_batches, train_chunk
+from dlnotes.training.optimizers import optimizer
+from dlnotes.training.state import Recipe, init_state
+from dlnotes.typing import Batch
 from scripts.bench.cases import Case, Data, Weights
 from scripts.bench.interface import Variant
 
-
-def _missing(case: Case) -> NotImplementedError:
-    return NotImplementedError(f"ours: case {case.name!r} is not connected to dlnotes.training yet")
-
-
-def xor(case: Case, weights: Weights, data: Data) -> Variant:
-    """2-2-1, tanh hidden units, sigmoid output, full batch."""
-    raise _missing(case)
-
-
-def mlp_small(case: Case, weights: Weights, data: Data) -> Variant:
-    """64-32-10, ReLU."""
-    raise _missing(case)
-
-
-def mlp_large(case: Case, weights: Weights, data: Data) -> Variant:
-    """784-512-512-10, ReLU."""
-    raise _missing(case)
-
-
-def cnn(case: Case, weights: Weights, data: Data) -> Variant:
-    """conv 32, ReLU, pool, conv 64, ReLU, pool, dense 128, ReLU, dense 10."""
-    raise _missing(case)
-
-
-def seeds32(case: Case, weights: Weights, data: Data) -> Variant:
-    """32 small MLPs side by side, each with its own weights and order."""
-    raise _missing(case)
-
-
-_SETUP = {"xor": xor, "mlp_small": mlp_small, "mlp_large": mlp_large, "cnn": cnn, "seeds32": seeds32}
+CHUNK_SECONDS = 0.1
+"""A chunk is doubled while it takes less."""
 
 
 def setup(case: Case, weights: Weights, data: Data) -> Variant:
-    """The variant of a case.
-
-    Raises:
-      NotImplementedError: while a case is not connected to the engine.
-    """
+    """The variant of a case."""
     return _SETUP[case.name](case, weights, data)
+
+
+def mlp(case: Case, weights: Weights, data: Data) -> Variant:
+    """xor, mlp_small and mlp_large."""
+    return _train(case, weights, data, _mlp(case), capacity=2**14)
+
+
+def cnn(case: Case, weights: Weights, data: Data) -> Variant:
+    """conv 32, pool, conv 64, pool, dense 128, dense 10."""
+    first, second, dense, classes = case.sizes[3:]
+    model = models.cnn(
+        case.sizes[:3], classes, channels=(first, second), dense=(dense,), activation=case.hidden
+    )
+    return _train(case, weights, data, model, capacity=256)
+
+
+def seeds32(case: Case, weights: Weights, data: Data) -> Variant:
+    """The members vmapped, and divided over as many host devices as there are cores."""
+    return _train(case, weights, data, _mlp(case), capacity=2**12, cpu_devices=cpu_count())
+
+
+_SETUP = {"xor": mlp, "mlp_small": mlp, "mlp_large": mlp, "cnn": cnn, "seeds32": seeds32}
+
+
+def _mlp(case: Case) -> Model:
+    return models.mlp(case.sizes[0], case.sizes[1:-1], case.sizes[-1], activation=case.hidden)
+
+
+def _train(
+    case: Case, weights: Weights, data: Data, model: Model, *, capacity: int, cpu_devices: int = 1
+) -> Variant:
+    prepare(cpu_devices)
+    members = max(case.members, 1)
+    placement = place("auto", members=members)
+    loss = binary_cross_entropy if case.output == "sigmoid" else cross_entropy
+    recipe = Recipe(model, loss, {}, optimizer("adam", case.learning_rate))
+
+    def compiled(batch_at, steps: int, per_member: bool):
+        chunk = train_chunk(
+            lambda hyper: recipe,
+            batch_at,
+            metric_names=("loss",),
+            capacity=steps,
+            division=placement.division(),
+            rows_per_part=case.batch,
+            data_per_member=per_member,
+        )
+        return compile_chunk(placement, chunk, data_axis=0 if per_member else None)
+
+    state = fetch(jax.jit(partial(init_state, lambda hyper: recipe))(np.arange(members, dtype=np.int32), {}))
+    # The parameters' leaves come in the order of the layers, W (or K) before b.
+    arrays = [a if case.members else a[None] for layer in weights for a in layer]
+    leaves, structure = jax.tree.flatten(state.members.params)
+    if [a.shape for a in arrays] != [leaf.shape for leaf in leaves]:
+        raise ValueError(
+            f"weights: got {[a.shape for a in arrays]}, the model has {[a.shape for a in leaves]}"
+        )
+    params = jax.tree.unflatten(structure, arrays)
+    state = put_state(placement, state._replace(members=state.members._replace(params=params)))
+
+    def check(fixed):
+        nonlocal state
+        x, y = (np.stack(arrays) for arrays in zip(*fixed))
+        batches = Batch(x, y, None, np.ones(y.shape, np.float32))  # type: ignore[arg-type]
+        if case.members:
+            batches = jax.tree.map(lambda a: np.moveaxis(a, 1, 0), batches)
+        chunk = compiled(streamed_batches(), len(fixed), bool(case.members))
+        state, metrics = chunk(state, batches, np.int32(len(fixed)))
+        losses = fetch(metrics)[:, 0]
+        return losses.tolist() if case.members else losses[:, 0].tolist()
+
+    resident = chunk = None
+    steps = 8
+
+    def run(seconds: float) -> tuple[int, float]:
+        nonlocal state, resident, chunk, steps
+        if chunk is None:
+            resident = put(placement, Examples(data.x, data.y))
+            chunk = compiled(
+                resident_batches(case.examples, case.batch, placement.division()), capacity, False
+            )
+            state, metrics = chunk(state, resident, np.int32(steps))  # compiles, outside the clock
+            fetch(metrics)
+        start, done, elapsed = time.perf_counter(), 0, 0.0
+        while elapsed < seconds:
+            state, metrics = chunk(state, resident, np.int32(steps))
+            fetch(metrics)
+            done += steps
+            before, elapsed = elapsed, time.perf_counter() - start
+            if elapsed - before < CHUNK_SECONDS and 2 * steps <= capacity:
+                steps *= 2
+        return done * case.batch * members, elapsed
+
+    return Variant(check, run)

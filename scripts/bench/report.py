@@ -41,7 +41,7 @@ def ratio_to(results: dict[str, Any], variant: str, peer: str) -> Spread | None:
 
 def number(value: float) -> str:
     """Three significant digits or the whole part, without exponents."""
-    if value >= 1000:
+    if value >= 999.5:
         return f"{value:,.0f}".replace(",", " ")
     digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
     return f"{value:.{digits}f}"
@@ -110,10 +110,13 @@ def markdown(document: dict[str, Any]) -> str:
         f"{document['date']}. {machine['cpu']}, {machine['cores']} cores, {machine['system']}; {versions}. "
         f"float32, CPU only; load before the run {machine['load']:.2f}.\n",
         f"Each variant runs in its own process; {settings['rounds']} interleaved rounds of "
-        f"{settings['seconds']:g} s. Forward, backward and update, data in memory. All start from the same weights "
-        f"and gave the same first {settings['check_steps']} losses to {settings['tolerance']:g} relative before they "
-        f"were timed. Ratios are to {settings['reference']}, round by round: median [smallest–largest].\n",
+        f"{settings['seconds']:g} s. Forward, backward and update, data in memory. All start from the same "
+        f"weights and gave the same first {settings['check_steps']} losses to {settings['tolerance']:g} "
+        f"relative before they were timed. Ratios are to {settings['reference']}, round by round: median "
+        "[smallest–largest].\n",
     ]
+    if machine["load"] > 0.5:
+        parts.append("**The machine was busy before the run: the ratios may be off.**\n")
     if settings["rounds"] < 5 or settings["seconds"] < 1:
         parts.append("**A short trial run: these are not measurements.**\n")
     if document["bars"]:
@@ -146,8 +149,8 @@ def markdown(document: dict[str, Any]) -> str:
     if document["first_step"]:
         parts.append("## First step\n")
         parts.append(
-            "Seconds from the call to the loss of the first step, in fresh processes: with an empty compilation "
-            "cache, then with the one just filled. The import comes before and is not included.\n"
+            "Seconds from the call to the loss of the first step, in fresh processes: with an empty "
+            "compilation cache, then with the one just filled. The import comes before and is not included.\n"
         )
         rows = []
         for case, results in document["first_step"].items():
@@ -156,7 +159,8 @@ def markdown(document: dict[str, Any]) -> str:
                     rows.append([f"{case} {variant}", "—", "—", short(result["error"])])
                 else:
                     rows.append(
-                        [f"{case} {variant}"] + [spread_text(spread(result[k])) for k in ("import", "cold", "warm")]
+                        [f"{case} {variant}"]
+                        + [spread_text(spread(result[k])) for k in ("import", "cold", "warm")]
                     )
         parts.append(table(("", "import", "cold", "warm"), rows))
     return "\n".join(parts)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.bench import cases as bench  # noqa: E402
-from scripts.bench import driver, report  # noqa: E402
+from scripts.bench import cases as bench
+from scripts.bench import driver, report
 
-INSTALL = "python -m pip install torch keras flax optax --extra-index-url https://download.pytorch.org/whl/cpu"
+INSTALL = "python -m pip install torch keras flax optax"
 
 
 def chosen(option: str, text: str, allowed: list[str]) -> list[str]:
@@ -53,7 +53,9 @@ def require(python: str, variants: list[str]) -> None:
 def main() -> None:
     """Parse, measure, write."""
     peers = list(dict.fromkeys(v for case in bench.CASES.values() for v in case.variants))
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     everything = [*bench.CASES, bench.FIRST_STEP]
     parser.add_argument("--cases", default=",".join(everything), help=f"of {', '.join(everything)}")
     parser.add_argument("--peers", default=",".join(peers), help=f"of {', '.join(peers)}")
@@ -105,7 +107,7 @@ def main() -> None:
                     version = f"{known} and {version}"
                 document["versions"][library] = version if not known or " and " in version else known
         document["bars"] = report.judge(
-            [bar for bar in bench.BARS if bar.case in names or bar.kind == "seconds" and bench.FIRST_STEP in names],
+            [b for b in bench.BARS if (b.case if b.kind == "ratio" else bench.FIRST_STEP) in names],
             document["cases"],
             document["first_step"],
         )
@@ -124,7 +126,9 @@ def main() -> None:
         else:
             case = bench.CASES[name]
             variants = [v for v in case.variants if v in selected]
-            results = driver.measure(case, variants, python, args.rounds, args.seconds, args.timeout, logs, say)
+            results = driver.measure(
+                case, variants, python, args.rounds, args.seconds, args.timeout, logs, say
+            )
             document["cases"][name] = report.summarize(results, bench.REFERENCE)
             write(results)
     say(f"written: {args.out / 'results.md'}, {args.out / 'results.json'}")

@@ -37,7 +37,9 @@ def versions() -> dict[str, str]:
 
 def load_variant(name: str):
     """The module of a variant."""
-    return importlib.import_module("scripts.bench.ours" if name == "ours" else f"scripts.bench.variants.{name}")
+    return importlib.import_module(
+        "scripts.bench.ours" if name == "ours" else f"scripts.bench.variants.{name}"
+    )
 
 
 def main() -> None:

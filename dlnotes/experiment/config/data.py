@@ -8,7 +8,9 @@ from pydantic import Field
 
 from dlnotes.experiment.config.fields import Section
 
-Part = Annotated[float | int, Field(ge=0)]
+Part = Annotated[int | float, Field(ge=0)]
+ArrayInput = Literal["auto", "vector", "image", "sequence", "tokens"]
+ArrayTask = Literal["auto", "classification", "regression", "tokens"]
 
 
 class _Split(Section):
@@ -51,6 +53,10 @@ class Npz(_Split):
     path: str
     x: str = "x"
     y: str = "y"
+    mask: str = Field("mask", description="name of the (examples, time) mask, if the file has one")
+    lengths: str = Field("lengths", description="name of the lengths, if the file has them")
+    input: ArrayInput = "auto"
+    task: ArrayTask = "auto"
     standardize: bool = True
 
 
@@ -60,6 +66,8 @@ class Npy(_Split):
     kind: Literal["npy"]
     x_path: str
     y_path: str
+    input: ArrayInput = "auto"
+    task: ArrayTask = "auto"
     standardize: bool = True
 
 
@@ -70,6 +78,9 @@ class Csv(_Split):
     path: str
     target: str
     task: Literal["auto", "classification", "regression"] = "auto"
+    categorical: tuple[str, ...] = Field((), description="numeric columns to treat as categories")
+    drop: tuple[str, ...] = Field((), description="columns to leave out")
+    delimiter: str = Field(",", min_length=1, max_length=1)
     standardize: bool = True
 
 
@@ -95,6 +106,7 @@ class TwoMoons(_Split):
     kind: Literal["two_moons"]
     n: int = Field(1000, ge=10)
     noise: float = Field(0.15, ge=0)
+    standardize: bool = True
 
 
 class Tabular(_Split):
@@ -102,6 +114,7 @@ class Tabular(_Split):
 
     kind: Literal["tabular"]
     name: Literal["breast_cancer", "wine", "iris", "diabetes"] = "breast_cancer"
+    standardize: bool = True
 
 
 class Reber(_Split):
@@ -109,24 +122,31 @@ class Reber(_Split):
 
     kind: Literal["reber"]
     n: int = Field(4000, ge=10)
-    min_length: int = Field(9, ge=9)
-    max_length: int = Field(40, ge=9)
+    min_length: int = Field(9, ge=5)
+    max_length: int = Field(40, ge=5)
+    embedded: bool = Field(True, description="the grammar inside one that must remember its first symbol")
 
 
-class NumberWords(_Split):
+class NumberWords(Section):
     """English number words, character by character, to their digits."""
 
     kind: Literal["number_words"]
-    n: int = Field(6000, ge=10)
-    maximum: int = Field(9999, ge=9, le=999_999)
+    maximum: int = Field(9999, ge=99, le=999_999)
+    n_train: int = Field(4000, ge=10)
+    n_validation: int = Field(500, ge=1)
+    n_test: int = Field(500, ge=1)
+    seed: int = Field(0, ge=0)
 
 
-class Text(_Split):
+class Text(Section):
     """Windows of characters of a text, each position predicting the next character."""
 
     kind: Literal["text"]
     path: str | None = Field(None, description="a UTF-8 text; by default prose that comes with scikit-learn")
     window: int = Field(64, ge=2)
+    validation: Part = 0.1
+    test: Part = 0.1
+    limit: int | None = Field(200_000, ge=100, description="characters read")
 
 
 class ListOps(Section):

@@ -189,7 +189,7 @@ class Augment(Section):
     shift: int = Field(0, ge=0, description="largest shift in pixels, vacated pixels filled")
     flip: bool = Field(False, description="mirror left-right half of the time")
     crop: int = Field(0, ge=0, description="pad by this many pixels, then crop at random")
-    erase: float = Field(0.0, ge=0, le=1, description="probability of erasing a random rectangle")
+    erase: float = Field(0.0, ge=0, lt=1, description="share of the area covered by a random rectangle")
 
 
 class Devices(Section):

@@ -104,7 +104,7 @@ def setup(case: Case, weights: Weights, data: Data) -> Variant:
         start, steps = time.perf_counter(), 0
         while True:
             for _ in range(IN_FLIGHT):
-                state, loss = train_step(state, *next(batches))
+                state, _ = train_step(state, *next(batches))
             steps += IN_FLIGHT
             jax.block_until_ready(state)
             elapsed = time.perf_counter() - start

@@ -15,7 +15,9 @@ def setup(case: Case, weights: Weights, data: Data) -> Variant:
     if case.members:
         return _one_after_another(case, weights, data)
     model = common.build(case, weights)
-    return common.variant(case, data, common.eager_step(model, common.loss_of(case), common.adam(model, case)))
+    return common.variant(
+        case, data, common.eager_step(model, common.loss_of(case), common.adam(model, case))
+    )
 
 
 def _one_after_another(case: Case, weights: Weights, data: Data) -> Variant:

@@ -1,0 +1,372 @@
+"""The command line, ``dlnotes …``: reads arguments, calls the library, says what came of it.
+
+Exit status: 0 done, 1 failed, 2 wrong config or usage, 75 interrupted and can be resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+FAILED, WRONG, INTERRUPTED = 1, 2, 75
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data_app, name="data", help="List data sets, fetch one, check one.")
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="OPTION=VALUE", help="Such as model.width=256; values are TOML.")
+]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file.", show_default=False)]
+RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Plain lines of progress instead of a live bar.")]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", envvar="DLNOTES_DEBUG", show_envvar=False, help="Show tracebacks of errors."),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write to this file.", show_default=False)
+]
+MemberOption = Annotated[int, typer.Option("--member", min=0, help="Which of the trained seeds.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from dlnotes import __version__
+
+        _out(f"dlnotes {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Deep-learning notes, executable: train from one config file, measure every claim.
+
+    Start with: dlnotes run configs/quickstart.toml
+    """
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    quiet: Quiet = False,
+    processes: Annotated[int | None, typer.Option(help="Processes that train together.")] = None,
+    process_id: Annotated[int | None, typer.Option(help="This process's number, from 0.")] = None,
+    coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Train what a config describes.
+
+    The results go to standard output, its last line being the run folder; progress goes to standard error.
+    """
+    with _answers(debug):
+        from dlnotes.experiment.config import load
+
+        checked = load(config, overrides or ())
+        first = _join(checked, processes, process_id, coordinator)
+        from dlnotes.experiment import running
+
+        _show_run(lambda watch: running.run(checked, watch=watch, command=sys.argv), checked, quiet, first)
+
+
+@app.command()
+def resume(
+    folder: RunDir,
+    quiet: Quiet = False,
+    processes: Annotated[int | None, typer.Option(help="Processes that train together.")] = None,
+    process_id: Annotated[int | None, typer.Option(help="This process's number, from 0.")] = None,
+    coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Go on with an interrupted run.
+
+    The numbers will be those of a run that had never stopped.
+    """
+    with _answers(debug):
+        from dlnotes.experiment.folder import RunFolder
+
+        checked = RunFolder.open(folder).config()
+        first = _join(checked, processes, process_id, coordinator)
+        from dlnotes.experiment import running
+
+        _show_run(lambda watch: running.resume(folder, watch=watch), checked, quiet, first)
+
+
+@app.command()
+def evaluate(
+    folder: RunDir,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    data: Annotated[
+        Path | None, typer.Option(help="Measure on this file instead.", show_default=False)
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Measure a trained run on a split or your own file."""
+    with _answers(debug):
+        _opened(folder)
+        from dlnotes.experiment.display import measured_in_words
+        from dlnotes.experiment.using import evaluate_run
+
+        measured = evaluate_run(folder, split=split, data_path=data)
+        where = split if data is None else data.name
+        width = max(map(len, measured))
+        for name, value in measured.items():
+            _out(f"{where} {name:<{width}}  {measured_in_words(name, value)}")
+
+
+@app.command()
+def predict(
+    folder: RunDir,
+    inputs: Annotated[Path, typer.Argument(metavar="INPUT", help="Inputs like the training data.")],
+    output: Output = None,
+    member: MemberOption = 0,
+    debug: Debug = False,
+) -> None:
+    """Predict for the inputs in a file.
+
+    Prints the path of the .csv or .npz file written.
+    """
+    with _answers(debug):
+        _opened(folder)
+        from dlnotes.experiment.using import predict_run
+
+        _out(str(predict_run(folder, inputs, output=output, member=member)))
+
+
+@app.command()
+def export(folder: RunDir, output: Output = None, member: MemberOption = 0, debug: Debug = False) -> None:
+    """Write a trained model as one file.
+
+    It needs only jax to be loaded. Prints its path, beside which a README shows how.
+    """
+    with _answers(debug):
+        _opened(folder)
+        from dlnotes.experiment.using import export_run
+
+        _out(str(export_run(folder, output=output, member=member)))
+
+
+@app.command()
+def show(config: ConfigFile, overrides: Overrides = None, debug: Debug = False) -> None:
+    """Print the resolved config as TOML, with defaults."""
+    with _answers(debug):
+        from dlnotes.experiment.config import load, to_toml
+
+        _out(to_toml(load(config, overrides or ())), end="")
+
+
+@app.command()
+def schema(output: Output = None) -> None:
+    """Print the JSON Schema of configs, for editors."""
+    with _answers(False):
+        from dlnotes.experiment.config import json_schema
+
+        text = json.dumps(json_schema(), indent=1)
+        if output is None:
+            _out(text)
+        else:
+            output.write_text(text + "\n", encoding="utf-8")
+
+
+@app.command("list")
+def list_rows(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """List the notes' rows, what is built, the configs."""
+    with _answers(False):
+        from dlnotes.experiment import catalogue
+
+        _out(
+            json.dumps(catalogue.as_json(), indent=1, ensure_ascii=False) if as_json else catalogue.as_text()
+        )
+
+
+@app.command()
+def doctor() -> None:
+    """Look at versions, devices, data; say what is missing."""
+    with _answers(False):
+        from dlnotes.experiment import doctor as looking
+
+        found = looking.examine()
+        _out(looking.as_text(found))
+        if not all(line.good for line in found if line.needed):
+            raise typer.Exit(FAILED)
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """Every data set, and where it is on this machine."""
+    with _answers(False):
+        from dlnotes.data import catalog
+
+        entries = catalog.available()
+        rows = [(e["name"], e["kind"], e["found"] or f"not here: {e['how']}") for e in entries]
+        widths = [max(len(row[i]) for row in rows) for i in range(2)]
+        for name, kind, found in rows:
+            _out(f"{name:<{widths[0]}}  {kind:<{widths[1]}}  {found}")
+
+
+@data_app.command("fetch")
+def data_fetch(name: Annotated[str, typer.Argument(help="As in the list.")], debug: Debug = False) -> None:
+    """Download a data set's files unless they are here already."""
+    with _answers(debug, usage=(ValueError, OSError)):
+        from dlnotes.data import catalog
+
+        path = catalog.fetch(name)
+        _out(str(path) if path is not None else f"{name}: nothing to fetch")
+
+
+@data_app.command("check")
+def data_check(name: Annotated[str, typer.Argument(help="As in the list.")], debug: Debug = False) -> None:
+    """Read a data set completely and compare it with its checksums."""
+    with _answers(debug, usage=(ValueError,)):
+        from dlnotes.data import catalog
+
+        problems = catalog.check(name)
+        if problems:
+            _fail("\n".join([f"{name} cannot be used:", *(f"  {p}" for p in problems)]), FAILED)
+        _out(f"{name}: whole")
+
+
+def main() -> None:
+    """The entry point of the command ``dlnotes``."""
+    warnings.formatwarning = lambda message, category, *_, **__: f"warning: {message}\n"
+    app(prog_name="dlnotes")
+
+
+def _opened(folder: Path) -> None:
+    """Refuse what is no run folder before anything slow is imported."""
+    from dlnotes.experiment.folder import RunFolder
+
+    RunFolder.open(folder)
+
+
+def _join(config: Any, processes: int | None, process_id: int | None, coordinator: str | None) -> bool:
+    """Join the other processes, if there are any; whether this is the first."""
+    from dlnotes.devices import distributed
+    from dlnotes.experiment.config import ConfigError
+
+    try:
+        found = distributed.from_options(processes, process_id, coordinator)
+    except ValueError as error:
+        raise ConfigError("usage", [str(error)]) from None
+    if found is None:
+        return True
+    from dlnotes.experiment.running import prepare_devices
+
+    prepare_devices(config)
+    distributed.start(found)
+    return found.index == 0
+
+
+def _show_run(train: Callable[[Any], Any], config: Any, quiet: bool, first: bool) -> None:
+    from dlnotes.experiment import display
+    from dlnotes.experiment.build import groups
+
+    watching = display.terminal(quiet, groups=len(groups(config))) if first else nullcontext(lambda p: None)
+    with watching as watch:
+        result = train(watch)
+    if not first:
+        return
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console(highlight=False).print(display.results_table(result.summary))
+    else:
+        _out(display.results_text(result.summary))
+    _out(str(result.folder))
+
+
+def _out(text: str, end: str = "\n") -> None:
+    print(text, end=end, flush=True)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    print(message, file=sys.stderr, flush=True)
+    raise typer.Exit(status)
+
+
+@contextmanager
+def _answers(debug: bool, *, usage: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn what went wrong into a short message and an exit status.
+
+    Args:
+      debug: print tracebacks too.
+      usage: exceptions that mean a wrong argument of this command.
+    """
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except BrokenPipeError:
+        # Whoever read our output has enough of it: that is no failure. Nothing may be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        status = _expected_status(error, usage)
+        if status is not None:
+            _fail(f"{'' if status == INTERRUPTED else 'error: '}{error}", status)
+        _fail(_unexpected(error, debug), FAILED)
+
+
+def _expected_status(error: Exception, usage: tuple[type[Exception], ...]) -> int | None:
+    from dlnotes.experiment.config import ConfigError
+
+    if isinstance(error, (ConfigError, *usage)):
+        return WRONG
+    # Only a run raises these, and then the module is loaded: a config error must not load jax.
+    running = sys.modules.get("dlnotes.experiment.running")
+    if running is not None and isinstance(error, running.Interrupted):
+        return INTERRUPTED
+    if running is not None and isinstance(error, running.RunFailed):
+        return FAILED
+    return None
+
+
+def _unexpected(error: Exception, debug: bool) -> str:
+    """A short message; the traceback goes to error.txt in the run folder if there is one."""
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    lines = [f"error: {type(error).__name__}: {first_line}"]
+    folder = _folder_of(error)
+    if folder is not None:
+        try:
+            (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+            lines += [f"run folder: {folder}", f"traceback: {folder / 'error.txt'}"]
+        except OSError:
+            lines.append(f"run folder: {folder}")
+    if not debug and len(lines) < 3:
+        lines.append("(run again with --debug for the traceback)")
+    return "\n".join(lines)
+
+
+def _folder_of(error: Exception) -> Path | None:
+    """The run folder of an error: the one that the failed call was writing to."""
+    from dlnotes.experiment.folder import RunFolder
+
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        kept = frame.f_locals.get("kept")
+        if isinstance(kept, RunFolder):
+            return kept.path
+    return None

@@ -1,0 +1,277 @@
+"""Reading and checking the arrays and images in a person's own files."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlnotes.data.build import length_mask
+from dlnotes.data.dataset import InputKind
+
+_DAMAGE = (  # what numpy and zipfile raise on bytes that are not what they say (found by fuzzing)
+    ValueError,
+    EOFError,
+    OSError,
+    KeyError,
+    RuntimeError,  # also NotImplementedError: an unknown compression; "encrypted"
+    SyntaxError,
+    SyntaxWarning,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
+    """All arrays of an ``.npz`` file.
+
+    Raises:
+      ValueError: naming the file, when it is damaged, empty or holds Python objects.
+    """
+    data = io.BytesIO(Path(path).read_bytes())
+    try:
+        with data as f:
+            loaded: Any = np.load(f, allow_pickle=False)
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
+                raise ValueError("it holds one array, not named ones (.npy?)")
+            with loaded:
+                return {name: loaded[name] for name in loaded.files}
+    except _DAMAGE as error:
+        raise ValueError(f"{path}: not readable as .npz, is it complete? ({error})") from None
+
+
+def read_npy(path: str | Path) -> np.ndarray:
+    """The array of an ``.npy`` file.
+
+    Raises:
+      ValueError: naming the file, when it is damaged, has trailing bytes or holds Python objects.
+    """
+    data = io.BytesIO(Path(path).read_bytes())
+    try:
+        with data as f:
+            array = np.lib.format.read_array(f, allow_pickle=False)
+            rest = len(f.read())
+    except _DAMAGE as error:
+        raise ValueError(f"{path}: not readable as .npy, is it complete? ({error})") from None
+    if rest:
+        raise ValueError(f"{path}: {rest} bytes follow the array")
+    return array
+
+
+def check_finite(path: str | Path, name: str, array: np.ndarray, mask: np.ndarray | None = None) -> None:
+    """Refuses NaN and infinity, naming the first row that has one (where the mask is True)."""
+    for row, values in enumerate(array):
+        finite = np.isfinite(values) if mask is None else np.isfinite(values[mask[row]])
+        if not np.all(finite):
+            kind = "NaN" if np.isnan(values if mask is None else values[mask[row]]).any() else "infinity"
+            raise ValueError(f"{path}: {name}: row {row} holds {kind}")
+
+
+def guess_input(path: str | Path, x: np.ndarray) -> InputKind:
+    """The kind of input that an array's number of axes suggests: 2 vector, 3 sequence, 4 image."""
+    kinds: dict[int, InputKind] = {2: "vector", 3: "sequence", 4: "image"}
+    if x.ndim not in kinds:
+        raise ValueError(
+            f"{path}: x has shape {x.shape}, allowed is (n, features), (n, time, features) or "
+            "(n, height, width, channels)"
+        )
+    return kinds[x.ndim]
+
+
+def check_inputs(path: str | Path, x: np.ndarray, kind: str, mask: np.ndarray | None) -> np.ndarray:
+    """``x`` as the float array (int32 for tokens) of its kind, checked row by row.
+
+    Bytes (uint8) of an image become grey levels / 255; images without a channel axis get one.
+
+    Raises:
+      ValueError: naming file and row.
+    """
+    axes = {"vector": 2, "sequence": 3, "image": 4, "tokens": 2}
+    if kind not in axes:
+        raise ValueError(f"input: got {kind!r}, allowed are {', '.join(axes)}")
+    if x.dtype.kind not in "biuf":
+        raise ValueError(f"{path}: x has type {x.dtype}, numbers are needed")
+    if kind == "image" and x.ndim == 3:
+        x = x[..., None]
+    if x.ndim != axes[kind]:
+        raise ValueError(f"{path}: x has shape {x.shape}, {kind!r} inputs need {axes[kind]} axes")
+    if len(x) == 0 or x.size == 0:
+        raise ValueError(f"{path}: x is empty, its shape is {x.shape}")
+    if kind == "tokens":
+        if x.dtype.kind not in "biu":
+            raise ValueError(f"{path}: x has type {x.dtype}, tokens are whole numbers")
+        if int(x.min()) < 0:
+            row = int(np.argmax((x < 0).any(axis=1)))
+            raise ValueError(f"{path}: x: row {row} holds the negative token {x[row].min()}")
+        return x.astype(np.int32)
+    if kind == "image" and x.dtype == np.uint8:
+        return x.astype(np.float32) / 255
+    if x.dtype.kind in "biu":
+        return x.astype(np.float64 if x.dtype.itemsize > 2 else np.float32)
+    check_finite(path, "x", x, mask)
+    x = x.astype(np.float32) if x.dtype == np.float16 else x
+    if mask is not None:
+        x = np.where(mask[..., None], x, np.zeros((), x.dtype))
+    return x
+
+
+def read_mask(
+    path: str | Path, arrays: dict[str, np.ndarray], x: np.ndarray, *, mask: str, lengths: str
+) -> np.ndarray | None:
+    """``(n, time)`` booleans from an array of masks or of lengths, or ``None`` when there is neither.
+
+    Raises:
+      ValueError: naming file and row, when the array does not fit ``x`` or a row has no position.
+    """
+    if mask in arrays and lengths in arrays:
+        raise ValueError(f"{path}: holds both {mask!r} and {lengths!r}, one of them is enough")
+    if mask in arrays:
+        found = arrays[mask]
+        if found.shape != x.shape[:2]:
+            raise ValueError(f"{path}: {mask} has shape {found.shape}, x needs {x.shape[:2]}")
+        if not np.isin(found, (0, 1)).all():
+            row = int(np.argmax(~np.isin(found, (0, 1)).all(axis=1)))
+            raise ValueError(f"{path}: {mask}: row {row} holds something other than 0 and 1")
+        found = found.astype(bool)
+    elif lengths in arrays:
+        sizes = arrays[lengths]
+        if sizes.shape != x.shape[:1] or sizes.dtype.kind not in "iu":
+            raise ValueError(
+                f"{path}: {lengths} has shape {sizes.shape} and type {sizes.dtype}, "
+                f"x needs {len(x)} whole numbers"
+            )
+        if x.ndim < 2 or ((sizes < 1) | (sizes > x.shape[1])).any():
+            limit = x.shape[1] if x.ndim > 1 else 0
+            row = int(np.argmax((sizes < 1) | (sizes > limit)))
+            raise ValueError(f"{path}: {lengths}: row {row} is {sizes[row]}, allowed is 1..{limit}")
+        found = length_mask(sizes, x.shape[1])
+    else:
+        return None
+    if not found.any(axis=1).all():
+        raise ValueError(f"{path}: {mask}: row {int(np.argmin(found.any(axis=1)))} has no real position")
+    return found
+
+
+def class_labels(path: str | Path, y: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels 0..k-1 and class names, from whole numbers 0..k-1 or from strings (in sorted order).
+
+    Raises:
+      ValueError: naming file and row, when a label is negative or not whole, a class between 0 and the
+        largest label has no example, or there is a single class.
+    """
+    if y.ndim == 2 and y.shape[-1] == 1:
+        y = y.reshape(-1)
+    if y.ndim != 1:
+        raise ValueError(f"{path}: y has shape {y.shape}, one label for each row is needed")
+    if y.dtype.kind in "US":
+        texts = y.astype(str)
+        if (texts == "").any():
+            raise ValueError(f"{path}: y: row {int(np.argmax(texts == ''))} is an empty label")
+        names, labels = np.unique(texts, return_inverse=True)
+        classes = tuple(str(name) for name in names)
+    else:
+        labels = whole_labels(path, y)
+        k = int(labels.max()) + 1
+        present = np.zeros(min(k, len(y) + 1), bool)
+        present[labels[labels < len(present)]] = True
+        if not present.all():
+            raise ValueError(
+                f"{path}: y: the largest label is {k - 1} but no row has label {int(np.argmin(present))}, "
+                "labels must be 0..classes-1"
+            )
+        classes = tuple(str(i) for i in range(k))
+    if len(classes) < 2:
+        raise ValueError(f"{path}: y: every row has the label {', '.join(classes)!r}, two classes are needed")
+    return labels.astype(np.int32), classes
+
+
+def whole_labels(path: str | Path, y: np.ndarray) -> np.ndarray:
+    """``y`` as int64, refusing with its row any label that is not a whole number of 0 or more."""
+    if y.dtype.kind not in "biuf":
+        raise ValueError(f"{path}: y has type {y.dtype}, labels are whole numbers or texts")
+    values = y.astype(np.float64)
+    wrong = ~np.isfinite(values) | (values != np.floor(values)) | (values < 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(f"{path}: y: row {row} is {y[row]}, labels are whole numbers from 0")
+    return y.astype(np.int64)
+
+
+def read_image(path: str | Path, *, size: tuple[int, int], channels: int) -> np.ndarray:
+    """An image file as ``(height, width, channels)`` float32 in [0, 1], resized bilinearly.
+
+    Raises:
+      ValueError: naming the file, when it is not a complete image.
+    """
+    import warnings
+
+    from PIL import Image, ImageOps
+
+    if channels not in (1, 3):
+        raise ValueError(f"channels: got {channels}, allowed are 1 (grey) and 3 (colour)")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)  # palettes with transparency, odd metadata
+            with Image.open(path) as opened:
+                opened.verify()  # checksums and the end, where the format has them; then it must be reopened
+            with Image.open(path) as opened:
+                image = ImageOps.exif_transpose(opened)
+                image = image.convert("L" if channels == 1 else "RGB")
+    except (
+        OSError,
+        EOFError,
+        IndexError,
+        SyntaxError,
+        struct.error,
+        ValueError,
+        zlib.error,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
+        raise ValueError(f"{path}: not readable as an image, is it complete? ({error})") from None
+    height, width = size
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image, np.float32) / 255
+    return pixels[..., None] if channels == 1 else pixels
+
+
+def folder_images(path: str | Path) -> list[Path]:
+    """The files of a folder in sorted order, hidden ones left out.
+
+    Raises:
+      ValueError: when there is none, or a folder is among them.
+    """
+    files = sorted(p for p in Path(path).iterdir() if not p.name.startswith("."))
+    for file in files:
+        if file.is_dir():
+            raise ValueError(f"{file}: a folder where images are expected")
+    if not files:
+        raise ValueError(f"{path}: the folder holds no images")
+    return files
+
+
+def class_folders(path: str | Path) -> list[Path]:
+    """The sub-folders of a folder in sorted order, hidden ones left out.
+
+    Raises:
+      ValueError: when the folder holds something else, or nothing.
+    """
+    entries = sorted(p for p in Path(path).iterdir() if not p.name.startswith("."))
+    for entry in entries:
+        if not entry.is_dir():
+            raise ValueError(f"{entry}: a file where only sub-folders, one for each class, are expected")
+    if not entries:
+        raise ValueError(f"{path}: there are no sub-folders, one for each class is needed")
+    return entries

@@ -1,0 +1,388 @@
+"""A person's own data: ``.npz``, ``.npy``, CSV files, and folders of images.
+
+Every loader refuses damaged or mislabelled files with the file and the row in the message, splits
+(stratified by class for classification), standardises with the training part's statistics, and
+records the SHA-256 of what it read. Rows of arrays count from 0; CSV lines count from 1, header included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from dlnotes.data import arrays, table
+from dlnotes.data.build import Parts, assemble
+from dlnotes.data.dataset import Dataset, InputKind, Task
+from dlnotes.data.split import split_indices
+from dlnotes.data.store import sha256
+
+
+def npz(
+    path: str | Path,
+    *,
+    x: str = "x",
+    y: str = "y",
+    mask: str = "mask",
+    lengths: str = "lengths",
+    input: Literal["auto", "vector", "image", "sequence", "tokens"] = "auto",
+    task: Literal["auto", "classification", "regression", "tokens"] = "auto",
+    validation: float | int = 0.1,
+    test: float | int = 0.2,
+    seed: int = 0,
+    standardize: bool = True,
+) -> Dataset:
+    """Arrays of one ``.npz`` file.
+
+    Args:
+      path: the file.
+      x: name of the inputs: ``(n, features)``, ``(n, time, features)``, ``(n, height, width, channels)``,
+        or ``(n, time)`` whole numbers with ``input = "tokens"``. Images of bytes are divided by 255.
+      y: name of the targets: ``(n,)`` labels 0..k-1 or texts, ``(n,)`` or ``(n, outputs)`` floats, or
+        ``(n, time)`` whole numbers with -1 where there is no target (``task = "tokens"``).
+      mask: name of ``(n, time)`` booleans for sequences and tokens; may be absent.
+      lengths: name of ``(n,)`` lengths, instead of a mask; may be absent.
+      input: kind of input; "auto" tells vector, sequence and image by the number of axes.
+      task: "auto" takes floats for regression and everything else for classification.
+      validation: share or number of examples for validation.
+      test: the same for the test part.
+      seed: of the split.
+      standardize: whether float inputs and regression targets are standardised.
+
+    Raises:
+      FileNotFoundError: when there is no such file.
+      ValueError: when it cannot be used; the message has the file and the row.
+    """
+    found = arrays.read_npz(path)
+    for name in (x, y):
+        if name not in found:
+            raise ValueError(f"{path}: holds no array {name!r}, it has {', '.join(found) or 'none'}")
+    inner = {name: found[name] for name in (mask, lengths) if name in found}
+    return _from_arrays(
+        Path(path).stem,
+        path,
+        path,
+        found[x],
+        found[y],
+        inner=inner,
+        mask=mask,
+        lengths=lengths,
+        input=input,
+        task=task,
+        validation=validation,
+        test=test,
+        seed=seed,
+        standardize=standardize,
+        sources={str(path): sha256(path)},
+    )
+
+
+def npy(
+    x_path: str | Path,
+    y_path: str | Path,
+    *,
+    input: Literal["auto", "vector", "image", "sequence", "tokens"] = "auto",
+    task: Literal["auto", "classification", "regression", "tokens"] = "auto",
+    validation: float | int = 0.1,
+    test: float | int = 0.2,
+    seed: int = 0,
+    standardize: bool = True,
+) -> Dataset:
+    """Inputs and targets in two ``.npy`` files; the rest as for `npz`.
+
+    Raises:
+      FileNotFoundError: when there is no such file.
+      ValueError: when one cannot be used; the message has the file and the row.
+    """
+    return _from_arrays(
+        Path(x_path).stem,
+        x_path,
+        y_path,
+        arrays.read_npy(x_path),
+        arrays.read_npy(y_path),
+        inner={},
+        mask="mask",
+        lengths="lengths",
+        input=input,
+        task=task,
+        validation=validation,
+        test=test,
+        seed=seed,
+        standardize=standardize,
+        sources={str(p): sha256(p) for p in (x_path, y_path)},
+    )
+
+
+def _from_arrays(
+    name: str,
+    x_path: str | Path,
+    y_path: str | Path,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    inner: dict[str, np.ndarray],
+    mask: str,
+    lengths: str,
+    input: str,
+    task: str,
+    validation: float | int,
+    test: float | int,
+    seed: int,
+    standardize: bool,
+    sources: dict[str, str],
+) -> Dataset:
+    kind: InputKind = arrays.guess_input(x_path, x) if input == "auto" else input  # pyright: ignore[reportAssignmentType]
+    if inner and kind not in ("sequence", "tokens"):
+        raise ValueError(f"{x_path}: {', '.join(inner)} makes sense for sequences and tokens, x is {kind!r}")
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
+        raise ValueError(
+            f"{y_path}: y has shape {y.shape}, x has {x.shape}: one target for each row is needed"
+        )
+    real = arrays.read_mask(x_path, inner, x, mask=mask, lengths=lengths)
+    x = arrays.check_inputs(x_path, x, kind, real)
+    y, job, outputs, classes = targets(y_path, y, task, x=x)
+    symbols = tuple(str(i) for i in range(int(x.max()) + 1)) if kind == "tokens" else ()
+    return assemble(
+        name,
+        x,
+        y,
+        _split(
+            y_path,
+            len(x),
+            np.array(classes)[y] if job == "classification" else None,
+            [f"row {i}" for i in range(len(x))],
+            validation=validation,
+            test=test,
+            seed=seed,
+        ),
+        input=kind,
+        task=job,
+        outputs=outputs,
+        mask=real,
+        standardize=standardize,
+        classes=classes,
+        symbols=symbols,
+        sources=sources,
+    )
+
+
+def targets(
+    path: str | Path, y: np.ndarray, task: str, *, x: np.ndarray
+) -> tuple[np.ndarray, Task, int, tuple[str, ...]]:
+    """Checked targets, the task they are for, the number of outputs, and the class names.
+
+    Raises:
+      ValueError: naming file and row.
+    """
+    if task == "auto":
+        task = "regression" if y.dtype.kind == "f" else "classification"
+    if task == "classification":
+        y, classes = arrays.class_labels(path, y)
+        return y, "classification", len(classes), classes
+    if task == "regression":
+        if y.dtype.kind not in "biuf" or y.ndim not in (1, 2):
+            raise ValueError(
+                f"{path}: y has shape {y.shape} and type {y.dtype}, (n,) or (n, outputs) numbers are needed"
+            )
+        y = y.astype(np.float64).reshape(len(y), -1)
+        arrays.check_finite(path, "y", y)
+        return y, "regression", y.shape[1], ()
+    if task == "tokens":
+        if y.dtype.kind not in "biu" or x.ndim < 2 or y.shape != x.shape[:2]:
+            raise ValueError(
+                f"{path}: y has shape {y.shape} and type {y.dtype}, {x.shape[:2]} whole numbers are needed"
+            )
+        if int(y.min()) < -1:
+            row = int(np.argmax((y < -1).any(axis=1)))
+            raise ValueError(
+                f"{path}: y: row {row} holds {y[row].min()}, allowed are symbols from 0, and -1 for none"
+            )
+        if int(y.max()) < 1:
+            raise ValueError(f"{path}: y: the largest symbol is {y.max()}, two symbols are needed")
+        return y, "tokens", int(y.max()) + 1, tuple(str(i) for i in range(int(y.max()) + 1))
+    raise ValueError(f"task: got {task!r}, allowed are auto, classification, regression, tokens")
+
+
+def _split(
+    path: str | Path,
+    n: int,
+    labels: np.ndarray | None,
+    rows: Sequence[str],
+    *,
+    validation: float | int,
+    test: float | int,
+    seed: int,
+) -> Parts:
+    """`split_indices` with the file, and the row of the rarest class, in its errors."""
+    try:
+        return split_indices(n, validation=validation, test=test, seed=seed, stratify=labels)
+    except ValueError as error:
+        where = ""
+        if labels is not None and str(error).startswith("stratify"):
+            _, first, counts = np.unique(labels, return_index=True, return_counts=True)
+            where = f", see {rows[first[np.argmin(counts)]]}"
+        raise ValueError(f"{path}: {error}{where}") from None
+
+
+def csv(
+    path: str | Path,
+    *,
+    target: str,
+    task: Literal["auto", "classification", "regression"] = "auto",
+    categorical: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    delimiter: str = ",",
+    validation: float | int = 0.1,
+    test: float | int = 0.2,
+    seed: int = 0,
+    standardize: bool = True,
+) -> Dataset:
+    """A CSV file with a header row: one column is the target, the others are inputs.
+
+    Columns of numbers become one input each. A column of texts (at most 100 different ones) becomes
+    one input a text, named "color=red", 1 where the row has it and 0 elsewhere.
+
+    Args:
+      path: the file, UTF-8.
+      target: name of the column to predict.
+      task: "auto" takes texts, and up to 20 different whole numbers, for classes; other numbers for
+        regression. Classes keep their names.
+      categorical: columns of numbers to be taken as texts (post codes, say).
+      drop: columns to leave out.
+      delimiter: between cells.
+      validation: share or number of rows for validation.
+      test: the same for the test part.
+      seed: of the split.
+      standardize: whether inputs, and a regression target, are standardised.
+
+    Raises:
+      FileNotFoundError: when there is no such file.
+      ValueError: when it cannot be used; the message has the file and the line.
+    """
+    read = table.read_table(path, delimiter=delimiter)
+    for option, names in (("target", [target]), ("categorical", categorical), ("drop", drop)):
+        for name in names:
+            if name not in read.header:
+                raise ValueError(
+                    f"{option}: got {name!r}, the columns of {path} are {', '.join(read.header)}"
+                )
+    columns = [name for name in read.header if name != target and name not in drop]
+    if not columns:
+        raise ValueError(f"{path}: no column is left for the inputs")
+    features = table.feature_names(read, columns, categorical)
+    x = table.encode(read, features)
+    y, job, classes = _csv_target(read, target, task)
+    return assemble(
+        Path(path).stem,
+        x,
+        y,
+        _split(
+            path,
+            len(x),
+            np.array(classes)[y] if job == "classification" else None,
+            [f"line {line}" for line in read.lines],
+            validation=validation,
+            test=test,
+            seed=seed,
+        ),
+        input="vector",
+        task=job,
+        outputs=len(classes) if job == "classification" else 1,
+        standardize=standardize,
+        classes=classes,
+        features=features,
+        sources={str(path): sha256(path)},
+    )
+
+
+def _csv_target(
+    read: table.Table, target: str, task: str
+) -> tuple[np.ndarray, Literal["classification", "regression"], tuple[str, ...]]:
+    if task not in ("auto", "classification", "regression"):
+        raise ValueError(f"task: got {task!r}, allowed are auto, classification, regression")
+    values = table.numbers(read, target)
+    cells = read.column(target)
+    if values is None and task == "regression":
+        row = next(i for i, cell in enumerate(cells) if table.number(cell) is None)
+        raise ValueError(
+            f"{read.path}: line {read.lines[row]}: target {target!r} holds {cells[row]!r}, a number is needed"
+        )
+    if values is None:
+        names = sorted(set(cells))
+    else:
+        whole = values == np.floor(values)
+        if task == "regression" or (task == "auto" and not (whole.all() and len(set(values)) <= 20)):
+            return values[:, None], "regression", ()
+        wrong = ~whole | (values < 0)
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            raise ValueError(
+                f"{read.path}: line {read.lines[i]}: label {cells[i]!r}, labels are texts or whole "
+                'numbers from 0 (task = "regression" takes any number)'
+            )
+        names = [str(int(v)) for v in sorted(set(values))]
+        cells = [str(int(v)) for v in values]
+    if len(names) < 2:
+        raise ValueError(
+            f"{read.path}: target {target!r} is {names[0]!r} in every row, two classes are needed"
+        )
+    index = {name: i for i, name in enumerate(names)}
+    return np.array([index[cell] for cell in cells]), "classification", tuple(names)
+
+
+def image_folder(
+    path: str | Path,
+    *,
+    size: tuple[int, int],
+    channels: Literal[1, 3] = 3,
+    validation: float | int = 0.1,
+    test: float | int = 0.2,
+    seed: int = 0,
+    standardize: bool = True,
+) -> Dataset:
+    """A folder with one sub-folder of images for each class, named after it (in sorted order).
+
+    Args:
+      path: the folder.
+      size: ``(height, width)`` that every image is resized to.
+      channels: 3 for colour, 1 for grey levels.
+      validation: share or number of images for validation.
+      test: the same for the test part.
+      seed: of the split.
+      standardize: whether each channel is standardised; raw values are in [0, 1].
+
+    Raises:
+      FileNotFoundError: when there is no such folder.
+      ValueError: when a file is not a readable image, a class has none, or there is a single class.
+    """
+    folders = arrays.class_folders(path)
+    if len(folders) < 2:
+        raise ValueError(f"{path}: the only class is {folders[0].name!r}, two sub-folders are needed")
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"size: got {size}, allowed is (height, width) in pixels, at least 1 each")
+    files = [(label, file) for label, folder in enumerate(folders) for file in arrays.folder_images(folder)]
+    x = np.stack([arrays.read_image(file, size=size, channels=channels) for _, file in files])
+    y = np.array([label for label, _ in files])
+    classes = tuple(folder.name for folder in folders)
+    return assemble(
+        Path(path).name,
+        x,
+        y,
+        _split(
+            path,
+            len(y),
+            np.array(classes)[y],
+            [str(file) for _, file in files],
+            validation=validation,
+            test=test,
+            seed=seed,
+        ),
+        input="image",
+        task="classification",
+        outputs=len(classes),
+        standardize=standardize,
+        classes=classes,
+        sources={str(file): sha256(file) for _, file in files},
+    )

@@ -1,0 +1,331 @@
+"""New inputs for a trained model: from a file to what the model was trained on.
+
+What a file may be depends on the data set that the model knows:
+
+- "vector": ``.csv`` with the same columns, ``.npz``, ``.npy``;
+- "image": an image file, a folder of images (of sub-folders by class, for evaluation), ``.npz``, ``.npy``;
+- "sequence": ``.npz`` (with "mask" or "lengths"), ``.npy``;
+- "tokens": ``.txt``, ``.npz``, ``.npy``; "pair" and "tree": ``.txt``.
+
+A ``.txt`` file has one example a line. For evaluation the target follows after a tab (class name, or
+output symbols); a language model (input and target from the same symbols) needs no tab, a line is
+its own target. Symbols are single characters, or separated by spaces where some are longer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dlnotes.data import arrays, standardize, table
+from dlnotes.data.build import length_mask, pad
+from dlnotes.data.dataset import Dataset, Examples, Pair
+
+UNKNOWN = "<unk>"
+
+
+class Inputs(NamedTuple):
+    """Inputs ready for a model.
+
+    Attributes:
+      x: standardised array, or `Pair`, or `Trees`. A pair's target is the begin symbol alone, ``(n, 1)``.
+      rows: what each example is called: "0", "1", … in arrays, "line 2" in text, an image's file name.
+      mask: ``(n, time)`` booleans, or ``None``.
+    """
+
+    x: Any
+    rows: tuple[str, ...]
+    mask: np.ndarray | None
+
+
+def read_inputs(path: str | Path, dataset: Dataset) -> Inputs:
+    """Inputs of a file, checked against and standardised like those of ``dataset``.
+
+    Args:
+      path: a file or folder, see the module's docstring; a CSV file's target column is not needed.
+      dataset: the data set that the model was trained on; its arrays are not read.
+
+    Raises:
+      FileNotFoundError: when there is no such file.
+      ValueError: naming file and row or line, when the inputs do not fit.
+    """
+    return _read(Path(path), dataset, target=None, with_targets=False)[0]
+
+
+def evaluate_inputs(path: str | Path, dataset: Dataset, *, target: str | None = None) -> Examples:
+    """Examples with targets of a file, for measuring a trained model.
+
+    Args:
+      path: as for `read_inputs`; ``.npz`` has "x" and "y", a folder of images has one sub-folder a class.
+      dataset: the data set that the model was trained on.
+      target: a CSV file's target column; where not given, the one column that is not an input.
+
+    Returns:
+      Standardised inputs, and targets as in ``dataset``: class numbers, or standardised floats.
+
+    Raises:
+      FileNotFoundError: when there is no such file.
+      ValueError: naming file and row or line; also for a class that the data set does not know.
+    """
+    inputs, y = _read(Path(path), dataset, target=target, with_targets=True)
+    if y is None:
+        raise ValueError(
+            f"{path}: holds no targets, {dataset.name} needs them to be evaluated (.npz with x and y)"
+        )
+    if dataset.task == "regression":
+        y = standardize.apply(dataset.standardize_y, y)
+    return Examples(inputs.x, y if dataset.task == "regression" else y.astype(np.int32), inputs.mask)
+
+
+def _read(
+    path: Path, dataset: Dataset, *, target: str | None, with_targets: bool
+) -> tuple[Inputs, np.ndarray | None]:
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file or folder")
+    end = path.suffix.lower()
+    kind = dataset.input
+    if kind in ("tokens", "pair", "tree") and end == ".txt":
+        return _read_lines(path, dataset, with_targets)
+    if kind in ("vector", "image", "sequence", "tokens") and end in (".npz", ".npy"):
+        return _read_arrays(path, dataset, with_targets)
+    if kind == "vector" and end == ".csv":
+        return _read_csv(path, dataset, target, with_targets)
+    if kind == "image" and end not in (".csv", ".txt"):
+        return _read_images(path, dataset, with_targets)
+    allowed = {
+        "vector": ".csv, .npz, .npy",
+        "image": "an image, a folder of images, .npz, .npy",
+        "sequence": ".npz, .npy",
+        "tokens": ".txt, .npz, .npy",
+    }
+    raise ValueError(f"{path}: {kind!r} inputs of {dataset.name} are read from {allowed.get(kind, '.txt')}")
+
+
+def _label(path: Path, where: str, name: str, dataset: Dataset) -> int:
+    if name not in dataset.classes:
+        raise ValueError(
+            f"{path}: {where}: class {name!r} is unknown, {dataset.name} has {', '.join(dataset.classes)}"
+        )
+    return dataset.classes.index(name)
+
+
+def _read_csv(
+    path: Path, dataset: Dataset, target: str | None, with_targets: bool
+) -> tuple[Inputs, np.ndarray | None]:
+    read = table.read_table(path)
+    if not dataset.features:
+        raise ValueError(f"{path}: {dataset.name} has no column names, use .npz or .npy")
+    x = standardize.apply(dataset.standardize, table.encode(read, dataset.features))
+    inputs = Inputs(x, tuple(f"line {line}" for line in read.lines), None)
+    if not with_targets:
+        return inputs, None
+    columns = {feature.partition("=")[0] for feature in dataset.features}
+    others = [name for name in read.header if name not in columns]
+    if target is None:
+        if len(others) != 1:
+            raise ValueError(
+                f"target: {path} has {len(others)} columns besides the inputs"
+                f"{' (' + ', '.join(others) + ')' if others else ''}, "
+                "the target must be the only one or be named"
+            )
+        target = others[0]
+    elif target not in read.header:
+        raise ValueError(f"target: got {target!r}, the columns of {path} are {', '.join(read.header)}")
+    cells = read.column(target)
+    y = []
+    for line, cell in zip(read.lines, cells):
+        value = table.number(cell)
+        if dataset.task == "regression":
+            if value is None or not np.isfinite(value):
+                raise ValueError(
+                    f"{path}: line {line}: target {target!r} holds {cell!r}, a finite number is needed"
+                )
+            y.append([value])
+        else:
+            whole = value is not None and np.isfinite(value) and value == int(value)
+            name = str(int(value)) if value is not None and whole and cell not in dataset.classes else cell
+            y.append(_label(path, f"line {line}", name, dataset))
+    return inputs, np.array(y)
+
+
+def _read_arrays(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:
+    found = {"x": arrays.read_npy(path)} if path.suffix.lower() == ".npy" else arrays.read_npz(path)
+    if "x" not in found:
+        raise ValueError(f"{path}: holds no array 'x', it has {', '.join(found) or 'none'}")
+    x, kind = found["x"], dataset.input
+    alone = kind != "tokens" and (
+        x.shape == dataset.inputs or (kind == "image" and (*x.shape, 1) == dataset.inputs)
+    )
+    if alone or (kind == "tokens" and x.ndim == 1):
+        x = x[None]  # a single example
+    mask = None
+    if kind in ("sequence", "tokens"):
+        mask = arrays.read_mask(path, found, x, mask="mask", lengths="lengths")
+    x = arrays.check_inputs(path, x, kind, mask)
+    if kind == "tokens":
+        if int(x.max()) >= dataset.inputs[0]:
+            row = int(np.argmax((x >= dataset.inputs[0]).any(axis=1)))
+            raise ValueError(
+                f"{path}: x: row {row} holds token {x[row].max()}, allowed is 0..{dataset.inputs[0] - 1}"
+            )
+    else:
+        same = x.shape[2:] == dataset.inputs[1:] if kind == "sequence" else x.shape[1:] == dataset.inputs
+        if not same:
+            raise ValueError(
+                f"{path}: x has shape {x.shape}, {dataset.name} needs (n, {str(dataset.inputs)[1:]}"
+            )
+        x = standardize.apply(dataset.standardize, x, mask)
+    y = found.get("y") if with_targets else None
+    if y is not None:
+        y = _array_targets(path, y, x, dataset)
+    return Inputs(x, tuple(str(i) for i in range(len(x))), mask), y
+
+
+def _array_targets(path: Path, y: np.ndarray, x: np.ndarray, dataset: Dataset) -> np.ndarray:
+    if y.ndim == 0 or len(y) != len(x):
+        raise ValueError(f"{path}: y has shape {y.shape}, x has {x.shape}: one target for each row is needed")
+    if dataset.task == "regression":
+        if y.dtype.kind not in "biuf" or y.size != len(x) * dataset.outputs:
+            raise ValueError(
+                f"{path}: y has shape {y.shape} and type {y.dtype}, "
+                f"({len(x)}, {dataset.outputs}) numbers are needed"
+            )
+        y = y.astype(np.float64).reshape(len(y), dataset.outputs)
+        arrays.check_finite(path, "y", y)
+        return y
+    if dataset.task == "tokens":
+        if y.dtype.kind not in "biu" or y.shape != x.shape[:2]:
+            raise ValueError(
+                f"{path}: y has shape {y.shape} and type {y.dtype}, {x.shape[:2]} whole numbers are needed"
+            )
+        wrong = (y < -1) | (y >= dataset.outputs)
+        if wrong.any():
+            row = int(np.argmax(wrong.any(axis=1)))
+            raise ValueError(
+                f"{path}: y: row {row} holds {y[row][wrong[row]][0]}, allowed is -1..{dataset.outputs - 1}"
+            )
+        return y
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if y.ndim != 1:
+        raise ValueError(f"{path}: y has shape {y.shape}, one label for each row is needed")
+    if y.dtype.kind in "US":
+        return np.array([_label(path, f"row {i}", str(name), dataset) for i, name in enumerate(y)])
+    labels = arrays.whole_labels(path, y)
+    if int(labels.max()) >= dataset.outputs:
+        row = int(np.argmax(labels >= dataset.outputs))
+        raise ValueError(f"{path}: y: row {row} is {labels[row]}, allowed is 0..{dataset.outputs - 1}")
+    return labels
+
+
+def _read_images(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:
+    height, width, channels = dataset.inputs
+    y = None
+    if with_targets:
+        if not path.is_dir():
+            raise ValueError(
+                f"{path}: one image has no target, a folder with one sub-folder a class is needed"
+            )
+        folders = [
+            (_label(path, f"folder {folder.name}", folder.name, dataset), folder)
+            for folder in arrays.class_folders(path)
+        ]
+        labelled = [(label, file) for label, folder in folders for file in arrays.folder_images(folder)]
+        files = [file for _, file in labelled]
+        y = np.array([label for label, _ in labelled])
+    else:
+        files = arrays.folder_images(path) if path.is_dir() else [path]
+    x = np.stack([arrays.read_image(file, size=(height, width), channels=channels) for file in files])
+    rows = tuple(str(f.relative_to(path)) if path.is_dir() else f.name for f in files)
+    return Inputs(standardize.apply(dataset.standardize, x), rows, None), y
+
+
+def encode_symbols(string: str, symbols: tuple[str, ...], *, path: str | Path, line: int) -> list[int]:
+    """Symbol numbers of one line: characters, or words between spaces where some symbols are longer.
+
+    A symbol that is not among ``symbols`` becomes ``<unk>`` where the data set has it.
+
+    Raises:
+      ValueError: naming line and symbol when one is unknown.
+    """
+    index = {symbol: i for i, symbol in enumerate(symbols)}
+    special = [s for s in symbols if len(s) > 2 and s[0] == "<" and s[-1] == ">"]
+    characters = all(len(s) == 1 for s in symbols if s not in special)
+    if not characters:
+        parts = string.split()
+    elif " " in index:
+        parts = list(string)
+    else:
+        parts = list("".join(string.split()))
+    codes = []
+    for part in parts:
+        code = index.get(part, index.get(UNKNOWN))
+        if code is None or part in special:
+            known = " ".join(s for s in symbols if s not in special)
+            raise ValueError(f"{path}: line {line}: unknown symbol {part!r}, known are: {known}")
+        codes.append(code)
+    return codes
+
+
+def _read_lines(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    if not lines:
+        raise ValueError(f"{path}: the file is empty, one example a line is needed")
+    own_target = dataset.input == "tokens" and dataset.task == "tokens" and dataset.classes == dataset.symbols
+    numbered, wanted = [], []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            raise ValueError(f"{path}: line {number} is empty, one example a line is needed")
+        left, tab, right = (line, "", "") if own_target else line.partition("\t")
+        if with_targets and not own_target and not (tab and right.strip()):
+            raise ValueError(f"{path}: line {number}: the target after a tab is missing")
+        numbered.append((number, left))
+        wanted.append(right.strip())
+    rows = tuple(f"line {number}" for number, _ in numbered)
+    if dataset.input == "tree":
+        x, mask = _trees(path, numbered)
+    else:
+        codes = [encode_symbols(line, dataset.symbols, path=path, line=number) for number, line in numbered]
+        if own_target and with_targets:
+            for number, code in enumerate(codes, 1):
+                if len(code) < 2:
+                    raise ValueError(f"{path}: line {number}: two symbols are needed, to predict the second")
+            y = pad([code[1:] for code in codes], value=-1)
+            codes = [code[:-1] for code in codes]
+            return Inputs(pad(codes), rows, y >= 0), y
+        source = pad(codes)
+        mask = length_mask([len(code) for code in codes], source.shape[1])
+        begin = np.full((len(codes), 1), len(dataset.classes), np.int32)
+        x = Pair(source, begin) if dataset.input == "pair" else source
+    if not with_targets:
+        return Inputs(x, rows, mask), None
+    if dataset.task == "classification":
+        y = np.array([_label(path, row, name, dataset) for row, name in zip(rows, wanted)])
+        return Inputs(x, rows, mask), y
+    if not isinstance(x, Pair):
+        raise ValueError(f"{path}: {dataset.name} is evaluated from .npz, with x and y")
+    end = dataset.classes.index("<end>")
+    answers = [
+        [*encode_symbols(answer, dataset.classes, path=path, line=number), end]
+        for (number, _), answer in zip(numbered, wanted)
+    ]
+    from dlnotes.data.pairs import shift_right
+
+    y = pad(answers, value=-1)
+    return Inputs(Pair(x.source, shift_right(y, len(dataset.classes))), rows, mask), y
+
+
+def _trees(path: Path, numbered: list[tuple[int, str]]) -> tuple[Any, np.ndarray]:
+    from dlnotes.data.expressions import parse, to_trees
+
+    expressions = []
+    for number, line in numbered:
+        try:
+            expressions.append(parse(line))
+        except ValueError as error:
+            raise ValueError(f"{path}: line {number}: {error}") from None
+    return to_trees(expressions)

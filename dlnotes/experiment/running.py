@@ -1,0 +1,418 @@
+"""The road from a config to a result: run, resume, evaluate, predict, export."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from dlnotes import data
+from dlnotes.data.dataset import Dataset
+from dlnotes.devices.compile import enable_compilation_cache
+from dlnotes.devices.placement import Placement, place
+from dlnotes.devices.prepare import cpu_count, prepare
+from dlnotes.experiment.build import Group, groups
+from dlnotes.experiment.config import Config, ConfigError, load
+from dlnotes.experiment.folder import RunFolder, read_json, write_json
+from dlnotes.experiment.metrics_log import read_metrics
+from dlnotes.experiment.summary import summarize_group
+from dlnotes.experiment.trainer import Outcome, Progress, Trainer, Watch
+from dlnotes.models.model import Model
+from dlnotes.training.checkpoints import Checkpoints
+from dlnotes.training.state import TrainState
+
+RECURRENT = frozenset({"sequence_classifier", "character_model", "seq2seq"})
+"""Families for which dividing one batch over two CPU devices pays (small products, many steps)."""
+
+
+class Interrupted(Exception):
+    """A run was stopped from outside, is saved, and can be resumed.
+
+    Attributes:
+      folder: of the run.
+    """
+
+    def __init__(self, folder: Path | None):
+        self.folder = folder
+        super().__init__(f"interrupted; resume with: dlnotes resume {folder}")
+
+
+class RunFailed(Exception):
+    """A run ended without a result; the message says why."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run returns.
+
+    Attributes:
+      folder: the run folder, ``None`` when nothing was kept.
+      config: as run.
+      summary: as in summary.json.
+      dataset: what it was trained on.
+      groups: the members of each compiled program.
+      states: the final state of each group, on the host.
+    """
+
+    folder: Path | None
+    config: Config
+    summary: dict[str, Any]
+    dataset: Dataset
+    groups: tuple[Group, ...]
+    states: tuple[TrainState, ...]
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Final metrics of the first (or only) sweep point: split → metric → mean, interval, values."""
+        return self.summary["points"][0]["metrics"]
+
+    def params(self, member: int = 0, group: int = 0) -> Any:
+        """The parameters that are evaluated, of one member."""
+        from dlnotes.training.state import evaluated_params
+
+        return jax.tree.map(
+            lambda a: a[member], evaluated_params(self.states[group].members, best=True)
+        )
+
+    def history(self) -> list[dict[str, Any]]:
+        """The records of metrics.jsonl (of the first group)."""
+        if self.folder is None:
+            raise ValueError("history: this run kept no folder")
+        return read_metrics(RunFolder(self.folder).group(0, len(self.groups)) / "metrics.jsonl")
+
+
+def prepare_devices(config: Config) -> None:
+    """Before jax starts: as many CPU devices as this config can use, and the compiler's options."""
+    wanted = config.devices.count
+    if wanted is None and jax.distributed.is_initialized():
+        wanted = 1  # the processes of a host share its processors already
+    if wanted is None and config.devices.strategy != "single":
+        members = max((g.members for g in groups(config)), default=1)
+        several = members > 1 or config.model.kind in RECURRENT or config.devices.strategy != "auto"
+        wanted = min(cpu_count(), 64) if several else 1
+    prepare(wanted or 1)
+
+
+def load_data(config: Config) -> Dataset:
+    """The data set that [data] names.
+
+    Raises:
+      ConfigError: when the files are missing or wrong, with the reason.
+    """
+    options = config.data.model_dump(exclude={"kind"})
+    try:
+        return data.load(config.data.kind, **options)
+    except (ValueError, OSError) as error:
+        raise ConfigError("data", [str(error)]) from error
+
+
+def placement_of(config: Config, group: Group) -> Placement:
+    """Where a group is trained.
+
+    Raises:
+      ConfigError: when the devices asked for do not exist.
+    """
+    try:
+        return place(
+            config.devices.strategy,
+            members=group.members,
+            count=config.devices.count,
+            divide_batch=config.model.kind in RECURRENT,
+        )
+    except ValueError as error:
+        raise ConfigError("config", [str(error)]) from None
+
+
+def run(
+    config: Config | str | Path,
+    overrides: tuple[str, ...] | list[str] = (),
+    *,
+    model: Model | None = None,
+    dataset: Dataset | None = None,
+    watch: Watch | None = None,
+    folder: str | Path | None = None,
+    keep: bool = True,
+    command: list[str] | None = None,
+) -> Result:
+    """Train what a config describes and return what came of it.
+
+    Args:
+      config: a `Config` or the path of its TOML file.
+      overrides: such as ``["model.widths=[64]", "training.seeds=8"]`` for a path.
+      model: trains this network (say, of `dlnotes.models.from_flax`) instead of [model]'s.
+      dataset: trains on this instead of [data]'s.
+      watch: told of progress; see `dlnotes.experiment.trainer.Progress`.
+      folder: use this run folder (made by `RunFolder.create`) instead of a new one.
+      keep: write a run folder; without, nothing is written.
+      command: recorded in environment.json.
+
+    Raises:
+      ConfigError: when the config, the data or the devices do not fit; nothing has been written.
+      Interrupted: after SIGTERM or Ctrl-C, when the state has been saved.
+      RunFailed: when every seed failed, or the disk is full.
+
+    Example:
+      ``result = dlnotes.run("configs/quickstart.toml"); result.metrics["test"]["accuracy"]["mean"]``
+    """
+    if not isinstance(config, Config):
+        config = load(config, overrides)
+    elif overrides:
+        raise ValueError("overrides: are for a config file, change the Config itself instead")
+    prepare_devices(config)
+    dataset = load_data(config) if dataset is None else dataset
+    trainers = _trainers(config, dataset, model)
+    enable_compilation_cache()
+    first = jax.process_index() == 0
+    kept = None
+    if keep or folder is not None:
+        kept = RunFolder(folder) if folder is not None else None
+        if kept is None and first:
+            kept = RunFolder.create(config, command)
+        kept = _same_folder(kept)
+    return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
+
+
+def resume(folder: str | Path, *, watch: Watch | None = None, model: Model | None = None) -> Result:
+    """Go on with an interrupted run, bit for bit as if it had not been.
+
+    Args:
+      folder: of the run.
+      watch: told of progress.
+      model: again, if the run was started with one.
+
+    Raises:
+      ConfigError: when it is no run folder.
+    """
+    kept = RunFolder.open(folder)
+    config = kept.config()
+    prepare_devices(config)
+    dataset = load_data(config)
+    trainers = _trainers(config, dataset, model)
+    enable_compilation_cache()
+    first = jax.process_index() == 0
+    return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
+
+
+def _trainers(config: Config, dataset: Dataset, model: Model | None) -> list[Trainer]:
+    try:
+        return [
+            Trainer(group, dataset, placement_of(config, group), model=model) for group in groups(config)
+        ]
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError("config", [str(error)]) from None
+
+
+def _same_folder(kept: RunFolder | None) -> RunFolder:
+    """The first process's folder, in every process."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        text = str(kept.path.absolute()) if kept is not None else ""
+        encoded = np.zeros(4096, np.uint8)
+        encoded[: len(text.encode())] = np.frombuffer(text.encode(), np.uint8)
+        sent = np.asarray(multihost_utils.broadcast_one_to_all(encoded))
+        return RunFolder(bytes(sent.tobytes()).rstrip(b"\0").decode())
+    if kept is None:
+        raise ValueError("folder: a run folder is needed")
+    return kept
+
+
+@contextmanager
+def _stoppable() -> Iterator[Callable[[], bool]]:
+    """Turn SIGTERM and the first Ctrl-C into a question that the training asks between chunks."""
+    told = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield told.is_set
+        return
+
+    def note(signum, frame):
+        if told.is_set() and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        told.set()
+
+    before = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield told.is_set
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+
+
+def _train_all(
+    config: Config,
+    dataset: Dataset,
+    trainers: list[Trainer],
+    kept: RunFolder | None,
+    watch: Watch,
+    *,
+    first: bool,
+) -> Result:
+    started = time.perf_counter()
+    points: list[dict[str, Any]] = []
+    outcomes: list[Outcome] = []
+    try:
+        with _stoppable() as stop:
+            for index, trainer in enumerate(trainers):
+                folder = kept.group(index, len(trainers)) if kept is not None else None
+                if folder is not None and first:
+                    folder.mkdir(parents=True, exist_ok=True)
+                writers, close = _tensorboard(config, folder if first else None)
+                try:
+                    outcome = trainer.train(
+                        folder=folder, watch=watch, stop=stop, first=first, writers=writers
+                    )
+                finally:
+                    close()
+                if outcome.interrupted:
+                    raise Interrupted(kept.path if kept is not None else None)
+                outcomes.append(outcome)
+                points += summarize_group(trainer.group, outcome, _final(trainer, outcome))
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise RunFailed(
+                f"no space left on device while writing {kept.path if kept else 'the run'}: free some, then "
+                f"go on with: dlnotes resume {kept.path if kept else ''}"
+            ) from error
+        raise
+    points.sort(key=lambda p: p["point"])
+    summary = _summary(config, trainers, outcomes, points, time.perf_counter() - started)
+    result = Result(
+        folder=kept.path if kept is not None else None,
+        config=config,
+        summary=summary,
+        dataset=dataset,
+        groups=tuple(t.group for t in trainers),
+        states=tuple(o.state for o in outcomes),
+    )
+    if kept is not None and first:
+        write_json(kept.summary_path, summary)
+        if config.output.figures:
+            from dlnotes.experiment import figures
+
+            figures.draw(kept, result, trainers)
+    if summary["status"] == "failed":
+        reasons = "; ".join(f"member {s['member']}: {s['reason']} at step {s['step']}" for p in points for s in p["stopped"])  # noqa: E501
+        raise RunFailed(f"every seed failed ({reasons})" + (f"; run folder: {kept.path}" if kept else ""))
+    return result
+
+
+def _final(trainer: Trainer, outcome: Outcome) -> dict[str, dict[str, np.ndarray]]:
+    """Metrics of every split that exists but the training part, which the log has."""
+    dataset = trainer.dataset
+    names = [n for n in ("validation", "test") if getattr(dataset, n) is not None]
+    return {name: trainer.evaluate(outcome.state.members, name) for name in names or ["train"]}
+
+
+def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:
+    members = sum(t.group.members for t in trainers)
+    failed = sum(s["reason"].startswith("non-finite") for p in points for s in p["stopped"])
+    return {
+        "status": "failed" if failed == members else "done",
+        "name": config.name,
+        "points": points,
+        "failed_members": failed,
+        "members": members,
+        "steps": [int(o.state.step) for o in outcomes],
+        "steps_planned": [t.lengths.total for t in trainers],
+        "batch_size": [t.lengths.batch_size for t in trainers],
+        "placement": [t.placement.describe() for t in trainers],
+        "seconds": seconds,
+        "training_seconds": [o.seconds for o in outcomes],
+        "first_step_seconds": [o.first_step_seconds for o in outcomes],
+        "examples_per_second": [o.examples_per_second for o in outcomes],
+    }
+
+
+def _tensorboard(config: Config, folder: Path | None) -> tuple[tuple, Callable[[], None]]:
+    if not config.output.tensorboard or folder is None:
+        return (), lambda: None
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        raise ConfigError(
+            "config", ["output.tensorboard: needs the extra: python -m pip install 'dlnotes[tensorboard]'"]
+        ) from None
+    writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def write(record: dict[str, Any]) -> None:
+        for name, values in record.items():
+            if name not in ("step", "epoch", "split"):
+                for member, value in enumerate(values):
+                    tag = f"{record['split']}/{name}" + (f"/member{member}" if len(values) > 1 else "")
+                    writer.add_scalar(tag, value, record["step"])
+
+    return (write,), writer.close
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished or interrupted run opened for use.
+
+    Attributes:
+      folder: of the run.
+      config: of the group.
+      dataset: as in training (for sizes, names and normalisation).
+      trainer: of the group.
+      state: its newest whole checkpoint.
+    """
+
+    folder: RunFolder
+    config: Config
+    dataset: Dataset
+    trainer: Trainer
+    state: TrainState
+
+
+def open_run(folder: str | Path, *, group: int = 0, model: Model | None = None) -> Trained:
+    """Load a run's newest checkpoint.
+
+    Raises:
+      ConfigError: when it is no run folder or has no checkpoint yet.
+    """
+    kept = RunFolder.open(folder)
+    config = kept.config()
+    prepare_devices(config)
+    dataset = load_data(config)
+    all_groups = groups(config)
+    if not 0 <= group < len(all_groups):
+        raise ConfigError(str(folder), [f"group: got {group}, the run has {len(all_groups)}"])
+    chosen = all_groups[group]
+    try:
+        trainer = Trainer(chosen, dataset, place("single", members=1), model=model)
+    except ValueError as error:
+        raise ConfigError(str(folder), [str(error)]) from None
+    store = Checkpoints(kept.group(group, len(all_groups)) / "checkpoints")
+    restored = trainer.restore(store, lambda message: None)
+    if restored is None:
+        raise ConfigError(str(folder), ["has no whole checkpoint yet"])
+    return Trained(kept, chosen.config, dataset, trainer, restored[0])
+
+
+def summary_of(folder: str | Path) -> dict[str, Any] | None:
+    """A run's summary, ``None`` before it has ended."""
+    return read_json(RunFolder.open(folder).summary_path)
+
+
+__all__ = [
+    "Interrupted",
+    "Progress",
+    "Result",
+    "RunFailed",
+    "Trained",
+    "load_data",
+    "open_run",
+    "resume",
+    "run",
+    "summary_of",
+]

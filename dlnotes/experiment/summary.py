@@ -1,0 +1,99 @@
+"""summary.json: every seed's final metrics, their mean and its 95% interval."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from dlnotes.experiment.build import Group
+from dlnotes.experiment.trainer import Outcome
+
+
+def mean_interval(values: np.ndarray, *, confidence: float = 0.95) -> dict[str, Any]:
+    """The mean over seeds with Student's t interval ``x̄ ± t·s/√n``; no interval for one seed.
+
+    Args:
+      values: ``(seeds,)``; not finite ones (of failed seeds) are left out and counted.
+      confidence: of the interval.
+
+    Returns:
+      ``{"mean", "low", "high", "values"}``; low and high are ``None`` where they do not exist.
+
+    Example:
+      >>> r = mean_interval(np.array([0.97, 0.98, 0.99]))
+      >>> round(r["mean"], 3), round(r["low"], 3), round(r["high"], 3)
+      (0.98, 0.955, 1.005)
+    """
+    values = np.asarray(values, np.float64)
+    good = values[np.isfinite(values)]
+    result: dict[str, Any] = {
+        "mean": float(good.mean()) if good.size else None,
+        "low": None,
+        "high": None,
+        "values": [float(v) for v in values],
+    }
+    if good.size > 1:
+        half = stats.t.ppf(0.5 + confidence / 2, good.size - 1) * good.std(ddof=1) / np.sqrt(good.size)
+        result |= {"low": result["mean"] - float(half), "high": result["mean"] + float(half)}
+    return result
+
+
+def summarize_group(
+    group: Group, outcome: Outcome, measured: dict[str, dict[str, np.ndarray]]
+) -> list[dict[str, Any]]:
+    """One record per sweep point of a group.
+
+    Args:
+      group: the members.
+      outcome: of its training.
+      measured: split → metric → ``(members,)``.
+    """
+    seeds = group.config.training.seeds
+    failed = [s for s in outcome.stopped if s["reason"].startswith("non-finite")]
+    records = []
+    for p, (index, point) in enumerate(zip(group.indices, group.points)):
+        mine = slice(p * seeds, (p + 1) * seeds)
+        bad = {s["member"] - mine.start for s in failed if mine.start <= s["member"] < mine.stop}
+
+        def finished(values: np.ndarray, mine: slice = mine, bad: set[int] = bad) -> np.ndarray:
+            own = np.array(values[mine], np.float64)
+            own[list(bad)] = np.nan
+            return own
+
+        best = outcome.state.members.best
+        records.append(
+            {
+                "point": index,
+                "values": point.values,
+                "metrics": {
+                    split: {name: mean_interval(finished(v)) for name, v in metrics.items()}
+                    for split, metrics in measured.items()
+                },
+                "seeds": [int(s) for s in group.seeds[mine]],
+                "stopped": [
+                    s | {"member": s["member"] - mine.start, "seed": int(group.seeds[s["member"]])}
+                    for s in outcome.stopped
+                    if mine.start <= s["member"] < mine.stop
+                ],
+                "best_step": None if best is None else [int(s) for s in np.asarray(best.step)[mine]],
+            }
+        )
+    return records
+
+
+def headline(record: dict[str, Any]) -> tuple[str, str, dict[str, Any]] | None:
+    """The split and metric to show first: test before validation, accuracy before error before loss."""
+    for split in ("test", "validation", "train"):
+        metrics = record["metrics"].get(split)
+        if metrics:
+            for name in ("exact_match", "accuracy", "absolute_error", "loss"):
+                if name in metrics:
+                    return split, name, metrics[name]
+    return None
+
+
+def better(name: str) -> str:
+    """Whether larger ("max") or smaller ("min") values of a metric are better."""
+    return "max" if name in ("accuracy", "exact_match") else "min"

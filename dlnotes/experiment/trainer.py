@@ -1,0 +1,386 @@
+"""The training of one group of members: chunks, evaluations, checkpoints, until the end or a stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dlnotes.data.dataset import Dataset
+from dlnotes.devices import placement as placing
+from dlnotes.devices.agreement import agree
+from dlnotes.devices.compile import compiler_options
+from dlnotes.experiment.build import Durations, Group, durations, metrics_of, recipe_of
+from dlnotes.experiment.feeding import Feed, blocks_of, fits_on_device, put_blocks
+from dlnotes.experiment.metrics_log import MetricsLog
+from dlnotes.models.model import Model
+from dlnotes.training import loop
+from dlnotes.training.checkpoints import Checkpoints, flatten, unflatten
+from dlnotes.training.state import REASONS, Member, TrainState, init_state, note_evaluation
+
+CHUNK_SECONDS = 0.25
+"""Aim for the length of a compiled call: short enough for a live display and a prompt stop."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands, for a display.
+
+    Attributes:
+      step, total: steps taken and to take.
+      epoch: epochs done.
+      metrics: mean over running members of the latest values, by name ("loss", "validation loss" …).
+      examples_per_second: of the latest chunk, over all members; 0 before the first.
+      running, members: members still training, and all.
+      message: a notable event (a member stopped, a damaged checkpoint), or "".
+    """
+
+    step: int
+    total: int
+    epoch: float
+    metrics: dict[str, float]
+    examples_per_second: float
+    running: int
+    members: int
+    message: str = ""
+
+
+Watch = Callable[[Progress], None]
+
+
+@dataclass
+class Outcome:
+    """How a group's training ended.
+
+    Attributes:
+      state: on the host.
+      interrupted: whether it was stopped from outside and can be resumed.
+      seconds: training time, resumed parts included.
+      first_step_seconds: from the start of this process's training to its first finished chunk.
+      examples_per_second: over all steps of this process after the first chunk.
+      stopped: for each stopped member its index, step, reason and metric.
+    """
+
+    state: TrainState
+    interrupted: bool
+    seconds: float
+    first_step_seconds: float
+    examples_per_second: float
+    stopped: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Trainer:
+    """A group of members on a placement: compiled functions, data and state.
+
+    Args:
+      group: the members.
+      dataset: what they learn from.
+      placement: where.
+      model: a network to train instead of the one the config describes.
+    """
+
+    def __init__(
+        self, group: Group, dataset: Dataset, placement: placing.Placement, *, model: Model | None = None
+    ):
+        config = group.config
+        self.group, self.dataset, self.placement = group, dataset, placement
+        self.lengths: Durations = durations(config, dataset)
+        self.recipe_of = recipe_of(config, dataset, model)
+        self.eval_names = ("loss", *metrics_of(dataset))
+        self.names = (*self.eval_names, "grad_norm")
+        training = config.training
+        select = training.select
+        if select == "auto":
+            select = "best" if training.early_stopping is not None else "last"
+        if select == "best" and dataset.validation is None:
+            raise ValueError(f"training.select: got 'best', {dataset.name} has no validation part")
+        self.keep_best = select == "best"
+        self.division = placement.division(training.accumulate)
+        self._evaluators: dict[bool, Callable] = {}
+        self._blocks: dict[str, Any] = {}
+
+    def initial(self) -> TrainState:
+        """The state before the first step, on the host."""
+        init = jax.jit(
+            lambda seeds, hypers: init_state(self.recipe_of, seeds, hypers, keep_best=self.keep_best)
+        )
+        return jax.device_get(init(self.group.seeds, self.group.hypers))
+
+    def restore(
+        self, checkpoints: Checkpoints, report: Callable[[str], None]
+    ) -> tuple[TrainState, dict[str, Any]] | None:
+        """The newest whole checkpoint as a host state with its extra, ``None`` without any."""
+        found = checkpoints.newest(report)
+        if found is None:
+            return None
+        like = jax.eval_shape(
+            lambda seeds, hypers: init_state(self.recipe_of, seeds, hypers, keep_best=self.keep_best),
+            self.group.seeds,
+            self.group.hypers,
+        )
+        _, arrays, extra = found
+        return unflatten(arrays, like), extra
+
+    def train(
+        self,
+        *,
+        folder: Path | None,
+        watch: Watch,
+        stop: Callable[[], bool],
+        first: bool = True,
+        writers: tuple = (),
+    ) -> Outcome:
+        """Train to the end, from the newest checkpoint in ``folder`` if there is one.
+
+        Args:
+          folder: for metrics and checkpoints; ``None`` keeps nothing.
+          watch: told of progress after each chunk.
+          stop: asked before each chunk; true saves and returns interrupted.
+          first: whether this process writes.
+          writers: see `MetricsLog`.
+        """
+        started = time.perf_counter()
+        config, lengths, placement = self.group.config, self.lengths, self.placement
+        store = Checkpoints(folder / "checkpoints", keep=config.checkpoint.keep) if folder else None
+        log = MetricsLog(
+            folder / "metrics.jsonl" if folder and first else None,
+            self.names,
+            every=lengths.log_every,
+            per_epoch=lengths.per_epoch,
+            writers=writers,
+        )
+        watcher = _Watcher(watch, lengths, self.group.members)
+        restored = self.restore(store, watcher.say) if store else None
+        if store and first:
+            store.set_aside_after(int(restored[0].step) if restored else None)
+        host, extra = restored or (self.initial(), {})
+        log.rewind(extra.get("log"))
+        seconds_before = float(extra.get("seconds", 0.0))
+        step, saved_at = int(host.step), time.perf_counter()
+        state = placing.put_state(placement, host)
+        feed, chunk = self._compiled(host.members)
+        size, examples, busy, first_seconds = 1, 0, 0.0, 0.0
+        interrupted, announced = False, np.asarray(host.members.stopped_at) >= 0
+
+        def save() -> None:
+            nonlocal saved_at
+            saved = placing.fetch(state)
+            if store and first:
+                elapsed = seconds_before + time.perf_counter() - started
+                store.save(step, saved, {"log": log.position(), "seconds": elapsed})
+            saved_at = time.perf_counter()
+
+        watcher.at(step, {}, 0.0, announced)
+        while step < lengths.total and not announced.all():
+            due = time.perf_counter() - saved_at >= config.checkpoint.every_seconds and step > 0
+            interrupted, due, n = agree(placement, stop(), due, min(size, feed.capacity))
+            if interrupted:
+                break
+            if due:
+                save()
+            n = min(n, self._until_boundary(step))
+            begun = time.perf_counter()
+            state, metrics = chunk(state, feed.prepare(step, n), np.int32(n))
+            metrics = placing.fetch(metrics)[:n]
+            took = time.perf_counter() - begun
+            known, announced = announced, self._announce(state, announced, watcher)
+            last = lengths.total
+            if announced.all():
+                # The chunk's length depends on the clock: end where the last member stopped instead.
+                last = step + self._taken(state, known, step, n)
+                n, state = last - step, state._replace(step=placing.put(placement, np.int32(last)))
+                metrics = metrics[:n]
+            log.steps(step, metrics, last=last)
+            step += n
+            if first_seconds == 0.0:
+                first_seconds = time.perf_counter() - started
+            else:
+                examples, busy = examples + n * lengths.batch_size * self.group.members, busy + took
+                # Grow slowly: the first chunks also fill caches and are not typical.
+                size = int(np.clip(n * CHUNK_SECONDS / max(took, 1e-6), 1, 4 * n))
+            rate = n * lengths.batch_size * self.group.members / took
+            watcher.at(step, _means(self.names, metrics[-1]), rate, announced)
+            if step % lengths.evaluate_every == 0 or step == lengths.total or announced.all():
+                state = self._evaluate_and_note(state, step, log, watcher)
+                announced = self._announce(state, announced, watcher)
+                log.flush()
+            if lengths.checkpoint_every and step % lengths.checkpoint_every == 0:
+                save()
+        log.flush()
+        save()
+        host = placing.fetch(state)
+        return Outcome(
+            state=host,
+            interrupted=interrupted,
+            seconds=seconds_before + time.perf_counter() - started,
+            first_step_seconds=first_seconds,
+            examples_per_second=examples / busy if busy else 0.0,
+            stopped=_stopped(host.members),
+        )
+
+    def evaluate(self, members: Member, split: str, *, best: bool | None = None) -> dict[str, np.ndarray]:
+        """Loss and metrics of a split, each ``(members,)``.
+
+        Args:
+          members: on the host or the placement's devices.
+          split: "train", "validation" or "test".
+          best: use the best parameters; by default where they are kept.
+        """
+        return self._measure(members, self._split_blocks(split), best)
+
+    def evaluate_examples(self, members: Member, examples: Any) -> dict[str, np.ndarray]:
+        """`evaluate` of examples that are no split of the data set."""
+        return self._measure(members, self._put_blocks(examples), None)
+
+    def _compiled(self, members: Member) -> tuple[Feed, Callable]:
+        config = self.group.config
+        words = np.asarray(jax.jit(jax.vmap(loop.order_words))(members))
+        resident = {"yes": True, "no": False}.get(config.devices.resident)
+        if self.placement.processes > 1:
+            resident = False
+        elif resident is None:
+            resident = fits_on_device(self.dataset.train, self.placement)
+        feed = Feed(
+            self.dataset.train,
+            self.placement,
+            self.division,
+            batch_size=self.lengths.batch_size,
+            words=words,
+            resident=resident,
+        )
+        chunk = loop.train_chunk(
+            self.recipe_of,
+            feed.batch_at,
+            metric_names=self.names,
+            capacity=feed.capacity,
+            division=self.division,
+            rows_per_part=feed.rows_per_part,
+            data_per_member=feed.per_member,
+        )
+        return feed, placing.compile_chunk(self.placement, chunk, data_axis=feed.data_axis)
+
+    def _until_boundary(self, step: int) -> int:
+        """Steps until something is due: an evaluation, a checkpoint, the end."""
+        lengths = self.lengths
+        left = [lengths.total - step, lengths.evaluate_every - step % lengths.evaluate_every]
+        if lengths.checkpoint_every:
+            left.append(lengths.checkpoint_every - step % lengths.checkpoint_every)
+        return min(left)
+
+    def _evaluate_and_note(self, state: TrainState, step: int, log: MetricsLog, watcher: _Watcher):
+        if self.dataset.validation is None:
+            return state
+        metrics = self._measure(state.members, self._split_blocks("validation"), False)
+        log.evaluation(step, "validation", metrics)
+        watcher.keep({f"validation {k}": float(np.nanmean(v)) for k, v in metrics.items()})
+        if self.keep_best:
+            stopping = self.group.config.training.early_stopping
+            note = jax.jit(
+                jax.vmap(
+                    lambda m, loss, s: note_evaluation(
+                        m,
+                        loss,
+                        s,
+                        patience=stopping.patience if stopping else None,
+                        min_delta=stopping.min_delta if stopping else 0.0,
+                    ),
+                    in_axes=(0, 0, None),
+                ),
+                donate_argnums=0,
+            )
+            self._note = getattr(self, "_note", note)
+            losses = placing.put(self.placement, np.asarray(metrics["loss"], np.float32))
+            state = TrainState(state.step, self._note(state.members, losses, np.int32(step)))
+        return state
+
+    def _measure(self, members: Member, blocks: Any, best: bool | None) -> dict[str, np.ndarray]:
+        best = self.keep_best if best is None else best
+        if best not in self._evaluators:
+            axis = placing.AXIS if self.placement.split == "batch" else None
+            evaluate = loop.evaluate_blocks(
+                self.recipe_of, metric_names=self.eval_names, best=best, axis_name=axis
+            )
+            self._evaluators[best] = placing.compile_evaluation(self.placement, evaluate)
+        slim = members._replace(opt_state=(), best=members.best if best else None)
+        if not isinstance(slim.stopped_at, jax.Array):
+            slim = placing.put_state(self.placement, TrainState(jnp.array(0), slim)).members
+        return dict(zip(self.eval_names, placing.fetch(self._evaluators[best](slim, blocks))))
+
+    def _split_blocks(self, split: str) -> Any:
+        if split not in self._blocks:
+            self._blocks[split] = self._put_blocks(self.dataset.split(split))
+        return self._blocks[split]
+
+    def _put_blocks(self, examples: Any) -> Any:
+        rows = max(32, min(1024, 8192 // self.group.members))
+        parts = len(self.placement.devices) if self.placement.split == "batch" else 1
+        return put_blocks(self.placement, blocks_of(examples, rows, parts=parts))
+
+    def predict(self, members: Member, examples: Any) -> np.ndarray:
+        """Network outputs ``(members, examples, ...)`` on one device, float32."""
+        blocks = blocks_of(examples, max(32, min(1024, 8192 // self.group.members)))
+        predict = jax.jit(
+            loop.predict_blocks(self.recipe_of, best=self.keep_best), compiler_options=compiler_options()
+        )
+        slim = members._replace(opt_state=(), best=members.best if self.keep_best else None)
+        outputs = np.asarray(predict(slim, blocks))
+        return outputs.reshape(outputs.shape[0], -1, *outputs.shape[3:])[:, : examples.size]
+
+    def _taken(self, state: TrainState, known: np.ndarray, step: int, n: int) -> int:
+        """Of the ``n`` steps after ``step``, those up to the one at which the last member stopped."""
+        stopped_at = placing.fetch(state.members.stopped_at)
+        return int(min(n, stopped_at[~known].max(initial=step) - step + 1))
+
+    def _announce(self, state: TrainState, known: np.ndarray, watcher: _Watcher) -> np.ndarray:
+        """Tell of members that have stopped since the last look; return who has."""
+        stopped_at, reason = placing.fetch((state.members.stopped_at, state.members.reason))
+        for m in np.flatnonzero((stopped_at >= 0) & ~known):
+            watcher.say(f"member {m} stopped at step {stopped_at[m]}: {REASONS[int(reason[m])]}")
+        return stopped_at >= 0
+
+
+def _stopped(members: Member) -> list[dict[str, Any]]:
+    stopped_at, reason = np.asarray(members.stopped_at), np.asarray(members.reason)
+    return [
+        {"member": int(m), "step": int(stopped_at[m]), "reason": REASONS[int(reason[m])]}
+        for m in np.flatnonzero(stopped_at >= 0)
+    ]
+
+
+def _means(names: tuple[str, ...], row: np.ndarray) -> dict[str, float]:
+    """Mean over running members of each metric (NaN marks those that have stopped)."""
+    return {
+        name: float(np.mean(v[np.isfinite(v)])) if np.isfinite(v).any() else float("nan")
+        for name, v in zip(names, row)
+    }
+
+
+class _Watcher:
+    """Keeps the latest values together for a `Watch`."""
+
+    def __init__(self, watch: Watch, lengths: Durations, members: int):
+        self.watch, self.lengths, self.members = watch, lengths, members
+        self.metrics: dict[str, float] = {}
+        self.last = Progress(0, lengths.total, 0.0, {}, 0.0, members, members)
+
+    def keep(self, metrics: dict[str, float]) -> None:
+        self.metrics |= metrics
+
+    def at(self, step: int, metrics: dict[str, float], rate: float, stopped: np.ndarray) -> None:
+        self.metrics |= metrics
+        running = self.members - int(stopped.sum())
+        epoch = step / self.lengths.per_epoch
+        self.last = Progress(
+            step, self.lengths.total, epoch, dict(self.metrics), rate, running, self.members
+        )
+        self.watch(self.last)
+
+    def say(self, message: str) -> None:
+        last = self.last
+        self.watch(Progress(**{**last.__dict__, "message": message}))

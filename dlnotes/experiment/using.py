@@ -1,0 +1,282 @@
+"""Using what was trained: evaluate it on other data, predict, export it as one file."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dlnotes import data
+from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.experiment.config import ConfigError
+from dlnotes.experiment.running import Trained, open_run
+from dlnotes.experiment.summary import mean_interval
+from dlnotes.models import greedy_decode
+from dlnotes.training.state import Member, evaluated_params
+from dlnotes.typing import Params
+
+
+def evaluate_run(
+    folder: str | Path, *, split: str = "test", data_path: str | Path | None = None
+) -> dict[str, dict[str, Any]]:
+    """Loss and metrics of a trained run over its seeds.
+
+    Args:
+      folder: of the run.
+      split: "train", "validation" or "test".
+      data_path: measure on this file or folder instead, read as the training data were.
+
+    Returns:
+      ``{metric: {"mean", "low", "high", "values"}}`` of the first sweep point's seeds.
+
+    Raises:
+      ConfigError: when the run, the split or the file do not fit.
+    """
+    trained = open_run(folder)
+    try:
+        if data_path is None:
+            measured = trained.trainer.evaluate(trained.state.members, split)
+        else:
+            examples = data.evaluate_inputs(
+                data_path, trained.dataset, target=getattr(trained.config.data, "target", None)
+            )
+            measured = trained.trainer.evaluate_examples(trained.state.members, examples)
+    except (ValueError, OSError) as error:
+        raise ConfigError(str(data_path or folder), [str(error)]) from None
+    seeds = trained.config.training.seeds
+    return {name: mean_interval(values[:seeds]) for name, values in measured.items()}
+
+
+def predict_run(
+    folder: str | Path, path: str | Path, *, output: str | Path | None = None, member: int = 0
+) -> Path:
+    """Predict for the inputs in a file and write what came out.
+
+    Classification: class and probability of every class; regression: the value in the target's own
+    units; sequences to sequences: the decoded symbols; language models: bits per symbol and the most
+    probable next symbol.
+
+    Args:
+      folder: of the run.
+      path: inputs, in the form of the training data (see `dlnotes.data.read_inputs`).
+      output: ``.csv`` or ``.npz``; by default predictions.csv in the run folder.
+      member: which of the trained members predicts.
+
+    Returns:
+      The path written.
+
+    Raises:
+      ConfigError: naming what does not fit.
+    """
+    trained = open_run(folder)
+    target = Path(output) if output is not None else trained.folder.path / "predictions.csv"
+    if target.suffix not in (".csv", ".npz"):
+        raise ConfigError(str(target), ["output: must end in .csv or .npz"])
+    one = _member(trained, member)
+    try:
+        inputs = data.read_inputs(path, trained.dataset)
+    except (ValueError, OSError) as error:
+        raise ConfigError(str(path), [str(error)]) from None
+    columns = _predictions(trained, one, inputs)
+    if target.suffix == ".npz":
+        np.savez(target, row=np.array(inputs.rows), **columns)
+        return target
+    with open(target, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["row", *_headers(columns, trained.dataset)])
+        for i, row in enumerate(inputs.rows):
+            cells = [np.atleast_1d(values[i]) for values in columns.values()]
+            writer.writerow([row, *(_cell(v) for cell in cells for v in cell)])
+    return target
+
+
+def _predictions(trained: Trained, one: Member, inputs: data.Inputs) -> dict[str, np.ndarray]:
+    dataset = trained.dataset
+    if dataset.input == "pair":
+        return {"output": decode(trained, one, inputs.x.source, inputs.mask)}
+    x, mask, n = inputs.x, inputs.mask, len(inputs.rows)
+    y = np.zeros((n, *dataset.train.y.shape[1:]), dataset.train.y.dtype)
+    if dataset.task == "tokens":
+        y = np.zeros(np.asarray(x).shape, np.int32)
+    outputs = trained.trainer.predict(one, Examples(x, y, mask))[0]
+    if dataset.task == "regression":
+        scale = dataset.standardize_y
+        return {"value": outputs if scale is None else scale.inverse(outputs)}
+    p = np.asarray(jax.nn.softmax(jnp.asarray(outputs)))
+    names = np.array(dataset.classes)
+    if dataset.task == "classification":
+        return {"class": names[p.argmax(-1)], "probability": p}
+    lengths = (np.ones(np.asarray(x).shape, bool) if mask is None else mask).sum(1)
+    ids = np.asarray(x)
+    bits = np.array([
+        -np.log2(np.take_along_axis(p[i, : n - 1], ids[i, 1:n, None], -1)).mean() if n > 1 else np.nan
+        for i, n in enumerate(lengths)
+    ])  # fmt: skip
+    return {"bits_per_symbol": bits, "next": names[p[np.arange(len(p)), lengths - 1].argmax(-1)]}
+
+
+def decode(trained: Trained, one: Member, source: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """Greedy decoding of a batch of sources to text, ``(n,)`` strings.
+
+    Args:
+      trained: the run.
+      one: its member, with a leading axis of 1.
+      source: ``(n, time)`` symbols.
+      mask: ``(n, time)`` booleans.
+    """
+    ids = np.asarray(_decoder(trained)(_params(one), source, mask))
+    classes = trained.dataset.classes
+    join = "" if all(len(c) == 1 for c in classes[1:]) else " "
+    return np.array([join.join(classes[i] for i in row if i > 0) for row in ids])
+
+
+def _decoder(trained: Trained):
+    length = trained.dataset.train.y.shape[1] + 1
+    return jax.jit(lambda params, source, mask: greedy_decode(params, source, mask, length=length))
+
+
+def _member(trained: Trained, member: int) -> Member:
+    """The chosen member alone, keeping its axis."""
+    count = trained.trainer.group.members
+    if not 0 <= member < count:
+        raise ConfigError(str(trained.folder.path), [f"member: got {member}, the run has {count}"])
+    return jax.tree.map(lambda a: a[member : member + 1], trained.state.members)
+
+
+def _params(one: Member) -> Params:
+    return jax.tree.map(lambda a: jnp.asarray(a[0]), evaluated_params(one, best=True))
+
+
+def _headers(columns: dict[str, np.ndarray], dataset: Dataset) -> list[str]:
+    names = []
+    for name, values in columns.items():
+        if name == "probability":
+            names += [f"p({c})" for c in dataset.classes]
+        elif values.ndim > 1 and values.shape[1] > 1:
+            names += [f"{name}_{j}" for j in range(values.shape[1])]
+        else:
+            names.append(name)
+    return names
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, np.floating) else str(value)
+
+
+_README = """# {name}: an exported model
+
+`{file}` holds a trained {kind} as one program for {platforms}, parameters included. It needs only
+`jax` and `flatbuffers` (not dlnotes):
+
+```python
+import jax, numpy as np
+
+model = jax.export.deserialize(bytearray(open("{file}", "rb").read()))
+output = model.call({call})
+```
+
+Arguments (the batch size is free):
+{arguments}
+
+Result: {result}
+{classes}"""
+
+
+def export_run(folder: str | Path, *, output: str | Path | None = None, member: int = 0) -> Path:
+    """Write one member as a single file of ``jax.export``, for cpu, cuda and tpu and any batch size.
+
+    Inputs are raw (what the data held before they were standardised), outputs are probabilities,
+    values in the target's own units, or decoded symbols. A README beside the file shows how to load it.
+
+    Args:
+      folder: of the run.
+      output: the file; by default export/model.jax in the run folder.
+      member: which of the trained members.
+
+    Returns:
+      The path written.
+    """
+    trained = open_run(folder)
+    params = _params(_member(trained, member))
+    path = Path(output) if output is not None else trained.folder.path / "export" / "model.jax"
+    function, arguments, result = _exportable(trained, params)
+    exported = jax.export.export(jax.jit(function), platforms=("cpu", "cuda", "tpu"))(*arguments.values())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(exported.serialize())
+    dataset = trained.dataset
+    shapes = {name: f"{a.dtype} ({', '.join(map(str, a.shape))})" for name, a in arguments.items()}
+    text = _README.format(
+        name=trained.config.name,
+        file=path.name,
+        kind=trained.config.model.kind,
+        platforms="cpu, cuda and tpu",
+        call=", ".join(arguments),
+        arguments="\n".join(f"- `{name}`: {shape}" for name, shape in shapes.items()),
+        result=result,
+        classes=f"\nClasses, in order: {', '.join(map(repr, dataset.classes))}\n" if dataset.classes else "",
+    )
+    (path.parent / "README.md").write_text(text, encoding="utf-8")
+    return path
+
+
+def _exportable(trained: Trained, params: Params):
+    """The function of raw arrays, its arguments' shapes by name, and what it returns."""
+    dataset, train = trained.dataset, trained.dataset.train
+    # Swept numbers shape training and the start only: any point's do for a forward pass.
+    hyper = {name: jnp.asarray(values[0]) for name, values in trained.trainer.group.hypers.items()}
+    model = trained.trainer.recipe_of(hyper).model
+    scope = jax.export.SymbolicScope()
+
+    def shape(text: str, dtype: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(jax.export.symbolic_shape(text, scope=scope), dtype)
+
+    def answer(logits):
+        if dataset.task == "regression":
+            scale = dataset.standardize_y
+            return logits if scale is None else scale.inverse(logits).astype(jnp.float32)
+        return jax.nn.softmax(logits)
+
+    result = "values `(batch, outputs)`" if dataset.task == "regression" else "probabilities `(batch, classes)`"
+    if dataset.input in ("vector", "image"):
+        scale = dataset.standardize
+
+        def plain(x):
+            x = x if scale is None else ((x - scale.mean) / scale.scale).astype(jnp.float32)
+            return answer(model.apply(params, x))
+
+        return plain, {"x": shape(", ".join(["b", *map(str, dataset.inputs)]), jnp.float32)}, result
+    if dataset.input in ("tokens", "sequence"):
+        features = f", {dataset.inputs[-1]}" if dataset.input == "sequence" else ""
+        kind = jnp.float32 if dataset.input == "sequence" else jnp.int32
+        scale = dataset.standardize
+
+        def sequence(x, mask):
+            x = x if scale is None else ((x - scale.mean) / scale.scale).astype(jnp.float32)
+            return answer(model.apply(params, x, mask=mask))
+
+        arguments = {"x": shape(f"b, t{features}", kind), "mask": shape("b, t", jnp.bool_)}
+        if dataset.task == "tokens":
+            result = "probabilities of the next symbol `(batch, time, symbols)`"
+        return sequence, arguments, result
+    if dataset.input == "pair":
+        length = train.y.shape[1] + 1
+        arguments = {"source": shape("b, s", jnp.int32), "mask": shape("b, s", jnp.bool_)}
+        result = f"symbol numbers `(batch, {length})`, 0 at the end, -1 after it"
+        return (lambda source, mask: greedy_decode(params, source, mask, length=length)), arguments, result
+    tree = type(train.x)
+    arguments = {
+        "leaves": shape("b, l", jnp.int32),
+        "mask": shape("b, l", jnp.bool_),
+        "children": shape("b, m, 2", jnp.int32),
+        "root": shape("b", jnp.int32),
+    }
+
+    def recursive(leaves, mask, children, root):
+        return answer(model.apply(params, tree(leaves, children, root), mask=mask))
+
+    return recursive, arguments, result
+

@@ -1,0 +1,35 @@
+"""Maxout against a loop, and the functions the notes say it contains."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from dlnotes import layers
+
+
+def test_maxout_is_the_largest_of_each_group():
+    z = np.random.default_rng(0).normal(size=(3, 2, 6)).astype(np.float32)
+    want = np.stack([z[..., :3].max(-1), z[..., 3:].max(-1)], -1)
+    np.testing.assert_array_equal(layers.maxout(jnp.asarray(z), 3), want)
+    check_grads(lambda z: layers.maxout(z, 3), (jnp.asarray(z),), order=1, rtol=1e-2)
+
+
+@pytest.mark.parametrize("k", [0, 4, -2])
+def test_pieces_must_divide(k):
+    with pytest.raises(ValueError, match=f"k: got {k}"):
+        layers.maxout(jnp.ones((2, 6)), k)
+
+
+@pytest.mark.parametrize("name", ["relu", "abs", "leaky"])
+def test_two_pieces_contain_relu_and_its_kin(name):
+    x = jnp.linspace(-2, 2, 9)[:, None]
+    slope = {"relu": 0.0, "abs": -1.0, "leaky": 0.01}[name]
+    params = layers.Dense(jnp.array([[1.0, slope]]), jnp.zeros(2))
+    np.testing.assert_allclose(layers.dense_maxout(params, x, 2), layers.activation(name)(x), rtol=1e-6)
+
+
+def test_ties_share_the_gradient():
+    g = jax.grad(lambda z: layers.maxout(z, 3)[0])(jnp.array([2.0, 2.0, 1.0]))
+    np.testing.assert_array_equal(g, [0.5, 0.5, 0])

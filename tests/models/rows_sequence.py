@@ -1,0 +1,113 @@
+"""Rows of the model contract for recurrent, encoder-decoder and recursive networks."""
+
+import numpy as np
+from contract_row import Row, cross_entropy
+
+from dlnotes import models
+from dlnotes.data.dataset import Pair, Trees
+from dlnotes.typing import Batch
+
+N = 4
+
+
+def lengths_mask(lengths, time):
+    return np.arange(time) < np.asarray(lengths)[:, None]
+
+
+def batch_of(x, y, mask):
+    return Batch(x, y, mask, np.ones(N, np.float32))
+
+
+def features():
+    x = np.random.default_rng(0).normal(size=(N, 4, 3)).astype(np.float32)
+    return batch_of(x, np.array([0, 1, 2, 1]), lengths_mask([4, 2, 1, 3], 4))
+
+
+def tokens():
+    rng = np.random.default_rng(1)
+    x = rng.integers(0, 5, (N, 4), dtype=np.int32)
+    x[:, 0] = np.arange(N)
+    x[3, :2] = 4
+    mask = lengths_mask([4, 2, 4, 3], 4)
+    return batch_of(x, np.array([0, 1, 2, 1]), mask)
+
+
+def text():
+    base = tokens()
+    # Every symbol occurs at a real position, and the first symbol of a row decides the rest.
+    x = np.array([[0, 1, 2, 3], [1, 3, 0, 0], [2, 4, 1, 0], [4, 0, 2, 0]], np.int32)
+    y = np.where(base.mask, np.roll(x, -1, 1), -1)
+    return batch_of(x, y, base.mask)
+
+
+def pairs():
+    source = np.array([[0, 1, 2], [1, 3, 0], [2, 0, 4], [4, 0, 0]], np.int32)
+    mask = lengths_mask([3, 2, 3, 1], 3)
+    y = np.array([[1, 2, 0], [2, 0, -1], [3, 1, 0], [0, -1, -1]], np.int32)
+    target = np.concatenate([np.full((N, 1), 4), np.maximum(y, 0)[:, :-1]], 1).astype(np.int32)
+    return batch_of(Pair(source, target), y, mask)
+
+
+def trees():
+    leaves = np.array([[0, 1, 2], [1, 3, 0], [4, 0, 0], [2, 4, 3]], np.int32)
+    none = [-1, -1]
+    children = np.array([[[1, 2], [0, 3]], [[0, 1], none], [none, none], [[0, 1], [3, 2]]], np.int32)
+    return batch_of(
+        Trees(leaves, children, np.array([4, 3, 0, 4], np.int32)),
+        np.array([0, 1, 2, 1]),
+        lengths_mask([3, 2, 1, 3], 3),
+    )
+
+
+def longer(array, fill):
+    return np.concatenate([array, np.full((N, 2, *array.shape[2:]), fill, array.dtype)], 1)
+
+
+def pad(batch):
+    y = batch.y if batch.y.ndim == 1 else longer(batch.y, -1)
+    return batch._replace(
+        x=longer(batch.x, 3 if batch.x.ndim == 2 else 7.0), y=y, mask=longer(batch.mask, False)
+    )
+
+
+def pad_pairs(batch):
+    x = Pair(longer(batch.x.source, 3), longer(batch.x.target, 2))
+    return batch._replace(x=x, y=longer(batch.y, -1), mask=longer(batch.mask, False))
+
+
+def pad_trees(batch):
+    slots = batch.x.leaves.shape[1]
+
+    def shift(a):
+        return np.where(a >= slots, a + 2, a).astype(np.int32)
+
+    x = Trees(longer(batch.x.leaves, 3), longer(shift(batch.x.children), -1), shift(batch.x.root))
+    return batch._replace(x=x, mask=longer(batch.mask, False))
+
+
+def row(name, model, batch, padding, **settings):
+    return Row(name, model, batch, cross_entropy, random=True, pad=padding, **settings)
+
+
+ROWS = [
+    row("lstm", lambda: models.sequence_classifier(3, 6, 3, dropout=0.3), features, pad),
+    row(
+        "bidirectional gru of two layers on tokens",
+        lambda: models.sequence_classifier(
+            5, 5, 3, cell="gru", layers=2, embedding=4, bidirectional=True, dropout=0.3
+        ),
+        tokens,
+        pad,
+    ),
+    row("character model", lambda: models.character_model(5, 8, embedding=4, dropout=0.3), text, pad),
+    row("seq2seq additive", lambda: models.seq2seq(5, 4, 6, embedding=4, dropout=0.3), pairs, pad_pairs),
+    row(
+        "seq2seq dot lstm",
+        lambda: models.seq2seq(
+            5, 4, 6, embedding=4, cell="lstm", attention="dot", bidirectional=False, dropout=0.3
+        ),
+        pairs,
+        pad_pairs,
+    ),
+    row("tree lstm", lambda: models.tree_net(5, 6, 3, dropout=0.3), trees, pad_trees),
+]
