@@ -37,11 +37,9 @@ RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", sho
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Plain lines of progress instead of a live bar.")]
 Debug = Annotated[
     bool,
-    typer.Option("--debug", envvar="DLNOTES_DEBUG", show_envvar=False, help="Show tracebacks of errors."),
+    typer.Option("--debug", envvar="DLNOTES_DEBUG", show_envvar=False, help="Print tracebacks too."),
 ]
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Write to this file.", show_default=False)
-]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
 MemberOption = Annotated[int, typer.Option("--member", min=0, help="Which of the trained seeds.")]
 
 
@@ -116,9 +114,7 @@ def resume(
 def evaluate(
     folder: RunDir,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    data: Annotated[
-        Path | None, typer.Option(help="Measure on this file instead.", show_default=False)
-    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Measure on this file instead.")] = None,
     debug: Debug = False,
 ) -> None:
     """Measure a trained run on a split or your own file."""

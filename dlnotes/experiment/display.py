@@ -46,9 +46,15 @@ def measured_in_words(metric: str, measured: Mapping[str, Any]) -> str:
     text = value_in_words(metric, measured["mean"])
     if measured["low"] is None:
         return f"{text} ({seeds})"
+    return f"{text} (95% interval {interval_in_words(metric, measured)}, {seeds})"
+
+
+def interval_in_words(metric: str, measured: Mapping[str, Any]) -> str:
+    """``"98.16–98.77"``, "" where there is none."""
+    if measured["low"] is None:
+        return ""
     low, high = (value_in_words(metric, measured[k]).rstrip("%") for k in ("low", "high"))
-    dash = "–" if measured["low"] >= 0 else " to "
-    return f"{text} (95% interval {low}{dash}{high}, {seeds})"
+    return f"{low}{'–' if measured['low'] >= 0 else ' to '}{high}"
 
 
 def choice_in_words(value: Any) -> str:
@@ -92,9 +98,9 @@ def terminal(quiet: bool = False, stream: TextIO | None = None, *, groups: int =
     Yields:
       A `Watch` for `dlnotes.experiment.running.run`.
     """
-    stream = sys.stderr if stream is None else stream
-    if quiet or not stream.isatty():
-        yield Plain(stream, groups=groups)
+    out: TextIO = sys.stderr if stream is None else stream
+    if quiet or not out.isatty():
+        yield Plain(out, groups=groups)
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
@@ -104,7 +110,7 @@ def terminal(quiet: bool = False, stream: TextIO | None = None, *, groups: int =
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
         TextColumn("{task.completed:.0f}/{task.total:.0f} [dim]{task.fields[told]}[/]"),
-        console=Console(file=stream),
+        console=Console(file=out),
         transient=True,
         refresh_per_second=8,
         redirect_stdout=False,
@@ -160,7 +166,11 @@ def _facts(progress: Progress, clock: _Clock) -> list[str]:
     shown = ["loss", "validation loss", "validation exact_match", "validation accuracy"]
     if "validation accuracy" not in progress.metrics:
         shown.append("accuracy")
-    facts = [f"{n} {value_in_words(n, progress.metrics[n])}" for n in shown if n in progress.metrics]
+    facts = [
+        f"{n.replace('_', ' ')} {value_in_words(n, progress.metrics[n])}"
+        for n in shown
+        if n in progress.metrics
+    ]
     if progress.examples_per_second:
         facts.append(f"{progress.examples_per_second:,.0f} examples/s")
     if progress.members > 1 or progress.running < progress.members:
@@ -234,9 +244,10 @@ def _table(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]], int 
     parameters = list(points[0]["values"])
     shown = next((h for h in map(headline, points) if h is not None), None)
     split, metric = shown[:2] if shown else ("test", "loss")
-    header = [*parameters, f"{split} {metric}", "95% interval", "n", f"{split} loss", "failed"]
+    header = [*parameters, f"{split} {metric}", "95% interval", "seeds", f"{split} loss", "failed"]
     if metric == "loss":
         header.pop(-2)
+    header = [h.replace("_", " ") if h not in parameters else h for h in header]
     order = list(range(len(points)))
     if len(order) > MOST_ROWS:
         order.sort(key=lambda i: (i != best, _rank(points[i], split, metric)))
@@ -247,12 +258,14 @@ def _table(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]], int 
         if measured is None:
             continue
         finite = [v for v in measured["values"] if v is not None and math.isfinite(v)]
-        interval = "–".join(value_in_words(metric, measured[k]) for k in ("low", "high") if measured[k])
+        interval = interval_in_words(metric, measured)
         row = [choice_in_words(points[i]["values"][p]) for p in parameters]
         row += [value_in_words(metric, measured["mean"]), interval, str(len(finite))]
         if metric != "loss":
             row.append(value_in_words("loss", points[i]["metrics"][split]["loss"]["mean"]))
         rows.append([*row, str(len(measured["values"]) - len(finite) or "")])
+    if not any(row[-1] for row in rows):
+        header, rows = header[:-1], [row[:-1] for row in rows]
     return header, rows, order.index(best) if best is not None else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 """Okabe and Ito's colours, which colour-blind people can tell apart."""
 
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
@@ -88,7 +89,19 @@ def new_figure(width: float, height: float) -> Figure:
     """A figure of its own, outside matplotlib's global state."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.set(w_pad=0.08, h_pad=0.06, wspace=0.03)  # pyright: ignore[reportCallIssue]
+    return figure
+
+
+def set_title(figure: Figure, text: str) -> None:
+    """A title at the left, broken where the figure ends."""
+    size = 10.5
+    width = int(figure.get_figwidth() * 72 / (0.56 * size))
+    lines = [part for line in text.split("\n") for part in textwrap.wrap(line, width)]
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=size)
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -171,9 +184,8 @@ def learning_curve(kept: RunFolder, result: Result, trainers: list[Trainer]) -> 
                     (record["step"], record["epoch"], split, metric, m["mean"], m["low"], m["high"], *row)
                 )
         everything = np.concatenate([d[np.isfinite(d)] for d in drawn])
-        if metric == "loss" and everything.size and everything.min() > 0:
-            if everything.max() / everything.min() > 10:
-                axes.set_yscale("log")
+        if metric == "loss" and everything.size and 0 < 10 * everything.min() < everything.max():
+            _logarithmic(axes)
         axes.set(xlabel="epoch", ylabel=metric_title(metric))
         axes.set_xlim(left=0)
         axes.legend(loc="best")
@@ -190,19 +202,37 @@ def learning_curve(kept: RunFolder, result: Result, trainers: list[Trainer]) -> 
     ]
 
 
+def _logarithmic(axes: Axes) -> None:
+    """A log scale whose numbers are written out, 1-2-5 where there is room."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1e3 else (1,)))
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def _curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, label: str, colour: str) -> None:
+    seeds = values.shape[1]
     measured = [mean_interval(row) for row in values]
+    if seeds < 4:  # an interval of two or three is wider than the picture
+        measured = [m | _range(row) for m, row in zip(measured, values)]
     mean, low, high = (
         np.array([np.nan if m[k] is None else m[k] for m in measured], np.float64)
         for k in ("mean", "low", "high")
     )
-    seeds = values.shape[1]
     if 1 < seeds <= 8:
         axes.plot(epochs, values, color=colour, linewidth=0.6, alpha=0.35)
     if seeds > 1:
         axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0)
-        label += f" (mean of {seeds}, 95% interval)"
-    axes.plot(epochs, mean, color=colour, label=label, marker="o" if len(epochs) <= 12 else "")
+        label += f" (mean of {seeds}, {'range' if seeds < 4 else '95% interval'})"
+    axes.plot(epochs, mean, color=colour, label=label, marker="o" if len(epochs) <= 3 else "")
+
+
+def _range(row: np.ndarray) -> dict[str, float | None]:
+    finite = row[np.isfinite(row)]
+    return {"low": float(finite.min()), "high": float(finite.max())} if finite.size else {}
 
 
 @styled
@@ -236,13 +266,12 @@ def sweep(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path
     if best is not None:
         at = ", ".join(f"{n.rsplit('.', 1)[-1]} {choice_in_words(values[n][best])}" for n in names)
         title += f"\nbest: {at} → {measured_in_words(metric, records[best])}"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    set_title(figure, title)
     header = [*names, "split", "metric", "mean", "low", "high", *(f"seed_{s}" for s in points[0]["seeds"])]
-    rows = [
-        (*(choice_in_words(values[n][i]) if not isinstance(values[n][i], float) else values[n][i] for n in names),
-         split, metric, r["mean"], r["low"], r["high"], *r["values"])
-        for i, r in enumerate(records)
-    ]  # fmt: skip
+    rows = []
+    for i, r in enumerate(records):
+        chosen = [v if isinstance(v := values[n][i], float) else choice_in_words(v) for n in names]
+        rows.append((*chosen, split, metric, r["mean"], r["low"], r["high"], *r["values"]))
     return [
         save(figure, kept.figures / "sweep.png"),
         write_table(kept.figures / "sweep.csv", header, rows),
@@ -284,7 +313,7 @@ def _against(
         for k in ("mean", "low", "high")
     )
     if each.shape[1] > 1:
-        axes.plot(x, each, ".", color=GREY, alpha=0.35, markersize=4, markeredgewidth=0, zorder=1)
+        axes.plot(x, each, "o", color=GREY, alpha=0.45, markersize=3.2, markeredgewidth=0, zorder=1)
     if interval:
         if np.isfinite(low).any():
             error = np.stack([mean - low, high - mean])[:, order]

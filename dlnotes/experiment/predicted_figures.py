@@ -14,6 +14,7 @@ from dlnotes.experiment.figures import (
     Draw,
     new_figure,
     save,
+    set_title,
     shown_point,
     styled,
     write_table,
@@ -119,7 +120,7 @@ def confusion_matrix(kept: RunFolder, result: Result, trainers: list[Trainer]) -
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     right = 100 * np.trace(counts) / counts.sum()
     told = f"{title}\n{split}, {len(y)} examples × {_seeds(len(logits))}, {right:.2f}% on the diagonal"
-    figure.suptitle(told, x=0.01, ha="left", fontsize=10)
+    set_title(figure, told)
     rows = [(names[i], *map(int, counts[i])) for i in range(k)]
     return [
         save(figure, kept.figures / "confusion_matrix.png"),
@@ -127,64 +128,68 @@ def confusion_matrix(kept: RunFolder, result: Result, trainers: list[Trainer]) -
     ]
 
 
+@styled
 def worst_mistakes(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
-    """Wrongly classified examples with the highest loss, averaged over seeds: a table, and the images."""
+    """Examples that some seed gets wrong, highest mean loss first: a table, and the images."""
     split, examples, logits, title = predictions(result, trainers)
     dataset, y = result.dataset, np.asarray(examples.y)
     p = _probabilities(logits)
     loss = -np.log(np.maximum(p[:, np.arange(len(y)), y], 1e-300)).mean(0)
-    mean_p = p.mean(0)
-    predicted = mean_p.argmax(-1)
+    answers = logits.argmax(-1)
+    misses = (answers != y).sum(0)
     order = np.argsort(-loss, kind="stable")
-    wrong = order[predicted[order] != y[order]][: 5 * WORST]
+    wrong = order[misses[order] > 0][: 5 * WORST]
     described, describe = _described(dataset)
-    rows = [
-        (int(i), dataset.classes[y[i]], dataset.classes[predicted[i]], mean_p[i, predicted[i]], loss[i],
-         *describe(examples, int(i)))
-        for i in wrong
-    ]  # fmt: skip
-    header = [f"{split}_example", "true", "predicted", "probability", "loss", *described]
+    rows, captions = [], []
+    for i in map(int, wrong):
+        mistaken = answers[answers[:, i] != y[i], i]
+        taken_for = int(np.bincount(mistaken).argmax())
+        true, other, share = dataset.classes[y[i]], dataset.classes[taken_for], p[:, i, taken_for].mean()
+        rows.append((i, true, other, share, loss[i], int(misses[i]), len(logits), *describe(examples, i)))
+        often = f"{misses[i]}/{len(logits)}" if len(logits) > 1 else ""
+        captions.append(f"{true} → {other}  {100 * share:.0f}%  {often}".rstrip())
+    header = [
+        f"{split}_example",
+        "true",
+        "taken_for",
+        "probability",
+        "loss",
+        "seeds_wrong",
+        "seeds",
+        *described,
+    ]
     files = [write_table(kept.figures / "worst_mistakes.csv", header, rows)]
     if dataset.input == "image":
-        chosen = wrong[:WORST] if len(wrong) else order[:WORST]
-        captions = [
-            (dataset.classes[y[i]], dataset.classes[predicted[i]], mean_p[i, predicted[i]]) for i in chosen
-        ]
-        what = (
-            f"{min(len(wrong), WORST)} worst mistakes" if len(wrong) else "no mistakes; the hardest examples"
-        )
-        told = f"{title}\n{what} ({split}, mean of {_seeds(len(logits))})"
-        files.insert(
-            0, _gallery(kept.figures / "worst_mistakes.png", dataset, examples, chosen, captions, told)
-        )
+        told = "true → taken for, its probability" + (", seeds that are wrong" if len(logits) > 1 else "")
+        told = f"worst mistakes on {split}: {told}"
+        if not len(wrong):
+            wrong, told = order, f"no mistakes on {split}; the examples of highest loss"
+            captions = [dataset.classes[y[i]] for i in order[:WORST]]
+        path = kept.figures / "worst_mistakes.png"
+        files.insert(0, _gallery(path, dataset, examples, wrong[:WORST], captions, f"{title}\n{told}"))
     return files
 
 
 def _gallery(
-    path: Path, dataset: Dataset, examples: Examples, chosen: np.ndarray, captions: list[Any], title: str
+    path: Path, dataset: Dataset, examples: Examples, chosen: np.ndarray, captions: list[str], title: str
 ) -> Path:
-    import matplotlib
-
-    from dlnotes.experiment.figures import STYLE
-
     images = np.asarray(examples.x)[chosen]
     low, high = np.min(dataset.train.x, axis=(0, 1, 2)), np.max(dataset.train.x, axis=(0, 1, 2))
     if dataset.standardize is not None:
         images, low, high = map(dataset.standardize.inverse, (images, low, high))
     images = np.clip((images - low.min()) / max(float(high.max() - low.min()), 1e-12), 0, 1)
-    columns = min(5, len(chosen))
+    columns = 5
     lines = -(-len(chosen) // columns)
-    longest = max((len(f"{a} → {b}  99%") for a, b, _ in captions), default=0)
-    with matplotlib.rc_context(STYLE):
-        figure = new_figure(max(1.35, 0.095 * longest) * columns + 0.2, 1.62 * lines + 0.6)
-        panels = figure.subplots(lines, columns, squeeze=False).ravel()
-        for axes in panels:
-            axes.set_axis_off()
-        for axes, image, (true, predicted, probability) in zip(panels, images, captions):
-            axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=1)
-            axes.set_title(f"{true} → {predicted}  {100 * probability:.0f}%", fontsize=9, loc="center", pad=3)
-        figure.suptitle(f"{title}: true → predicted, its probability", x=0.01, ha="left", fontsize=10)
-        return save(figure, path)
+    longest = max(map(len, captions[: len(chosen)]), default=0)
+    figure = new_figure(max(1.4, 0.085 * longest) * columns + 0.2, 1.65 * lines + 0.6)
+    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, image, caption in zip(panels, images, captions):
+        axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=1)
+        axes.set_title(caption, fontsize=9, loc="center", pad=3)
+    set_title(figure, title)
+    return save(figure, path)
 
 
 def _described(dataset: Dataset) -> tuple[list[str], Any]:
@@ -254,7 +259,7 @@ def regression(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list
         axes.set(xlim=limits, ylim=limits, xlabel="true", ylabel="predicted", aspect="equal")
         axes.set_title(f"R² = {explained:.3f}, root mean square error {error:.4g}", fontsize=10)
         axes.legend(loc="upper left")
-    figure.suptitle(f"{title}\n{split}, mean of {_seeds(len(each))}", x=0.01, ha="left", fontsize=11)
+    set_title(figure, f"{title}\n{split}, mean of {_seeds(len(each))}")
     outputs_named = [""] if y.shape[1] == 1 else [f"_{j}" for j in range(y.shape[1])]
     header = [
         f"{split}_example",

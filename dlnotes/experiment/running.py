@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,9 @@ def resume(folder: str | Path, *, watch: Watch | None = None, model: Model | Non
 
 
 def _trainers(config: Config, dataset: Dataset, model: Model | None) -> list[Trainer]:
+    if config.output.tensorboard and find_spec("tensorboardX") is None:
+        needs = "output.tensorboard: needs the extra: python -m pip install 'dlnotes[tensorboard]'"
+        raise ConfigError("config", [needs])
     try:
         return [
             Trainer(group, dataset, placement_of(config, group), model=model) for group in groups(config)
@@ -337,12 +341,8 @@ def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:
 def _tensorboard(config: Config, folder: Path | None) -> tuple[tuple, Callable[[], None]]:
     if not config.output.tensorboard or folder is None:
         return (), lambda: None
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError:
-        raise ConfigError(
-            "config", ["output.tensorboard: needs the extra: python -m pip install 'dlnotes[tensorboard]'"]
-        ) from None
+    from tensorboardX import SummaryWriter
+
     writer = SummaryWriter(str(folder / "tensorboard"))
 
     def write(record: dict[str, Any]) -> None:

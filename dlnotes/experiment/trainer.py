@@ -23,6 +23,8 @@ from dlnotes.models.model import Model
 from dlnotes.training import loop
 from dlnotes.training.checkpoints import Checkpoints, flatten, unflatten
 from dlnotes.training.state import REASONS, Member, TrainState, init_state, note_evaluation
+from dlnotes.training.step import evaluate_batch
+from dlnotes.typing import Batch
 
 CHUNK_SECONDS = 0.25
 """Aim for the length of a compiled call: short enough for a live display and a prompt stop."""
@@ -104,6 +106,18 @@ class Trainer:
         self.division = placement.division(training.accumulate)
         self._evaluators: dict[bool, Callable] = {}
         self._blocks: dict[str, Any] = {}
+        self._check_fit()
+
+    def _check_fit(self) -> None:
+        """Trace the start and a forward pass: what does not fit must show before anything is written."""
+        rows = jax.tree.map(lambda a: a[:1], tuple(self.dataset.train))
+
+        def forward(seeds, hypers, x, y, mask):
+            member = jax.tree.map(lambda a: a[0], init_state(self.recipe_of, seeds, hypers).members)
+            batch = Batch(x, y, mask, jnp.ones(1, jnp.float32))
+            return evaluate_batch(self.recipe_of(member.hyper), member.params, batch)
+
+        jax.eval_shape(forward, self.group.seeds, self.group.hypers, *rows)
 
     def initial(self) -> TrainState:
         """The state before the first step, on the host."""

@@ -82,6 +82,20 @@ def _adafactor(**_):
     return optax.chain(optax.scale_by_factored_rms(), optax.clip_by_block_rms(1.0))
 
 
+def _permissive(inner: optax.GradientTransformation) -> optax.GradientTransformation:
+    """optax mixes integer step counts with floats: strict promotion, if chosen, is not for its code."""
+
+    def init(params):
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            return inner.init(params)
+
+    def update(updates, state, params=None):
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            return inner.update(updates, state, params)
+
+    return optax.GradientTransformation(init, update)
+
+
 _BY_NAME: dict[str, Callable[..., optax.GradientTransformation]] = {
     "sgd": _sgd,
     "adam": _adam,
@@ -164,4 +178,4 @@ def optimizer(
         parts.append(optax.scale_by_schedule(lambda step: -learning_rate * factor(step)))
     if kind == "lars":
         parts.append(_sgd(**options))
-    return optax.chain(*parts)
+    return _permissive(optax.chain(*parts))

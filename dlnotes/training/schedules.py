@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -54,4 +55,8 @@ def with_warmup(factor: Factor, steps: int) -> Factor:
 
 
 def _float(schedule: optax.Schedule) -> Factor:
-    return lambda t: jnp.asarray(schedule(t), jnp.float32)
+    def factor(t: Array) -> Array:
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes integer steps with floats
+            return jnp.asarray(schedule(t), jnp.float32)
+
+    return factor

@@ -99,7 +99,13 @@ ROWS = [
         tokens,
         pad,
     ),
-    row("character model", lambda: models.character_model(5, 8, embedding=4, dropout=0.3), text, pad),
+    row(
+        "character model",
+        lambda: models.character_model(5, 8, embedding=4, dropout=0.3),
+        text,
+        pad,
+        learning_rate=3e-2,
+    ),
     row("seq2seq additive", lambda: models.seq2seq(5, 4, 6, embedding=4, dropout=0.3), pairs, pad_pairs),
     row(
         "seq2seq dot lstm",

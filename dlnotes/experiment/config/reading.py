@@ -63,6 +63,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     problems = [p for o in overrides if (p := _override(raw, o))]
     if problems:
         raise ConfigError(source, problems)
+    _find_files(raw, path.parent)
     return parse(raw, source=source)
 
 
@@ -104,6 +105,19 @@ def set_path(raw: dict[str, Any], path: str, value: Any) -> None:
         if not isinstance(raw, dict):
             raise ValueError(f"{path}: {name} is a value, not a section")
     raw[last] = value
+
+
+def _find_files(raw: dict[str, Any], folder: Path) -> None:
+    """Make paths in [data] absolute: found from where one stands, else beside the config file."""
+    section = raw.get("data")
+    if not isinstance(section, dict):
+        return
+    for name in ("path", "x_path", "y_path", "data_dir"):
+        given = section.get(name)
+        if isinstance(given, str) and given:
+            wanted = Path(given).expanduser()
+            beside = folder / wanted
+            section[name] = str((wanted if wanted.exists() or not beside.exists() else beside).absolute())
 
 
 def _override(raw: dict[str, Any], text: str) -> str | None:

@@ -1,0 +1,252 @@
+"""The rows of the notes: what each says, where it is printed, and what of it exists here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+SECTIONS = {
+    "F1": "Las redes neuronales artificiales: funcionamiento básico",
+    "F2": "Las redes neuronales artificiales: aprendizaje basado en el descenso de gradiente",
+    "F3": "Las redes neuronales artificiales: unidades escondidas",
+    "F4": "Las redes neuronales artificiales: diseño de la arquitectura",
+    "F5": "Las redes neuronales artificiales: back-propagation",
+    "C6": "Las redes neuronales convolucionales: operación de convolución y agrupación",
+    "C7": "Las redes neuronales convolucionales: variantes, datos y algoritmos",
+    "R8": "Las redes neuronales secuenciales: redes recurrentes",
+    "R9": "Las redes neuronales secuenciales: arquitecturas recurrentes",
+    "R10": "Las redes neuronales secuenciales: redes bidireccionales y arquitecturas de codificación-descodificación",
+    "R11": "Las redes neuronales secuenciales: profundidad y recursividad",
+    "R12": "Las redes neuronales secuenciales: largo plazo, echo states y unidades leaky",
+    "L13": "Las aplicaciones del aprendizaje profundo: aprendizaje profundo a gran escala",
+    "P14": "El aprendizaje de representación: pre-entrenamiento",
+}
+"""Chapter of a row's id → the notes' own title of the section that holds it."""
+
+
+class Row(NamedTuple):
+    """One row.
+
+    Attributes:
+      id: chapter and number.
+      title: what it is about, or what the notes claim.
+      kind: "claim" where an experiment has to decide, else "code".
+      functions: dotted names that implement it, complete or in part.
+      tests: files that hold them against an oracle.
+      config: the run that measures a claim, ``None`` while there is none.
+      built: whether all that the row asks for stands.
+      verdict: of the claim, once it has been measured.
+    """
+
+    id: str
+    title: str
+    kind: Literal["code", "claim"]
+    functions: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    config: str | None = None
+    built: bool = False
+    verdict: str | None = None
+
+    @property
+    def section(self) -> str:
+        """The notes' title of the section that holds the row."""
+        return SECTIONS[self.id.split(".")[0]]
+
+
+def _code(id: str, title: str, functions: str = "", tests: str = "", *, built: bool = False) -> Row:
+    return Row(id, title, "code", _names(functions), _files(tests), built=built)
+
+
+def _claim(id: str, title: str, functions: str = "", tests: str = "", *, config: str | None = None) -> Row:
+    return Row(id, title, "claim", _names(functions), _files(tests), config)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(f"dlnotes.{name}" for name in text.split())
+
+
+def _files(text: str) -> tuple[str, ...]:
+    return tuple(f"tests/{name}.py" for name in text.split())
+
+
+ROWS: tuple[Row, ...] = (
+    _code("F1.1", "Networks as chains and as graphs of layers", "models.mlp models.linear", "models/test_mlp"),
+    _claim("F1.2", "No linear model fits XOR: its best error is 1/4", "models.linear data.xor"),
+    _code("F1.3", "A ReLU network that computes XOR with weights set by hand", "models.mlp layers.relu"),
+    _claim("F1.4", "Whether XOR is learned depends on where descent starts", "models.mlp data.xor"),
+    _claim("F1.5", "Generic, hand-made and learned feature maps compared", "models.mlp"),
+    _claim("F2.1", "Convex training ends at one optimum, a network's does not", "models.linear models.mlp"),
+    _code("F2.2", "Losses as the negative log of a distribution",
+          "outputs.Normal outputs.Bernoulli outputs.Categorical"),
+    _code("F2.3", "Gaussian likelihood and squared error share their minimiser",
+          "outputs.gaussian_nll outputs.squared_error"),
+    _claim("F2.4", "A likelihood without a floor on its variance has no minimum"),
+    _claim("F2.5", "Squared error finds the mean, absolute error the median",
+           "outputs.squared_error outputs.absolute_error"),
+    _code("F2.6", "The linear output unit as a Gaussian's mean", "outputs.Normal layers.dense"),
+    _claim("F2.7", "A sigmoid output recovers from confident mistakes only under log-likelihood",
+           "outputs.Bernoulli outputs.binary_cross_entropy"),
+    _claim("F2.8", "Softmax: stable, shift-free, and stalled by squared error",
+           "outputs.Categorical outputs.cross_entropy"),
+    _claim("F2.9", "Learned variance: scalar, by input, diagonal, full", "outputs.Normal"),
+    _claim("F2.10", "Mixture densities fit what has several answers"),
+    _claim("F3.1", "ReLU, and a small positive bias that wakes its units", "layers.relu",
+           "layers/test_activations"),
+    _claim("F3.2", "Absolute, leaky and parametric ReLU keep a gradient",
+           "layers.absolute layers.leaky_relu layers.prelu", "layers/test_activations"),
+    _claim("F3.3", "Maxout holds ReLU and its kin exactly, any convex function nearly",
+           "layers.maxout layers.dense_maxout models.maxout_mlp", "layers/test_maxout"),
+    _claim("F3.4", "What maxout costs, and whether it forgets less", "models.maxout_mlp"),
+    _claim("F3.5", "Deep sigmoid stacks saturate, tanh less, ReLU least", "layers.sigmoid layers.tanh",
+           "layers/test_activations"),
+    _claim("F3.6", "A linear layer in two factors saves parameters", "layers.identity"),
+    _code("F3.7", "Softmax as a hidden switch"),
+    _claim("F3.8", "RBF units are dead far from their centres"),
+    _claim("F3.9", "Softplus is no better than ReLU; hard tanh", "layers.softplus layers.hard_tanh",
+           "layers/test_activations"),
+    _claim("F4.1", "One hidden layer approximates better as it widens", "models.mlp"),
+    _claim("F4.2", "To be able to represent is not to learn", "models.mlp"),
+    _claim("F4.3", "Linear regions: counted, against the bounds"),
+    _claim("F4.4", "A sawtooth needs few units when deep, many when shallow"),
+    _claim("F4.5", "Depth against number of parameters on real images", "models.cnn"),
+    _claim("F4.6", "Skip connections keep the first layer's gradient", "models.mlp", "models/test_mlp"),
+    _code("F4.7", "A layer with sparse connections"),
+    _code("F5.1", "Back-propagation over a graph of named nodes"),
+    _claim("F5.2", "The chain rule without a table costs exponentially much"),
+    _code("F5.3", "Forward and backward pass of an MLP written out"),
+    _code("F5.4", "Jacobian products of the basic operations by hand"),
+    _claim("F5.5", "Recomputing trades time for memory"),
+    _code("C6.1", "Convolution in one to three dimensions, with every option",
+          "layers.convolve layers.conv layers.init_convolution", "layers/test_convolution", built=True),
+    _code("C6.2", "The size of a convolution's output", "layers.convolve", "layers/test_convolution"),
+    _code("C6.3", "Convolution as a Toeplitz or circulant matrix"),
+    _claim("C6.4", "Few connections and shared weights learn from fewer examples", "models.cnn models.mlp"),
+    _code("C6.5", "Receptive fields in closed form"),
+    _claim("C6.6", "Convolution follows shifts, not rotations or scalings", "layers.convolve"),
+    _code("C6.7", "Convolution, detector and pooling as one stage; kinds of pooling",
+          "layers.max_pool layers.avg_pool layers.l2_pool models.cnn", "layers/test_pooling"),
+    _claim("C6.8", "Pooling hardly changes under small shifts", "layers.max_pool"),
+    _claim("C6.9", "Pooling over filters learns other invariances", "layers.maxout"),
+    _code("C6.10", "Pooling regions found in the data"),
+    _claim("C6.11", "Three shapes of image classifier", "models.cnn layers.global_avg_pool"),
+    _claim("C7.1", "A label for every pixel"),
+    _claim("C7.2", "Labels refined by shared convolutions, several times over"),
+    _code("C7.3", "From pixels to regions by mean field"),
+    _code("C7.4", "One convolution for sound, motion, images, volumes and video", "layers.convolve"),
+    _claim("C7.5", "One set of weights for inputs of any size", "layers.convolve"),
+    _code("R8.1", "An unrolled recurrence is the composition of its steps", "layers.recurrent.unroll",
+          "layers/test_recurrent", built=True),
+    _claim("R8.2", "Sharing over time carries to lengths never seen", "models.sequence_classifier"),
+    _code("R8.3", "Batches of sequences of different lengths", "layers.recurrent.unroll",
+          "layers/test_recurrent"),
+    _code("R9.1", "The three patterns of recurrence", "layers.recurrent.unroll models.sequence_classifier",
+          "layers/test_recurrent models/test_sequence"),
+    _code("R9.2", "Back-propagation through time written out"),
+    _claim("R9.3", "Its cost grows with length; teacher forcing runs all steps at once"),
+    _claim("R9.4", "Recurrence through the output alone is weaker"),
+    _claim("R9.5", "Teacher forcing drifts in free running, and what mends it"),
+    _code("R9.6", "A recurrent net as a directed graphical model", "models.character_model",
+          "models/test_sequence"),
+    _claim("R9.7", "Three ways to end a sequence"),
+    _code("R9.8", "Conditioning on one vector"),
+    _claim("R9.9", "Conditioning on a sequence, with and without feedback"),
+    _code("R9.10", "A recurrent net that runs a stack machine"),
+    _claim("R10.1", "Both directions solve what needs the future",
+           "layers.recurrent.unroll models.sequence_classifier", "layers/test_recurrent models/test_sequence"),
+    _claim("R10.2", "A recurrent net in four directions over images"),
+    _code("R10.3", "Encoder and decoder of different lengths", "models.seq2seq models.greedy_decode",
+          "models/test_encoder_decoder"),
+    _claim("R10.4", "A small fixed context limits long inputs; attention mends it",
+           "models.seq2seq layers.attention.additive_scores", "layers/test_attention"),
+    _code("R10.5", "Attention weights, masked and drawn",
+          "layers.attention.masked_softmax models.encoder_decoder.attention_weights",
+          "layers/test_attention models/test_encoder_decoder"),
+    _claim("R11.1", "Deep recurrent nets, and the skip that helps them", "models.sequence_classifier",
+           "models/test_sequence"),
+    _claim("R11.2", "Recursive nets over trees remember further",
+           "layers.tree.compose models.tree_net", "layers/test_tree_cells models/test_tree_net"),
+    _claim("R11.3", "Where the tree comes from", "models.tree_net"),
+    _code("R11.4", "Kinds of tree cell", "layers.tree.tree_cell", "layers/test_tree_cells"),
+    _code("R12.1", "Powers of the recurrent matrix"),
+    _claim("R12.2", "The scale that carries a signal through a hundred layers"),
+    _code("R12.3", "A map composed with itself becomes wildly non-linear"),
+    _claim("R12.4", "Gradients through time fade exponentially"),
+    _claim("R12.5", "A plain recurrent net fails within twenty steps", "layers.recurrent.recurrent_cell"),
+    _code("R12.6", "Echo state networks"),
+    _code("R12.7", "Leaky units and skips through time"),
+    _code("R12.8", "Gated cells: LSTM and GRU", "layers.recurrent.recurrent_cell layers.recurrent.unroll",
+          "layers/test_recurrent"),
+    _claim("R12.9", "Clipping the gradient near a cliff", "training.optimizers.optimizer"),
+    _claim("L13.1", "Whole-number inference: speed gained, accuracy lost"),
+    _claim("L13.2", "Data parallelism gives one device's trajectory",
+           "devices.placement.place devices.placement.compile_chunk"),
+    _code("L13.3", "A layer divided over devices, and a pipeline"),
+    _claim("L13.4", "Asynchronous descent: stale gradients, more per second"),
+    _code("L13.5", "Training on many hosts", "devices.distributed.start devices.distributed.detect"),
+    _claim("L13.6", "A large model distilled into a small one"),
+    _claim("L13.7", "A cascade finds a rare class cheaply"),
+    _claim("L13.8", "One net locates, the second looks there"),
+    _code("L13.9", "A decision tree of nets"),
+    _claim("L13.10", "Experts behind a soft or a hard gate"),
+    _claim("L13.11", "Blocks of units switched by the input"),
+    _code("L13.12", "A unit that chooses its input"),
+    _claim("L13.13", "Ensembles and dropout", "layers.dropout", "layers/test_random"),
+    _code("P14.1", "Greedy pretraining, layer by layer"),
+    _code("P14.2", "One-layer learners: RBM, autoencoders, sparse coding"),
+    _code("P14.3", "Deep belief net, deep Boltzmann machine, deep autoencoder"),
+    _claim("P14.4", "Pretraining helps where labels are few"),
+    _claim("P14.5", "Layer by layer the classes become linearly separable"),
+    _claim("P14.6", "One representation for several tasks"),
+)  # fmt: skip
+
+
+def as_json() -> list[dict[str, Any]]:
+    """Every row as a plain dictionary."""
+    keys = ("id", "title", "section", "kind", "functions", "tests", "config", "built", "verdict")
+    return [{key: getattr(row, key) for key in keys} for row in ROWS]
+
+
+def state_of(row: Row) -> str:
+    """A verdict, "built", "in part", or "not built yet"."""
+    if row.verdict is not None:
+        return row.verdict
+    return "built" if row.built else "in part" if row.functions else "not built yet"
+
+
+def as_text() -> str:
+    """The rows by chapter, then the configs."""
+    lines = []
+    width = max(len(row.title) for row in ROWS)
+    for chapter, section in SECTIONS.items():
+        lines += ["", f"{chapter}  {section}"]
+        lines += [
+            f"  {row.id:<6}  {row.kind:<5}  {row.title:<{width}}  {state_of(row)}"
+            for row in ROWS
+            if row.id.split(".")[0] == chapter
+        ]
+    found = configs()
+    if found:
+        wide = max(len(str(path)) for path, _ in found)
+        lines += ["", "configs"]
+        lines += [f"  {str(path):<{wide}}  {about}".rstrip() for path, about in found]
+    return "\n".join(lines[1:])
+
+
+def configs() -> list[tuple[Path, str]]:
+    """Configs in ``configs`` of the current folder, else of the repository, with their first comment."""
+    for folder in (Path("configs"), Path(__file__).resolve().parents[2] / "configs"):
+        if folder.is_dir():
+            return [(path, _first_comment(path)) for path in sorted(folder.rglob("*.toml"))]
+    return []
+
+
+def _first_comment(path: Path) -> str:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("#:"):
+            continue
+        text = line.lstrip("#").strip()
+        if not line.startswith("#"):
+            return ""
+        if text:
+            return text
+    return ""
