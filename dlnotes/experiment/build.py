@@ -115,6 +115,8 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
       ValueError: when the family does not take this data set's inputs.
     """
     kind, outputs = config.model.kind, dataset.outputs
+    if kind == "given":
+        raise ValueError("model.kind: 'given' needs the network itself: dlnotes.run(config, model=...)")
     _require_fit(kind, dataset)
 
     def build(options: dict[str, Any]) -> Model:

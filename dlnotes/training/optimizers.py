@@ -20,7 +20,7 @@ from dlnotes.typing import Array, Params
 
 Number = float | Array
 
-NOT_DECAYED = frozenset({"b", "c", "bias", "scale", "beta", "gamma"})
+NOT_DECAYED = frozenset({"b", "b_0", "b_n", "c", "bias", "scale", "beta", "gamma"})
 """Names of parameters that weight decay leaves alone: biases and scales."""
 
 
@@ -82,6 +82,11 @@ def _adafactor(**_):
     return optax.chain(optax.scale_by_factored_rms(), optax.clip_by_block_rms(1.0))
 
 
+def _muon(*, momentum=None):
+    """Orthogonalised momentum for matrices; Adam for biases and kernels, as is usual with it."""
+    return optax.chain(contrib.muon(1.0, **_given(beta=momentum)), optax.scale(-1.0))
+
+
 def _permissive(inner: optax.GradientTransformation) -> optax.GradientTransformation:
     """optax mixes integer step counts with floats: strict promotion, if chosen, is not for its code."""
 
@@ -115,7 +120,7 @@ _BY_NAME: dict[str, Callable[..., optax.GradientTransformation]] = {
     "adadelta": lambda *, decay=None, eps=None: optax.scale_by_adadelta(**_given(rho=decay, eps=eps)),
     "adafactor": _adafactor,
     "lars": lambda **o: optax.identity(),
-    "muon": lambda *, momentum=None: contrib.scale_by_muon(**_given(beta=momentum)),
+    "muon": _muon,
     "sign_sgd": lambda **o: optax.scale_by_sign(),
 }
 

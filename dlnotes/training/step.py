@@ -124,7 +124,7 @@ def train_step(
     if axis_name is not None:
         gradient, sums = jax.lax.psum((gradient, sums), axis_name)
     metrics = {name: total / jnp.maximum(n, 1.0) for name, (total, n) in sums.items()}
-    metrics["grad_norm"] = optax.global_norm(gradient)
+    metrics["grad_norm"] = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(gradient)))
 
     updates, opt_state = recipe.optimizer.update(gradient, member.opt_state, member.params)
     params = optax.apply_updates(member.params, updates)

@@ -122,8 +122,14 @@ class TreeNet(_WithDropout):
     cell: Literal["tree_lstm", "affine"] = "tree_lstm"
 
 
+class Given(Section):
+    """A network that Python code passes in: ``dlnotes.run(config, model=...)``."""
+
+    kind: Literal["given"]
+
+
 Model = Annotated[
-    Linear | Mlp | MaxoutMlp | Cnn | SequenceClassifier | CharacterModel | Seq2Seq | TreeNet,
+    Linear | Mlp | MaxoutMlp | Cnn | SequenceClassifier | CharacterModel | Seq2Seq | TreeNet | Given,
     Field(discriminator="kind"),
 ]
 
@@ -136,5 +142,9 @@ ACCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "character_model": (("tokens",), ("tokens",)),
     "seq2seq": (("pair",), ("tokens",)),
     "tree_net": (("tree",), ("classification",)),
+    "given": (
+        ("vector", "image", "sequence", "tokens", "pair", "tree"),
+        ("classification", "regression", "tokens", "any"),
+    ),
 }
 """The inputs and tasks each family can be trained on."""
