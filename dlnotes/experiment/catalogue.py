@@ -15,7 +15,7 @@ SECTIONS = {
     "C7": "Las redes neuronales convolucionales: variantes, datos y algoritmos",
     "R8": "Las redes neuronales secuenciales: redes recurrentes",
     "R9": "Las redes neuronales secuenciales: arquitecturas recurrentes",
-    "R10": "Las redes neuronales secuenciales: redes bidireccionales y arquitecturas de codificación-descodificación",
+    "R10": "Las redes neuronales secuenciales: redes bidireccionales y arquitecturas de codificación-descodificación",  # noqa: E501
     "R11": "Las redes neuronales secuenciales: profundidad y recursividad",
     "R12": "Las redes neuronales secuenciales: largo plazo, echo states y unidades leaky",
     "L13": "Las aplicaciones del aprendizaje profundo: aprendizaje profundo a gran escala",
@@ -70,7 +70,8 @@ def _files(text: str) -> tuple[str, ...]:
 
 
 ROWS: tuple[Row, ...] = (
-    _code("F1.1", "Networks as chains and as graphs of layers", "models.mlp models.linear", "models/test_mlp"),
+    _code("F1.1", "Networks as chains and as graphs of layers",
+          "models.mlp models.linear", "models/test_mlp"),
     _claim("F1.2", "No linear model fits XOR: its best error is 1/4", "models.linear data.xor"),
     _code("F1.3", "A ReLU network that computes XOR with weights set by hand", "models.mlp layers.relu"),
     _claim("F1.4", "Whether XOR is learned depends on where descent starts", "models.mlp data.xor"),
@@ -152,7 +153,8 @@ ROWS: tuple[Row, ...] = (
     _claim("R9.9", "Conditioning on a sequence, with and without feedback"),
     _code("R9.10", "A recurrent net that runs a stack machine"),
     _claim("R10.1", "Both directions solve what needs the future",
-           "layers.recurrent.unroll models.sequence_classifier", "layers/test_recurrent models/test_sequence"),
+           "layers.recurrent.unroll models.sequence_classifier",
+           "layers/test_recurrent models/test_sequence"),
     _claim("R10.2", "A recurrent net in four directions over images"),
     _code("R10.3", "Encoder and decoder of different lengths", "models.seq2seq models.greedy_decode",
           "models/test_encoder_decoder"),
@@ -228,7 +230,7 @@ def as_text() -> str:
     if found:
         wide = max(len(str(path)) for path, _ in found)
         lines += ["", "configs"]
-        lines += [f"  {str(path):<{wide}}  {about}".rstrip() for path, about in found]
+        lines += [f"  {path!s:<{wide}}  {about}".rstrip() for path, about in found]
     return "\n".join(lines[1:])
 
 

@@ -11,12 +11,19 @@ from dlnotes.experiment.build import Group
 from dlnotes.experiment.trainer import Outcome
 
 
-def mean_interval(values: np.ndarray, *, confidence: float = 0.95) -> dict[str, Any]:
+SHARES = frozenset({"accuracy", "exact_match"})
+"""Metrics that are shares: larger is better, and an interval cannot leave [0, 1]."""
+
+
+def mean_interval(
+    values: np.ndarray, *, confidence: float = 0.95, share: bool = False
+) -> dict[str, Any]:
     """The mean over seeds with Student's t interval ``x̄ ± t·s/√n``; no interval for one seed.
 
     Args:
       values: ``(seeds,)``; not finite ones (of failed seeds) are left out and counted.
       confidence: of the interval.
+      share: the values are shares, so the interval is cut off at 0 and 1.
 
     Returns:
       ``{"mean", "low", "high", "values"}``; low and high are ``None`` where they do not exist.
@@ -36,7 +43,8 @@ def mean_interval(values: np.ndarray, *, confidence: float = 0.95) -> dict[str, 
     }
     if good.size > 1:
         half = stats.t.ppf(0.5 + confidence / 2, good.size - 1) * good.std(ddof=1) / np.sqrt(good.size)
-        result |= {"low": result["mean"] - float(half), "high": result["mean"] + float(half)}
+        low, high = result["mean"] - float(half), result["mean"] + float(half)
+        result |= {"low": max(low, 0.0), "high": min(high, 1.0)} if share else {"low": low, "high": high}
     return result
 
 
@@ -68,7 +76,9 @@ def summarize_group(
                 "point": index,
                 "values": point.values,
                 "metrics": {
-                    split: {name: mean_interval(finished(v)) for name, v in metrics.items()}
+                    split: {
+                        name: mean_interval(finished(v), share=name in SHARES) for name, v in metrics.items()
+                    }
                     for split, metrics in measured.items()
                 },
                 "seeds": [int(s) for s in group.seeds[mine]],
@@ -96,4 +106,4 @@ def headline(record: dict[str, Any]) -> tuple[str, str, dict[str, Any]] | None:
 
 def better(name: str) -> str:
     """Whether larger ("max") or smaller ("min") values of a metric are better."""
-    return "max" if name in ("accuracy", "exact_match") else "min"
+    return "max" if name in SHARES else "min"

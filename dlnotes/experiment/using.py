@@ -14,7 +14,7 @@ from dlnotes import data
 from dlnotes.data.dataset import Dataset, Examples
 from dlnotes.experiment.config import ConfigError
 from dlnotes.experiment.running import Trained, open_run
-from dlnotes.experiment.summary import mean_interval
+from dlnotes.experiment.summary import SHARES, mean_interval
 from dlnotes.models import greedy_decode
 from dlnotes.training.state import Member, evaluated_params
 from dlnotes.typing import Params
@@ -48,7 +48,7 @@ def evaluate_run(
     except (ValueError, OSError) as error:
         raise ConfigError(str(data_path or folder), [str(error)]) from None
     seeds = trained.config.training.seeds
-    return {name: mean_interval(values[:seeds]) for name, values in measured.items()}
+    return {name: mean_interval(v[:seeds], share=name in SHARES) for name, v in measured.items()}
 
 
 def predict_run(

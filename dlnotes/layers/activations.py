@@ -90,7 +90,7 @@ def identity(z: Array) -> Array:
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": relu,
-    "leaky": leaky_relu,
+    "leaky_relu": leaky_relu,
     "abs": absolute,
     "sigmoid": sigmoid,
     "tanh": tanh,
@@ -103,7 +103,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 """Activations without parameters, by name. (`prelu` has learned slopes: see ``models.mlp``.)"""
 
-MONOTONE = frozenset({"relu", "leaky", "sigmoid", "tanh", "hard_tanh", "softplus", "elu", "identity"})
+MONOTONE = frozenset({"relu", "leaky_relu", "sigmoid", "tanh", "hard_tanh", "softplus", "elu", "identity"})
 """Those that never decrease, for which ``g(max z) = max g(z)``: pooling may come first, and is cheaper."""
 
 

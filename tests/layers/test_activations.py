@@ -11,7 +11,7 @@ from dlnotes import layers
 
 ORACLES = {
     "relu": lambda z: np.maximum(z, 0),
-    "leaky": lambda z: np.maximum(z, 0) + 0.01 * np.minimum(z, 0),
+    "leaky_relu": lambda z: np.maximum(z, 0) + 0.01 * np.minimum(z, 0),
     "abs": np.abs,
     "sigmoid": scipy.special.expit,
     "tanh": np.tanh,
@@ -64,8 +64,8 @@ def test_monotone_activations_commute_with_max():
 
 
 def test_unknown_names():
-    with pytest.raises(ValueError, match=r"activation: got 'leaky_relu'.*did you mean 'leaky'"):
-        layers.activation("leaky_relu")
+    with pytest.raises(ValueError, match=r"activation: got 'leaky_rely'.*did you mean 'leaky_relu'"):
+        layers.activation("leaky_rely")
     with pytest.raises(ValueError, match=r"initializer: got 'he_norml'.*did you mean 'he_normal'"):
         layers.initializer("he_norml")
 
