@@ -50,8 +50,8 @@ def test_help_version_and_importing_do_not_load_jax(tmp_path):
     code = """
 import sys, dlnotes, dlnotes.cli
 from typer.testing import CliRunner
-for arguments in (["--help"], ["--version"], ["run", "none.toml"], ["evaluate", "nowhere"], ["list"], ["schema"]):
-    result = CliRunner().invoke(dlnotes.cli.app, arguments)
+for line in ("--help", "--version", "run none.toml", "evaluate nowhere", "list", "schema"):
+    result = CliRunner().invoke(dlnotes.cli.app, line.split())
     print(result.exit_code)
 heavy = {"jax", "matplotlib", "flax", "orbax", "sklearn"} & set(sys.modules)
 print(sorted(heavy))

@@ -20,7 +20,7 @@ from dlnotes.typing import Array, Params
 
 Number = float | Array
 
-NOT_DECAYED = frozenset({"b", "b_0", "b_n", "c", "bias", "scale", "beta", "gamma"})
+NOT_DECAYED = frozenset({"b", "b_0", "b_n", "c", "bias", "scale", "shift", "beta", "gamma"})
 """Names of parameters that weight decay leaves alone: biases and scales."""
 
 

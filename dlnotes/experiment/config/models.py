@@ -46,6 +46,7 @@ class Linear(_Model):
     """Softmax or linear regression."""
 
     kind: Literal["linear"]
+    initializer: Initializer = "glorot_uniform"
 
 
 class Mlp(_WithDropout):
@@ -79,6 +80,7 @@ class Cnn(_WithDropout):
     pool: int = Field(2, ge=1, le=16)
     dense: tuple[Width, ...] = (128,)
     activation: Activation = "relu"
+    normalization: Literal["none", "layer"] = "none"
     initializer: Initializer = "he_normal"
 
 
