@@ -95,7 +95,10 @@ def place(
     if count is not None:
         if count > len(available):
             raise ValueError(f"devices.count: got {count}, available are {len(available)}")
+        everyone = {d.process_index for d in available}
         available = available[:count]
+        if {d.process_index for d in available} != everyone:
+            raise ValueError(f"devices.count: got {count}, each of the {len(everyone)} processes needs a device")
     several_processes = len({d.process_index for d in available}) > 1
     if several_processes:
         if count is not None and count != len(devices if devices is not None else jax.devices()):

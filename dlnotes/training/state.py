@@ -180,7 +180,7 @@ def note_evaluation(
     params = jax.tree.map(
         lambda new, old: jnp.where(better, new, old), evaluated_params(member), best.params
     )
-    waits = jnp.where(better, 0, best.waits + running)
+    waits = jnp.where(better, 0, best.waits + running.astype(jnp.int32))
     best = Best(params, jnp.where(better, loss, best.loss), jnp.where(better, step, best.step), waits)
     stop = running & (waits >= patience) if patience is not None else jnp.array(False)
     return member._replace(
