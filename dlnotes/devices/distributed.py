@@ -61,9 +61,7 @@ def detect(environ: Mapping[str, str] = os.environ) -> Processes | None:
     return None
 
 
-def from_options(
-    processes: int | None, process_id: int | None, coordinator: str | None
-) -> Processes | None:
+def from_options(processes: int | None, process_id: int | None, coordinator: str | None) -> Processes | None:
     """The command line's options if given, else what `detect` finds.
 
     Raises:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import jax
@@ -98,7 +99,9 @@ def place(
         everyone = {d.process_index for d in available}
         available = available[:count]
         if {d.process_index for d in available} != everyone:
-            raise ValueError(f"devices.count: got {count}, each of the {len(everyone)} processes needs a device")
+            raise ValueError(
+                f"devices.count: got {count}, each of the {len(everyone)} processes needs a device"
+            )
     several_processes = len({d.process_index for d in available}) > 1
     if several_processes:
         if count is not None and count != len(devices if devices is not None else jax.devices()):
@@ -169,11 +172,17 @@ def _pmapped(placement: Placement, chunk: Callable, data_axis: int | None) -> Ca
     )
     index = np.arange(n, dtype=np.int32)
 
-    def divide(tree, axis):
+    @cache
+    def divider(axis: int) -> Callable:
         def leaf(a):
             return a.reshape(*a.shape[:axis], n, a.shape[axis] // n, *a.shape[axis + 1 :])
 
-        return jax.tree.map(leaf, tree)
+        # pmap refuses arrays that do not lie as it would have laid them.
+        sharding = NamedSharding(placement.mesh, P(*([None] * axis), AXIS))
+        return jax.jit(lambda tree: jax.tree.map(leaf, tree), out_shardings=sharding)
+
+    def divide(tree, axis):
+        return divider(axis)(tree)
 
     @jax.jit
     def merge(members, metrics):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -138,7 +137,8 @@ def put_blocks(placement: Placement, blocks: Batch) -> Batch:
     me = jax.process_index()
     rows = blocks.weight.shape[1] // len(placement.devices)
     own = [i for i, d in enumerate(placement.devices) if d.process_index == me]
-    take: Callable[[Any], Any] = lambda a: np.concatenate(  # noqa: E731
-        [a[:, i * rows : (i + 1) * rows] for i in own], axis=1
-    )
+
+    def take(a: np.ndarray) -> np.ndarray:
+        return np.concatenate([a[:, i * rows : (i + 1) * rows] for i in own], axis=1)
+
     return put_local(placement, jax.tree.map(take, blocks), axis=1)

@@ -80,9 +80,7 @@ class Result:
         """The parameters that are evaluated, of one member."""
         from dlnotes.training.state import evaluated_params
 
-        return jax.tree.map(
-            lambda a: a[member], evaluated_params(self.states[group].members, best=True)
-        )
+        return jax.tree.map(lambda a: a[member], evaluated_params(self.states[group].members, best=True))
 
     def history(self) -> list[dict[str, Any]]:
         """The records of metrics.jsonl (of the first group)."""
@@ -208,9 +206,7 @@ def _trainers(config: Config, dataset: Dataset, model: Model | None) -> list[Tra
         needs = "output.tensorboard: needs the extra: python -m pip install 'dlnotes[tensorboard]'"
         raise ConfigError("config", [needs])
     try:
-        return [
-            Trainer(group, dataset, placement_of(config, group), model=model) for group in groups(config)
-        ]
+        return [Trainer(group, dataset, placement_of(config, group), model=model) for group in groups(config)]
     except ConfigError:
         raise
     except ValueError as error:
@@ -306,7 +302,9 @@ def _train_all(
 
             figures.draw(kept, result, trainers)
     if summary["status"] == "failed":
-        reasons = "; ".join(f"member {s['member']}: {s['reason']} at step {s['step']}" for p in points for s in p["stopped"])  # noqa: E501
+        reasons = "; ".join(
+            f"member {s['member']}: {s['reason']} at step {s['step']}" for p in points for s in p["stopped"]
+        )
         raise RunFailed(f"every seed failed ({reasons})" + (f"; run folder: {kept.path}" if kept else ""))
     return result
 

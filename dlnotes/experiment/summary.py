@@ -10,14 +10,11 @@ from scipy import stats
 from dlnotes.experiment.build import Group
 from dlnotes.experiment.trainer import Outcome
 
-
 SHARES = frozenset({"accuracy", "exact_match"})
 """Metrics that are shares: larger is better, and an interval cannot leave [0, 1]."""
 
 
-def mean_interval(
-    values: np.ndarray, *, confidence: float = 0.95, share: bool = False
-) -> dict[str, Any]:
+def mean_interval(values: np.ndarray, *, confidence: float = 0.95, share: bool = False) -> dict[str, Any]:
     """The mean over seeds with Student's t interval ``x̄ ± t·s/√n``; no interval for one seed.
 
     Args:

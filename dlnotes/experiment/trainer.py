@@ -21,7 +21,7 @@ from dlnotes.experiment.feeding import Feed, blocks_of, fits_on_device, put_bloc
 from dlnotes.experiment.metrics_log import MetricsLog
 from dlnotes.models.model import Model
 from dlnotes.training import loop
-from dlnotes.training.checkpoints import Checkpoints, flatten, unflatten
+from dlnotes.training.checkpoints import Checkpoints, unflatten
 from dlnotes.training.state import REASONS, Member, TrainState, init_state, note_evaluation
 from dlnotes.training.step import evaluate_batch
 from dlnotes.typing import Batch
@@ -390,9 +390,7 @@ class _Watcher:
         self.metrics |= metrics
         running = self.members - int(stopped.sum())
         epoch = step / self.lengths.per_epoch
-        self.last = Progress(
-            step, self.lengths.total, epoch, dict(self.metrics), rate, running, self.members
-        )
+        self.last = Progress(step, self.lengths.total, epoch, dict(self.metrics), rate, running, self.members)
         self.watch(self.last)
 
     def say(self, message: str) -> None:

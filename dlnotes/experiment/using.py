@@ -240,7 +240,9 @@ def _exportable(trained: Trained, params: Params):
             return logits if scale is None else scale.inverse(logits).astype(jnp.float32)
         return jax.nn.softmax(logits)
 
-    result = "values `(batch, outputs)`" if dataset.task == "regression" else "probabilities `(batch, classes)`"
+    result = (
+        "values `(batch, outputs)`" if dataset.task == "regression" else "probabilities `(batch, classes)`"
+    )
     if dataset.input in ("vector", "image"):
         scale = dataset.standardize
 
@@ -279,4 +281,3 @@ def _exportable(trained: Trained, params: Params):
         return answer(model.apply(params, tree(leaves, children, root), mask=mask))
 
     return recursive, arguments, result
-

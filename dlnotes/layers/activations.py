@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 
 import jax
 import jax.numpy as jnp
 
+from dlnotes.layers.arguments import chosen
 from dlnotes.typing import Array
 
 
@@ -113,8 +113,4 @@ def activation(name: str) -> Callable[[Array], Array]:
     Raises:
       ValueError: when the table has no such name.
     """
-    if name not in ACTIVATIONS:
-        close = get_close_matches(str(name), ACTIVATIONS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"activation: got {name!r}, allowed are {', '.join(ACTIVATIONS)}{hint}")
-    return ACTIVATIONS[name]
+    return chosen("activation", name, ACTIVATIONS)

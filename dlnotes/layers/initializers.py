@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 
 import jax
 import jax.numpy as jnp
 
+from dlnotes.layers.arguments import chosen
 from dlnotes.typing import Array, PRNGKey
 
 INITIALIZERS: dict[str, Callable[..., Array]] = {
@@ -37,11 +37,7 @@ def initializer(name: str, init_scale: float | Array = 1.0) -> Callable[[PRNGKey
 
     Source: He et al., 2015; Glorot and Bengio, 2010; LeCun et al., 1998; Saxe et al., 2014.
     """
-    if name not in INITIALIZERS:
-        close = get_close_matches(str(name), INITIALIZERS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"initializer: got {name!r}, allowed are {', '.join(INITIALIZERS)}{hint}")
-    draw = INITIALIZERS[name]
+    draw = chosen("initializer", name, INITIALIZERS)
 
     def init(key: PRNGKey, shape: tuple[int, ...]) -> Array:
         return jnp.asarray(init_scale, jnp.float32) * draw(key, shape, jnp.float32)

@@ -11,13 +11,14 @@ Vectors are rows, as everywhere in the library: the notes' ``W h + U x`` is ``h 
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from dlnotes.layers.arguments import chosen, positive
+from dlnotes.layers.bptt import LSTMCarry, gru_steps, hold, lstm_steps, rnn_steps
 from dlnotes.typing import Array, Params, PRNGKey
 
 
@@ -75,18 +76,6 @@ class LSTMParams(NamedTuple):
     b: Array
 
 
-class LSTMCarry(NamedTuple):
-    """State of an LSTM.
-
-    Attributes:
-      h: (..., hidden) output.
-      c: (..., hidden) memory.
-    """
-
-    h: Array
-    c: Array
-
-
 class GRUParams(NamedTuple):
     """``r = σ(z_r + h W_r)``, ``u = σ(z_u + h W_u)``, ``n = tanh(z_n + r (h W_n + b_n))`` and
     ``h_t = (1 - u) n + u h_{t-1}`` with ``z = x_t U + b``.
@@ -104,30 +93,6 @@ class GRUParams(NamedTuple):
     W: Array
     b: Array
     b_n: Array
-
-
-def positive(**sizes: int) -> None:
-    """Check that every size is a whole number of at least 1.
-
-    Raises:
-      ValueError: naming the argument and the value got.
-    """
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"{name}: got {size!r}, allowed are whole numbers of at least 1")
-
-
-def chosen(argument: str, name: str, table: dict[str, Any]) -> Any:
-    """``table[name]``, with an error that says what is allowed and what may have been meant.
-
-    Raises:
-      ValueError: when the table has no such name.
-    """
-    if name in table:
-        return table[name]
-    close = get_close_matches(str(name), table, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise ValueError(f"{argument}: got {name!r}, allowed are {', '.join(map(repr, table))}{hint}")
 
 
 def _weights(
@@ -158,190 +123,6 @@ def _step(advance: Callable[..., Any], hidden: Callable[[Any], Array]) -> Callab
 
 def _zeros(params: Params, batch_shape: tuple[int, ...]) -> Array:
     return jnp.zeros((*batch_shape, params.W.shape[0]), params.W.dtype)
-
-
-# Back-propagation through time, written out.
-#
-# The forward scan saves what each step computed; every element-wise factor of the gradient is then
-# one bulk operation over all steps; the backward scan holds only the cotangents of the carry and
-# one product; and dW is one product over all steps at the end. A step that is not active leaves
-# the carry as it was: its factors are zero and its cotangent passes through.
-
-
-def _hold(active: Array | None, new: Array, old: Array) -> Array:
-    return new if active is None else jnp.where(active, new, old)
-
-
-def _before(first: Array, later: Array) -> Array:
-    """The state before each step: ``first``, then all but the last."""
-    return jnp.concatenate([first[None], later[:-1]])
-
-
-def _over_steps(h: Array, d: Array) -> Array:
-    """``Σ_t h_tᵀ d_t`` as one product: (time, batch, hidden), (time, batch, gates)."""
-    return h.reshape(-1, h.shape[-1]).T @ d.reshape(-1, d.shape[-1])
-
-
-def _halved(x: Array, n: int) -> Array:
-    """``x`` with its first ``n`` columns (the sigmoid gates) halved."""
-    return jnp.concatenate([0.5 * x[..., :n], x[..., n:]], -1)
-
-
-def _from_tanh(t: Array, n: int) -> Array:
-    """Gates from one tanh over all of them: ``σ(a) = ½ tanh(½ a) + ½`` in the first ``n`` columns."""
-    return jnp.concatenate([0.5 * t[..., :n] + 0.5, t[..., n:]], -1)
-
-
-def _rnn_steps(W, z, h, active):
-    def step(h, inputs):
-        z, active = inputs
-        h = _hold(active, jnp.tanh(z + h @ W), h)
-        return h, h
-
-    return jax.lax.scan(step, h, (z, active))
-
-
-_rnn_fused = jax.custom_vjp(_rnn_steps)
-
-
-def _rnn_forward(W, z, h0, active):
-    h, hs = _rnn_steps(W, z, h0, active)
-    return (h, hs), (W, h0, hs, active)
-
-
-def _rnn_backward(saved, cotangents):
-    W, h0, hs, active = saved
-    dh, dhs = cotangents
-    W_T = W.T  # copied once here, or it would be read column by column at every step
-    slope = 1 - hs * hs
-    if active is not None:
-        slope = jnp.where(active, slope, 0)
-
-    def step(dh, inputs):
-        dh_out, slope, active = inputs
-        dh = dh + dh_out
-        d = dh * slope
-        before = d @ W_T
-        return before if active is None else before + jnp.where(active, 0, dh), d
-
-    dh, d = jax.lax.scan(step, dh, (dhs, slope, active), reverse=True)
-    return _over_steps(_before(h0, hs), d), d, dh, None
-
-
-_rnn_fused.defvjp(_rnn_forward, _rnn_backward)
-
-
-def _lstm_steps(W, z, carry, active, save=False):
-    n = 3 * W.shape[0]
-    W, z = _halved(W, n), _halved(z, n)
-
-    def step(carry, inputs):
-        z, active = inputs
-        gates = _from_tanh(jnp.tanh(z + carry.h @ W), n)
-        i, f, o, g = jnp.split(gates, 4, -1)
-        c = f * carry.c + i * g
-        new = LSTMCarry(_hold(active, o * jnp.tanh(c), carry.h), _hold(active, c, carry.c))
-        return new, (new.h, new.c, gates) if save else new.h
-
-    return jax.lax.scan(step, carry, (z, active))
-
-
-@jax.custom_vjp
-def _lstm_fused(W, z, carry, active):
-    return _lstm_steps(W, z, carry, active)
-
-
-def _lstm_forward(W, z, carry, active):
-    last, (hs, cs, gates) = _lstm_steps(W, z, carry, active, save=True)
-    return (last, hs), (W, carry, hs, cs, gates, active)
-
-
-def _lstm_backward(saved, cotangents):
-    W, first, hs, cs, gates, active = saved
-    W_T = W.T
-    last, dhs = cotangents
-    i, f, o, g = jnp.split(gates, 4, -1)
-    tanh_c, c_before = jnp.tanh(cs), _before(first.c, cs)
-    to_c = o * (1 - tanh_c * tanh_c)
-    to_a = jnp.concatenate(
-        [g * i * (1 - i), c_before * f * (1 - f), tanh_c * o * (1 - o), i * (1 - g * g)], -1
-    )
-    if active is not None:
-        to_c, to_a, f = jnp.where(active, to_c, 0), jnp.where(active, to_a, 0), jnp.where(active, f, 1)
-
-    def step(carry, inputs):
-        dh, dc = carry
-        dh_out, to_c, to_a, f, active = inputs
-        dh = dh + dh_out
-        dc = dc + dh * to_c
-        d = jnp.concatenate([dc, dc, dh, dc], -1) * to_a
-        before = d @ W_T
-        return (before if active is None else before + jnp.where(active, 0, dh), dc * f), d
-
-    (dh, dc), d = jax.lax.scan(step, (last.h, last.c), (dhs, to_c, to_a, f, active), reverse=True)
-    return _over_steps(_before(first.h, hs), d), d, LSTMCarry(dh, dc), None
-
-
-_lstm_fused.defvjp(_lstm_forward, _lstm_backward)
-
-
-def _gru_steps(W, b_n, z, h, active, save=False):
-    m = 2 * W.shape[0]
-    W, z = _halved(W, m), _halved(z, m)
-
-    def step(h, inputs):
-        z, active = inputs
-        r = h @ W
-        reset, update = jnp.split(0.5 * jnp.tanh(z[:, :m] + r[:, :m]) + 0.5, 2, -1)
-        inner = r[:, m:] + b_n[None]
-        n = jnp.tanh(z[:, m:] + reset * inner)
-        h = _hold(active, n + update * (h - n), h)
-        return h, (h, jnp.concatenate([reset, update, n, inner], -1)) if save else h
-
-    return jax.lax.scan(step, h, (z, active))
-
-
-@jax.custom_vjp
-def _gru_fused(W, b_n, z, h, active):
-    return _gru_steps(W, b_n, z, h, active)
-
-
-def _gru_forward(W, b_n, z, h, active):
-    last, (hs, gates) = _gru_steps(W, b_n, z, h, active, save=True)
-    return (last, hs), (W, h, hs, gates, active)
-
-
-def _gru_backward(saved, cotangents):
-    W, first, hs, gates, active = saved
-    W_T = W.T
-    dh, dhs = cotangents
-    reset, update, n, inner = jnp.split(gates, 4, -1)
-    h_before = _before(first, hs)
-    to_n = (1 - update) * (1 - n * n)
-    to_ru = jnp.concatenate([to_n * inner * reset * (1 - reset), (h_before - n) * update * (1 - update)], -1)
-    if active is not None:
-        to_n, to_ru = jnp.where(active, to_n, 0), jnp.where(active, to_ru, 0)
-        update = jnp.where(active, update, 1)
-    # What reaches the product h W: the candidate's part only through the reset gate.
-    to_r = jnp.concatenate([to_ru, to_n * reset], -1)
-
-    def step(dh, inputs):
-        dh_out, to_r, update = inputs
-        dh = dh + dh_out
-        d = jnp.concatenate([dh, dh, dh], -1) * to_r
-        return d @ W_T + dh * update, dh
-
-    first_dh, dh = jax.lax.scan(step, dh, (dhs, to_r, update), reverse=True)
-    dr = jnp.concatenate([dh, dh, dh], -1) * to_r
-    hidden = dh.shape[-1]
-    dz = jnp.concatenate([dr[..., : 2 * hidden], dh * to_n], -1)
-    return _over_steps(h_before, dr), dr[..., 2 * hidden :].sum((0, 1)), dz, first_dh, None
-
-
-_gru_fused.defvjp(_gru_forward, _gru_backward)
-
-
-# The cells.
 
 
 def _rnn_init(key: PRNGKey, inputs: int, hidden: int, *, init_scale: float | Array = 1.0) -> RNNParams:
@@ -400,7 +181,7 @@ rnn = Cell(
     _itself,
     _project,
     _rnn_advance,
-    lambda params, carry, z, active: _rnn_fused(params.W, z, carry, active),
+    lambda params, carry, z, active: rnn_steps(params.W, z, carry, active),
 )
 """The plain cell ``h_t = tanh(b + h_{t-1} W + x_t U)``; parameters `RNNParams`, carry (..., hidden)."""
 
@@ -411,7 +192,7 @@ lstm = Cell(
     _memory_output,
     _project,
     _lstm_advance,
-    lambda params, carry, z, active: _lstm_fused(params.W, z, carry, active),
+    lambda params, carry, z, active: lstm_steps(params.W, z, carry, active),
 )
 """Long short-term memory with a forget gate; parameters `LSTMParams`, carry `LSTMCarry`.
 
@@ -425,7 +206,7 @@ gru = Cell(
     _itself,
     _project,
     _gru_advance,
-    lambda params, carry, z, active: _gru_fused(params.W, params.b_n, z, carry, active),
+    lambda params, carry, z, active: gru_steps(params.W, params.b_n, z, carry, active),
 )
 """The gated recurrent unit; parameters `GRUParams`, carry (..., hidden).
 
@@ -537,7 +318,7 @@ def unroll(
         def step(carry, inputs):
             x, active = inputs
             new, h = cell.step(params, carry, x)
-            return jax.tree.map(partial(_hold, active), new, carry), h
+            return jax.tree.map(partial(hold, active), new, carry), h
 
         steps = steps if embedding is None else embedding[steps]
         carry, hs = jax.lax.scan(step, carry, (steps, active), reverse=reverse)

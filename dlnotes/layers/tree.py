@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.recurrent import chosen, positive
+from dlnotes.layers.arguments import chosen, positive
 from dlnotes.typing import Array, Params, PRNGKey
 
 

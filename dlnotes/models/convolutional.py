@@ -10,13 +10,14 @@ import jax.numpy as jnp
 from dlnotes.layers import random
 from dlnotes.layers.activations import MONOTONE
 from dlnotes.layers.activations import activation as activation_named
+from dlnotes.layers.arguments import all_positive, positive, shares
 from dlnotes.layers.convolution import Convolution, convolve, init_convolution
 from dlnotes.layers.dense_layer import Dense, add_bias
 from dlnotes.layers.dense_layer import dense as affine
 from dlnotes.layers.initializers import initializer as initializer_named
 from dlnotes.layers.normalization import LayerNorm, layer_norm
 from dlnotes.layers.pooling import max_pool
-from dlnotes.models.feedforward import chain, check_positive, check_rate, check_widths, keys_or_none
+from dlnotes.models.feedforward import chain, keys_or_none
 from dlnotes.models.model import Model
 from dlnotes.typing import Array, PRNGKey
 
@@ -87,11 +88,11 @@ def cnn(
     shape = tuple(inputs) if not isinstance(inputs, int) else ()
     if len(shape) != 3 or any(not isinstance(n, int) or n < 1 for n in shape):
         raise ValueError(f"inputs: got {inputs}, allowed is (height, width, channels), all positive")
-    channels = check_widths("channels", channels)
-    widths = check_widths("dense", dense)
+    channels = all_positive("channels", channels)
+    widths = all_positive("dense", dense)
     for name, value in dict(outputs=outputs, kernel=kernel, convolutions=convolutions, pool=pool).items():
-        check_positive(name, value)
-    check_rate("dropout", dropout)
+        positive(**{name: value})
+    shares(dropout=dropout)
     initializer_named(initializer)
     if normalization not in ("none", "layer"):
         raise ValueError(f"normalization: got {normalization!r}, allowed are 'none', 'layer'")

@@ -13,10 +13,11 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
+from dlnotes.layers.arguments import chosen, positive, shares
 from dlnotes.layers.attention import additive_scores, dot_scores, masked_softmax, weighted_mean
 from dlnotes.layers.random import dropout as drop
 from dlnotes.layers.random import fold_in
-from dlnotes.layers.recurrent import LSTMCarry, cell_of, chosen, positive, recurrent_cell, unroll
+from dlnotes.layers.recurrent import LSTMCarry, cell_of, recurrent_cell, unroll
 from dlnotes.models.model import Model
 from dlnotes.typing import IGNORE, Array, Params, PRNGKey
 
@@ -140,8 +141,7 @@ def seq2seq(
     positive(source_vocabulary=source_vocabulary, outputs=outputs, hidden=hidden, embedding=embedding)
     kind = recurrent_cell(cell)
     chosen("attention", attention, _ATTENTION)
-    if isinstance(dropout, (int, float)) and not 0 <= dropout < 1:
-        raise ValueError(f"dropout: got {dropout}, allowed is 0 <= dropout < 1 (the share dropped)")
+    shares(dropout=dropout)
     annotation = 2 * hidden if bidirectional else hidden
 
     def init(key: PRNGKey) -> Seq2SeqParams:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from dlnotes.layers import random
 from dlnotes.layers.activations import activation as activation_named
 from dlnotes.layers.activations import prelu
+from dlnotes.layers.arguments import all_positive, positive, shares
 from dlnotes.layers.dense_layer import Dense, dense, init_dense
 from dlnotes.layers.initializers import initializer as initializer_named
 from dlnotes.layers.maxout_unit import dense_maxout
@@ -68,7 +69,7 @@ def linear(
     Source: notes F1.2, F2.6.
     """
     features = count_inputs(inputs)
-    check_positive("outputs", outputs)
+    positive(outputs=outputs)
     initializer_named(initializer)
 
     def init(key: PRNGKey, /) -> Dense:
@@ -115,10 +116,10 @@ def mlp(
     Source: notes F1.1.
     """
     features = count_inputs(inputs)
-    widths = check_widths("widths", widths)
-    check_positive("outputs", outputs)
-    check_rate("dropout", dropout)
-    check_rate("input_dropout", input_dropout)
+    widths = all_positive("widths", widths)
+    positive(outputs=outputs)
+    shares(dropout=dropout)
+    shares(input_dropout=input_dropout)
     initializer_named(initializer)
     names = (activation,) * len(widths) if isinstance(activation, str) else tuple(activation)
     if len(names) != len(widths):
@@ -172,11 +173,11 @@ def maxout_mlp(
     Source: Goodfellow et al., 2013; notes F3.3, F3.4.
     """
     features = count_inputs(inputs)
-    widths = check_widths("widths", widths)
-    check_positive("outputs", outputs)
-    check_positive("pieces", pieces)
-    check_rate("dropout", dropout)
-    check_rate("input_dropout", input_dropout)
+    widths = all_positive("widths", widths)
+    positive(outputs=outputs)
+    positive(pieces=pieces)
+    shares(dropout=dropout)
+    shares(input_dropout=input_dropout)
     initializer_named(initializer)
 
     def init(key: PRNGKey, /) -> MaxoutMLP:
@@ -238,24 +239,3 @@ def count_inputs(inputs: int | Sequence[int]) -> int:
     if not shape or any(not isinstance(n, int) or n < 1 for n in shape):
         raise ValueError(f"inputs: got {inputs}, allowed is a positive integer or a shape of them")
     return prod(shape)
-
-
-def check_positive(name: str, value: int) -> None:
-    """Raises ValueError unless ``value`` is a positive integer."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name}: got {value!r}, allowed is a positive integer")
-
-
-def check_widths(name: str, values: Sequence[int]) -> tuple[int, ...]:
-    """``values`` as a tuple; raises ValueError unless all are positive integers."""
-    if isinstance(values, int):
-        raise ValueError(f"{name}: got {values}, allowed is a list of positive integers, such as [{values}]")
-    for i, value in enumerate(values):
-        check_positive(f"{name}[{i}]", value)
-    return tuple(values)
-
-
-def check_rate(name: str, rate: Any) -> None:
-    """Raises ValueError when a plain ``rate`` is outside [0, 1); traced ones pass."""
-    if isinstance(rate, (int, float)) and not 0 <= rate < 1:
-        raise ValueError(f"{name}: got {rate}, allowed is 0 <= {name} < 1 (the share dropped)")

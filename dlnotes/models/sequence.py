@@ -8,9 +8,10 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dlnotes.layers.arguments import positive, shares
 from dlnotes.layers.random import dropout as drop
 from dlnotes.layers.random import fold_in
-from dlnotes.layers.recurrent import cell_of, positive, recurrent_cell, unroll
+from dlnotes.layers.recurrent import cell_of, recurrent_cell, unroll
 from dlnotes.models.model import Model
 from dlnotes.typing import Array, Params, PRNGKey
 
@@ -134,7 +135,7 @@ def sequence_classifier(
     if embedding is not None:
         positive(embedding=embedding)
     recurrent_cell(cell)
-    _check_rate(dropout)
+    shares(dropout=dropout)
 
     def init(key: PRNGKey) -> SequenceParams:
         return _init(
@@ -190,7 +191,7 @@ def character_model(
     """
     positive(vocabulary=vocabulary, hidden=hidden, layers=layers, embedding=embedding)
     recurrent_cell(cell)
-    _check_rate(dropout)
+    shares(dropout=dropout)
 
     def init(key: PRNGKey) -> SequenceParams:
         return _init(
@@ -266,8 +267,3 @@ def sample(
     first = draw(hs[:, -1], jnp.zeros((), jnp.int32))
     _, rest = jax.lax.scan(step, (tuple(carries), first), jnp.arange(1, length, dtype=jnp.int32))
     return jnp.concatenate([first[None], rest]).T
-
-
-def _check_rate(rate: float | Array) -> None:
-    if isinstance(rate, (int, float)) and not 0 <= rate < 1:
-        raise ValueError(f"dropout: got {rate}, allowed is 0 <= dropout < 1 (the share dropped)")

@@ -7,9 +7,9 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dlnotes.layers.arguments import positive, shares
 from dlnotes.layers.random import dropout as drop
 from dlnotes.layers.random import fold_in
-from dlnotes.layers.recurrent import positive
 from dlnotes.layers.tree import compose, tree_cell, tree_cell_of
 from dlnotes.models.model import Model
 from dlnotes.typing import Array, Params, PRNGKey
@@ -63,8 +63,7 @@ def tree_net(
     """
     positive(vocabulary=vocabulary, hidden=hidden, outputs=outputs)
     kind = tree_cell(cell)
-    if isinstance(dropout, (int, float)) and not 0 <= dropout < 1:
-        raise ValueError(f"dropout: got {dropout}, allowed is 0 <= dropout < 1 (the share dropped)")
+    shares(dropout=dropout)
 
     def init(key: PRNGKey) -> TreeNetParams:
         key_E, key_cell, key_V = jax.random.split(key, 3)

@@ -33,7 +33,6 @@ def flatten(tree: Any) -> dict[str, np.ndarray]:
     return {name: a for name, a in arrays.items() if a.size}  # orbax refuses empty arrays
 
 
-
 def unflatten(arrays: dict[str, np.ndarray], like: Any) -> Any:
     """The pytree of the structure, shapes and dtypes of ``like`` from saved arrays.
 

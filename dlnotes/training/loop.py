@@ -67,9 +67,7 @@ def resident_batches(n: int, batch_size: int, division: Division) -> BatchAt:
     def batch_at(data: Examples, member: Member, step: Array, i: Array) -> Batch:
         if division.parts == 1 and rows_here == batch_size == n:
             return Batch(data.x, data.y, data.mask, jnp.ones(n, jnp.float32))
-        rows, weight = batch_rows(
-            step, n=n, batch_size=batch_size, key_words=order_words(member), xp=jnp
-        )
+        rows, weight = batch_rows(step, n=n, batch_size=batch_size, key_words=order_words(member), xp=jnp)
         fill = rows_here * division.parts - batch_size
         rows, weight = jnp.pad(rows, (0, fill)), jnp.pad(weight, (0, fill))
         if division.axis_name is not None:

@@ -6,7 +6,6 @@ settings at once under ``vmap``.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from optax import contrib
 
+from dlnotes.layers.arguments import chosen
 from dlnotes.training.schedules import Factor
 from dlnotes.typing import Array, Params
 
@@ -162,17 +162,14 @@ def optimizer(
       >>> [round(float(u), 3) for u in updates["W"]]
       [-0.1, -0.1]
     """
-    if kind not in _BY_NAME:
-        near = difflib.get_close_matches(kind, OPTIMIZERS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"kind: got {kind!r}{hint} (allowed: {', '.join(OPTIMIZERS)})")
+    build = chosen("kind", kind, _BY_NAME)
     parts: list[optax.GradientTransformation] = []
     if clip_value is not None:
         parts.append(optax.clip(clip_value))
     if clip_norm is not None:
         parts.append(optax.clip_by_global_norm(clip_norm))
     options = _given(**options)
-    parts.append(_BY_NAME[kind](**options))
+    parts.append(build(**options))
     if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
         parts.append(optax.add_decayed_weights(weight_decay, None if decay_biases else decay_mask))
     if kind in ("lamb", "lars"):

@@ -177,9 +177,7 @@ def note_evaluation(
         return member
     running = member.stopped_at < 0
     better = running & (loss < best.loss - min_delta)
-    params = jax.tree.map(
-        lambda new, old: jnp.where(better, new, old), evaluated_params(member), best.params
-    )
+    params = jax.tree.map(lambda new, old: jnp.where(better, new, old), evaluated_params(member), best.params)
     waits = jnp.where(better, 0, best.waits + running.astype(jnp.int32))
     best = Best(params, jnp.where(better, loss, best.loss), jnp.where(better, step, best.step), waits)
     stop = running & (waits >= patience) if patience is not None else jnp.array(False)

@@ -148,9 +148,9 @@ def train_step(
         opt_state=keep(opt_state, member.opt_state),
         average=keep(average, member.average),
         stopped_at=jnp.where(running & ~good, step, member.stopped_at),
-        reason=jnp.where(
-            running & ~good, jnp.where(good_loss, BAD_GRADIENT, BAD_LOSS), member.reason
-        ).astype(jnp.int32),
+        reason=jnp.where(running & ~good, jnp.where(good_loss, BAD_GRADIENT, BAD_LOSS), member.reason).astype(
+            jnp.int32
+        ),
     )
     metrics = {name: jnp.where(running, value, jnp.nan) for name, value in metrics.items()}
     return member, metrics
@@ -161,5 +161,3 @@ def evaluate_batch(recipe: Recipe, params: Params, batch: Batch) -> tuple[Sums, 
     params, x = cast_floats((params, batch.x), recipe.compute_dtype)
     output = cast_floats(recipe.model.apply(params, x, mask=batch.mask), jnp.float32)
     return metric_sums(recipe, output, batch, training=False), output
-
-

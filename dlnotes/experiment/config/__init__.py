@@ -7,4 +7,14 @@ from dlnotes.experiment.config.reading import ConfigError, load, parse, to_toml
 from dlnotes.experiment.config.root import Config, json_schema
 from dlnotes.experiment.config.sweeping import Point, dynamic_paths, points
 
-__all__ = ["Config", "ConfigError", "Point", "dynamic_paths", "json_schema", "load", "parse", "points", "to_toml"]
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Point",
+    "dynamic_paths",
+    "json_schema",
+    "load",
+    "parse",
+    "points",
+    "to_toml",
+]

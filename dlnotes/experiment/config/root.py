@@ -47,7 +47,7 @@ class Config(Section):
             )
         if self.augment is not None and fed is not None and fed[0] != "image":
             raise ValueError(f"augment: is for images, data.kind {self.data.kind!r} has {fed[0]} inputs")
-        if self.needs_validation and getattr(self.data, "validation", 1) == 0 or (
+        if (self.needs_validation and getattr(self.data, "validation", 1) == 0) or (
             self.needs_validation and self.data.kind == "xor"
         ):
             raise ValueError("data.validation: early stopping and select = 'best' need a validation part")

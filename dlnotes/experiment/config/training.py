@@ -205,7 +205,9 @@ class Devices(Section):
 class Checkpoint(Section):
     """How often the whole state is saved."""
 
-    every_seconds: float = Field(30.0, ge=0, description="longest time lost by a crash; 0 saves at every chance")
+    every_seconds: float = Field(
+        30.0, ge=0, description="longest time lost by a crash; 0 saves at every chance"
+    )
     every: Duration | None = Field(None, description="also save at these points")
     keep: int = Field(2, ge=2, le=100, description="newest checkpoints kept")
 
