@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
+import numpy as np
 
 Array: TypeAlias = jax.Array
 PRNGKey: TypeAlias = jax.Array
@@ -35,5 +36,5 @@ class Batch(NamedTuple):
 
     x: Any
     y: Any
-    mask: Array | None
-    weight: Array
+    mask: Array | np.ndarray | None
+    weight: Array | np.ndarray

@@ -16,7 +16,18 @@ import pytest
 import dlnotes
 
 ROOT = Path(dlnotes.__file__).parent
-FLOORS = ["typing", "layers", "outputs", "autodiff", "models", "data", "training", "devices", "experiment", "cli"]
+FLOORS = [
+    "typing",
+    "layers",
+    "outputs",
+    "autodiff",
+    "models",
+    "data",
+    "training",
+    "devices",
+    "experiment",
+    "cli",
+]
 MODULES = sorted(
     m.name for m in pkgutil.walk_packages([str(ROOT)], "dlnotes.") if not m.name.endswith("__main__")
 )

@@ -259,8 +259,10 @@ def _factor(config: Config, lengths: Durations) -> schedules.Factor | None:
     warmup = _steps(chosen.warmup, lengths) if chosen.warmup is not None else 0
     if chosen.kind == "constant":
         return schedules.with_warmup(schedules.constant(), warmup) if warmup else None
-    if chosen.kind in ("cosine", "linear"):
-        factor = getattr(schedules, chosen.kind)(lengths.total, final=chosen.final)
+    if chosen.kind == "cosine":
+        factor = schedules.cosine(lengths.total, final=chosen.final)
+    elif chosen.kind == "linear":
+        factor = schedules.linear(lengths.total, final=chosen.final)
     elif chosen.kind == "step":
         boundaries = tuple(_steps(b, lengths) for b in chosen.boundaries)
         factor = schedules.step(boundaries, factor=chosen.factor)

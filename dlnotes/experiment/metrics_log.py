@@ -45,11 +45,10 @@ class MetricsLog:
         """
         for offset, row in enumerate(metrics.astype(np.float64)):
             step = first + offset + 1
-            self._sum = row if self._sum is None else self._sum + row
-            self._count += 1
+            total = row if self._sum is None else self._sum + row
+            self._sum, self._count = total, self._count + 1
             if step % self.every == 0 or step == last:
-                means = self._sum / self._count
-                self._write(step, "train", dict(zip(self.names, means)))
+                self._write(step, "train", dict(zip(self.names, total / self._count)))
                 self._sum, self._count = None, 0
 
     def evaluation(self, step: int, split: str, metrics: dict[str, np.ndarray]) -> None:

@@ -44,7 +44,8 @@ class Interrupted(Exception):
 
     def __init__(self, folder: Path | None):
         self.folder = folder
-        super().__init__(f"interrupted; resume with: dlnotes resume {folder}")
+        how = f"resume with: dlnotes resume {folder}" if folder is not None else "nothing was kept"
+        super().__init__(f"interrupted; {how}")
 
 
 class RunFailed(Exception):
@@ -261,30 +262,20 @@ def _train_all(
     started = time.perf_counter()
     points: list[dict[str, Any]] = []
     outcomes: list[Outcome] = []
-    try:
-        with _stoppable() as stop:
-            for index, trainer in enumerate(trainers):
-                folder = kept.group(index, len(trainers)) if kept is not None else None
-                if folder is not None and first:
-                    folder.mkdir(parents=True, exist_ok=True)
-                writers, close = _tensorboard(config, folder if first else None)
-                try:
-                    outcome = trainer.train(
-                        folder=folder, watch=watch, stop=stop, first=first, writers=writers
-                    )
-                finally:
-                    close()
-                if outcome.interrupted:
-                    raise Interrupted(kept.path if kept is not None else None)
-                outcomes.append(outcome)
-                points += summarize_group(trainer.group, outcome, _final(trainer, outcome))
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise RunFailed(
-                f"no space left on device while writing {kept.path if kept else 'the run'}: free some, then "
-                f"go on with: dlnotes resume {kept.path if kept else ''}"
-            ) from error
-        raise
+    with _full_disk_is_said(kept), _stoppable() as stop:
+        for index, trainer in enumerate(trainers):
+            folder = kept.group(index, len(trainers)) if kept is not None else None
+            if folder is not None and first:
+                folder.mkdir(parents=True, exist_ok=True)
+            writers, close = _tensorboard(config, folder if first else None)
+            try:
+                outcome = trainer.train(folder=folder, watch=watch, stop=stop, first=first, writers=writers)
+            finally:
+                close()
+            if outcome.interrupted:
+                raise Interrupted(kept.path if kept is not None else None)
+            outcomes.append(outcome)
+            points += summarize_group(trainer.group, outcome, _final(trainer, outcome))
     points.sort(key=lambda p: p["point"])
     summary = _summary(config, trainers, outcomes, points, time.perf_counter() - started)
     result = Result(
@@ -296,17 +287,32 @@ def _train_all(
         states=tuple(o.state for o in outcomes),
     )
     if kept is not None and first:
-        write_json(kept.summary_path, summary)
-        if config.output.figures:
-            from dlnotes.experiment import figures
+        with _full_disk_is_said(kept):
+            write_json(kept.summary_path, summary)
+            if config.output.figures:
+                from dlnotes.experiment import figures
 
-            figures.draw(kept, result, trainers)
+                figures.draw(kept, result, trainers)
     if summary["status"] == "failed":
         reasons = "; ".join(
             f"member {s['member']}: {s['reason']} at step {s['step']}" for p in points for s in p["stopped"]
         )
         raise RunFailed(f"every seed failed ({reasons})" + (f"; run folder: {kept.path}" if kept else ""))
     return result
+
+
+@contextmanager
+def _full_disk_is_said(kept: RunFolder | None) -> Iterator[None]:
+    """Turn a full disk into a `RunFailed` that says how to go on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise RunFailed(
+            f"no space left on device while writing {kept.path if kept else 'the run'}: free some, then "
+            f"go on with: dlnotes resume {kept.path if kept else ''}"
+        ) from error
 
 
 def _final(trainer: Trainer, outcome: Outcome) -> dict[str, dict[str, np.ndarray]]:

@@ -292,7 +292,8 @@ class Trainer:
             return state
         metrics = self._measure(state.members, self._split_blocks("validation"), False)
         log.evaluation(step, "validation", metrics)
-        watcher.keep({f"validation {k}": float(np.nanmean(v)) for k, v in metrics.items()})
+        means = _means(tuple(metrics), np.stack([*metrics.values()]))
+        watcher.keep({f"validation {k}": v for k, v in means.items()})
         if self.keep_best:
             stopping = self.group.config.training.early_stopping
             note = jax.jit(

@@ -83,7 +83,7 @@ def predict_run(
         raise ConfigError(str(path), [str(error)]) from None
     columns = _predictions(trained, one, inputs)
     if target.suffix == ".npz":
-        np.savez(target, row=np.array(inputs.rows), **columns)
+        np.savez(target, allow_pickle=False, row=np.array(inputs.rows), **columns)
         return target
     with open(target, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

@@ -14,10 +14,10 @@ class Init(Protocol):
 
 
 class Apply(Protocol):
-    """``apply(params, x, *, key=None, mask=None) -> output``."""
+    """``apply(params, x, *, key=None, mask=None) -> output``; the mask is ``(batch, positions)`` or ``None``."""
 
     def __call__(
-        self, params: Params, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None
+        self, params: Params, x: Any, /, *, key: PRNGKey | None = None, mask: Any = None
     ) -> Array: ...
 
 

@@ -177,7 +177,7 @@ def optimizer(
     if factor is None:
         parts.append(optax.scale(-learning_rate))
     else:
-        parts.append(optax.scale_by_schedule(lambda step: -learning_rate * factor(step)))
+        parts.append(optax.scale_by_schedule(lambda step: -learning_rate * factor(jnp.asarray(step))))
     if kind == "lars":
         parts.append(_sgd(**options))
     return _permissive(optax.chain(*parts))

@@ -67,5 +67,6 @@ print(f"test accuracy {accuracy['mean']:.1%}, each seed: {[round(v, 4) for v in 
 # The trained parameters are a flax tree again.
 
 # %%
-logits = model.apply(result.params(member=0), jnp.asarray(result.dataset.test.x[:5]))
-print("predicted", jnp.argmax(logits, -1), "true", result.dataset.test.y[:5])
+test = result.dataset.split("test")
+logits = model.apply(result.params(member=0), jnp.asarray(test.x[:5]))
+print("predicted", jnp.argmax(logits, -1), "true", test.y[:5])

@@ -24,7 +24,9 @@ BASE = {
 def digits():
     whole = data.digits(test=40, validation=37)
     rows = slice(0, 61)
-    return whole.__class__(**{**whole.__dict__, "train": whole.train._replace(x=whole.train.x[rows], y=whole.train.y[rows])})
+    return whole.__class__(
+        **{**whole.__dict__, "train": whole.train._replace(x=whole.train.x[rows], y=whole.train.y[rows])}
+    )
 
 
 def merged(**sections):
@@ -36,9 +38,7 @@ def train(dataset, placement, **sections):
     (group,) = groups(parse(merged(**sections)))
     rows = []
     trainer = Trainer(group, dataset, placement)
-    outcome = trainer.train(
-        folder=None, watch=lambda p: rows.append(p.metrics), stop=lambda: False
-    )
+    outcome = trainer.train(folder=None, watch=lambda p: rows.append(p.metrics), stop=lambda: False)
     measured = trainer.evaluate(outcome.state.members, "validation")
     return outcome.state, rows[-1], measured
 
@@ -84,7 +84,14 @@ def test_dividing_the_members_changes_nothing(strategy, count, digits, eight):
 
 @pytest.mark.parametrize(
     ("strategy", "count", "members"),
-    [("single", None, 1), ("single", None, 8), ("pmap", 2, 1), ("mesh", 4, 1), ("pmap", 4, 8), ("mesh", 8, 8)],
+    [
+        ("single", None, 1),
+        ("single", None, 8),
+        ("pmap", 2, 1),
+        ("mesh", 4, 1),
+        ("pmap", 4, 8),
+        ("mesh", 8, 8),
+    ],
 )
 def test_streamed_is_resident(strategy, count, members, digits, alone, eight):
     placement = place(strategy, members=members, count=count)

@@ -55,9 +55,7 @@ def member_of(state: TrainState, m=0):
 
 
 def close(got, expected, tolerance=1e-6):
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), got, expected
-    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), got, expected)
 
 
 def equal(got, expected):

@@ -136,7 +136,9 @@ def test_padded_full_batches_keep_their_weights():
     """11 rows in 4 parts make 12: the twelfth example of 12 must not slip in."""
     data = examples(12)
     batch_at = loop.resident_batches(12, 11, loop.Division(multiple=4))
-    batch = batch_at(jax.tree.map(jnp.asarray, data), member_of(state_of(recipe_of())), jnp.int32(0), jnp.int32(0))
+    batch = batch_at(
+        jax.tree.map(jnp.asarray, data), member_of(state_of(recipe_of())), jnp.int32(0), jnp.int32(0)
+    )
     assert float(batch.weight.sum()) == 11
 
 

@@ -31,9 +31,7 @@ def test_cosine(final):
 @pytest.mark.parametrize("final", [0.0, 0.3])
 def test_linear(final):
     t = np.minimum(STEPS, T)
-    np.testing.assert_allclose(
-        values(schedules.linear(T, final=final)), 1 - (1 - final) * t / T, atol=1e-6
-    )
+    np.testing.assert_allclose(values(schedules.linear(T, final=final)), 1 - (1 - final) * t / T, atol=1e-6)
 
 
 def test_step_counts_the_boundaries_that_have_been_reached():
@@ -42,9 +40,7 @@ def test_step_counts_the_boundaries_that_have_been_reached():
 
 
 def test_exponential():
-    np.testing.assert_allclose(
-        values(schedules.exponential(7, factor=0.6)), 0.6 ** (STEPS / 7), rtol=1e-5
-    )
+    np.testing.assert_allclose(values(schedules.exponential(7, factor=0.6)), 0.6 ** (STEPS / 7), rtol=1e-5)
 
 
 def test_one_cycle_rises_to_one_and_ends_near_zero():

@@ -89,7 +89,10 @@ def test_a_non_finite_loss_stops_only_that_member(data, kind):
     assert np.isfinite(np.asarray(metrics["loss"])[[0, 2]]).all()
     for m in (0, 2):
         alone = member_of(state_of(recipes, rates=[0.1], first_seed=m))
-        close(member_of(state._replace(members=after), m).params, step(recipes, alone, batch_of(data), 7)[0].params)
+        close(
+            member_of(state._replace(members=after), m).params,
+            step(recipes, alone, batch_of(data), 7)[0].params,
+        )
     again, metrics = run(after, jnp.int32(8))
     assert again.stopped_at.tolist() == [-1, 7, -1]
     assert np.isnan(metrics["loss"][1])
@@ -131,7 +134,9 @@ def test_bfloat16_computes_low_and_keeps_parameters_high(data):
 
     low, high = recipe_of(loss=watching, compute_dtype=jnp.bfloat16), recipe_of()
     member = member_of(state_of(low))
-    text = str(jax.make_jaxpr(lambda m: train_step(low({}), m, batch_of(data), jnp.int32(0))[0].params)(member))
+    text = str(
+        jax.make_jaxpr(lambda m: train_step(low({}), m, batch_of(data), jnp.int32(0))[0].params)(member)
+    )
     assert "bf16[24,6]" in text  # the forward pass
     after, metrics = step(low, member, batch_of(data))
     assert {a.dtype for a in jax.tree.leaves(after.params)} == {jnp.dtype("float32")}

@@ -14,9 +14,11 @@ ArrayTask = Literal["auto", "classification", "regression", "tokens"]
 
 
 class _Split(Section):
-    validation: Part = Field(0.1, description="share (below 1) or number of examples held out for validation")
-    test: Part = Field(0.2, description="share (below 1) or number of examples held out for the test")
-    seed: int = Field(0, ge=0, description="seed of the split, the same for every training seed")
+    validation: Part = Field(
+        default=0.1, description="share (below 1) or number of examples held out for validation"
+    )
+    test: Part = Field(default=0.2, description="share (below 1) or number of examples held out for the test")
+    seed: int = Field(default=0, ge=0, description="seed of the split, the same for every training seed")
 
 
 class Digits(_Split):
@@ -27,11 +29,13 @@ class Digits(_Split):
 
 
 class _Idx(Section):
-    validation: Part = Field(5000, description="share or number of training images held out for validation")
-    seed: int = Field(0, ge=0)
+    validation: Part = Field(
+        default=5000, description="share or number of training images held out for validation"
+    )
+    seed: int = Field(default=0, ge=0)
     standardize: bool = True
-    data_dir: str | None = Field(None, description="folder with the idx files; else the usual places")
-    download: bool = Field(True, description="fetch the canonical files when they are not found")
+    data_dir: str | None = Field(default=None, description="folder with the idx files; else the usual places")
+    download: bool = Field(default=True, description="fetch the canonical files when they are not found")
 
 
 class Mnist(_Idx):
@@ -53,8 +57,8 @@ class Npz(_Split):
     path: str
     x: str = "x"
     y: str = "y"
-    mask: str = Field("mask", description="name of the (examples, time) mask, if the file has one")
-    lengths: str = Field("lengths", description="name of the lengths, if the file has them")
+    mask: str = Field(default="mask", description="name of the (examples, time) mask, if the file has one")
+    lengths: str = Field(default="lengths", description="name of the lengths, if the file has them")
     input: ArrayInput = "auto"
     task: ArrayTask = "auto"
     standardize: bool = True
@@ -78,9 +82,9 @@ class Csv(_Split):
     path: str
     target: str
     task: Literal["auto", "classification", "regression"] = "auto"
-    categorical: tuple[str, ...] = Field((), description="numeric columns to treat as categories")
-    drop: tuple[str, ...] = Field((), description="columns to leave out")
-    delimiter: str = Field(",", min_length=1, max_length=1)
+    categorical: tuple[str, ...] = Field(default=(), description="numeric columns to treat as categories")
+    drop: tuple[str, ...] = Field(default=(), description="columns to leave out")
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
     standardize: bool = True
 
 
@@ -104,8 +108,8 @@ class TwoMoons(_Split):
     """Two interleaved half circles with Gaussian noise."""
 
     kind: Literal["two_moons"]
-    n: int = Field(1000, ge=10)
-    noise: float = Field(0.15, ge=0)
+    n: int = Field(default=1000, ge=10)
+    noise: float = Field(default=0.15, ge=0)
     standardize: bool = True
 
 
@@ -121,45 +125,49 @@ class Reber(_Split):
     """Strings of the embedded Reber grammar against strings with one wrong symbol."""
 
     kind: Literal["reber"]
-    n: int = Field(4000, ge=10)
-    min_length: int = Field(9, ge=5)
-    max_length: int = Field(40, ge=5)
-    embedded: bool = Field(True, description="the grammar inside one that must remember its first symbol")
+    n: int = Field(default=4000, ge=10)
+    min_length: int = Field(default=9, ge=5)
+    max_length: int = Field(default=40, ge=5)
+    embedded: bool = Field(
+        default=True, description="the grammar inside one that must remember its first symbol"
+    )
 
 
 class NumberWords(Section):
     """English number words, character by character, to their digits."""
 
     kind: Literal["number_words"]
-    maximum: int = Field(9999, ge=99, le=999_999)
-    n_train: int = Field(4000, ge=10)
-    n_validation: int = Field(500, ge=1)
-    n_test: int = Field(500, ge=1)
-    seed: int = Field(0, ge=0)
+    maximum: int = Field(default=9999, ge=99, le=999_999)
+    n_train: int = Field(default=4000, ge=10)
+    n_validation: int = Field(default=500, ge=1)
+    n_test: int = Field(default=500, ge=1)
+    seed: int = Field(default=0, ge=0)
 
 
 class Text(Section):
     """Windows of characters of a text, each position predicting the next character."""
 
     kind: Literal["text"]
-    path: str | None = Field(None, description="a UTF-8 text; by default prose that comes with scikit-learn")
-    window: int = Field(64, ge=2)
+    path: str | None = Field(
+        default=None, description="a UTF-8 text; by default prose that comes with scikit-learn"
+    )
+    window: int = Field(default=64, ge=2)
     validation: Part = 0.1
     test: Part = 0.1
-    limit: int | None = Field(200_000, ge=100, description="characters read")
+    limit: int | None = Field(default=200_000, ge=100, description="characters read")
 
 
 class ListOps(Section):
     """Nested list operations (MIN, MAX, MED, SM) as trees; the answer is a digit."""
 
     kind: Literal["list_ops"]
-    n_train: int = Field(5000, ge=10)
-    n_validation: int = Field(500, ge=1)
-    n_test: int = Field(1000, ge=1)
-    max_depth: int = Field(4, ge=1, le=20)
-    max_args: int = Field(4, ge=2, le=10)
-    max_length: int = Field(50, ge=4)
-    seed: int = Field(0, ge=0)
+    n_train: int = Field(default=5000, ge=10)
+    n_validation: int = Field(default=500, ge=1)
+    n_test: int = Field(default=1000, ge=1)
+    max_depth: int = Field(default=4, ge=1, le=20)
+    max_args: int = Field(default=4, ge=2, le=10)
+    max_length: int = Field(default=50, ge=4)
+    seed: int = Field(default=0, ge=0)
 
 
 Data = Annotated[

@@ -53,10 +53,10 @@ class Mlp(_WithDropout):
     """Fully connected layers."""
 
     kind: Literal["mlp"]
-    widths: tuple[Width, ...] = Field((128,), description="units of each hidden layer")
+    widths: tuple[Width, ...] = Field(default=(128,), description="units of each hidden layer")
     activation: Activation | tuple[Activation, ...] = "relu"
     input_dropout: float = dynamic(0.0, ge=0, lt=1)
-    skip: bool = Field(False, description="add layer i to layer i+2 where their widths agree")
+    skip: bool = Field(default=False, description="add layer i to layer i+2 where their widths agree")
     initializer: Initializer = "he_normal"
 
 
@@ -65,7 +65,7 @@ class MaxoutMlp(_WithDropout):
 
     kind: Literal["maxout_mlp"]
     widths: tuple[Width, ...] = (240, 240)
-    pieces: int = Field(5, ge=2, le=64)
+    pieces: int = Field(default=5, ge=2, le=64)
     input_dropout: float = dynamic(0.0, ge=0, lt=1)
     initializer: Initializer = "he_normal"
 
@@ -74,10 +74,10 @@ class Cnn(_WithDropout):
     """Stages of convolutions and pooling, then dense layers."""
 
     kind: Literal["cnn"]
-    channels: tuple[Width, ...] = Field((32, 64), min_length=1, description="channels of each stage")
-    kernel: int = Field(3, ge=1, le=31)
-    convolutions: int = Field(1, ge=1, le=16, description="convolutions per stage")
-    pool: int = Field(2, ge=1, le=16)
+    channels: tuple[Width, ...] = Field(default=(32, 64), min_length=1, description="channels of each stage")
+    kernel: int = Field(default=3, ge=1, le=31)
+    convolutions: int = Field(default=1, ge=1, le=16, description="convolutions per stage")
+    pool: int = Field(default=2, ge=1, le=16)
     dense: tuple[Width, ...] = (128,)
     activation: Activation = "relu"
     normalization: Literal["none", "layer"] = "none"
@@ -90,8 +90,10 @@ class SequenceClassifier(_WithDropout):
     kind: Literal["sequence_classifier"]
     hidden: Width = 64
     cell: Literal["lstm", "gru", "rnn"] = "lstm"
-    layers: int = Field(1, ge=1, le=16)
-    embedding: Width = Field(16, description="size of the symbol vectors; unused for numeric sequences")
+    layers: int = Field(default=1, ge=1, le=16)
+    embedding: Width = Field(
+        default=16, description="size of the symbol vectors; unused for numeric sequences"
+    )
     bidirectional: bool = False
 
 
@@ -101,7 +103,7 @@ class CharacterModel(_WithDropout):
     kind: Literal["character_model"]
     hidden: Width = 128
     cell: Literal["lstm", "gru", "rnn"] = "lstm"
-    layers: int = Field(1, ge=1, le=16)
+    layers: int = Field(default=1, ge=1, le=16)
     embedding: Width = 32
 
 

@@ -148,17 +148,21 @@ def _describe(error: ValidationError, raw: Any) -> list[str]:
             if isinstance(part, str) and "[" in part:  # the branch of a plain union, no key either
                 continue
             path.append(part)
-            node = (
-                node[part]
-                if (isinstance(node, Mapping) and part in node)
-                or (isinstance(node, (list, tuple)) and isinstance(part, int) and part < len(node))
-                else None
-            )
+            node = _inside(node, part)
             if item["type"] != "extra_forbidden" or len(path) < _depth(item, raw):
                 model = _field(model, part)
         where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
         lines.setdefault(where, _line(where, item, model))
     return list(lines.values())
+
+
+def _inside(node: Any, part: Any) -> Any:
+    """What a mapping or a list holds at ``part``, ``None`` where it holds nothing."""
+    if isinstance(node, Mapping):
+        return node.get(part)
+    if isinstance(node, (list, tuple)) and isinstance(part, int) and part < len(node):
+        return node[part]
+    return None
 
 
 def _depth(item: Any, raw: Any) -> int:
@@ -168,7 +172,7 @@ def _depth(item: Any, raw: Any) -> int:
         if isinstance(node, Mapping) and part not in node and part == node.get("kind"):
             continue
         depth += 1
-        node = node.get(part) if isinstance(node, Mapping) else None
+        node = _inside(node, part)
     return depth
 
 

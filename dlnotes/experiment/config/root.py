@@ -23,8 +23,8 @@ from dlnotes.experiment.config.training import (
 class Config(Section):
     """Everything that decides the numbers of a run."""
 
-    name: str = Field("run", pattern=r"^[A-Za-z0-9._-]+$", description="names the folder of its runs")
-    seed: int = Field(0, ge=0, lt=2**31, description="the first training seed; seed + i is the i-th")
+    name: str = Field(default="run", pattern=r"^[A-Za-z0-9._-]+$", description="names the folder of its runs")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="the first training seed; seed + i is the i-th")
     data: Data
     model: Model
     optimizer: Optimizer = Optimizer()

@@ -21,7 +21,7 @@ class Cosine(Section):
 
     kind: Literal["cosine"]
     warmup: Duration | None = None
-    final: float = Field(0.0, ge=0, le=1)
+    final: float = Field(default=0.0, ge=0, le=1)
 
 
 class LinearDecay(Section):
@@ -29,7 +29,7 @@ class LinearDecay(Section):
 
     kind: Literal["linear"]
     warmup: Duration | None = None
-    final: float = Field(0.0, ge=0, le=1)
+    final: float = Field(default=0.0, ge=0, le=1)
 
 
 class Step(Section):
@@ -37,7 +37,7 @@ class Step(Section):
 
     kind: Literal["step"]
     boundaries: tuple[Duration, ...] = Field(min_length=1)
-    factor: float = Field(0.1, gt=0, lt=1)
+    factor: float = Field(default=0.1, gt=0, lt=1)
     warmup: Duration | None = None
 
 
@@ -45,7 +45,7 @@ class Exponential(Section):
     """Is multiplied by `factor` over each `every`, smoothly."""
 
     kind: Literal["exponential"]
-    factor: float = Field(0.95, gt=0, lt=1)
+    factor: float = Field(default=0.95, gt=0, lt=1)
     every: Duration = "1 epochs"
     warmup: Duration | None = None
 
@@ -54,7 +54,7 @@ class OneCycle(Section):
     """Rises to the learning rate over the first `rise` of the run, then anneals to almost zero."""
 
     kind: Literal["one_cycle"]
-    rise: float = Field(0.3, gt=0, lt=1)
+    rise: float = Field(default=0.3, gt=0, lt=1)
 
 
 Schedule = Annotated[
@@ -124,7 +124,7 @@ class Optimizer(Section):
     learning_rate: float = dynamic(1e-3, gt=0, description="the peak of the schedule")
     schedule: Schedule = Constant()
     weight_decay: float = dynamic(0.0, ge=0, description="decoupled decay, times the learning rate")
-    decay_biases: bool = Field(False, description="let weight decay act on biases and scales too")
+    decay_biases: bool = Field(default=False, description="let weight decay act on biases and scales too")
     clip_norm: float | None = dynamic(None, gt=0, description="largest global norm of the gradient")
     clip_value: float | None = dynamic(None, gt=0, description="largest absolute value of a gradient element")
     momentum: float | None = dynamic(None, ge=0, lt=1)
@@ -153,27 +153,30 @@ class Optimizer(Section):
 class EarlyStopping(Section):
     """Stop a seed whose validation loss has not improved for `patience` evaluations."""
 
-    patience: int = Field(5, ge=1)
-    min_delta: float = Field(0.0, ge=0)
+    patience: int = Field(default=5, ge=1)
+    min_delta: float = Field(default=0.0, ge=0)
 
 
 class Training(Section):
     """How long, on how many examples at a time, how many times over."""
 
     duration: Duration = "10 epochs"
-    batch_size: int = Field(64, ge=1)
-    seeds: int = Field(1, ge=1, le=4096, description="independent trainings, run at once")
+    batch_size: int = Field(default=64, ge=1)
+    seeds: int = Field(default=1, ge=1, le=4096, description="independent trainings, run at once")
     loss: Literal["auto", "cross_entropy", "squared_error", "absolute_error", "gaussian_nll"] = "auto"
     label_smoothing: float = dynamic(0.0, ge=0, lt=1)
-    accumulate: int = Field(1, ge=1, description="parts a batch is computed in, one after another")
+    accumulate: int = Field(default=1, ge=1, description="parts a batch is computed in, one after another")
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
-    ema: float | None = Field(None, gt=0, lt=1, description="decay of the parameter average used to evaluate")
+    ema: float | None = Field(
+        default=None, gt=0, lt=1, description="decay of the parameter average used to evaluate"
+    )
     max_norm: float | None = dynamic(None, gt=0, description="largest norm of a unit's incoming weights")
     evaluate_every: Duration = "1 epochs"
-    log_every: int = Field(50, ge=1, description="steps per line of metrics.jsonl")
+    log_every: int = Field(default=50, ge=1, description="steps per line of metrics.jsonl")
     early_stopping: EarlyStopping | None = None
     select: Literal["auto", "best", "last"] = Field(
-        "auto", description="parameters kept: best on validation, or last; auto is best with early stopping"
+        default="auto",
+        description="parameters kept: best on validation, or last; auto is best with early stopping",
     )
 
     @model_validator(mode="after")
@@ -186,19 +189,23 @@ class Training(Section):
 class Augment(Section):
     """Random changes of training images, drawn anew every step."""
 
-    shift: int = Field(0, ge=0, description="largest shift in pixels, vacated pixels filled")
-    flip: bool = Field(False, description="mirror left-right half of the time")
-    crop: int = Field(0, ge=0, description="pad by this many pixels, then crop at random")
-    erase: float = Field(0.0, ge=0, lt=1, description="share of the area covered by a random rectangle")
+    shift: int = Field(default=0, ge=0, description="largest shift in pixels, vacated pixels filled")
+    flip: bool = Field(default=False, description="mirror left-right half of the time")
+    crop: int = Field(default=0, ge=0, description="pad by this many pixels, then crop at random")
+    erase: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the area covered by a random rectangle"
+    )
 
 
 class Devices(Section):
     """Where the step runs."""
 
     strategy: Literal["auto", "single", "pmap", "mesh"] = "auto"
-    count: int | None = Field(None, ge=1, description="devices used; by default chosen by the strategy")
+    count: int | None = Field(
+        default=None, ge=1, description="devices used; by default chosen by the strategy"
+    )
     resident: Literal["auto", "yes", "no"] = Field(
-        "auto", description="keep the training data on the device, or stream batches from the host"
+        default="auto", description="keep the training data on the device, or stream batches from the host"
     )
 
 
@@ -206,10 +213,10 @@ class Checkpoint(Section):
     """How often the whole state is saved."""
 
     every_seconds: float = Field(
-        30.0, ge=0, description="longest time lost by a crash; 0 saves at every chance"
+        default=30.0, ge=0, description="longest time lost by a crash; 0 saves at every chance"
     )
-    every: Duration | None = Field(None, description="also save at these points")
-    keep: int = Field(2, ge=2, le=100, description="newest checkpoints kept")
+    every: Duration | None = Field(default=None, description="also save at these points")
+    keep: int = Field(default=2, ge=2, le=100, description="newest checkpoints kept")
 
 
 class Grid(Section):
@@ -239,8 +246,8 @@ class Random(Section):
     """Points drawn at random, from ranges or lists of values."""
 
     kind: Literal["random"]
-    samples: int = Field(16, ge=1, le=4096)
-    seed: int = Field(0, ge=0)
+    samples: int = Field(default=16, ge=1, le=4096)
+    seed: int = Field(default=0, ge=0)
     parameters: dict[str, Range | tuple[Any, ...]] = Field(min_length=1)
 
 
@@ -251,5 +258,5 @@ class Output(Section):
     """What a run leaves beside its metrics."""
 
     figures: bool = True
-    tensorboard: bool = Field(False, description="event files too (needs the tensorboard extra)")
-    directory: str = Field("runs", description="folder that holds the run folders")
+    tensorboard: bool = Field(default=False, description="event files too (needs the tensorboard extra)")
+    directory: str = Field(default="runs", description="folder that holds the run folders")
