@@ -228,8 +228,8 @@ def put(placement: Placement, tree: Any, spec: P | None = None) -> Any:
       spec: which axis is divided over the devices; ``None`` puts all of it on each.
     """
     if placement.split == "none":
-        # A fresh buffer: device_put may alias host memory that donation would then overwrite.
-        return jax.tree.map(lambda a: jnp.array(a, copy=True, device=placement.devices[0]), tree)
+        # Of a copy: device_put may alias host memory, which donation would then overwrite.
+        return jax.device_put(jax.tree.map(lambda a: np.array(a), tree), placement.devices[0])
     sharding = NamedSharding(placement.mesh, P() if spec is None else spec)
 
     def leaf(a):

@@ -125,7 +125,7 @@ def terminal(quiet: bool = False, stream: TextIO | None = None, *, groups: int =
                 task = bars.add_task(clock.title(progress), total=progress.total, told="")
             if progress.message:
                 bars.console.print(progress.message, style="yellow", highlight=False, markup=False)
-            told = "" if progress.step == 0 else "  ".join(_facts(progress, clock))
+            told = "" if progress.step == 0 else _fitted(_facts(progress, clock), bars.console.width - 45)
             bars.update(task, completed=progress.step, description=clock.title(progress), told=told)
 
         yield watch
@@ -179,6 +179,14 @@ def _facts(progress: Progress, clock: _Clock) -> list[str]:
     if left is not None and progress.step < progress.total:
         facts.append(f"{duration_in_words(left)} left")
     return facts
+
+
+def _fitted(facts: list[str], width: int) -> str:
+    """The facts in one line of a narrow terminal, the least needed left out first."""
+    for less in ("examples/s", "validation loss", "running"):
+        if len("  ".join(facts)) > width:
+            facts = [fact for fact in facts if less not in fact]
+    return "  ".join(facts)
 
 
 def duration_in_words(seconds: float) -> str:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import data
-from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.data.dataset import Dataset, Examples, Standardize
 from dlnotes.experiment.config import ConfigError
 from dlnotes.experiment.running import Trained, open_run
 from dlnotes.experiment.summary import SHARES, mean_interval
@@ -223,6 +223,16 @@ def export_run(folder: str | Path, *, output: str | Path | None = None, member: 
     return path
 
 
+def _aligned(a: np.ndarray, x: jax.Array) -> jax.Array:
+    """Host numbers of the last axes of ``x``, with axes of length one before."""
+    a = np.asarray(a, np.float32)
+    return jnp.asarray(a.reshape((1,) * (x.ndim - a.ndim) + a.shape))
+
+
+def _standardized(x: jax.Array, scale: Standardize | None) -> jax.Array:
+    return x if scale is None else (x - _aligned(scale.mean, x)) / _aligned(scale.scale, x)
+
+
 def _exportable(trained: Trained, params: Params):
     """The function of raw arrays, its arguments' shapes by name, and what it returns."""
     dataset, train = trained.dataset, trained.dataset.train
@@ -237,7 +247,9 @@ def _exportable(trained: Trained, params: Params):
     def answer(logits):
         if dataset.task == "regression":
             scale = dataset.standardize_y
-            return logits if scale is None else scale.inverse(logits).astype(jnp.float32)
+            if scale is None:
+                return logits
+            return logits * _aligned(scale.scale, logits) + _aligned(scale.mean, logits)
         return jax.nn.softmax(logits)
 
     result = (
@@ -247,7 +259,7 @@ def _exportable(trained: Trained, params: Params):
         scale = dataset.standardize
 
         def plain(x):
-            x = x if scale is None else ((x - scale.mean) / scale.scale).astype(jnp.float32)
+            x = _standardized(x, scale)
             return answer(model.apply(params, x))
 
         return plain, {"x": shape(", ".join(["b", *map(str, dataset.inputs)]), jnp.float32)}, result
@@ -257,7 +269,7 @@ def _exportable(trained: Trained, params: Params):
         scale = dataset.standardize
 
         def sequence(x, mask):
-            x = x if scale is None else ((x - scale.mean) / scale.scale).astype(jnp.float32)
+            x = _standardized(x, scale)
             return answer(model.apply(params, x, mask=mask))
 
         arguments = {"x": shape(f"b, t{features}", kind), "mask": shape("b, t", jnp.bool_)}

@@ -305,7 +305,7 @@ def unroll(
     if fused and cell.fused is not None and cell.project is not None:
         if embedding is None:
             z = cell.project(params, steps)
-        elif embedding.shape[0] <= xs.size:
+        elif not isinstance(xs.size, int) or embedding.shape[0] <= xs.size:  # jax.export leaves sizes open
             z = cell.project(params, embedding)[steps]
         else:
             z = cell.project(params, embedding[steps])

@@ -14,7 +14,7 @@ class Init(Protocol):
 
 
 class Apply(Protocol):
-    """``apply(params, x, *, key=None, mask=None) -> output``; the mask is ``(batch, positions)`` or ``None``."""
+    """``apply(params, x, *, key=None, mask=None) -> output``; the mask is (batch, positions) or None."""
 
     def __call__(
         self, params: Params, x: Any, /, *, key: PRNGKey | None = None, mask: Any = None

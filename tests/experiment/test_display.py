@@ -183,3 +183,9 @@ def test_a_terminal_gets_a_bar_and_messages_above_it():
 def test_durations_are_told_in_fitting_units():
     told = [display.duration_in_words(s) for s in (0.34, 9.97, 59, 61, 3599.9, 7800)]
     assert told == ["0.3 s", "10 s", "59 s", "1 min 01 s", "1 h 00 min", "2 h 10 min"]
+
+
+def test_a_narrow_terminal_leaves_out_the_least_needed():
+    facts = ["loss 0.5", "validation loss 0.4", "validation accuracy 90%", "99 examples/s", "9 s left"]
+    assert display._fitted(facts, 200) == "  ".join(facts)
+    assert display._fitted(facts, 45) == "loss 0.5  validation accuracy 90%  9 s left"

@@ -60,10 +60,8 @@ def dataset(kind, task="classification", y=None):
         outputs=3 if task == "classification" else 1,
         classes=("zero", "one", "two") if task == "classification" else (),
         symbols=symbols,
-        standardize=Standardize(np.float32([1.0]), np.float32([2.0]))
-        if kind in ("image", "vector")
-        else None,
-        standardize_y=Standardize(np.float32([100.0]), np.float32([10.0])) if task == "regression" else None,
+        standardize=scaled(1, 2) if kind in ("image", "vector") else None,
+        standardize_y=scaled(100, 10) if task == "regression" else None,
     )
 
 

@@ -28,7 +28,7 @@ def test_a_sweep_of_sizes_and_numbers_is_one_group_per_shape_and_equals_single_r
     assert len(result.summary["points"]) == 8
     assert [p["point"] for p in result.summary["points"]] == list(range(8))
     assert len([*result.folder.glob("group-*/metrics.jsonl")]) == 2
-    for point in (result.summary["points"][i] for i in (1, 6)):
+    for point in (result.summary["points"][i] for i in (6,)):
         values = point["values"]
         single = alone(
             tmp_path,
@@ -44,6 +44,7 @@ def test_a_sweep_of_sizes_and_numbers_is_one_group_per_shape_and_equals_single_r
             )
 
 
+@pytest.mark.slow
 def test_every_swept_number_reaches_its_member(tmp_path):
     """Dropout, initial scale, clipping, decay, momentum, max-norm: traced equals written down."""
     numbers = {
@@ -187,7 +188,7 @@ def test_no_duration_compiles_the_chunk_again(tmp_path):
 @pytest.mark.parametrize("kind", ["reber", "number_words", "list_ops", "text", "diabetes", "digits"])
 def test_every_kind_of_data_trains_its_family(kind, tmp_path):
     tiny_data = {
-        "reber": {"kind": "reber", "n": 40, "max_length": 12},
+        "reber": {"kind": "reber", "n": 40, "max_length": 20},
         "number_words": {
             "kind": "number_words",
             "maximum": 99,
