@@ -268,7 +268,7 @@ def _join(config: Any, processes: int | None, process_id: int | None, coordinato
         return True
     from dlnotes.experiment.running import prepare_devices
 
-    prepare_devices(config)
+    prepare_devices(config, processes=found.count)
     distributed.start(found)
     return found.index == 0
 
@@ -324,7 +324,14 @@ def _answers(debug: bool, *, usage: tuple[type[Exception], ...] = ()) -> Iterato
         status = _expected_status(error, usage)
         if status is not None:
             _fail(f"{'' if status == INTERRUPTED else 'error: '}{error}", status)
-        _fail(_unexpected(error, debug), FAILED)
+        message = _unexpected(error, debug)
+        jax = sys.modules.get("jax")
+        if jax is not None and jax.distributed.is_initialized():
+            from dlnotes.devices import distributed
+
+            # Most likely the error is that another process is gone: waiting for it at exit is useless.
+            distributed.abandon(f"{message}\nif another process of this run is gone, resume the run")
+        _fail(message, FAILED)
 
 
 def _expected_status(error: Exception, usage: tuple[type[Exception], ...]) -> int | None:

@@ -101,7 +101,7 @@ def durations(config: Config, dataset: Dataset) -> Durations:
     return Durations(
         total=total,
         evaluate_every=min(steps(config.training.evaluate_every), total),
-        log_every=config.training.log_every,
+        log_every=config.training.log_every or min(50, max(1, total // 50)),
         checkpoint_every=steps(every) if every is not None else None,
         batch_size=batch_size,
         per_epoch=per_epoch,

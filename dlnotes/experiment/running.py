@@ -90,11 +90,14 @@ class Result:
         return read_metrics(RunFolder(self.folder).group(0, len(self.groups)) / "metrics.jsonl")
 
 
-def prepare_devices(config: Config) -> None:
-    """Before jax starts: as many CPU devices as this config can use, and the compiler's options."""
-    wanted = config.devices.count
-    if wanted is None and jax.distributed.is_initialized():
-        wanted = 1  # the processes of a host share its processors already
+def prepare_devices(config: Config, *, processes: int = 1) -> None:
+    """Before jax starts: as many CPU devices as this config can use, and the compiler's options.
+
+    Args:
+      config: says how many devices, or gives the reason to want several.
+      processes: that train together; each then takes one CPU device, as they share a host's cores.
+    """
+    wanted = config.devices.count if processes == 1 else 1
     if wanted is None and config.devices.strategy != "single":
         members = max((g.members for g in groups(config)), default=1)
         several = members > 1 or config.model.kind in RECURRENT or config.devices.strategy != "auto"

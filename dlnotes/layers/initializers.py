@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from dlnotes.layers.arguments import chosen
 from dlnotes.typing import Array, PRNGKey
+
+
+def orthogonal(key: PRNGKey, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+    """A matrix with orthonormal rows or columns (whichever are fewer), uniformly distributed.
+
+    Under vmap the matrices are drawn one after another: on CPU, batched QR decompositions that run
+    side by side can each hold a thread that the other waits for, and the program never ends.
+
+    Source: Saxe et al., 2014.
+    """
+    draw = jax.nn.initializers.orthogonal()
+    return jax.custom_batching.sequential_vmap(lambda key: draw(key, shape, dtype))(key)
+
 
 INITIALIZERS: dict[str, Callable[..., Array]] = {
     "he_normal": jax.nn.initializers.he_normal(),
@@ -17,7 +31,7 @@ INITIALIZERS: dict[str, Callable[..., Array]] = {
     "glorot_uniform": jax.nn.initializers.glorot_uniform(),
     "lecun_normal": jax.nn.initializers.lecun_normal(),
     "normal": jax.nn.initializers.normal(1.0),
-    "orthogonal": jax.nn.initializers.orthogonal(),
+    "orthogonal": orthogonal,
     "zeros": jax.nn.initializers.zeros,
 }
 """``init(key, shape)`` by name. Fans are read off ``(..., inputs, outputs)``: a kernel (k, k, in, out)

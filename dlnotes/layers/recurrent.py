@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from dlnotes.layers.arguments import chosen, positive
 from dlnotes.layers.bptt import LSTMCarry, gru_steps, hold, lstm_steps, rnn_steps
+from dlnotes.layers.initializers import orthogonal
 from dlnotes.typing import Array, Params, PRNGKey
 
 
@@ -101,7 +102,7 @@ def _weights(
     """U (Glorot uniform) and W (orthogonal), each gate drawn by itself, times ``init_scale``."""
     positive(inputs=inputs, hidden=hidden)
     key_U, key_W = jax.random.split(key)
-    glorot, orthogonal = jax.nn.initializers.glorot_uniform(), jax.nn.initializers.orthogonal()
+    glorot = jax.nn.initializers.glorot_uniform()
     U = [glorot(k, (inputs, hidden), jnp.float32) for k in jax.random.split(key_U, gates)]
     W = [orthogonal(k, (hidden, hidden), jnp.float32) for k in jax.random.split(key_W, gates)]
     scale = jnp.asarray(init_scale, jnp.float32)

@@ -5,23 +5,9 @@ import tempfile
 
 import jax
 import pytest
+from tiny_run import tiny
 
 os.environ["DLNOTES_CACHE"] = tempfile.mkdtemp(prefix="dlnotes-tests-")
-
-
-def tiny(directory, **sections):
-    """A config mapping of a small run: two moons, a small network, three seeds."""
-    base = {
-        "name": "tiny",
-        "data": {"kind": "two_moons", "n": 60},
-        "model": {"kind": "mlp", "widths": [5], "dropout": 0.2},
-        "optimizer": {"kind": "adam", "learning_rate": 0.02},
-        "training": {"duration": "30 steps", "batch_size": 16, "seeds": 3, "log_every": 4, "ema": 0.9},
-        "devices": {"strategy": "single"},
-        "output": {"figures": False, "directory": str(directory)},
-    }
-    merged = {k: ({**base[k], **v} if isinstance(base.get(k), dict) else v) for k, v in sections.items()}
-    return base | merged
 
 
 @pytest.fixture

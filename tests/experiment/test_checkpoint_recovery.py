@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from conftest import tiny
+from tiny_run import tiny
 
 from dlnotes.experiment.config import parse, to_toml
 from dlnotes.experiment.running import open_run
@@ -174,12 +174,8 @@ def free_port():
 
 
 def start_together(command, target, count, devices=1):
-    port = free_port()
-    return [
-        start(command, target, "-q", "--processes", count, "--process-id", i, "--coordinator", f"127.0.0.1:{port}",
-              devices=devices)
-        for i in range(count)
-    ]  # fmt: skip
+    among = ("--processes", count, "--coordinator", f"127.0.0.1:{free_port()}")
+    return [start(command, target, "-q", *among, "--process-id", i, devices=devices) for i in range(count)]
 
 
 def close_end(folder, reference, tolerance=1e-5):

@@ -165,8 +165,8 @@ def file(tmp_path):
 def test_overrides(file):
     config = load(
         file,
-        ["model.widths=[3, 4]", "optimizer.kind=sgd", "optimizer.learning_rate = 1e-2", "training.duration=5 epochs",
-         "data.standardize=false", "augment.shift=1", 'name="other"'],
+        ["model.widths=[3, 4]", "optimizer.kind=sgd", "optimizer.learning_rate = 1e-2",
+         "training.duration=5 epochs", "data.standardize=false", "augment.shift=1", 'name="other"'],
     )  # fmt: skip
     assert config.model.widths == (3, 4)  # pyright: ignore[reportAttributeAccessIssue]
     assert (config.optimizer.kind, config.optimizer.learning_rate) == ("sgd", 0.01)
@@ -230,14 +230,16 @@ def test_the_schema_is_a_schema_and_refuses_what_we_refuse():
 def test_toml_round_trip_of_everything():
     raw = wrong(
         optimizer={
-            "kind": "sgd", "momentum": 0.5, "nesterov": True, "momentum_ramp": {"final": 0.99, "over": "3 epochs"},
+            "kind": "sgd", "momentum": 0.5, "nesterov": True,
+            "momentum_ramp": {"final": 0.99, "over": "3 epochs"},
             "schedule": {"kind": "step", "boundaries": [10, "2 epochs"], "factor": 0.3, "warmup": 5},
             "learning_rate": 3.3e-7, "clip_norm": 1,
         },
         training={"early_stopping": {"patience": 2}, "duration": "1.5 epochs", "max_norm": 3},
         augment={"erase": 0.2},
         sweep={"kind": "random", "parameters": {
-            "optimizer.learning_rate": {"low": 1e-4, "high": 1.0, "scale": "log"}, "model.widths": [[3], [4, 5]]}},
+            "optimizer.learning_rate": {"low": 1e-4, "high": 1.0, "scale": "log"},
+            "model.widths": [[3], [4, 5]]}},
     )  # fmt: skip
     config = parse(raw)
     assert parse(tomllib.loads(to_toml(config))) == config

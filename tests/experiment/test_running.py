@@ -159,7 +159,7 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_mistake_is_told_before_anything_is_written(name, tmp_path):
-    from conftest import tiny
+    from tiny_run import tiny
 
     from dlnotes.experiment.config import parse
 

@@ -7,8 +7,8 @@ from scipy import stats
 from dlnotes.experiment.summary import better, headline, mean_interval
 
 
-def test_the_interval_is_students(rng=np.random.default_rng(4)):  # noqa: B008
-    values = rng.normal(size=7)
+def test_the_interval_is_students():
+    values = np.random.default_rng(4).normal(size=7)
     got = mean_interval(values)
     low, high = stats.t.interval(0.95, 6, loc=values.mean(), scale=stats.sem(values))
     np.testing.assert_allclose([got["mean"], got["low"], got["high"]], [values.mean(), low, high])

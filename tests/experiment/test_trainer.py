@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from conftest import tiny
+from tiny_run import tiny
 
 from dlnotes.experiment.build import groups
 from dlnotes.experiment.config import parse

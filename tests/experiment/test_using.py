@@ -8,7 +8,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from conftest import tiny
+from tiny_run import tiny
 from scipy import special
 
 from dlnotes.experiment.config import ConfigError, parse

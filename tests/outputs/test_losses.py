@@ -9,6 +9,7 @@ from scipy import stats
 
 from dlnotes import outputs
 from dlnotes.outputs import LOSSES, METRICS, PerExample, mean_of, target_count
+from dlnotes.typing import IGNORE
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def classes(rng):
     """Logits (5, 7, 4) and targets with some positions without one."""
     z = jnp.asarray(rng.normal(size=(5, 7, 4)).astype(np.float32) * 2)
     y = rng.integers(0, 4, (5, 7)).astype(np.int32)
-    y[rng.random((5, 7)) < 0.3] = outputs.losses.IGNORE
+    y[rng.random((5, 7)) < 0.3] = IGNORE
     return z, jnp.asarray(y)
 
 
@@ -53,7 +54,7 @@ def test_traced_smoothing_of_zero_is_no_smoothing(classes):
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_cross_entropy_of_extreme_logits_is_finite_with_finite_gradient(dtype, smoothing):
     z = jnp.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 1.0]], dtype)
-    y = jnp.array([1, outputs.losses.IGNORE])
+    y = jnp.array([1, IGNORE])
 
     def total(z):
         return outputs.cross_entropy(z, y, label_smoothing=smoothing).total.sum()

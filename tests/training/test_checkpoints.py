@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from parts import equal, recipe_of, state_of
+from training_parts import equal, recipe_of, state_of
 
 from dlnotes.training import checkpoints
 from dlnotes.training.checkpoints import MANIFEST, Checkpoints, DamagedCheckpoint, flatten, unflatten

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from parts import NAMES, close, equal, examples, member_of, recipe_of, state_of
+from training_parts import NAMES, close, equal, examples, member_of, recipe_of, state_of
 
 from dlnotes.data.order import batch_rows
 from dlnotes.training import loop

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
-from parts import batch_of, close, equal, examples, member_of, recipe_of, state_of
+from training_parts import batch_of, close, equal, examples, member_of, recipe_of, state_of
 
 from dlnotes.outputs import cross_entropy
 from dlnotes.training.state import BAD_GRADIENT, BAD_LOSS, REASONS, evaluated_params, note_evaluation
@@ -186,6 +186,7 @@ def test_early_stopping_keeps_the_best_and_counts_patience():
 def test_a_validation_loss_that_is_not_a_number_is_never_the_best():
     member = member_of(state_of(recipe_of(), keep_best=True))
     member = note_evaluation(member, jnp.float32(jnp.nan), jnp.int32(4), patience=None, min_delta=0.0)
+    assert member.best is not None
     assert np.isinf(member.best.loss)
     assert int(member.best.waits) == 1
 

@@ -97,7 +97,9 @@ def _settings(config: Config) -> list[dict[str, Any]]:
     if sweep is None:
         return [{}]
     rng = random.Random(sweep.seed)
-    return [{p: _draw(rng, choices) for p, choices in sweep.parameters.items()} for _ in range(sweep.samples)]
+    # In the order of the paths: that of a file is not the same once it has been written again.
+    ordered = sorted(sweep.parameters.items())
+    return [{path: _draw(rng, choices) for path, choices in ordered} for _ in range(sweep.samples)]
 
 
 def _draw(rng: random.Random, choices: Range | tuple[Any, ...]) -> Any:

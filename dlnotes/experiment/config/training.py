@@ -172,7 +172,9 @@ class Training(Section):
     )
     max_norm: float | None = dynamic(None, gt=0, description="largest norm of a unit's incoming weights")
     evaluate_every: Duration = "1 epochs"
-    log_every: int = Field(default=50, ge=1, description="steps per line of metrics.jsonl")
+    log_every: int | None = Field(
+        default=None, ge=1, description="steps per line of metrics.jsonl; by default 50 lines, or every 50"
+    )
     early_stopping: EarlyStopping | None = None
     select: Literal["auto", "best", "last"] = Field(
         default="auto",
