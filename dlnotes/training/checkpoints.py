@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,15 +82,8 @@ class Checkpoints:
         self._remove_unfinished()
         if path.exists():
             shutil.rmtree(path)
-        options = ocp.options.MultiprocessingOptions(
-            primary_host=jax.process_index(), active_processes={jax.process_index()},
-            barrier_sync_key_prefix=f"p{jax.process_index()}",
-        )  # fmt: skip
         try:
-            with ocp.Checkpointer(
-                ocp.PyTreeCheckpointHandler(multiprocessing_options=options),
-                multiprocessing_options=options,
-            ) as writer:
+            with _silent_log(), _checkpointer() as writer:
                 writer.save(path, args=ocp.args.PyTreeSave(flatten(state)))
         except Exception as error:
             if "No space left" in str(error) or "ENOSPC" in str(error):
@@ -140,12 +135,7 @@ class Checkpoints:
 
         self.verify(step)
         path = self.folder / str(step)
-        options = ocp.options.MultiprocessingOptions(
-            primary_host=jax.process_index(), active_processes={jax.process_index()},
-            barrier_sync_key_prefix=f"p{jax.process_index()}",
-        )  # fmt: skip
-        handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=options)
-        with ocp.Checkpointer(handler, multiprocessing_options=options) as reader:
+        with _checkpointer() as reader:
             names = reader.metadata(path).item_metadata.tree
             restore = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), dict(names))
             arrays = reader.restore(path, args=ocp.args.PyTreeRestore(restore_args=restore))
@@ -179,6 +169,30 @@ class Checkpoints:
         for path in self.folder.iterdir():
             if path.is_dir() and not path.name.endswith(".damaged") and not (path / MANIFEST).is_file():
                 shutil.rmtree(path)
+
+
+def _checkpointer() -> Any:
+    """Orbax's checkpointer for this process alone: the others neither write nor are waited for."""
+    import orbax.checkpoint as ocp
+
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"p{me}"
+    )
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
+@contextmanager
+def _silent_log() -> Iterator[None]:
+    """Keep orbax from printing the traceback of an error that is raised to the caller anyway."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _digests(path: Path) -> dict[str, str]:

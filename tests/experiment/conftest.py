@@ -1,6 +1,7 @@
 """A compilation cache of the session's own, and a small run that several files look at."""
 
 import os
+import shutil
 import tempfile
 
 import jax
@@ -31,3 +32,4 @@ def finished(tmp_path_factory):
 def _no_cache_afterwards():
     yield
     jax.config.update("jax_compilation_cache_dir", None)
+    shutil.rmtree(os.environ["DLNOTES_CACHE"], ignore_errors=True)

@@ -1,5 +1,7 @@
 """run and resume: the same bits however interrupted, nothing written on mistakes, the result's API."""
 
+# pyright: reportOptionalOperand=false, reportArgumentType=false, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
+
 import json
 import shutil
 

@@ -1,5 +1,7 @@
 """Sweeps as groups of members, early stopping per seed, what a failed run and a best step keep."""
 
+# pyright: reportOptionalOperand=false, reportArgumentType=false, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
+
 import jax
 import numpy as np
 import pytest

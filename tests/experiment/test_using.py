@@ -1,5 +1,7 @@
 """Evaluate on a file, predict for every kind of input, export to a process that has no dlnotes."""
 
+# pyright: reportOptionalOperand=false, reportArgumentType=false, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
+
 import csv
 import os
 import subprocess
@@ -8,8 +10,8 @@ import sys
 import jax
 import numpy as np
 import pytest
-from tiny_run import tiny
 from scipy import special
+from tiny_run import tiny
 
 from dlnotes.experiment.config import ConfigError, parse
 from dlnotes.experiment.running import open_run, run

@@ -1,5 +1,7 @@
 """Output distributions against scipy.stats, numpyro and sampling."""
 
+# pyright: reportOptionalMemberAccess=false
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -1,5 +1,7 @@
 """Every optimizer by name, and what is put around it."""
 
+# pyright: reportIndexIssue=false, reportCallIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false
+
 import jax
 import jax.numpy as jnp
 import numpy as np
