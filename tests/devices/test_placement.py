@@ -63,19 +63,22 @@ def eight(digits):
 
 
 @pytest.mark.parametrize("strategy", ["pmap", "mesh"])
-@pytest.mark.parametrize("count", [2, 4, 8])
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow), 8])
 def test_dividing_the_batch_changes_nothing(strategy, count, digits, alone):
     placement = place(strategy, members=1, count=count)
     assert (placement.split, len(placement.devices)) == ("batch", count)
     same(train(digits, placement), alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["pmap", "mesh"])
 def test_one_device_under_a_strategy_is_one_device(strategy, digits, alone):
     same(train(digits, place(strategy, members=1, count=1)), alone)
 
 
-@pytest.mark.parametrize(("strategy", "count"), [("pmap", 4), ("mesh", 8), ("mesh", 2)])
+@pytest.mark.parametrize(
+    ("strategy", "count"), [("pmap", 4), ("mesh", 8), pytest.param("mesh", 2, marks=pytest.mark.slow)]
+)
 def test_dividing_the_members_changes_nothing(strategy, count, digits, eight):
     placement = place(strategy, members=8, count=count)
     assert (placement.split, len(placement.devices)) == ("members", count)
@@ -85,12 +88,12 @@ def test_dividing_the_members_changes_nothing(strategy, count, digits, eight):
 @pytest.mark.parametrize(
     ("strategy", "count", "members"),
     [
-        ("single", None, 1),
+        pytest.param("single", None, 1, marks=pytest.mark.slow),
         ("single", None, 8),
         ("pmap", 2, 1),
         ("mesh", 4, 1),
         ("pmap", 4, 8),
-        ("mesh", 8, 8),
+        pytest.param("mesh", 8, 8, marks=pytest.mark.slow),
     ],
 )
 def test_streamed_is_resident(strategy, count, members, digits, alone, eight):
@@ -99,7 +102,7 @@ def test_streamed_is_resident(strategy, count, members, digits, alone, eight):
     same(got, alone if members == 1 else eight)
 
 
-@pytest.mark.parametrize("resident", ["yes", "no"])
+@pytest.mark.parametrize("resident", [pytest.param("yes", marks=pytest.mark.slow), "no"])
 def test_accumulation_on_devices_changes_nothing(resident, digits):
     sections = {"training": {"batch_size": 12}}
     expected = train(digits, place("single", members=1), **sections)
@@ -113,12 +116,13 @@ def test_a_member_stops_alone_under_a_members_split(digits):
     expected = train(digits, place("single", members=4), **sections)[0].members
     assert (expected.stopped_at[2:] >= 0).all()
     assert (expected.stopped_at[:2] < 0).all()
-    for strategy in ("mesh", "pmap"):
+    for strategy in ("pmap",):
         got = train(digits, place(strategy, members=4, count=4), **sections)[0].members
         same((got.stopped_at, got.reason), (expected.stopped_at, expected.reason), 0)
         same(*(jax.tree.map(lambda a: a[:2], m.params) for m in (got, expected)))
 
 
+@pytest.mark.slow
 def test_selection_and_averages_do_not_know_the_placement(digits):
     stopping = {"training": {"early_stopping": {"patience": 1}, "seeds": 2, "evaluate_every": "2 steps"}}
     expected = train(digits, place("single", members=2), **stopping)

@@ -70,7 +70,7 @@ def test_a_folder_copied_midway_goes_on_as_if_killed(config, finished, tmp_path)
     equal(result.states, finished.states)
     assert lines(result.folder) == lines(finished.folder)
     assert len(copies) > 2
-    for copy in copies[:: max(1, len(copies) // 3)]:
+    for copy in (copies[0], copies[len(copies) // 2]):
         resumed = resume(copy)
         equal(resumed.states, finished.states)
         assert lines(copy) == lines(finished.folder)

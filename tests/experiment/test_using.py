@@ -208,7 +208,10 @@ np.savez(sys.argv[3], one=model.call(*batches[0]), seven=model.call(*batches[1])
 """
 
 
-@pytest.mark.parametrize("kind", ["vector", "image", "tokens", "pair", "text", "tree", "regression"])
+SLOW = [pytest.param(k, marks=pytest.mark.slow) for k in ("image", "text", "tree", "regression")]
+
+
+@pytest.mark.parametrize("kind", ["vector", "tokens", "pair", *SLOW])
 def test_an_export_needs_only_jax_and_takes_any_batch(kind, trained, tmp_path):
     result = trained(kind)
     path = export_run(result.folder, output=tmp_path / "model.jax", member=1)

@@ -155,7 +155,7 @@ def test_clipping(key):
     opt = optimizer("sgd", 1.0, clip_norm=1.0)
     updates, _ = opt.update(g, opt.init(g), g)
     np.testing.assert_allclose(np.linalg.norm([*updates["W"][0], *updates["b"]]), 1.0, rtol=1e-5)
-    np.testing.assert_allclose(updates["W"] / updates["b"], g["W"] / g["b"], rtol=1e-5)
+    np.testing.assert_allclose(updates["W"][0] / updates["b"][0], g["W"][0] / g["b"][0], rtol=1e-5)
     opt = optimizer("sgd", 1.0, clip_value=2.0)
     np.testing.assert_allclose(opt.update(g, opt.init(g), g)[0]["W"], [[-2.0, 2.0]])
     opt = optimizer("sgd", 1.0, clip_value=2.0, clip_norm=1.0)  # values first
@@ -195,5 +195,5 @@ def test_momentum_ramp_is_heavy_ball_with_a_changing_momentum(key):
 
 
 def test_unknown_optimizer_is_named_with_the_nearest():
-    with pytest.raises(ValueError, match=r"kind: got 'adma'; did you mean 'ada"):
+    with pytest.raises(ValueError, match=r"kind: got 'adma'.*did you mean 'ada"):
         optimizer("adma", 0.1)
