@@ -128,7 +128,9 @@ def _state_spec(split: Split) -> TrainState:
     return TrainState(P(), P(AXIS) if split == "members" else P())  # type: ignore[arg-type]
 
 
-def compile_chunk(placement: Placement, chunk: Callable, *, data_axis: int | None) -> Callable:
+def compile_chunk(
+    placement: Placement, chunk: Callable, *, data_axis: int | None, convolutions: bool = False
+) -> Callable:
     """Compile ``chunk(state, data, n_steps)`` for a placement; the state is donated.
 
     Args:
@@ -136,11 +138,12 @@ def compile_chunk(placement: Placement, chunk: Callable, *, data_axis: int | Non
       chunk: of `dlnotes.training.loop.train_chunk`.
       data_axis: under a batch split, the axis of the data leaves that is divided; ``None`` where every
         device sees all data. Under a members split, data with a members axis give 0.
+      convolutions: whether the network has any (see `compiler_options`).
 
     Returns:
       A function of the same arguments and results.
     """
-    options = compiler_options()
+    options = compiler_options(convolutions=convolutions)
     if placement.split == "none":
         return jax.jit(chunk, donate_argnums=0, compiler_options=options)
     data_spec = P() if data_axis is None else P(*([None] * data_axis), AXIS)
@@ -203,9 +206,9 @@ def _pmapped(placement: Placement, chunk: Callable, data_axis: int | None) -> Ca
     return run
 
 
-def compile_evaluation(placement: Placement, evaluate: Callable) -> Callable:
+def compile_evaluation(placement: Placement, evaluate: Callable, *, convolutions: bool = False) -> Callable:
     """Compile ``evaluate(members, blocks) -> (metrics, members)`` for a placement."""
-    options = compiler_options()
+    options = compiler_options(convolutions=convolutions)
     if placement.split == "none":
         return jax.jit(evaluate, compiler_options=options)
     by_members = placement.split == "members"

@@ -92,8 +92,10 @@ class Trainer:
     ):
         config = group.config
         self.group, self.dataset, self.placement = group, dataset, placement
+        self.convolutions = config.model.kind in ("cnn", "given")
         self.lengths: Durations = durations(config, dataset)
-        self.recipe_of = recipe_of(config, dataset, model)
+        copies = group.members // (len(placement.devices) if placement.split == "members" else 1)
+        self.recipe_of = recipe_of(config, dataset, model, copies=copies)
         self.eval_names = ("loss", *metrics_of(dataset))
         self.names = (*self.eval_names, "grad_norm")
         training = config.training
@@ -277,7 +279,9 @@ class Trainer:
             rows_per_part=feed.rows_per_part,
             data_per_member=feed.per_member,
         )
-        return feed, placing.compile_chunk(self.placement, chunk, data_axis=feed.data_axis)
+        return feed, placing.compile_chunk(
+            self.placement, chunk, data_axis=feed.data_axis, convolutions=self.convolutions
+        )
 
     def _until_boundary(self, step: int) -> int:
         """Steps until something is due: an evaluation, a checkpoint, the end."""
@@ -321,7 +325,9 @@ class Trainer:
             evaluate = loop.evaluate_blocks(
                 self.recipe_of, metric_names=self.eval_names, best=best, axis_name=axis
             )
-            self._evaluators[best] = placing.compile_evaluation(self.placement, evaluate)
+            self._evaluators[best] = placing.compile_evaluation(
+                self.placement, evaluate, convolutions=self.convolutions
+            )
         slim = members._replace(opt_state=(), best=members.best if best else None)
         if not isinstance(slim.stopped_at, jax.Array):
             slim = placing.put_state(self.placement, TrainState(jnp.array(0), slim)).members
@@ -341,7 +347,8 @@ class Trainer:
         """Network outputs ``(members, examples, ...)`` on one device, float32."""
         blocks = blocks_of(examples, max(32, min(1024, 8192 // self.group.members)))
         predict = jax.jit(
-            loop.predict_blocks(self.recipe_of, best=self.keep_best), compiler_options=compiler_options()
+            loop.predict_blocks(self.recipe_of, best=self.keep_best),
+            compiler_options=compiler_options(convolutions=self.convolutions),
         )
         slim = members._replace(opt_state=(), best=members.best if self.keep_best else None)
         outputs = np.asarray(predict(slim, blocks))

@@ -15,6 +15,7 @@ import optax
 from optax import contrib
 
 from dlnotes.layers.arguments import chosen
+from dlnotes.training.flat import flattened
 from dlnotes.training.schedules import Factor
 from dlnotes.typing import Array, Params
 
@@ -124,6 +125,9 @@ _BY_NAME: dict[str, Callable[..., optax.GradientTransformation]] = {
     "sign_sgd": lambda **o: optax.scale_by_sign(),
 }
 
+_BY_LAYER = frozenset({"novograd", "adafactor", "lars", "muon"})
+"""Those that look at an array as a whole, or do nothing here."""
+
 OPTIMIZERS = tuple(_BY_NAME)
 """Every name `optimizer` knows."""
 
@@ -137,6 +141,7 @@ def optimizer(
     decay_biases: bool = False,
     clip_norm: Number | None = None,
     clip_value: Number | None = None,
+    copies: int = 1,
     **options: Any,
 ) -> optax.GradientTransformation:
     """An optax transformation: clip → precondition → decay → −learning_rate·factor(step).
@@ -149,6 +154,7 @@ def optimizer(
         ``decay_biases``.
       clip_norm: largest global norm of the gradient.
       clip_value: largest absolute value of an element of the gradient.
+      copies: how many trainings this one is vmapped with (only a matter of speed).
       **options: the kind's own (``momentum``, ``nesterov``, ``b1``, ``b2``, ``eps``, ``decay``);
         ``None`` takes optax's default. ``momentum`` of sgd may be a function of the step.
 
@@ -169,7 +175,9 @@ def optimizer(
     if clip_norm is not None:
         parts.append(optax.clip_by_global_norm(clip_norm))
     options = _given(**options)
-    parts.append(build(**options))
+    precondition = build(**options)
+    element_wise = kind not in _BY_LAYER and not (kind == "sgd" and "momentum" not in options)
+    parts.append(flattened(precondition, copies=copies) if element_wise else precondition)
     if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
         parts.append(optax.add_decayed_weights(weight_decay, None if decay_biases else decay_mask))
     if kind in ("lamb", "lars"):

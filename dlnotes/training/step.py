@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from dlnotes.outputs.losses import target_count
+from dlnotes.training.flat import global_norm
 from dlnotes.training.state import BAD_GRADIENT, BAD_LOSS, Member, Recipe
 from dlnotes.typing import Array, Batch, Params, PRNGKey
 
@@ -124,7 +125,7 @@ def train_step(
     if axis_name is not None:
         gradient, sums = jax.lax.psum((gradient, sums), axis_name)
     metrics = {name: total / jnp.maximum(n, 1.0) for name, (total, n) in sums.items()}
-    metrics["grad_norm"] = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(gradient)))
+    metrics["grad_norm"] = global_norm(gradient, copies=recipe.copies)
 
     updates, opt_state = recipe.optimizer.update(gradient, member.opt_state, member.params)
     params = optax.apply_updates(member.params, updates)

@@ -81,7 +81,6 @@ REFERENCE = "torch_eager"
 
 _PEERS = (
     REFERENCE,
-    "torch_spin",
     "torch_fused",
     "torch_compile",
     "keras_fit",

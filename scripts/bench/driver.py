@@ -26,25 +26,20 @@ class WorkerError(RuntimeError):
     """A worker could not do what it was asked."""
 
 
-def environment(variant: str) -> dict[str, str]:
-    """Environment of a worker: every core, CPU only, and threads that sleep while they wait."""
+def environment() -> dict[str, str]:
+    """Environment of a worker: every core, CPU only, everything else as its users have it."""
     cores = str(len(os.sched_getaffinity(0)))
     kept = {
         k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "XLA_", "OMP_", "KMP_", "GOMP_"))
     }
-    waiting = {} if variant == "torch_spin" else {"OMP_WAIT_POLICY": "PASSIVE"}
-    return (
-        kept
-        | waiting
-        | {
-            "PYTHONPATH": str(ROOT),
-            "JAX_PLATFORMS": "cpu",
-            "OMP_NUM_THREADS": cores,
-            "PYTHONWARNINGS": "ignore",
-            "TOKENIZERS_PARALLELISM": "false",
-            "TF_CPP_MIN_LOG_LEVEL": "2",
-        }
-    )
+    return kept | {
+        "PYTHONPATH": str(ROOT),
+        "JAX_PLATFORMS": "cpu",
+        "OMP_NUM_THREADS": cores,
+        "PYTHONWARNINGS": "ignore",
+        "TOKENIZERS_PARALLELISM": "false",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
 
 
 class Worker:
@@ -67,7 +62,7 @@ class Worker:
             self.process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=environment(variant) | (extra or {}),
+                env=environment() | (extra or {}),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

@@ -69,7 +69,8 @@ def _train(
     members = max(case.members, 1)
     placement = place("auto", members=members)
     loss = binary_cross_entropy if case.output == "sigmoid" else cross_entropy
-    recipe = Recipe(model, loss, {}, optimizer("adam", case.learning_rate))
+    copies = members // (len(placement.devices) if placement.split == "members" else 1)
+    recipe = Recipe(model, loss, {}, optimizer("adam", case.learning_rate, copies=copies), copies=copies)
 
     def compiled(batch_at, steps: int, per_member: bool):
         chunk = train_chunk(
@@ -81,7 +82,9 @@ def _train(
             rows_per_part=case.batch,
             data_per_member=per_member,
         )
-        return compile_chunk(placement, chunk, data_axis=0 if per_member else None)
+        return compile_chunk(
+            placement, chunk, data_axis=0 if per_member else None, convolutions=case.name == "cnn"
+        )
 
     state = fetch(jax.jit(partial(init_state, lambda hyper: recipe))(np.arange(members, dtype=np.int32), {}))
     # The parameters' leaves come in the order of the layers, W (or K) before b.
