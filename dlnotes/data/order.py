@@ -41,20 +41,22 @@ def radices(n: int) -> tuple[int, int]:
     return a, -(-n // a)
 
 
-def _round_keys(key_words: Any) -> list[Any]:
-    """One uint32 for each round from the two key words."""
-    k0, k1 = key_words[0], key_words[1]
-    return [_mix(_mix(k0 + np.uint32(_GOLDEN * (r + 1) & 0xFFFFFFFF)) ^ k1) for r in range(ROUNDS)]
+_SALTS = np.array([_GOLDEN * (r + 1) & 0xFFFFFFFF for r in range(ROUNDS)], np.uint32)
 
 
-def _feistel(index: Any, a: int, b: int, keys: list[Any], xp: Any) -> Any:
+def _round_keys(words: Any) -> Any:
+    """One uint32 for each round, ``(ROUNDS,)``, from the two key words."""
+    return _mix(_mix(words[0:1] + _SALTS) ^ words[1:2])
+
+
+def _feistel(index: Any, a: int, b: int, keys: Any, xp: Any) -> Any:
     """A keyed permutation of ``0..a·b-1``: ``index = L·b + R``, then in turn ``L += F(R)``, ``R += F(L)``."""
     left, right = index // np.uint32(b), index % np.uint32(b)
-    for r, key in enumerate(keys):
+    for r in range(ROUNDS):
         size = a if r % 2 == 0 else b
         moved, other = (left, right) if r % 2 == 0 else (right, left)
         offset = (
-            (_mix(other * np.uint32(0x85EBCA77) + key) >> np.uint32(16)) * np.uint32(size)
+            (_mix(other * np.uint32(0x85EBCA77) + keys[r : r + 1]) >> np.uint32(16)) * np.uint32(size)
         ) >> np.uint32(16)
         moved = moved + offset
         moved = xp.where(moved >= np.uint32(size), moved - np.uint32(size), moved)
@@ -90,24 +92,24 @@ def permute(index: Any, n: int, key_words: Any, *, xp: Any = np) -> Any:
         shape = np.shape(index)  # numpy warns of overflow for scalars, not for arrays: at least one axis
         index = np.asarray(index).astype(np.uint32).reshape(-1)
         words = np.asarray(key_words).astype(np.uint32)
-        keys = _round_keys((words[0:1], words[1:2]))
+        keys = _round_keys(words)
         x = _feistel(index, a, b, keys, np)
         while (outside := x >= n).any():
             x = np.where(outside, _feistel(x, a, b, keys, np), x)
         return x.reshape(shape)
     import jax
 
-    index = xp.asarray(index).astype(xp.uint32)
-    words = xp.asarray(key_words).astype(xp.uint32)
-    keys = _round_keys((words[0], words[1]))
+    shape = xp.shape(index)
+    index = xp.asarray(index).astype(xp.uint32).reshape(-1)
+    keys = _round_keys(xp.asarray(key_words).astype(xp.uint32))
     x = _feistel(index, a, b, keys, xp)
-    if a * b == n:
-        return x
-    return jax.lax.while_loop(
-        lambda x: xp.any(x >= np.uint32(n)),
-        lambda x: xp.where(x >= np.uint32(n), _feistel(x, a, b, keys, xp), x),
-        x,
-    )
+    if a * b != n:
+        x = jax.lax.while_loop(
+            lambda x: xp.any(x >= np.uint32(n)),
+            lambda x: xp.where(x >= np.uint32(n), _feistel(x, a, b, keys, xp), x),
+            x,
+        )
+    return x.reshape(shape)
 
 
 def steps_per_epoch(n: int, batch_size: int) -> int:

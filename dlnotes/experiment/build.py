@@ -178,14 +178,16 @@ def metrics_of(dataset: Dataset) -> dict[str, Measure]:
     return {name: METRICS[name] for name in names}
 
 
-def recipe_of(config: Config, dataset: Dataset, model: Model | None = None, *, copies: int = 1) -> RecipeOf:
+def recipe_of(
+    config: Config, dataset: Dataset, model: Model | None = None, *, join: bool = False
+) -> RecipeOf:
     """What is trained, as a function of the swept numbers.
 
     Args:
       config: of a group; its own numbers are replaced by those the function is given.
       dataset: for sizes and the task.
       model: trains this network instead of the one [model] describes.
-      copies: members that a device trains at once (only a matter of speed).
+      join: treat a small network as one vector (only a matter of speed).
 
     Raises:
       ValueError: when sections and data do not fit, before anything is compiled.
@@ -214,13 +216,13 @@ def recipe_of(config: Config, dataset: Dataset, model: Model | None = None, *, c
             else evaluation_loss,
             evaluation_loss=evaluation_loss,
             metrics=metrics,
-            optimizer=_optimizer(options["optimizer"], config, lengths, copies),
+            optimizer=_optimizer(options["optimizer"], config, lengths, join),
             augment=augmenter,
             project=None if limit is None else partial(max_norm, limit=limit),
             compute_dtype=jnp.dtype(config.training.compute_dtype),
             accumulate=config.training.accumulate,
             ema=config.training.ema,
-            copies=copies,
+            join=join,
             random=model is not None
             or augmenter is not None
             or any(not isinstance(r, (int, float)) or r > 0 for r in rates),
@@ -238,7 +240,7 @@ def _options(config: Config, section: str, hyper: Hyper) -> dict[str, Any]:
     }
 
 
-def _optimizer(options: dict[str, Any], config: Config, lengths: Durations, copies: int):
+def _optimizer(options: dict[str, Any], config: Config, lengths: Durations, join: bool):
     options = dict(options)
     options.pop("schedule")
     ramp = options.pop("momentum_ramp")
@@ -246,7 +248,7 @@ def _optimizer(options: dict[str, Any], config: Config, lengths: Durations, copi
         first, over = options["momentum"], _steps(ramp.over, lengths)
         share = schedules.linear(over)
         options["momentum"] = lambda t: ramp.final + (first - ramp.final) * share(t)
-    return optimizer(factor=_factor(config, lengths), copies=copies, **options)
+    return optimizer(factor=_factor(config, lengths), join=join, **options)
 
 
 def _steps(duration: str, lengths: Durations) -> int:

@@ -17,6 +17,10 @@ CHUNK_BYTES = 64 * 2**20
 """How much a streamed chunk of batches may hold."""
 
 
+METRIC_ROWS = 2**20
+"""Steps times members whose metrics one chunk may hold."""
+
+
 def size_of(examples: Any) -> int:
     """Bytes of all arrays in a tree."""
     return sum(np.asarray(a).nbytes for a in jax.tree.leaves(examples))
@@ -58,7 +62,7 @@ class Feed:
         if resident:
             self._data = put(placement, examples)
             self.batch_at: BatchAt = resident_batches(examples.size, batch_size, division)
-            self.capacity, self.data_axis = 4096, None
+            self.capacity, self.data_axis = int(np.clip(METRIC_ROWS // len(self.words), 16, 4096)), None
         else:
             row = size_of(examples) / examples.size
             bytes_per_step = row * self.rows_per_part * division.parts * len(self.words)

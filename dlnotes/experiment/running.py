@@ -184,21 +184,27 @@ def run(
     return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
 
 
-def resume(folder: str | Path, *, watch: Watch | None = None, model: Model | None = None) -> Result:
+def resume(
+    folder: str | Path,
+    *,
+    watch: Watch | None = None,
+    model: Model | None = None,
+    dataset: Dataset | None = None,
+) -> Result:
     """Go on with an interrupted run, bit for bit as if it had not been.
 
     Args:
       folder: of the run.
       watch: told of progress.
-      model: again, if the run was started with one.
+      model, dataset: again, if the run was started with one.
 
     Raises:
-      ConfigError: when it is no run folder.
+      ConfigError: when it is no run folder, or its checkpoints are not of this config, network or data.
     """
     kept = RunFolder.open(folder)
     config = kept.config()
     prepare_devices(config)
-    dataset = load_data(config)
+    dataset = load_data(config) if dataset is None else dataset
     trainers = _trainers(config, dataset, model)
     enable_compilation_cache()
     first = jax.process_index() == 0
@@ -298,10 +304,17 @@ def _train_all(
                 figures.draw(kept, result, trainers)
     if summary["status"] == "failed":
         reasons = "; ".join(
-            f"member {s['member']}: {s['reason']} at step {s['step']}" for p in points for s in p["stopped"]
+            f"seed {s['seed']}{_setting(p)}: {s['reason']} at step {s['step']}"
+            for p in points
+            for s in p["stopped"]
         )
         raise RunFailed(f"every seed failed ({reasons})" + (f"; run folder: {kept.path}" if kept else ""))
     return result
+
+
+def _setting(point: dict[str, Any]) -> str:
+    """A sweep point's values in words, nothing without a sweep."""
+    return "".join(f", {path} = {value}" for path, value in point["values"].items())
 
 
 @contextmanager
@@ -381,8 +394,19 @@ class Trained:
     state: TrainState
 
 
-def open_run(folder: str | Path, *, group: int = 0, model: Model | None = None) -> Trained:
+def open_run(
+    folder: str | Path,
+    *,
+    group: int = 0,
+    model: Model | None = None,
+    dataset: Dataset | None = None,
+) -> Trained:
     """Load a run's newest checkpoint.
+
+    Args:
+      folder: of the run.
+      group: which compiled program of a sweep over sizes.
+      model, dataset: again, if the run was started with one.
 
     Raises:
       ConfigError: when it is no run folder or has no checkpoint yet.
@@ -390,7 +414,7 @@ def open_run(folder: str | Path, *, group: int = 0, model: Model | None = None) 
     kept = RunFolder.open(folder)
     config = kept.config()
     prepare_devices(config)
-    dataset = load_data(config)
+    dataset = load_data(config) if dataset is None else dataset
     all_groups = groups(config)
     if not 0 <= group < len(all_groups):
         raise ConfigError(str(folder), [f"group: got {group}, the run has {len(all_groups)}"])

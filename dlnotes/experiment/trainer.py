@@ -17,11 +17,12 @@ from dlnotes.devices import placement as placing
 from dlnotes.devices.agreement import agree
 from dlnotes.devices.compile import compiler_options
 from dlnotes.experiment.build import Durations, Group, durations, metrics_of, recipe_of
+from dlnotes.experiment.config import ConfigError
 from dlnotes.experiment.feeding import Feed, blocks_of, fits_on_device, put_blocks
 from dlnotes.experiment.metrics_log import MetricsLog
 from dlnotes.models.model import Model
 from dlnotes.training import loop
-from dlnotes.training.checkpoints import Checkpoints, unflatten
+from dlnotes.training.checkpoints import Checkpoints, DamagedCheckpoint, unflatten
 from dlnotes.training.state import REASONS, Member, TrainState, init_state, note_evaluation
 from dlnotes.training.step import evaluate_batch
 from dlnotes.typing import Batch
@@ -94,8 +95,9 @@ class Trainer:
         self.group, self.dataset, self.placement = group, dataset, placement
         self.convolutions = config.model.kind in ("cnn", "given")
         self.lengths: Durations = durations(config, dataset)
-        copies = group.members // (len(placement.devices) if placement.split == "members" else 1)
-        self.recipe_of = recipe_of(config, dataset, model, copies=copies)
+        self.recipe_of = recipe_of(config, dataset, model, join=group.members == 1)
+        if "training.label_smoothing" in group.hypers and dataset.task == "regression":
+            raise ValueError("training.label_smoothing: only cross_entropy can be smoothed")
         self.eval_names = ("loss", *metrics_of(dataset))
         self.names = (*self.eval_names, "grad_norm")
         training = config.training
@@ -141,7 +143,10 @@ class Trainer:
             self.group.hypers,
         )
         _, arrays, extra = found
-        return unflatten(arrays, like), extra
+        try:
+            return unflatten(arrays, like), extra
+        except DamagedCheckpoint as error:  # whole, but of another config, network or data set
+            raise ConfigError(str(checkpoints.folder), [str(error)]) from None
 
     def train(
         self,

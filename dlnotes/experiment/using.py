@@ -21,12 +21,12 @@ from dlnotes.typing import Params
 
 
 def evaluate_run(
-    folder: str | Path, *, split: str = "test", data_path: str | Path | None = None
+    run: str | Path | Trained, *, split: str = "test", data_path: str | Path | None = None
 ) -> dict[str, dict[str, Any]]:
     """Loss and metrics of a trained run over its seeds.
 
     Args:
-      folder: of the run.
+      run: its folder, or what `open_run` returned.
       split: "train", "validation" or "test".
       data_path: measure on this file or folder instead, read as the training data were.
 
@@ -36,7 +36,7 @@ def evaluate_run(
     Raises:
       ConfigError: when the run, the split or the file do not fit.
     """
-    trained = open_run(folder)
+    trained = _opened(run)
     try:
         if data_path is None:
             measured = trained.trainer.evaluate(trained.state.members, split)
@@ -46,13 +46,17 @@ def evaluate_run(
             )
             measured = trained.trainer.evaluate_examples(trained.state.members, examples)
     except (ValueError, OSError) as error:
-        raise ConfigError(str(data_path or folder), [str(error)]) from None
+        raise ConfigError(str(data_path or trained.folder.path), [str(error)]) from None
     seeds = trained.config.training.seeds
     return {name: mean_interval(v[:seeds], share=name in SHARES) for name, v in measured.items()}
 
 
+def _opened(run: str | Path | Trained) -> Trained:
+    return run if isinstance(run, Trained) else open_run(run)
+
+
 def predict_run(
-    folder: str | Path, path: str | Path, *, output: str | Path | None = None, member: int = 0
+    run: str | Path | Trained, path: str | Path, *, output: str | Path | None = None, member: int = 0
 ) -> Path:
     """Predict for the inputs in a file and write what came out.
 
@@ -61,7 +65,7 @@ def predict_run(
     probable next symbol.
 
     Args:
-      folder: of the run.
+      run: its folder, or what `open_run` returned.
       path: inputs, in the form of the training data (see `dlnotes.data.read_inputs`).
       output: ``.csv`` or ``.npz``; by default predictions.csv in the run folder.
       member: which of the trained members predicts.
@@ -72,7 +76,7 @@ def predict_run(
     Raises:
       ConfigError: naming what does not fit.
     """
-    trained = open_run(folder)
+    trained = _opened(run)
     target = Path(output) if output is not None else trained.folder.path / "predictions.csv"
     if target.suffix not in (".csv", ".npz"):
         raise ConfigError(str(target), ["output: must end in .csv or .npz"])
@@ -186,21 +190,21 @@ Result: {result}
 {classes}"""
 
 
-def export_run(folder: str | Path, *, output: str | Path | None = None, member: int = 0) -> Path:
+def export_run(run: str | Path | Trained, *, output: str | Path | None = None, member: int = 0) -> Path:
     """Write one member as a single file of ``jax.export``, for cpu, cuda and tpu and any batch size.
 
     Inputs are raw (what the data held before they were standardised), outputs are probabilities,
     values in the target's own units, or decoded symbols. A README beside the file shows how to load it.
 
     Args:
-      folder: of the run.
+      run: its folder, or what `open_run` returned.
       output: the file; by default export/model.jax in the run folder.
       member: which of the trained members.
 
     Returns:
       The path written.
     """
-    trained = open_run(folder)
+    trained = _opened(run)
     params = _params(_member(trained, member))
     path = Path(output) if output is not None else trained.folder.path / "export" / "model.jax"
     function, arguments, result = _exportable(trained, params)

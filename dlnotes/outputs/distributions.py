@@ -29,7 +29,9 @@ class Categorical(NamedTuple):
     def log_prob(self, y: Array) -> Array:
         """``z_y − log Σ_j exp z_j`` for integer ``y`` of shape ``(...)``; finite for any finite logits."""
         log_p = jax.nn.log_softmax(self.logits)
-        return jnp.take_along_axis(log_p, y[..., None], axis=-1)[..., 0]
+        # A mask rather than an index: the gradient of indexing is a scatter, slow on every backend.
+        classes = jnp.arange(log_p.shape[-1], dtype=y.dtype).reshape((1,) * y.ndim + (-1,))
+        return jnp.sum(jnp.where(y[..., None] == classes, log_p, 0), axis=-1)
 
     def sample(self, key: PRNGKey) -> Array:
         """One class per row, shape ``(...)``."""

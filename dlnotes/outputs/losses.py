@@ -86,23 +86,31 @@ def binary_cross_entropy(logits: Array, y: Array) -> PerExample:
     return PerExample(_sum_positions(nll), target_count(y))
 
 
+def _numbers(prediction: Array, y: Array) -> tuple[Array, Array]:
+    """Both as float32, checked to be of one shape: (n,) against (n, 1) would broadcast to (n, n)."""
+    if prediction.shape != y.shape:
+        raise ValueError(f"prediction: got shape {prediction.shape}, allowed is that of y, {y.shape}")
+    return prediction.astype(jnp.float32), y.astype(jnp.float32)
+
+
 def squared_error(prediction: Array, y: Array) -> PerExample:
-    """``mean_j (ŷ_j − y_j)²`` of each example."""
-    error = prediction.astype(jnp.float32) - y.astype(jnp.float32)
-    total = _sum_positions(error * error) / (y.size / y.shape[0])
+    """``mean_j (ŷ_j − y_j)²`` of each example; both ``(batch, outputs)``."""
+    prediction, y = _numbers(prediction, y)
+    total = _sum_positions(jnp.square(prediction - y)) / (y.size / y.shape[0])
     return PerExample(total, target_count(y))
 
 
 def absolute_error(prediction: Array, y: Array) -> PerExample:
     """``mean_j |ŷ_j − y_j|`` of each example; its minimiser is the conditional median."""
-    error = prediction.astype(jnp.float32) - y.astype(jnp.float32)
-    total = _sum_positions(jnp.abs(error)) / (y.size / y.shape[0])
+    prediction, y = _numbers(prediction, y)
+    total = _sum_positions(jnp.abs(prediction - y)) / (y.size / y.shape[0])
     return PerExample(total, target_count(y))
 
 
 def gaussian_nll(prediction: Array, y: Array) -> PerExample:
     """``−log N(y; ŷ, 1)`` summed over outputs: half the squared error plus a constant."""
-    log_p = Normal(prediction.astype(jnp.float32)).log_prob(y.astype(jnp.float32))
+    prediction, y = _numbers(prediction, y)
+    log_p = Normal(prediction).log_prob(y)
     return PerExample(_sum_positions(-log_p), target_count(y))
 
 

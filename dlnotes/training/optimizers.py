@@ -15,7 +15,7 @@ import optax
 from optax import contrib
 
 from dlnotes.layers.arguments import chosen
-from dlnotes.training.flat import flattened
+from dlnotes.training.flat import joined
 from dlnotes.training.schedules import Factor
 from dlnotes.typing import Array, Params
 
@@ -141,7 +141,7 @@ def optimizer(
     decay_biases: bool = False,
     clip_norm: Number | None = None,
     clip_value: Number | None = None,
-    copies: int = 1,
+    join: bool = False,
     **options: Any,
 ) -> optax.GradientTransformation:
     """An optax transformation: clip → precondition → decay → −learning_rate·factor(step).
@@ -154,7 +154,7 @@ def optimizer(
         ``decay_biases``.
       clip_norm: largest global norm of the gradient.
       clip_value: largest absolute value of an element of the gradient.
-      copies: how many trainings this one is vmapped with (only a matter of speed).
+      join: treat a small network as one vector (only a matter of speed, see `dlnotes.training.flat`).
       **options: the kind's own (``momentum``, ``nesterov``, ``b1``, ``b2``, ``eps``, ``decay``);
         ``None`` takes optax's default. ``momentum`` of sgd may be a function of the step.
 
@@ -177,7 +177,7 @@ def optimizer(
     options = _given(**options)
     precondition = build(**options)
     element_wise = kind not in _BY_LAYER and not (kind == "sgd" and "momentum" not in options)
-    parts.append(flattened(precondition, copies=copies) if element_wise else precondition)
+    parts.append(joined(precondition) if join and element_wise else precondition)
     if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
         parts.append(optax.add_decayed_weights(weight_decay, None if decay_biases else decay_mask))
     if kind in ("lamb", "lars"):

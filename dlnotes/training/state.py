@@ -40,7 +40,7 @@ class Recipe(NamedTuple):
       accumulate: parts a batch is computed in.
       ema: decay of the parameter average, or ``None``.
       random: whether training draws random numbers (dropout or augmentation).
-      copies: how many members are trained at once by one device (only a matter of speed).
+      join: treat a small network as one vector (only a matter of speed).
       evaluation_loss: what evaluation reports as the loss (without smoothing); ``None`` is `loss`.
     """
 
@@ -55,7 +55,7 @@ class Recipe(NamedTuple):
     ema: float | None = None
     random: bool = False
     evaluation_loss: Measure | None = None
-    copies: int = 1
+    join: bool = False
 
 
 RecipeOf = Callable[[Hyper], Recipe]

@@ -125,7 +125,7 @@ def train_step(
     if axis_name is not None:
         gradient, sums = jax.lax.psum((gradient, sums), axis_name)
     metrics = {name: total / jnp.maximum(n, 1.0) for name, (total, n) in sums.items()}
-    metrics["grad_norm"] = global_norm(gradient, copies=recipe.copies)
+    metrics["grad_norm"] = global_norm(gradient, join=recipe.join)
 
     updates, opt_state = recipe.optimizer.update(gradient, member.opt_state, member.params)
     params = optax.apply_updates(member.params, updates)

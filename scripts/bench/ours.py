@@ -69,8 +69,8 @@ def _train(
     members = max(case.members, 1)
     placement = place("auto", members=members)
     loss = binary_cross_entropy if case.output == "sigmoid" else cross_entropy
-    copies = members // (len(placement.devices) if placement.split == "members" else 1)
-    recipe = Recipe(model, loss, {}, optimizer("adam", case.learning_rate, copies=copies), copies=copies)
+    single = members == 1
+    recipe = Recipe(model, loss, {}, optimizer("adam", case.learning_rate, join=single), join=single)
 
     def compiled(batch_at, steps: int, per_member: bool):
         chunk = train_chunk(

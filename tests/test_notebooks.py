@@ -1,0 +1,22 @@
+"""Every notebook runs from start to end, at a small size."""
+
+from pathlib import Path
+
+import jupytext
+import nbclient
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "experiments" / "notebooks").glob("*.py"))
+SHORTER = {'"12 epochs"': '"1 epoch"'}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_notebook_runs(path, tmp_path):
+    notebook = jupytext.read(path)
+    for cell in notebook.cells:
+        for long, short in SHORTER.items():
+            cell.source = cell.source.replace(long, short)
+    resources = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    assert not list(tmp_path.iterdir()), "the notebook left files behind"
