@@ -210,6 +210,11 @@ def test_there_are_shipped_configs():
     assert CONFIGS
 
 
+def test_the_shipped_schema_is_up_to_date():
+    """Refresh it with: dlnotes schema --output configs/schema.json"""
+    assert json.loads((ROOT / "configs" / "schema.json").read_text()) == json.loads(json.dumps(json_schema()))
+
+
 def test_the_schema_is_a_schema_and_refuses_what_we_refuse():
     schema = json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
