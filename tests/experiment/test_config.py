@@ -1,5 +1,6 @@
 """The config: every mistake is answered with path, value and what is allowed, all at once."""
 
+import json
 import re
 import subprocess
 import sys
