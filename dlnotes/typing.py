@@ -1,6 +1,6 @@
 """Names for the arrays that every other module passes around.
 
-Shapes are written with jaxtyping's notation in docstrings; the aliases here say what a
+Shapes are written in docstrings, axes by name; the aliases here say what a
 value *is* (a key, a tree of parameters, a batch), because that is what a signature needs.
 """
 

@@ -1,5 +1,6 @@
 """A small network as one vector: the same numbers as array by array."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,8 +36,7 @@ def test_joined_updates_are_the_same(kind, tree, key):
         for i, o in enumerate((plain, joined)):
             updates, states[i] = o.update(gradient, states[i], params[i])
             params[i] = jax.tree.map(jnp.add, params[i], updates)
-    for a, b in zip(*map(jax.tree.leaves, params)):
-        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+    chex.assert_trees_all_close(*params, rtol=1e-6, atol=1e-7)
 
 
 def test_large_or_mixed_trees_are_left_alone():
