@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dlnotes.experiment.config import load as load_config
-    from dlnotes.experiment.running import Result, open_run, resume, run
+    from dlnotes.experiment.result import Result
+    from dlnotes.experiment.running import open_run, resume, run
     from dlnotes.experiment.using import evaluate_run, export_run, predict_run
 
 __version__ = "0.1.0"
@@ -21,7 +22,7 @@ __version__ = "0.1.0"
 _HOME = {
     "run": ("experiment.running", "run"),
     "resume": ("experiment.running", "resume"),
-    "Result": ("experiment.running", "Result"),
+    "Result": ("experiment.result", "Result"),
     "open_run": ("experiment.running", "open_run"),
     "load_config": ("experiment.config", "load"),
     "evaluate_run": ("experiment.using", "evaluate_run"),

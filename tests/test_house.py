@@ -20,7 +20,6 @@ FLOORS = [
     "typing",
     "layers",
     "outputs",
-    "autodiff",
     "models",
     "data",
     "training",

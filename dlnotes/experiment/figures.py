@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import textwrap
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dlnotes.experiment import predicted_figures
 from dlnotes.experiment.display import (
     SHARES,
     best_point,
     choice_in_words,
     measured_in_words,
     value_in_words,
+)
+from dlnotes.experiment.figure_style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    Draw,
+    metric_title,
+    new_figure,
+    save,
+    set_title,
+    shown_point,
+    styled,
+    write_table,
 )
 from dlnotes.experiment.folder import RunFolder
 from dlnotes.experiment.metrics_log import read_metrics
@@ -27,29 +39,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from dlnotes.experiment.running import Result
+    from dlnotes.experiment.result import Result
     from dlnotes.experiment.trainer import Trainer
-
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
-"""Okabe and Ito's colours, which colour-blind people can tell apart."""
-
-STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E4E4E4",
-    "grid.linewidth": 0.7,
-    "legend.frameon": False,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 4,
-    "savefig.dpi": 150,
-}
-
-Draw = Callable[[RunFolder, "Result", "list[Trainer]"], "list[Path]"]
 
 
 def draw(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
@@ -65,8 +56,6 @@ def draw(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]
     Returns:
       The files written, pictures and numbers.
     """
-    from dlnotes.experiment import predicted_figures
-
     chosen: list[tuple[str, Draw]] = [("learning_curve", learning_curve)]
     if len(result.summary["points"]) > 1:
         chosen.append(("sweep", sweep))
@@ -83,79 +72,6 @@ def draw(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]
                 stacklevel=2,
             )
     return written
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """A figure of its own, outside matplotlib's global state."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.set(w_pad=0.08, h_pad=0.06, wspace=0.03)  # pyright: ignore[reportCallIssue]
-    return figure
-
-
-def set_title(figure: Figure, text: str) -> None:
-    """A title at the left, broken where the figure ends."""
-    size = 10.5
-    width = int(figure.get_figwidth() * 72 / (0.56 * size))
-    lines = [part for line in text.split("\n") for part in textwrap.wrap(line, width)]
-    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=size)
-
-
-def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG."""
-    figure.savefig(path, format="png")
-    return path
-
-
-def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
-    """Write numbers as CSV, floats with seven digits."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        for row in rows:
-            writer.writerow(
-                [f"{v:.7g}" if isinstance(v, (float, np.floating)) else "" if v is None else v for v in row]
-            )
-    return path
-
-
-def styled(function: Draw) -> Draw:
-    """Run a drawing function with `STYLE`, leaving matplotlib's settings as they were."""
-
-    def drawing(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
-        import matplotlib
-
-        with matplotlib.rc_context(STYLE):
-            return function(kept, result, trainers)
-
-    return drawing
-
-
-def shown_point(result: Result) -> tuple[int, int, slice, str]:
-    """The sweep point that figures of one setting show: the best one.
-
-    Returns:
-      Its position in the summary, its group, its members in the group, and a title.
-    """
-    points = result.summary["points"]
-    position = best_point(points) or 0
-    index = points[position]["point"]
-    seeds = result.config.training.seeds
-    for g, group in enumerate(result.groups):
-        if index in group.indices:
-            p = group.indices.index(index)
-            values = ", ".join(f"{k} = {choice_in_words(v)}" for k, v in points[position]["values"].items())
-            title = result.config.name + (f", best of the sweep: {values}" if values else "")
-            return position, g, slice(p * seeds, (p + 1) * seeds), title
-    raise ValueError(f"points: no group has point {index}")
-
-
-def metric_title(metric: str) -> str:
-    """A metric's name on an axis."""
-    return metric.replace("_", " ") + (" (%)" if metric in SHARES else "")
 
 
 @styled

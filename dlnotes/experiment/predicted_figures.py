@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlnotes.data.dataset import Dataset, Examples
-from dlnotes.experiment.figures import (
+from dlnotes.experiment.figure_style import (
     BLUE,
     GREY,
     Draw,
@@ -22,7 +22,7 @@ from dlnotes.experiment.figures import (
 from dlnotes.experiment.folder import RunFolder
 
 if TYPE_CHECKING:
-    from dlnotes.experiment.running import Result
+    from dlnotes.experiment.result import Result
     from dlnotes.experiment.trainer import Trainer
 
 MOST_OUTPUTS = 2**26
@@ -277,16 +277,15 @@ def decoded_examples(kept: RunFolder, result: Result, trainers: list[Trainer]) -
     """Sources, targets and what the first seed of the shown point writes when it feeds itself."""
     import jax
 
-    from dlnotes.experiment.running import Trained
-    from dlnotes.experiment.using import decode
+    from dlnotes.experiment.decoding import decode
+    from dlnotes.training.state import evaluated_params
 
     _, g, members, _ = shown_point(result)
     split, examples = shown_split(result.dataset)
     rows = np.arange(min(examples.size, 5 * WORST))
-    one = jax.tree.map(lambda a: a[members.start : members.start + 1], result.states[g].members)
-    trained = Trained(kept, result.groups[g].config, result.dataset, trainers[g], result.states[g])
+    params = jax.tree.map(lambda a: a[members.start], evaluated_params(result.states[g].members, best=True))
     mask = None if examples.mask is None else np.asarray(examples.mask)[rows]
-    written = decode(trained, one, np.asarray(examples.x.source)[rows], mask)
+    written = decode(result.dataset, params, np.asarray(examples.x.source)[rows], mask)
     classes = result.dataset.classes
     join = "" if all(len(c) == 1 for c in classes[1:]) else " "
     table = []

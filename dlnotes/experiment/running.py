@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,11 @@ from dlnotes.devices.prepare import cpu_count, prepare
 from dlnotes.experiment.build import Group, groups
 from dlnotes.experiment.config import Config, ConfigError, load
 from dlnotes.experiment.folder import RunFolder, read_json, write_json
-from dlnotes.experiment.metrics_log import read_metrics
+from dlnotes.experiment.result import Result, Trained
 from dlnotes.experiment.summary import summarize_group
 from dlnotes.experiment.trainer import Outcome, Progress, Trainer, Watch
 from dlnotes.models.model import Model
 from dlnotes.training.checkpoints import Checkpoints
-from dlnotes.training.state import TrainState
 
 RECURRENT = frozenset({"sequence_classifier", "character_model", "seq2seq"})
 """Families for which dividing one batch over two CPU devices pays (small products, many steps)."""
@@ -50,44 +48,6 @@ class Interrupted(Exception):
 
 class RunFailed(Exception):
     """A run ended without a result; the message says why."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run returns.
-
-    Attributes:
-      folder: the run folder, ``None`` when nothing was kept.
-      config: as run.
-      summary: as in summary.json.
-      dataset: what it was trained on.
-      groups: the members of each compiled program.
-      states: the final state of each group, on the host.
-    """
-
-    folder: Path | None
-    config: Config
-    summary: dict[str, Any]
-    dataset: Dataset
-    groups: tuple[Group, ...]
-    states: tuple[TrainState, ...]
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """Final metrics of the first (or only) sweep point: split → metric → mean, interval, values."""
-        return self.summary["points"][0]["metrics"]
-
-    def params(self, member: int = 0, group: int = 0) -> Any:
-        """The parameters that are evaluated, of one member."""
-        from dlnotes.training.state import evaluated_params
-
-        return jax.tree.map(lambda a: a[member], evaluated_params(self.states[group].members, best=True))
-
-    def history(self) -> list[dict[str, Any]]:
-        """The records of metrics.jsonl (of the first group)."""
-        if self.folder is None:
-            raise ValueError("history: this run kept no folder")
-        return read_metrics(RunFolder(self.folder).group(0, len(self.groups)) / "metrics.jsonl")
 
 
 def prepare_devices(config: Config, *, processes: int = 1) -> None:
@@ -373,25 +333,6 @@ def _tensorboard(config: Config, folder: Path | None) -> tuple[tuple, Callable[[
                     writer.add_scalar(tag, value, record["step"])
 
     return (write,), writer.close
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished or interrupted run opened for use.
-
-    Attributes:
-      folder: of the run.
-      config: of the group.
-      dataset: as in training (for sizes, names and normalisation).
-      trainer: of the group.
-      state: its newest whole checkpoint.
-    """
-
-    folder: RunFolder
-    config: Config
-    dataset: Dataset
-    trainer: Trainer
-    state: TrainState
 
 
 def open_run(

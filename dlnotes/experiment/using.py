@@ -13,7 +13,9 @@ import numpy as np
 from dlnotes import data
 from dlnotes.data.dataset import Dataset, Examples, Standardize
 from dlnotes.experiment.config import ConfigError
-from dlnotes.experiment.running import Trained, open_run
+from dlnotes.experiment.decoding import decode, decoded_length
+from dlnotes.experiment.result import Trained
+from dlnotes.experiment.running import open_run
 from dlnotes.experiment.summary import SHARES, mean_interval
 from dlnotes.models import greedy_decode
 from dlnotes.training.state import Member, evaluated_params
@@ -101,7 +103,7 @@ def predict_run(
 def _predictions(trained: Trained, one: Member, inputs: data.Inputs) -> dict[str, np.ndarray]:
     dataset = trained.dataset
     if dataset.input == "pair":
-        return {"output": decode(trained, one, inputs.x.source, inputs.mask)}
+        return {"output": decode(dataset, _params(one), inputs.x.source, inputs.mask)}
     x, mask, n = inputs.x, inputs.mask, len(inputs.rows)
     y = np.zeros((n, *dataset.train.y.shape[1:]), dataset.train.y.dtype)
     if dataset.task == "tokens":
@@ -121,26 +123,6 @@ def _predictions(trained: Trained, one: Member, inputs: data.Inputs) -> dict[str
         for i, n in enumerate(lengths)
     ])  # fmt: skip
     return {"bits_per_symbol": bits, "next": names[p[np.arange(len(p)), lengths - 1].argmax(-1)]}
-
-
-def decode(trained: Trained, one: Member, source: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Greedy decoding of a batch of sources to text, ``(n,)`` strings.
-
-    Args:
-      trained: the run.
-      one: its member, with a leading axis of 1.
-      source: ``(n, time)`` symbols.
-      mask: ``(n, time)`` booleans.
-    """
-    ids = np.asarray(_decoder(trained)(_params(one), source, mask))
-    classes = trained.dataset.classes
-    join = "" if all(len(c) == 1 for c in classes[1:]) else " "
-    return np.array([join.join(classes[i] for i in row if i > 0) for row in ids])
-
-
-def _decoder(trained: Trained):
-    length = trained.dataset.train.y.shape[1] + 1
-    return jax.jit(lambda params, source, mask: greedy_decode(params, source, mask, length=length))
 
 
 def _member(trained: Trained, member: int) -> Member:
@@ -281,7 +263,7 @@ def _exportable(trained: Trained, params: Params):
             result = "probabilities of the next symbol `(batch, time, symbols)`"
         return sequence, arguments, result
     if dataset.input == "pair":
-        length = train.y.shape[1] + 1
+        length = decoded_length(dataset)
         arguments = {"source": shape("b, s", jnp.int32), "mask": shape("b, s", jnp.bool_)}
         result = f"symbol numbers `(batch, {length})`, 0 at the end, -1 after it"
         return (lambda source, mask: greedy_decode(params, source, mask, length=length)), arguments, result

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dlnotes.data.dataset import Dataset, Examples, Standardize, Trees
-from dlnotes.experiment import figures, predicted_figures
+from dlnotes.experiment import figure_style, figures, predicted_figures
 from dlnotes.experiment.config import parse, points
 from dlnotes.experiment.folder import RunFolder
 from dlnotes.experiment.metrics_log import MetricsLog
@@ -199,7 +199,7 @@ def test_figures_of_a_sweep_show_the_best_points_members(tmp_path):
     run = finished(
         tmp_path, dataset("vector"), outputs, {"model.dropout": [0.0, 0.5]}, [[0.1, 0.2], [0.8, 0.9]]
     )
-    position, group, members, title = figures.shown_point(run[1])
+    position, group, members, title = figure_style.shown_point(run[1])
     assert (position, group, members) == (1, 0, slice(2, 4))
     assert "model.dropout = 0.5" in title
     figures.draw(*run)

@@ -22,10 +22,10 @@ def test_pieces_must_divide(k):
         layers.maxout(jnp.ones((2, 6)), k)
 
 
-@pytest.mark.parametrize("name", ["relu", "abs", "leaky"])
+@pytest.mark.parametrize("name", ["relu", "abs", "leaky_relu"])
 def test_two_pieces_contain_relu_and_its_kin(name):
     x = jnp.linspace(-2, 2, 9)[:, None]
-    slope = {"relu": 0.0, "abs": -1.0, "leaky": 0.01}[name]
+    slope = {"relu": 0.0, "abs": -1.0, "leaky_relu": 0.01}[name]
     params = layers.Dense(jnp.array([[1.0, slope]]), jnp.zeros(2))
     np.testing.assert_allclose(layers.dense_maxout(params, x, 2), layers.activation(name)(x), rtol=1e-6)
 

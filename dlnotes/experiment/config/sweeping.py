@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dlnotes.experiment.config.reading import ConfigError, parse, set_path
+from dlnotes.experiment.config.checking import ConfigError, set_path, validate
 from dlnotes.experiment.config.root import Config
 from dlnotes.experiment.config.training import Grid, Range
 
@@ -56,7 +56,7 @@ def points(config: Config) -> list[Point]:
         changed = _copy(raw)
         for path, value in values.items():
             set_path(changed, path, value)
-        result.append(Point(values, parse(changed)))
+        result.append(Point(values, validate(changed)))
     return result
 
 
@@ -80,7 +80,7 @@ def check(config: Config) -> list[str]:
             changed = _copy(raw)
             try:
                 set_path(changed, path, value)
-                parse(changed)
+                validate(changed)
             except ConfigError as error:
                 problems += [f"{where}: {p}" for p in error.problems]
             except ValueError as error:
