@@ -1,1 +1,1 @@
-
+"""The same step on one device, under pmap, on a mesh, or over several processes."""
