@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -304,24 +305,20 @@ class Trainer:
         means = _means(tuple(metrics), np.stack([*metrics.values()]))
         watcher.keep({f"validation {k}": v for k, v in means.items()})
         if self.keep_best:
-            stopping = self.group.config.training.early_stopping
-            note = jax.jit(
-                jax.vmap(
-                    lambda m, loss, s: note_evaluation(
-                        m,
-                        loss,
-                        s,
-                        patience=stopping.patience if stopping else None,
-                        min_delta=stopping.min_delta if stopping else 0.0,
-                    ),
-                    in_axes=(0, 0, None),
-                ),
-                donate_argnums=0,
-            )
-            self._note = getattr(self, "_note", note)
             losses = placing.put(self.placement, np.asarray(metrics["loss"], np.float32))
             state = TrainState(state.step, self._note(state.members, losses, np.int32(step)))
         return state
+
+    @cached_property
+    def _note(self) -> Callable[[Member, Any, Any], Member]:
+        """`note_evaluation` of all members, compiled once."""
+        stopping = self.group.config.training.early_stopping
+        note = partial(
+            note_evaluation,
+            patience=stopping.patience if stopping else None,
+            min_delta=stopping.min_delta if stopping else 0.0,
+        )
+        return jax.jit(jax.vmap(note, in_axes=(0, 0, None)), donate_argnums=0)
 
     def _measure(self, members: Member, blocks: Any, best: bool | None) -> dict[str, np.ndarray]:
         best = self.keep_best if best is None else best
