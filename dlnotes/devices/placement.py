@@ -93,19 +93,14 @@ def place(
       ValueError: when ``count`` devices do not exist, or pmap is asked for in several processes.
     """
     available = list(devices if devices is not None else jax.devices())
+    several_processes = len({d.process_index for d in available}) > 1
     if count is not None:
         if count > len(available):
             raise ValueError(f"devices.count: got {count}, available are {len(available)}")
-        everyone = {d.process_index for d in available}
+        if several_processes and count < len(available):
+            raise ValueError(f"devices.count: got {count}, several processes use all {len(available)}")
         available = available[:count]
-        if {d.process_index for d in available} != everyone:
-            raise ValueError(
-                f"devices.count: got {count}, each of the {len(everyone)} processes needs a device"
-            )
-    several_processes = len({d.process_index for d in available}) > 1
     if several_processes:
-        if count is not None and count != len(devices if devices is not None else jax.devices()):
-            raise ValueError(f"devices.count: got {count}, several processes use all their devices")
         if strategy == "pmap":
             raise ValueError("devices.strategy: got 'pmap', several processes need 'mesh' (or 'auto')")
         if strategy == "single":
