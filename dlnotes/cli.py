@@ -40,6 +40,9 @@ Debug = Annotated[
     typer.Option("--debug", envvar="DLNOTES_DEBUG", show_envvar=False, help="Print tracebacks too."),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
+BudgetOption = Annotated[
+    str | None, typer.Option("--budget", metavar="quick|full", help="How much to spend on a claim.")
+]
 MemberOption = Annotated[int, typer.Option("--member", min=0, help="Which of the trained seeds.")]
 
 
@@ -71,15 +74,20 @@ def run(
     processes: Annotated[int | None, typer.Option(help="Processes that train together.")] = None,
     process_id: Annotated[int | None, typer.Option(help="This process's number, from 0.")] = None,
     coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0.")] = None,
+    budget: BudgetOption = None,
     debug: Debug = False,
 ) -> None:
-    """Train what a config describes.
+    """Train what a config describes, or measure its claim.
 
     The results go to standard output, its last line being the run folder; progress goes to standard error.
     """
     with _answers(debug):
-        from dlnotes.experiment.config import load
+        from dlnotes.experiment.config import ConfigError, is_claim, load, read_raw
 
+        if is_claim(read_raw(config)):
+            return _run_claim(config, overrides or [], budget)
+        if budget is not None:
+            raise ConfigError(str(config), ["--budget: is for the config of a claim, this one trains"])
         checked = load(config, overrides or ())
         first = _join(checked, processes, process_id, coordinator)
         from dlnotes.experiment import running
@@ -163,11 +171,103 @@ def export(folder: RunDir, output: Output = None, member: MemberOption = 0, debu
 
 
 @app.command()
+def judge(folder: RunDir, debug: Debug = False) -> None:
+    """Judge a measured claim again.
+
+    Applies the claim's rules as they are now to what was measured, and draws its figure anew.
+    """
+    with _answers(debug):
+        from dlnotes.experiment.claims.display import record_text
+        from dlnotes.experiment.claims.running import judge as judge_again
+
+        _out(record_text(judge_again(folder)))
+
+
+@app.command()
+def reproduce(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[IDS]", help="Rows (F1.4), chapters (F1, F), configs.")
+    ] = None,
+    budget: BudgetOption = "full",
+    again: Annotated[bool, typer.Option("--again", help="Measure also what is measured already.")] = False,
+    configs: Annotated[Path, typer.Option(help="Folder that is searched for claims.")] = Path("configs"),
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure and judge many claims.
+
+    What has been measured under the same options and code is judged, not measured again: so after an
+    interruption the same command goes on. `dlnotes report` then makes the page.
+    """
+    with _answers(debug):
+        from dlnotes.experiment.claims import display
+        from dlnotes.experiment.claims import reproduce as many
+
+        found = many.claim_configs(configs)
+        opened = many.open_all(many.choose(found, ids or ()), budget=budget)
+        done: list[Any] = []
+        try:
+            with display.terminal(len(opened), quiet) as (starting, ended):
+                for one in many.reproduce(opened, again=again, starting=starting):
+                    done.append(one)
+                    ended(one)
+                    if one.state == "failed" and debug:
+                        print(one.message, file=sys.stderr)
+        except KeyboardInterrupt:
+            _fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
+        _out(display.summary_text(done))
+        if any(one.state == "failed" for one in done):
+            raise typer.Exit(FAILED)
+
+
+@app.command()
+def report(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("runs/report.html"),
+    runs: Annotated[Path, typer.Option(help="Folder of the claims' runs.")] = Path("runs"),
+    results: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write RESULTS.md and results.json there too.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Make one page of all claims measured here.
+
+    Prints its path. It is one file, needs no network, and shows each claim's newest measurement, a full
+    one before a quick one.
+    """
+    with _answers(debug):
+        from dlnotes.experiment.catalogue import ROWS
+        from dlnotes.experiment.claims import report as page
+        from dlnotes.experiment.claims import results as tables
+        from dlnotes.experiment.claims.reproduce import newest_records
+        from dlnotes.experiment.config import ConfigError
+
+        newest = newest_records(runs)
+        if not newest:
+            raise ConfigError(str(runs), ["holds no measured claim; `dlnotes reproduce` measures them"])
+        records = [record for record, _ in newest.values()]
+
+        def file_of(record: Any, kind: str) -> Path | None:
+            path = newest[record["name"]][1] / record[kind]
+            return path if path.is_file() else None
+
+        output.parent.mkdir(parents=True, exist_ok=True)
+        _out(str(page.write(records, output, rows=ROWS, files=file_of)))
+        if results is not None:
+            for path in tables.write(records, results, rows=ROWS):
+                _out(str(path))
+
+
+@app.command()
 def show(config: ConfigFile, overrides: Overrides = None, debug: Debug = False) -> None:
     """Print the resolved config as TOML, with defaults."""
     with _answers(debug):
-        from dlnotes.experiment.config import load, to_toml
+        from dlnotes.experiment.config import is_claim, load, read_raw, to_toml
 
+        if is_claim(read_raw(config)):
+            from dlnotes.experiment.claims.running import open_claim
+
+            _out(to_toml(open_claim(config, overrides or ()).config), end="")
+            return
         _out(to_toml(load(config, overrides or ())), end="")
 
 
@@ -271,6 +371,16 @@ def _join(config: Any, processes: int | None, process_id: int | None, coordinato
     prepare_devices(config, processes=found.count)
     distributed.start(found)
     return found.index == 0
+
+
+def _run_claim(config: Path, overrides: list[str], budget: str | None) -> None:
+    from dlnotes.experiment.claims.display import record_text
+    from dlnotes.experiment.claims.running import open_claim, run_claim
+
+    opened = open_claim(config, overrides, budget=budget)
+    folder, record = run_claim(opened, command=sys.argv)
+    _out(record_text(record))
+    _out(str(folder))
 
 
 def _show_run(train: Callable[[Any], Any], config: Any, quiet: bool, first: bool) -> None:

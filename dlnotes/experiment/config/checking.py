@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -33,10 +33,29 @@ def validate(raw: Mapping[str, Any], *, source: str = "config") -> Config:
     Raises:
       ConfigError: with every problem at once.
     """
+    return validate_as(Config, raw, source=source)
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validate_as(model: type[M], raw: Mapping[str, Any], *, source: str, prefix: str = "") -> M:
+    """Check a nested mapping against any model.
+
+    Args:
+      model: of pydantic.
+      raw: what was read.
+      source: where, for the message.
+      prefix: path of ``raw`` in the file, such as ``"options."``.
+
+    Raises:
+      ConfigError: with every problem at once.
+    """
     try:
-        return Config.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(source, _describe(error, raw)) from None
+        problems = [prefix + line for line in _describe(error, raw, model)]
+        raise ConfigError(source, problems) from None
 
 
 def set_path(raw: dict[str, Any], path: str, value: Any) -> None:
@@ -49,11 +68,11 @@ def set_path(raw: dict[str, Any], path: str, value: Any) -> None:
     raw[last] = value
 
 
-def _describe(error: ValidationError, raw: Any) -> list[str]:
+def _describe(error: ValidationError, raw: Any, root: type[BaseModel]) -> list[str]:
     lines: dict[str, str] = {}
     for item in error.errors(include_url=False):
         # A discriminated union puts the chosen tag into the location: it is no key of the file.
-        path, node, model = [], raw, Config
+        path, node, model = [], raw, root
         for part in item["loc"]:
             if isinstance(node, Mapping) and part not in node and part == node.get("kind"):
                 model = _member(model, part)

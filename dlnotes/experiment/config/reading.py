@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
+from pydantic import BaseModel
 
 from dlnotes.experiment.config.checking import ConfigError, set_path, validate
 from dlnotes.experiment.config.root import Config
@@ -27,6 +28,24 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
     Example:
       ``load("configs/quickstart.toml", ["training.seeds=32"])``
+    """
+    raw = read_raw(path, overrides)
+    if is_claim(raw):
+        raise ConfigError(str(path), ["is the config of a claim, one of a training is needed here"])
+    _find_files(raw, Path(path).parent)
+    return parse(raw, source=str(path))
+
+
+def is_claim(raw: Mapping[str, Any]) -> bool:
+    """Whether a config that was read measures a claim: then it names an experiment."""
+    return "experiment" in raw
+
+
+def read_raw(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """A TOML file with overrides as a nested mapping, not yet checked; ``name`` is the file's stem.
+
+    Raises:
+      ConfigError: when it cannot be read or an override has no such form.
     """
     path = Path(path)
     source = str(path)
@@ -48,8 +67,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     problems = [p for o in overrides if (p := _override(raw, o))]
     if problems:
         raise ConfigError(source, problems)
-    _find_files(raw, path.parent)
-    return parse(raw, source=source)
+    return raw
 
 
 def parse(raw: Mapping[str, Any], *, source: str = "config") -> Config:
@@ -64,7 +82,7 @@ def parse(raw: Mapping[str, Any], *, source: str = "config") -> Config:
     return config
 
 
-def to_toml(config: Config) -> str:
+def to_toml(config: BaseModel) -> str:
     """The resolved config, defaults included, as TOML that reads back to the same config."""
     return tomli_w.dumps(_kind_first(config.model_dump(mode="json", exclude_none=True)))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from dlnotes.experiment.config.claims import ClaimConfig
 from dlnotes.experiment.config.data import INPUT_OF, Data
 from dlnotes.experiment.config.fields import Section
 from dlnotes.experiment.config.models import ACCEPTS, Model
@@ -60,8 +61,13 @@ class Config(Section):
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a config, for editors that complete TOML."""
-    schema = Config.model_json_schema()
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "dlnotes config"
-    return schema
+    """The JSON Schema of a config, of a training or of a claim, for editors that complete TOML."""
+    training, claim = Config.model_json_schema(), ClaimConfig.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "dlnotes config",
+        "$defs": training.pop("$defs") | claim.pop("$defs", {}),
+        "if": {"required": ["experiment"]},
+        "then": claim,
+        "else": training,
+    }
