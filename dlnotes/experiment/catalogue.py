@@ -35,7 +35,6 @@ class Row(NamedTuple):
       tests: files that hold them against an oracle.
       config: the run that measures a claim, ``None`` while there is none.
       built: whether all that the row asks for stands.
-      verdict: of the claim, once it has been measured.
     """
 
     id: str
@@ -45,7 +44,6 @@ class Row(NamedTuple):
     tests: tuple[str, ...] = ()
     config: str | None = None
     built: bool = False
-    verdict: str | None = None
 
     @property
     def section(self) -> str:
@@ -204,29 +202,52 @@ ROWS: tuple[Row, ...] = (
 
 
 def as_json() -> list[dict[str, Any]]:
-    """Every row as a plain dictionary."""
-    keys = ("id", "title", "section", "kind", "functions", "tests", "config", "built", "verdict")
-    return [{key: getattr(row, key) for key in keys} for row in ROWS]
+    """Every row as a plain dictionary, with its last verdict; claims of your own after the notes'."""
+    keys = ("id", "title", "section", "kind", "functions", "tests", "config", "built")
+    verdicts = last_verdicts()
+    rows = [{key: getattr(row, key) for key in keys} for row in (*ROWS, *_own_claims())]
+    return [row | {"verdict": verdicts.get(row["id"])} for row in rows]
 
 
-def state_of(row: Row) -> str:
-    """A verdict, "built", "in part", or "not built yet"."""
-    if row.verdict is not None:
-        return row.verdict
-    return "built" if row.built else "in part" if row.functions else "not built yet"
+def last_verdicts() -> dict[str, str]:
+    """The newest verdict of each claim by its id: of ``runs``, or of the results that are committed."""
+    from dlnotes.experiment.claims.reproduce import newest_records
+    from dlnotes.experiment.folder import read_json
+
+    committed = [] if (folder := _folder("experiments")) is None else read_json(folder / "results.json") or []
+    records = [*committed, *(record for record, _ in newest_records(Path("runs")).values())]
+    records.sort(key=lambda r: (r["budget"] == "full", r["measured"]))
+    return {record["id"]: record["verdict"] for record in records}
+
+
+def _own_claims() -> list[Row]:
+    """Configs of claims here that measure no row of the notes, each as a row."""
+    from dlnotes.experiment.claims.reproduce import claim_configs
+
+    known = {row.id for row in ROWS}
+    folder = Path("configs")
+    found = claim_configs(folder) if folder.is_dir() else []
+    own = [path for path in found if path.stem.split("_")[0] not in known]
+    return [Row(path.stem, _first_comment(path), "claim", config=path.as_posix(), built=True) for path in own]
 
 
 def as_text() -> str:
     """The rows by chapter, then the configs."""
     lines = []
-    width = max(len(row.title) for row in ROWS)
-    for chapter, section in SECTIONS.items():
-        lines += ["", f"{chapter}  {section}"]
-        lines += [
-            f"  {row.id:<6}  {row.kind:<5}  {row.title:<{width}}  {state_of(row)}"
-            for row in ROWS
-            if row.id.split(".")[0] == chapter
-        ]
+    rows = as_json()
+    width = max(len(row["title"]) for row in rows)
+    chapters = SECTIONS | {"": "Claims of your own"}
+    for chapter, section in chapters.items():
+        mine = [r for r in rows if (r["id"].split(".")[0] if r["section"] else "") == chapter]
+        if not mine:
+            continue
+        done = sum(row["built"] for row in mine)
+        lines += ["", f"{chapter}  {section} ({done} of {len(mine)} rows built)".strip()]
+        for row in mine:
+            state = row["verdict"] or _state(row)
+            lines.append(f"  {row['id']:<6}  {row['kind']:<5}  {row['title']:<{width}}  {state}")
+            about = [n.removeprefix("dlnotes.") for n in row["functions"]] + [row["config"] or ""]
+            lines += [f"  {'':<13}  {'  '.join(about).strip()}"] if any(about) else []
     found = configs()
     if found:
         wide = max(len(str(path)) for path, _ in found)
@@ -235,12 +256,23 @@ def as_text() -> str:
     return "\n".join(lines[1:])
 
 
+def _state(row: dict[str, Any]) -> str:
+    return "built" if row["built"] else "in part" if row["functions"] else "not built yet"
+
+
 def configs() -> list[tuple[Path, str]]:
-    """Configs in ``configs`` of the current folder, else of the repository, with their first comment."""
-    for folder in (Path("configs"), Path(__file__).resolve().parents[2] / "configs"):
-        if folder.is_dir():
-            return [(path, _first_comment(path)) for path in sorted(folder.rglob("*.toml"))]
-    return []
+    """Configs of trainings, with their first comment; those of claims stand with their rows."""
+    folder = _folder("configs")
+    if folder is None:
+        return []
+    found = [path for path in sorted(folder.rglob("*.toml")) if path.parent.name != "claims"]
+    return [(path, _first_comment(path)) for path in found]
+
+
+def _folder(name: str) -> Path | None:
+    """A folder of the current one, else of the repository this package lies in."""
+    folders = (Path(name), Path(__file__).resolve().parents[2] / name)
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def _first_comment(path: Path) -> str:

@@ -20,7 +20,7 @@ from dlnotes.devices.compile import compiler_options
 from dlnotes.models.model import Model
 from dlnotes.training import loop
 from dlnotes.training.state import Hyper, Recipe, RecipeOf, TrainState, init_state
-from dlnotes.typing import Array, Params
+from dlnotes.typing import Params
 
 _HISTORY = 2**22
 """Numbers of history that a compiled call may hold on the device."""
@@ -149,7 +149,7 @@ def predict(model: Model, params: Params, x: Any, *, per_member: bool = False) -
     return np.asarray(apply(params, x))
 
 
-def _initial(recipe_of: RecipeOf, seeds: Array, hypers: Hyper, start: Params | None) -> TrainState:
+def _initial(recipe_of: RecipeOf, seeds: np.ndarray, hypers: Hyper, start: Params | None) -> TrainState:
     """All members before the first step, from the model's own start or the given one."""
 
     @jax.jit

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dlnotes.experiment.config import Config, ConfigError, load, to_toml
+from dlnotes.experiment.config import ClaimConfig, Config, ConfigError, load, to_toml
 
 
 class RunFolder:
@@ -28,7 +28,7 @@ class RunFolder:
         self.path = Path(path)
 
     @classmethod
-    def create(cls, config: Config, command: list[str] | None = None) -> RunFolder:
+    def create(cls, config: Config | ClaimConfig, command: list[str] | None = None) -> RunFolder:
         """A new folder ``<output.directory>/<name>/<time>-<id>`` holding config and environment."""
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         path = Path(config.output.directory) / config.name / f"{stamp}-{secrets.token_hex(3)}"

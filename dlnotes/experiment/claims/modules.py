@@ -79,12 +79,11 @@ def load_claim(folder: Path, path: Path, *, source: str) -> Claim:
 def _imported(folder: Path, path: Path) -> ModuleType:
     # The folder's own name in sys.modules, so that two experiments folders cannot be confused.
     name = f"dlnotes_experiments_{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
-    package, chain = folder, [name]
+    package = folder
     _package(name, package)
     for part in path.relative_to(folder).with_suffix("").parts[:-1]:
         package, name = package / part, f"{name}.{part}"
         _package(name, package)
-        chain.append(name)
     name = f"{name}.{path.stem}"
     if name in sys.modules:
         return sys.modules[name]

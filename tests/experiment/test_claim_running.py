@@ -1,0 +1,198 @@
+"""The road of a claim: config, experiment module, measurement, verdict; again without measuring."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from claim_project import make, times_measured
+
+from dlnotes.experiment.claims.modules import fingerprint
+from dlnotes.experiment.claims.reproduce import choose, claim_configs, newest_records, open_all, reproduce
+from dlnotes.experiment.claims.running import judge, last_measured, open_claim, run_claim, save_measurements
+from dlnotes.experiment.config import ConfigError, load
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return make(tmp_path)
+
+
+def test_a_claim_of_ones_own_is_measured_judged_and_drawn(config, tmp_path):
+    folder, record = run_claim(open_claim(config))
+    assert record["id"] == "mine.coin"
+    assert record["verdict"] == "holds"
+    assert [p["verdict"] for p in record["parts"]] == ["holds", "holds"]
+    assert record["options"] == {"seeds": 10, "throws": 200}
+    assert record["config"] == "configs/claims/mine.coin_thrown.toml"
+    assert record["module"] == "experiments/coins/coin.py"
+    assert (folder / record["figure"]).read_bytes()[:4] == b"\x89PNG"
+    assert (folder / record["numbers"]).read_text().splitlines()[0] == "seed,heads"
+    assert json.loads((folder / "summary.json").read_text()) == json.loads(json.dumps(record))
+    assert folder.is_relative_to(tmp_path) or not folder.is_absolute()
+
+
+def test_judging_does_not_measure(config, tmp_path):
+    folder, record = run_claim(open_claim(config))
+    module = tmp_path / "experiments/coins/coin.py"
+    assert judge(folder) == record
+    assert times_measured(tmp_path) == 1
+    text = module.read_text().replace("Above(0.5)", "Above(0.8)")
+    other = make(tmp_path / "stricter")
+    (tmp_path / "stricter/experiments/coins/coin.py").write_text(text)
+    assert judge(folder, open_claim(other))["verdict"] == "fails"
+    assert times_measured(tmp_path) == 1
+
+
+def test_a_run_folders_config_measures_the_same(config):
+    opened = open_claim(config, ["options.throws=7"])
+    folder, record = run_claim(opened)
+    again, other = run_claim(open_claim(folder / "config.toml"))
+    assert again != folder
+    assert other["parts"] == record["parts"]
+    assert other["fingerprint"] == record["fingerprint"]
+
+
+def test_budgets(config):
+    assert open_claim(config, budget="quick").config.options["throws"] == 40
+    assert open_claim(config, budget="full").config.options["throws"] == 200
+    with pytest.raises(ConfigError, match="budget: got 'slow'"):
+        open_claim(config, budget="slow")
+
+
+def test_reproducing_skips_what_is_measured(config, tmp_path):
+    def all_states(**options):
+        opened = open_all(claim_configs(tmp_path / "configs"), budget="quick")
+        return [d.state for d in reproduce(opened, starting=lambda i, o: None, **options)]
+
+    assert all_states() == ["measured"]
+    assert all_states() == ["kept"]
+    assert times_measured(tmp_path) == 1
+    assert all_states(again=True) == ["measured"]
+    config.write_text(config.read_text().replace("40", "41"))
+    assert all_states() == ["measured"]
+    assert times_measured(tmp_path) == 3
+
+
+def test_an_interrupted_measurement_is_done_again(config, tmp_path):
+    opened = open_claim(config)
+    folder, _ = run_claim(opened)
+    assert last_measured(opened) == folder
+    os.remove(folder / "measurements.npz")
+    assert last_measured(opened) is None
+    (folder / "measurement.json").write_text("{")
+    assert last_measured(opened) is None
+
+
+def test_one_failing_claim_does_not_stop_the_others(config, tmp_path):
+    broken = tmp_path / "experiments/coins/broken.py"
+    text = (tmp_path / "experiments/coins/coin.py").read_text()
+    broken.write_text(text.replace("rng = ", "raise OSError('no coin'); rng = "))
+    lost = text.replace(
+        "rng = ", "from dlnotes.data import DataNotFound; raise DataNotFound('buy one'); rng = "
+    )
+    (tmp_path / "experiments/coins/lost.py").write_text(lost)
+    for name in ("broken", "lost"):
+        copy = config.with_name(f"F1.4_{name}.toml")
+        copy.write_text(config.read_text().replace("coins/coin", f"coins/{name}"))
+    done = list(
+        reproduce(open_all(claim_configs(tmp_path / "configs"), budget=None), starting=lambda i, o: None)
+    )
+    assert [(d.opened.name, d.state) for d in done] == [
+        ("F1.4_broken", "failed"),
+        ("F1.4_lost", "no data"),
+        ("mine.coin_thrown", "measured"),
+    ]
+    assert "no coin" in done[0].message
+    assert done[1].message == "buy one"
+
+
+def test_a_full_measurement_is_shown_before_a_quick_one(config, tmp_path):
+    run_claim(open_claim(config, budget="full"))
+    run_claim(open_claim(config, budget="quick"))
+    ((record, _),) = newest_records(tmp_path / "runs").values()
+    assert record["budget"] == "full"
+
+
+def test_claims_are_chosen_by_row_chapter_and_name(tmp_path):
+    names = ["F1.10_b", "F1.4_a", "F2.1_c", "C6.1_d", "mine"]
+    for name in names:
+        (tmp_path / f"{name}.toml").write_text('experiment = "a/b"\n')
+    (tmp_path / "training.toml").write_text('[data]\nkind = "xor"\n')
+    paths = claim_configs(tmp_path)
+    assert [p.stem for p in paths] == ["F1.4_a", "F1.10_b", "F2.1_c", "C6.1_d", "mine"]
+
+    def chosen(*wanted):
+        return [p.stem for p in choose(paths, wanted)]
+
+    assert chosen() == [p.stem for p in paths]
+    assert chosen("F1") == ["F1.4_a", "F1.10_b"]
+    assert chosen("C", "F1.4") == ["F1.4_a", "C6.1_d"]
+    assert chosen("mine", str(paths[2])) == ["F2.1_c", "mine"]
+    with pytest.raises(ConfigError, match=r"F1.5: no claim is called so; did you mean F1.4"):
+        choose(paths, ["F1.5"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('experiment = "coins/con"', "did you mean 'coins/coin'"),
+        ('experiment = "../coins/coin"', "experiment: got '../coins/coin'"),
+        (
+            'experiment = "coins/coin"\n[options]\nthrow = 3',
+            "options.throw: got 3, unknown option; did you mean",
+        ),
+        ('experiment = "coins/coin"\n[quick]\nthrows = 0', "quick.throws: got 0"),
+        ('experiment = "coins/bias"', "must set CLAIM"),
+        ('experiment = "coins/coin"\nbudgets = 1', "unknown option; did you mean 'budget'"),
+    ],
+)
+def test_mistakes_in_a_config_are_said_before_anything_is_written(config, tmp_path, text, words):
+    config.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        open_claim(config)
+    assert words in str(error.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_configs_of_claims_and_of_trainings_are_told_apart(config, tmp_path):
+    with pytest.raises(ConfigError, match="config of a claim"):
+        load(config)
+    training = config.with_name("training.toml")
+    training.write_text('[data]\nkind = "xor"\n[model]\nkind = "mlp"\n')
+    with pytest.raises(ConfigError, match="experiment: missing"):
+        open_claim(training)
+    outside = tmp_path / "elsewhere.toml"
+    outside.write_text(config.read_text())
+    with pytest.raises(ConfigError, match="a folder called configs"):
+        open_claim(outside)
+
+
+def test_the_fingerprint_follows_what_decides_the_numbers(config, tmp_path):
+    module = tmp_path / "experiments/coins/coin.py"
+    text, options = module.read_text(), {"seeds": 10}
+
+    def after(old, new, file=module):
+        before = file.read_text()
+        assert old in before
+        file.write_text(before.replace(old, new))
+        try:
+            return fingerprint(module, options)
+        finally:
+            file.write_text(before)
+
+    first = fingerprint(module, options)
+    assert after("Above(0.5)", "Above(0.6)") == first  # judging
+    assert after("figure = new_figure(4, 3)", "figure = new_figure(5, 3)") == first  # drawing
+    assert after('"""A coin."""', '"""Another coin."""') == first
+    assert after("default_rng(1)", "default_rng(2)") != first
+    assert after("0.7", "0.6", tmp_path / "experiments/coins/bias.py") != first
+    assert fingerprint(module, {"seeds": 11}) != first
+    module.write_text("from dlnotes import data\n" + text.replace("rng = ", "data.load('xor'); rng = "))
+    assert fingerprint(module, options) != first
+
+
+def test_only_plain_arrays_are_kept(tmp_path):
+    with pytest.raises(TypeError, match=r"measured\['a'\]"):
+        save_measurements(tmp_path / "m.npz", {"a": np.array([None])})
