@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 import dlnotes
 from dlnotes import cli
 from dlnotes.experiment import catalogue
+from dlnotes.experiment.claims.reproduce import claim_configs
+from dlnotes.experiment.claims.running import open_claim
 from dlnotes.experiment.config import load
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -222,4 +224,16 @@ def test_what_a_row_names_exists(row):
     if row.built:
         assert row.functions
         assert row.tests
-        assert row.kind == "code" or (row.config and row.verdict)
+        assert row.kind == "code" or row.config
+
+
+CLAIMS = claim_configs(REPOSITORY / "configs")
+
+
+@pytest.mark.parametrize("path", CLAIMS, ids=lambda p: p.stem)
+def test_a_shipped_claim_is_that_of_the_row_it_names(path):
+    opened = open_claim(path, budget="quick")
+    row = next(r for r in catalogue.ROWS if r.id == opened.claim.id)
+    assert path.stem.split("_")[0] == row.id
+    assert row.kind == "claim"
+    assert row.config == path.relative_to(REPOSITORY).as_posix() or opened.claim.id in str(row.config)

@@ -12,7 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlnotes.experiment.config import ConfigError, dynamic_paths, json_schema, load, parse, to_toml
+from dlnotes.experiment.config import (
+    ConfigError,
+    dynamic_paths,
+    is_claim,
+    json_schema,
+    load,
+    parse,
+    read_raw,
+    to_toml,
+)
 from dlnotes.experiment.config.fields import steps_in
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +88,7 @@ WRONG = {
     ),
     "family and data": (
         wrong(model={"kind": "seq2seq"}),
-        ["model.kind", "'seq2seq'", "'digits'", "allowed: linear, mlp, maxout_mlp, cnn"],
+        ["model.kind", "'seq2seq'", "'digits'", "allowed: linear, mlp, maxout_mlp"],
     ),
     "augmenting tables": (
         {"data": {"kind": "two_moons"}, "model": {"kind": "mlp"}, "augment": {"shift": 1}},
@@ -189,14 +198,15 @@ def test_wrong_overrides(file, override, word):
         load(file, [override])
 
 
-@pytest.mark.parametrize("raw", [c for c in CONFIGS], ids=lambda p: p.stem)
-def test_shipped_configs_are_good_and_fit_the_schema(raw):
-    config = load(raw)
-    assert parse(tomllib.loads(to_toml(config))) == config
-    jsonschema.validate(tomllib.loads(raw.read_text()), json_schema())
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_shipped_configs_are_good_and_fit_the_schema(path):
+    if not is_claim(read_raw(path)):  # those of claims are opened by test_cli
+        config = load(path)
+        assert parse(tomllib.loads(to_toml(config))) == config
+    jsonschema.validate(tomllib.loads(path.read_text()), json_schema())
 
 
-@pytest.mark.parametrize("path", [c for c in CONFIGS], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_shipped_configs_open_with_a_card(path):
     lines = path.read_text().splitlines()
     schema = re.fullmatch(r"#:schema (\S+)", lines[0])

@@ -1,10 +1,11 @@
-"""Rows of the model contract: linear, mlp, maxout, cnn, a flax module."""
+"""Rows of the model contract: linear, mlp, maxout, graph, cnn, a flax module."""
 
 import flax.linen as nn
 import numpy as np
 from contract_row import Row, cross_entropy, squared_error
 
 from dlnotes import models
+from dlnotes.models.layer_graph import Function, Layer
 from dlnotes.typing import Batch
 
 
@@ -43,6 +44,18 @@ def flax(g):
     return models.from_flax(Module(g), np.zeros((1, 6), np.float32), train_argument="train")
 
 
+def gated(g="relu"):
+    nodes = [
+        Layer("value", ["x"], 8, g),
+        Layer("gate", ["x"], 8, "sigmoid"),
+        Function("gated", ["value", "gate"], "product"),
+        Layer("deeper", ["gated"], 8, "tanh"),
+        Function("both", ["gated", "deeper"], "sum"),
+        Layer("logits", ["both", "x"], 3),
+    ]
+    return models.graph(6, nodes, dropout=0.3)
+
+
 MIXED = dict(dropout=0.3, input_dropout=0.1, skip=True)
 
 ROWS = [
@@ -62,6 +75,14 @@ ROWS = [
         cross_entropy,
         random=True,
         smooth=lambda: models.maxout_mlp(6, (8, 4), 3, pieces=1),
+    ),
+    Row(
+        "graph",
+        gated,
+        vectors,
+        cross_entropy,
+        random=True,
+        smooth=lambda: gated("softplus"),
     ),
     Row(
         "cnn",
