@@ -77,7 +77,8 @@ def convolve(
       x: ``(batch, *sizes, in)`` with one, two or three sizes.
       kernel: ``(*window, in // groups, out)``, of the dtype of ``x``.
       stride: S, one for all axes or one per axis.
-      padding: "SAME", "VALID", a number for both sides of every axis, or a (before, after) pair per axis.
+      padding: "SAME", "VALID", "CIRCULAR" (as much as "SAME", the signal repeated periodically), a number
+        for both sides of every axis, or a (before, after) pair per axis.
       dilation: D, the step between the kernel's taps, one for all axes or one per axis.
       groups: the channels are split into so many groups that do not mix.
       flip: True for convolution proper, in which the kernel is reversed along every axis.
@@ -105,7 +106,12 @@ def convolve(
     strides, dilations = _per_axis("stride", stride, n), _per_axis("dilation", dilation, n)
     window = kernel.shape[:n]
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilations, window))
-    pads = _pads(padding, x.shape[1:-1], reach, strides)
+    pads = _pads("SAME" if padding == "CIRCULAR" else padding, x.shape[1:-1], reach, strides)
+    if padding == "CIRCULAR":
+        if any(max(pad) > size for pad, size in zip(pads, x.shape[1:-1])):
+            raise ValueError(f"padding: 'CIRCULAR' cannot repeat an input of {x.shape[1:-1]} to fill {pads}")
+        x = jnp.pad(x, ((0, 0), *pads, (0, 0)), mode="wrap")
+        pads = ((0, 0),) * n
     if any(size + sum(pad) < r for size, pad, r in zip(x.shape[1:-1], pads, reach)):
         raise ValueError(
             f"kernel: got window {window}, larger than the padded input {x.shape[1:-1]} + {pads}"
@@ -190,7 +196,9 @@ def _pads(
     n = len(sizes)
     if isinstance(padding, str):
         if padding not in ("SAME", "VALID"):
-            raise ValueError(f"padding: got {padding!r}, allowed are 'SAME', 'VALID', a number, {n} pairs")
+            raise ValueError(
+                f"padding: got {padding!r}, allowed are 'SAME', 'VALID', 'CIRCULAR', a number, {n} pairs"
+            )
         return tuple(lax.padtype_to_pads(sizes, reach, strides, padding))
     if isinstance(padding, int):
         padding = ((padding, padding),) * n

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.ndimage
 import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -167,3 +168,14 @@ def test_layer_adds_the_bias(key):
     params = layers.init_convolution(key, (3, 2), 2, 4)._replace(b=jnp.arange(4.0))
     want = plain(x, params.K) + np.arange(4.0)[None, None, None]
     np.testing.assert_allclose(layers.conv(params, x), want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_circular_padding_is_scipys_wrapped_convolution(n):
+    x, k = (np.asarray(a) for a in draw(n, inputs=1, outputs=1))
+    got = layers.convolve(jnp.asarray(x), jnp.asarray(k), padding="CIRCULAR")
+    want = scipy.ndimage.correlate(
+        x[0, ..., 0], k[..., 0, 0], mode="wrap", origin=[-(w % 2 == 0) for w in WINDOWS[n]]
+    )
+    np.testing.assert_allclose(got[0, ..., 0], want, rtol=1e-4, atol=1e-5)
+    check_grads(lambda x, k: layers.convolve(x, k, padding="CIRCULAR"), (x, k), 1, modes=["rev"], rtol=2e-2)
