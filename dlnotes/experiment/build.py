@@ -16,11 +16,25 @@ from dlnotes.data.dataset import Dataset
 from dlnotes.data.order import steps_per_epoch
 from dlnotes.experiment.config import Config, Point, dynamic_paths, points
 from dlnotes.experiment.config.fields import steps_in
+from dlnotes.experiment.config.models import GraphNode
+from dlnotes.models.layer_graph import Function, Layer
 from dlnotes.models.model import Model
-from dlnotes.outputs import LOSSES, METRICS, Measure, cross_entropy
+from dlnotes.outputs import (
+    LOSSES,
+    METRICS,
+    UNITS,
+    Measure,
+    PerExample,
+    Unit,
+    cross_entropy,
+    likelihood,
+    pinball,
+    unit,
+)
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import max_norm, optimizer
 from dlnotes.training.state import Hyper, Recipe, RecipeOf
+from dlnotes.typing import Array
 
 ModelOf = Callable[[dict[str, Any]], Model]
 """A model from the options of [model], some of which may be traced numbers."""
@@ -114,7 +128,9 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
     Raises:
       ValueError: when the family does not take this data set's inputs.
     """
-    kind, outputs = config.model.kind, dataset.outputs
+    kind = config.model.kind
+    spread = unit_of(config, dataset)
+    outputs = dataset.outputs if spread is None else spread.size
     if kind == "given":
         raise ValueError("model.kind: 'given' needs the network itself: dlnotes.run(config, model=...)")
     _require_fit(kind, dataset)
@@ -124,6 +140,12 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
         if kind in ("linear", "mlp", "maxout_mlp"):
             factory = getattr(models, kind)
             return factory(dataset.inputs, outputs=outputs, **options)
+        if kind == "rbf_network":
+            centers = center_candidates(dataset, options["units"]) if options["centers"] == "data" else None
+            return models.rbf_network(dataset.inputs, outputs=outputs, **options | {"centers": centers})
+        if kind == "graph":
+            nodes = tuple(_graph_node(section) for section in options.pop("nodes"))
+            return models.graph(dataset.inputs, nodes, outputs, **options)
         if kind == "cnn":
             return models.cnn(dataset.inputs, outputs, **options)
         if kind == "sequence_classifier":
@@ -142,6 +164,27 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
     return build
 
 
+def center_candidates(dataset: Dataset, units: int) -> np.ndarray:
+    """Training examples ``(n, features)`` among which centres are drawn: spread evenly, 16 for each unit.
+
+    A part only, for they become constants of the compiled start.
+
+    Raises:
+      ValueError: when there are fewer examples than units.
+    """
+    n = dataset.train.size
+    if n < units:
+        raise ValueError(f"model.units: got {units}, {dataset.name} has {n} training examples to start at")
+    rows = np.linspace(0, n - 1, min(n, 16 * units)).astype(int)
+    return np.asarray(dataset.train.x[rows], np.float32).reshape(len(rows), -1)
+
+
+def _graph_node(section: GraphNode) -> Layer | Function:
+    if section.kind == "layer":
+        return Layer(section.name, section.of, section.width, section.activation)
+    return Function(section.name, section.of, section.kind)
+
+
 def _require_fit(kind: str, dataset: Dataset) -> None:
     from dlnotes.experiment.config.models import ACCEPTS
 
@@ -154,6 +197,19 @@ def _require_fit(kind: str, dataset: Dataset) -> None:
         )
 
 
+def unit_of(config: Config, dataset: Dataset) -> Unit | None:
+    """The output unit whose numbers the network gives, ``None`` where it gives the prediction itself."""
+    name = config.training.loss.removesuffix("_nll")
+    if name not in UNITS:
+        return None
+    components = config.training.components or 5
+    return unit(name, dataset.outputs, components=components, floor=config.training.spread_floor)
+
+
+OF_CLASSES = ("cross_entropy", "hinge", "brier")
+"""The losses of classes; the others are of numbers."""
+
+
 def loss_of(config: Config, dataset: Dataset) -> Measure:
     """The evaluation loss; ``auto`` is cross-entropy for classes and squared error for numbers.
 
@@ -163,19 +219,29 @@ def loss_of(config: Config, dataset: Dataset) -> Measure:
     name = config.training.loss
     if name == "auto":
         name = "squared_error" if dataset.task == "regression" else "cross_entropy"
-    if (name == "cross_entropy") == (dataset.task == "regression"):
+    if (name in OF_CLASSES) == (dataset.task == "regression"):
         raise ValueError(f"training.loss: got {name!r}, which does not fit {dataset.task} on {dataset.name}")
-    return LOSSES[name]
+    quantile, spread = config.training.quantile, unit_of(config, dataset)
+    if spread is not None:
+        return partial(likelihood, spread.distribution)
+    return LOSSES[name] if quantile is None else partial(pinball, quantile=quantile)
 
 
-def metrics_of(dataset: Dataset) -> dict[str, Measure]:
-    """The metrics reported for a task, by name."""
+def metrics_of(dataset: Dataset, spread: Unit | None = None) -> dict[str, Measure]:
+    """The metrics reported for a task, by name; of the distribution's mean where the network gives one."""
     names = {
         "classification": ("accuracy",),
         "regression": ("absolute_error",),
         "tokens": ("accuracy", "exact_match") if dataset.input == "pair" else ("accuracy",),
     }[dataset.task]
-    return {name: METRICS[name] for name in names}
+    if spread is None:
+        return {name: METRICS[name] for name in names}
+    mean = partial(_of_mean, spread.distribution)
+    return {name: partial(mean, METRICS[name]) for name in names}
+
+
+def _of_mean(distribution: Callable, metric: Measure, raw: Array, y: Array) -> PerExample:
+    return metric(distribution(raw).mean, y)
 
 
 def recipe_of(
@@ -195,7 +261,7 @@ def recipe_of(
     lengths = durations(config, dataset)
     factory = model_of(config, dataset) if model is None else None
     evaluation_loss = loss_of(config, dataset)
-    metrics = metrics_of(dataset)
+    metrics = metrics_of(dataset, unit_of(config, dataset))
     if config.training.label_smoothing and evaluation_loss is not cross_entropy:
         raise ValueError("training.label_smoothing: only cross_entropy can be smoothed")
     if config.augment is not None and dataset.input != "image":
@@ -208,13 +274,16 @@ def recipe_of(
         options = {name: _options(config, name, hyper) for name in ("model", "optimizer", "training")}
         smoothing = options["training"]["label_smoothing"]
         limit = options["training"]["max_norm"]
+        measured = evaluation_loss
+        if config.training.loss == "pinball":
+            measured = partial(pinball, quantile=options["training"]["quantile"])
         rates = [v for k, v in options["model"].items() if k.endswith("dropout")]
         return Recipe(
             model=model if factory is None else factory(options["model"]),  # type: ignore[arg-type]
             loss=partial(cross_entropy, label_smoothing=smoothing)
             if evaluation_loss is cross_entropy
-            else evaluation_loss,
-            evaluation_loss=evaluation_loss,
+            else measured,
+            evaluation_loss=measured,
             metrics=metrics,
             optimizer=_optimizer(options["optimizer"], config, lengths, join),
             augment=augmenter,

@@ -69,14 +69,22 @@ def _files(text: str) -> tuple[str, ...]:
 
 ROWS: tuple[Row, ...] = (
     _code("F1.1", "Networks as chains and as graphs of layers",
-          "models.mlp models.linear", "models/test_mlp"),
-    _claim("F1.2", "No linear model fits XOR: its best error is 1/4", "models.linear data.xor"),
-    _code("F1.3", "A ReLU network that computes XOR with weights set by hand", "models.mlp layers.relu"),
-    _claim("F1.4", "Whether XOR is learned depends on where descent starts", "models.mlp data.xor"),
-    _claim("F1.5", "Generic, hand-made and learned feature maps compared", "models.mlp"),
-    _claim("F2.1", "Convex training ends at one optimum, a network's does not", "models.linear models.mlp"),
+          "models.mlp models.linear models.graph", "models/test_mlp models/test_layer_graph", built=True),
+    _claim("F1.2", "No linear model fits XOR: its best error is 1/4", "models.linear data.xor",
+           "experiments/test_xor_linear", config="configs/claims/F1.2_xor_linear.toml"),
+    _claim("F1.3", "A ReLU network that computes XOR with weights set by hand", "models.mlp layers.relu",
+           "models/test_mlp", config="configs/claims/F1.3_xor_by_hand.toml"),
+    _claim("F1.4", "Whether XOR is learned depends on where descent starts", "models.graph data.xor",
+           "experiments/test_xor_starts", config="configs/claims/F1.4_xor_starts.toml"),
+    _claim("F1.5", "Generic, hand-made and learned feature maps compared", "models.mlp models.linear",
+           "experiments/test_feature_maps", config="configs/claims/F1.5_feature_maps.toml"),
+    _claim("F2.1", "Convex training ends at one optimum, a network's does not", "models.linear models.mlp outputs.hinge",
+           config="configs/claims/F2.1_convex_starts.toml"),
     _code("F2.2", "Losses as the negative log of a distribution",
-          "outputs.Normal outputs.Bernoulli outputs.Categorical"),
+          "outputs.Normal outputs.DiagonalNormal outputs.FullNormal outputs.Laplace outputs.Mixture "
+          "outputs.Bernoulli outputs.Categorical outputs.likelihood outputs.unit",
+          "outputs/test_distributions outputs/test_continuous outputs/test_units outputs/test_losses",
+          built=True),
     _code("F2.3", "Gaussian likelihood and squared error share their minimiser",
           "outputs.gaussian_nll outputs.squared_error"),
     _claim("F2.4", "A likelihood without a floor on its variance has no minimum"),
@@ -110,18 +118,31 @@ ROWS: tuple[Row, ...] = (
     _claim("F4.5", "Depth against number of parameters on real images", "models.cnn"),
     _claim("F4.6", "Skip connections keep the first layer's gradient", "models.mlp", "models/test_mlp"),
     _code("F4.7", "A layer with sparse connections"),
-    _code("F5.1", "Back-propagation over a graph of named nodes"),
-    _claim("F5.2", "The chain rule without a table costs exponentially much"),
-    _code("F5.3", "Forward and backward pass of an MLP written out"),
-    _code("F5.4", "Jacobian products of the basic operations by hand"),
-    _claim("F5.5", "Recomputing trades time for memory"),
+    _claim("F5.1", "Back-propagation over a graph of named nodes",
+           "autodiff.graph autodiff.forward autodiff.backward", "autodiff/test_computational_graph",
+           config="configs/claims/F5.1_graph_arcs.toml"),
+    _claim("F5.2", "The chain rule without a table costs exponentially much", "autodiff.naive_gradient",
+           "autodiff/test_computational_graph", config="configs/claims/F5.2_naive_chain_rule.toml"),
+    _claim("F5.3", "Forward and backward pass of an MLP written out",
+           "autodiff.mlp_backprop.forward autodiff.mlp_backprop.backward autodiff.mlp_backprop.cost",
+           "autodiff/test_mlp_backprop", config="configs/claims/F5.3_mlp_by_hand.toml"),
+    _claim("F5.4", "Jacobian products of the basic operations by hand",
+           "autodiff.jacobian_products.matmul_vjp autodiff.jacobian_products.softmax_vjp "
+           "autodiff.jacobian_products.convolution_vjp autodiff.derivative",
+           "autodiff/test_jacobian_products", config="configs/claims/F5.4_products_by_hand.toml"),
+    _claim("F5.5", "Recomputing trades time for memory",
+           "autodiff.store_all autodiff.recompute_segments autodiff.recompute_all",
+           "autodiff/test_checkpointing", config="configs/claims/F5.5_store_or_recompute.toml"),
     _code("C6.1", "Convolution in one to three dimensions, with every option",
           "layers.convolve layers.conv layers.init_convolution", "layers/test_convolution", built=True),
-    _code("C6.2", "The size of a convolution's output", "layers.convolve", "layers/test_convolution",
-          built=True),
-    _code("C6.3", "Convolution as a Toeplitz or circulant matrix"),
+    _code("C6.2", "The size of a convolution's output", "layers.convolve layers.output_size",
+          "layers/test_convolution layers/test_geometry", built=True),
+    _code("C6.3", "Convolution as a Toeplitz or circulant matrix",
+          "layers.toeplitz layers.circulant layers.doubly_block_circulant layers.periodic_convolution "
+          "layers.circulant_eigenvalues", "layers/test_convolution_matrix", built=True),
     _claim("C6.4", "Few connections and shared weights learn from fewer examples", "models.cnn models.mlp"),
-    _code("C6.5", "Receptive fields in closed form"),
+    _code("C6.5", "Receptive fields in closed form", "layers.receptive_field", "layers/test_geometry",
+          built=True),
     _claim("C6.6", "Convolution follows shifts, not rotations or scalings", "layers.convolve"),
     _code("C6.7", "Convolution, detector and pooling as one stage; kinds of pooling",
           "layers.max_pool layers.avg_pool layers.l2_pool models.cnn", "layers/test_pooling"),
@@ -210,14 +231,14 @@ def as_json() -> list[dict[str, Any]]:
 
 
 def last_verdicts() -> dict[str, str]:
-    """The newest verdict of each claim by its id: of ``runs``, or of the results that are committed."""
+    """The newest verdict of each claim, by id and by config name: of ``runs``, or of committed results."""
     from dlnotes.experiment.claims.reproduce import newest_records
     from dlnotes.experiment.folder import read_json
 
     committed = [] if (folder := _folder("experiments")) is None else read_json(folder / "results.json") or []
     records = [*committed, *(record for record, _ in newest_records(Path("runs")).values())]
     records.sort(key=lambda r: (r["budget"] == "full", r["measured"]))
-    return {record["id"]: record["verdict"] for record in records}
+    return {record[key]: record["verdict"] for record in records for key in ("name", "id")}
 
 
 def _own_claims() -> list[Row]:

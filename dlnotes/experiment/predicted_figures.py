@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.experiment.build import unit_of
 from dlnotes.experiment.figure_style import (
     BLUE,
     GREY,
@@ -238,7 +239,11 @@ def bracketed(dataset: Dataset, trees: Any, i: int) -> str:
 def regression(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
     """Predicted against true values in the target's own units, mean over seeds."""
     split, examples, outputs, title = predictions(result, trainers)
-    scale = result.dataset.standardize_y
+    import jax.numpy as jnp
+
+    scale, spread = result.dataset.standardize_y, unit_of(result.config, result.dataset)
+    if spread is not None:
+        outputs = np.asarray(spread.distribution(jnp.asarray(outputs)).mean)
     y, each = np.asarray(examples.y, np.float64), outputs.astype(np.float64)
     if scale is not None:
         y, each = scale.inverse(y), scale.inverse(each)

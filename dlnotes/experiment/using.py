@@ -12,12 +12,14 @@ import numpy as np
 
 from dlnotes import data
 from dlnotes.data.dataset import Dataset, Examples, Standardize
+from dlnotes.experiment.build import unit_of
 from dlnotes.experiment.config import ConfigError
 from dlnotes.experiment.decoding import decode, decoded_length
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.running import open_run
 from dlnotes.experiment.summary import SHARES, mean_interval
 from dlnotes.models import greedy_decode
+from dlnotes.outputs import Mixture
 from dlnotes.training.state import Member, evaluated_params
 from dlnotes.typing import Params
 
@@ -110,8 +112,7 @@ def _predictions(trained: Trained, one: Member, inputs: data.Inputs) -> dict[str
         y = np.zeros(np.asarray(x).shape, np.int32)
     outputs = trained.trainer.predict(one, Examples(x, y, mask))[0]
     if dataset.task == "regression":
-        scale = dataset.standardize_y
-        return {"value": outputs if scale is None else scale.inverse(outputs)}
+        return _values(trained, outputs)
     p = np.asarray(jax.nn.softmax(jnp.asarray(outputs)))
     names = np.array(dataset.classes)
     if dataset.task == "classification":
@@ -123,6 +124,20 @@ def _predictions(trained: Trained, one: Member, inputs: data.Inputs) -> dict[str
         for i, n in enumerate(lengths)
     ])  # fmt: skip
     return {"bits_per_symbol": bits, "next": names[p[np.arange(len(p)), lengths - 1].argmax(-1)]}
+
+
+def _values(trained: Trained, outputs: np.ndarray) -> dict[str, np.ndarray]:
+    """Predicted numbers in the target's own units; with their spread where the network gives one."""
+    scale, spread = trained.dataset.standardize_y, unit_of(trained.config, trained.dataset)
+    if spread is None:
+        return {"value": outputs if scale is None else scale.inverse(outputs)}
+    given = spread.distribution(jnp.asarray(outputs))
+    found = {"value": np.asarray(given.mean), "deviation": np.sqrt(np.asarray(given.variance))}
+    if isinstance(given, Mixture):
+        found["most_likely"] = np.asarray(given.mode)
+    if scale is None:
+        return found
+    return {k: v * scale.scale if k == "deviation" else scale.inverse(v) for k, v in found.items()}
 
 
 def _member(trained: Trained, member: int) -> Member:
@@ -230,8 +245,11 @@ def _exportable(trained: Trained, params: Params):
     def shape(text: str, dtype: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(jax.export.symbolic_shape(text, scope=scope), dtype)
 
+    spread = unit_of(trained.config, dataset)
+
     def answer(logits):
         if dataset.task == "regression":
+            logits = logits if spread is None else spread.distribution(logits).mean
             scale = dataset.standardize_y
             if scale is None:
                 return logits

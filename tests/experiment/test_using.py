@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import special
@@ -16,6 +17,7 @@ from tiny_run import tiny
 from dlnotes.experiment.config import ConfigError, parse
 from dlnotes.experiment.running import open_run, run
 from dlnotes.experiment.using import evaluate_run, export_run, predict_run
+from dlnotes.outputs import mixture
 
 SHORT = {"duration": "4 steps", "batch_size": 8, "seeds": 2}
 RUNS = {
@@ -38,7 +40,9 @@ RUNS = {
         {"kind": "tree_net", "hidden": 3},
     ),
     "regression": ({"kind": "tabular", "name": "diabetes"}, {"kind": "linear"}),
+    "density": ({"kind": "tabular", "name": "diabetes"}, {"kind": "linear"}),
 }
+TRAINING = {"density": {"loss": "mixture_nll", "components": 2, "spread_floor": 0.1}}
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,7 @@ def trained(tmp_path_factory):
         if kind not in made:
             data, model = RUNS[kind]
             raw = tiny(tmp_path_factory.mktemp(kind)) | {"data": data, "model": model, "training": SHORT}
+            raw["training"] = SHORT | TRAINING.get(kind, {})
             made[kind] = run(parse(raw))
         return made[kind]
 
@@ -142,6 +147,25 @@ def test_predict_values_in_the_targets_own_units(trained, tmp_path):
     np.testing.assert_allclose(np.array([r[1] for r in rows], float), expected[:, 0], rtol=1e-3)
 
 
+def test_predict_a_density_by_its_mean_deviation_and_most_likely_value(trained, tmp_path):
+    result = trained("density")
+    raw, x = raw_of(result)
+    np.save(tmp_path / "x.npy", raw)
+    header, *rows = read(predict_run(result.folder, tmp_path / "x.npy", output=tmp_path / "out.csv"))
+    assert header == ["row", "value", "deviation", "most_likely"]
+    given, scale = mixture(jnp.asarray(apply(result, x)), 2, 1, floor=0.1), result.dataset.standardize_y
+    expected = [
+        scale.inverse(np.asarray(given.mean)),
+        np.sqrt(np.asarray(given.variance)) * scale.scale,
+        scale.inverse(np.asarray(given.mode)),
+    ]
+    np.testing.assert_allclose(np.array([r[1:] for r in rows], float), np.hstack(expected), rtol=1e-3)
+    reported = result.metrics["test"]["absolute_error"]["values"][0]
+    examples = result.dataset.test
+    mean = mixture(jnp.asarray(apply(result, examples.x)), 2, 1, floor=0.1).mean
+    np.testing.assert_allclose(reported, np.abs(np.asarray(mean) - examples.y).mean(), rtol=1e-4)
+
+
 def texts(result, n=5):
     """Sources that can be written as a line of text, and their row numbers in the training part."""
     part, symbols = result.dataset.train, result.dataset.symbols
@@ -208,7 +232,7 @@ np.savez(sys.argv[3], one=model.call(*batches[0]), seven=model.call(*batches[1])
 """
 
 
-SLOW = [pytest.param(k, marks=pytest.mark.slow) for k in ("image", "text", "tree", "regression")]
+SLOW = [pytest.param(k, marks=pytest.mark.slow) for k in ("image", "text", "tree", "regression", "density")]
 
 
 @pytest.mark.parametrize("kind", ["vector", "tokens", "pair", *SLOW])
@@ -219,7 +243,7 @@ def test_an_export_needs_only_jax_and_takes_any_batch(kind, trained, tmp_path):
     some = jax.tree.map(lambda a: a[:7], tuple(part))
     x, _, mask = some
     mask = np.ones(np.asarray(jax.tree.leaves(x)[0]).shape[:2], bool) if mask is None else mask
-    if kind in ("vector", "image", "regression"):
+    if kind in ("vector", "image", "regression", "density"):
         raw, x = raw_of(result, split="train")
         arguments = [raw]
         expected = apply(result, x, 1)
@@ -235,7 +259,9 @@ def test_an_export_needs_only_jax_and_takes_any_batch(kind, trained, tmp_path):
     else:
         arguments = [x, mask]
         expected = apply(result, x, 1, mask=mask)
-    if kind == "regression":
+    if kind == "density":
+        expected = np.asarray(mixture(jnp.asarray(expected), 2, 1, floor=0.1).mean)
+    if kind in ("regression", "density"):
         expected = result.dataset.standardize_y.inverse(expected)
     elif kind != "pair":
         expected = special.softmax(expected.astype(np.float64), -1)

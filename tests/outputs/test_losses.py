@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from scipy import stats
+from jax.test_util import check_grads
+from scipy import special, stats
+from sklearn import metrics
 
 from dlnotes import outputs
 from dlnotes.outputs import LOSSES, METRICS, PerExample, mean_of, target_count
@@ -87,6 +89,75 @@ def test_regression_losses_against_numpy_and_scipy(rng):
         np.testing.assert_array_equal(LOSSES[name](a, b).count, np.ones(5))
 
 
+@pytest.mark.parametrize("quantile", [0.1, 0.5, 0.93])
+def test_pinball_is_sklearns(rng, quantile):
+    prediction, y = (rng.normal(size=(7, 2)).astype(np.float32) for _ in range(2))
+    got = outputs.pinball(jnp.asarray(prediction), jnp.asarray(y), quantile=quantile)
+    np.testing.assert_allclose(jnp.mean(got.total), metrics.mean_pinball_loss(y, prediction, alpha=quantile),
+                               rtol=1e-5)  # fmt: skip
+    traced = jax.jit(lambda q: outputs.pinball(jnp.asarray(prediction), jnp.asarray(y), quantile=q).total)
+    np.testing.assert_allclose(traced(quantile), got.total, rtol=1e-6)
+    half = outputs.pinball(jnp.asarray(prediction), jnp.asarray(y), quantile=0.5).total
+    np.testing.assert_allclose(2 * half, abs(prediction - y).mean(1), rtol=1e-5)
+
+
+def test_pinball_names_a_bad_quantile():
+    with pytest.raises(ValueError, match="quantile: got 1, allowed is 0 < quantile < 1"):
+        outputs.pinball(jnp.zeros((1, 1)), jnp.zeros((1, 1)), quantile=1)
+
+
+def test_hinge_is_sklearns_binary_and_crammer_singer(rng):
+    z, y = rng.normal(size=40).astype(np.float32) * 2, rng.integers(0, 2, 40)
+    for scores in (z, z[:, None]):
+        got = outputs.hinge(jnp.asarray(scores), jnp.asarray(y)).total
+        np.testing.assert_allclose(jnp.mean(got), metrics.hinge_loss(y, z), rtol=1e-5)
+    two = outputs.hinge(jnp.asarray(np.stack([0 * z, z], axis=1)), jnp.asarray(y)).total
+    np.testing.assert_allclose(two, got, rtol=1e-6)
+    z, y = rng.normal(size=(40, 5)).astype(np.float32) * 2, rng.integers(0, 5, 40)
+    got = outputs.hinge(jnp.asarray(z), jnp.asarray(y)).total
+    np.testing.assert_allclose(jnp.mean(got), metrics.hinge_loss(y, z, labels=range(5)), rtol=1e-5)
+
+
+def test_brier_is_sklearns_of_two_and_of_many_classes(rng):
+    z, y = rng.normal(size=40).astype(np.float32), rng.integers(0, 2, 40)
+    got = outputs.brier(jnp.asarray(z), jnp.asarray(y)).total
+    np.testing.assert_allclose(jnp.mean(got), metrics.brier_score_loss(y, special.expit(z)), rtol=1e-5)
+    z, y = rng.normal(size=(40, 5)).astype(np.float32), rng.integers(0, 5, 40)
+    got = outputs.brier(jnp.asarray(z), jnp.asarray(y)).total
+    p = special.softmax(z.astype(np.float64), axis=1)
+    np.testing.assert_allclose(jnp.mean(got), metrics.brier_score_loss(y, p, labels=range(5)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", [outputs.hinge, outputs.brier])
+def test_losses_of_classes_skip_positions_without_a_target(loss, classes):
+    z, y = classes
+    got = loss(z, y)
+    each = loss(z.reshape(-1, 4), jnp.maximum(y, 0).reshape(-1)).total.reshape(y.shape)
+    np.testing.assert_allclose(got.total, np.where(np.asarray(y) >= 0, each, 0).sum(1), rtol=1e-5)
+    np.testing.assert_array_equal(got.count, target_count(y))
+    gradient = jax.grad(lambda z: loss(z, y).total.sum())(z)
+    assert np.isfinite(gradient).all()
+    assert not np.asarray(gradient)[np.asarray(y) < 0].any()
+
+
+@pytest.mark.parametrize("loss", [outputs.hinge, outputs.brier, outputs.clipped_linear_nll])
+def test_gradients_of_losses_of_classes_are_finite_differences(loss, rng):
+    z = jnp.asarray(rng.uniform(0.1, 0.9, 6).astype(np.float32))
+    y = jnp.asarray(rng.integers(0, 2, 6))
+    check_grads(lambda z: loss(z, y).total, (z,), order=1, modes=["rev"], rtol=2e-2, eps=1e-3)
+
+
+def test_clipped_linear_is_bernoulli_inside_and_flat_outside(rng):
+    z, y = rng.uniform(0.01, 0.99, 20).astype(np.float32), rng.integers(0, 2, 20)
+    got = outputs.clipped_linear_nll(jnp.asarray(z)[:, None], jnp.asarray(y)).total
+    np.testing.assert_allclose(got, -stats.bernoulli.logpmf(y, z.astype(np.float64)), rtol=1e-4)
+    outside = jnp.asarray(np.concatenate([-rng.exponential(5, 20), 1 + rng.exponential(5, 20)]), jnp.float32)
+    y = jnp.asarray(rng.integers(0, 2, 40))
+    value, slope = jax.value_and_grad(lambda z: outputs.clipped_linear_nll(z, y).total.sum())(outside)
+    assert np.isfinite(value)
+    np.testing.assert_array_equal(slope, np.zeros(40))
+
+
 def test_accuracy_and_exact_match_by_hand():
     z = jax.nn.one_hot(jnp.array([[0, 1, 2], [2, 2, 2], [1, 1, 0]]), 3)
     y = jnp.array([[0, 1, 2], [2, -1, -1], [1, 2, -1]])
@@ -106,7 +177,7 @@ def test_target_counts():
 
 @pytest.mark.parametrize("name", [*LOSSES])
 def test_padding_rows_do_not_change_the_mean(name, rng):
-    if name == "cross_entropy":
+    if name in ("cross_entropy", "hinge", "brier"):
         out, y = rng.normal(size=(6, 3)), rng.integers(0, 3, 6).astype(np.int32)
     else:
         out, y = rng.normal(size=(6, 2)), rng.normal(size=(6, 2)).astype(np.float32)

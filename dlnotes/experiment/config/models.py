@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dlnotes.experiment.config.fields import Section, dynamic
+from dlnotes.models.graph_structure import output_of
 
 Width = Annotated[int, Field(ge=1, le=1_000_000)]
 Activation = Literal[
@@ -34,6 +35,10 @@ Initializer = Literal[
 ]
 
 
+MlpActivation = Activation | Literal["prelu"]
+"""The one with learned slopes too."""
+
+
 class _Model(Section):
     init_scale: float = dynamic(1.0, gt=0, description="factor on the initial weights")
 
@@ -54,10 +59,15 @@ class Mlp(_WithDropout):
 
     kind: Literal["mlp"]
     widths: tuple[Width, ...] = Field(default=(128,), description="units of each hidden layer")
-    activation: Activation | tuple[Activation, ...] = "relu"
+    activation: MlpActivation | tuple[MlpActivation, ...] = "relu"
     input_dropout: float = dynamic(0.0, ge=0, lt=1)
     skip: bool = Field(default=False, description="add layer i to layer i+2 where their widths agree")
+    rank: Width | None = Field(default=None, description="of the hidden matrices, each then a product of two")
+    connectivity: float = Field(
+        default=1.0, gt=0, le=1, description="share of the layer before that a hidden unit is connected to"
+    )
     initializer: Initializer = "he_normal"
+    init_bias: float = Field(default=0.0, description="where hidden biases start; 0.1 wakes ReLU units")
 
 
 class MaxoutMlp(_WithDropout):
@@ -68,6 +78,54 @@ class MaxoutMlp(_WithDropout):
     pieces: int = Field(default=5, ge=2, le=64)
     input_dropout: float = dynamic(0.0, ge=0, lt=1)
     initializer: Initializer = "he_normal"
+
+
+class RbfNetwork(_Model):
+    """Radial basis units, each active near its centre, and a linear output."""
+
+    kind: Literal["rbf_network"]
+    units: Width = 128
+    centers: Literal["data", "random"] = Field(
+        default="data", description="start at training examples, or at normal random points"
+    )
+    sigma: float | None = dynamic(
+        None, gt=0, description="σ of the units; without it, the root of the number of inputs"
+    )
+
+
+class GraphLayer(Section):
+    """A node with parameters: its parents side by side, an affine map, an activation."""
+
+    kind: Literal["layer"]
+    name: str
+    of: tuple[str, ...] = Field(default=("x",), description='names of earlier nodes; "x" is the input')
+    width: Width | None = Field(default=None, description="units; without it, the outputs of the data")
+    activation: Activation = "identity"
+
+
+class GraphFunction(Section):
+    """A node without parameters: the sum, product or concatenation of its parents."""
+
+    kind: Literal["sum", "product", "concatenate"]
+    name: str
+    of: tuple[str, ...] = Field(description='names of earlier nodes; "x" is the input')
+
+
+GraphNode = Annotated[GraphLayer | GraphFunction, Field(discriminator="kind")]
+
+
+class Graph(_WithDropout):
+    """Named nodes, each a function of earlier ones: a network that need not be a chain."""
+
+    kind: Literal["graph"]
+    nodes: tuple[GraphNode, ...] = Field(description="each of the input and of earlier nodes")
+    output: str | None = Field(default=None, description="name of the output; the one that no other takes")
+    initializer: Initializer = "he_normal"
+
+    @model_validator(mode="after")
+    def _nodes_make_a_graph(self) -> Graph:
+        output_of([(node.name, node.of) for node in self.nodes], self.output)
+        return self
 
 
 class Cnn(_WithDropout):
@@ -133,7 +191,17 @@ class Given(Section):
 
 
 Model = Annotated[
-    Linear | Mlp | MaxoutMlp | Cnn | SequenceClassifier | CharacterModel | Seq2Seq | TreeNet | Given,
+    Linear
+    | Mlp
+    | MaxoutMlp
+    | RbfNetwork
+    | Graph
+    | Cnn
+    | SequenceClassifier
+    | CharacterModel
+    | Seq2Seq
+    | TreeNet
+    | Given,
     Field(discriminator="kind"),
 ]
 
@@ -141,6 +209,8 @@ ACCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "linear": (("vector", "image"), ("classification", "regression", "any")),
     "mlp": (("vector", "image"), ("classification", "regression", "any")),
     "maxout_mlp": (("vector", "image"), ("classification", "regression", "any")),
+    "rbf_network": (("vector", "image"), ("classification", "regression", "any")),
+    "graph": (("vector", "image"), ("classification", "regression", "any")),
     "cnn": (("image",), ("classification", "regression", "any")),
     "sequence_classifier": (("tokens", "sequence"), ("classification", "regression")),
     "character_model": (("tokens",), ("tokens",)),

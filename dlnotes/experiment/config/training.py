@@ -157,13 +157,33 @@ class EarlyStopping(Section):
     min_delta: float = Field(default=0.0, ge=0)
 
 
+LEARNED_SPREAD = ("heteroscedastic_nll", "full_covariance_nll", "mixture_nll")
+"""Losses whose distribution has a spread that the network gives."""
+
+
 class Training(Section):
     """How long, on how many examples at a time, how many times over."""
 
     duration: Duration = "10 epochs"
     batch_size: int = Field(default=64, ge=1)
     seeds: int = Field(default=1, ge=1, le=4096, description="independent trainings, run at once")
-    loss: Literal["auto", "cross_entropy", "squared_error", "absolute_error", "gaussian_nll"] = "auto"
+    loss: Literal[
+        "auto",
+        "cross_entropy",
+        "squared_error",
+        "absolute_error",
+        "gaussian_nll",
+        "pinball",
+        "hinge",
+        "brier",
+        "laplace_nll",
+        "heteroscedastic_nll",
+        "full_covariance_nll",
+        "mixture_nll",
+    ] = "auto"
+    components: int | None = Field(default=None, ge=1, description="of a mixture; 5 unless it is said")
+    spread_floor: float = Field(default=0.0, ge=0, description="least standard deviation of a learned one")
+    quantile: float | None = dynamic(None, gt=0, lt=1, description="that the pinball loss learns")
     label_smoothing: float = dynamic(0.0, ge=0, lt=1)
     accumulate: int = Field(default=1, ge=1, description="parts a batch is computed in, one after another")
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
@@ -185,6 +205,17 @@ class Training(Section):
     def _parts(self) -> Training:
         if self.batch_size % self.accumulate:
             raise ValueError(f"accumulate: got {self.accumulate}, must divide batch_size {self.batch_size}")
+        if self.components is not None and self.loss != "mixture_nll":
+            raise ValueError(
+                f"components: got {self.components} with loss {self.loss!r}, is for 'mixture_nll'"
+            )
+        if self.spread_floor and self.loss not in LEARNED_SPREAD:
+            allowed = ", ".join(LEARNED_SPREAD)
+            raise ValueError(
+                f"spread_floor: got {self.spread_floor} with loss {self.loss!r}, is for {allowed}"
+            )
+        if (self.quantile is None) == (self.loss == "pinball"):
+            raise ValueError(f"quantile: got {self.quantile} with loss {self.loss!r}, it goes with 'pinball'")
         return self
 
 
