@@ -374,11 +374,15 @@ def _join(config: Any, processes: int | None, process_id: int | None, coordinato
 
 
 def _run_claim(config: Path, overrides: list[str], budget: str | None) -> None:
+    from dlnotes.data.store import DataNotFound
     from dlnotes.experiment.claims.display import record_text
     from dlnotes.experiment.claims.running import open_claim, run_claim
 
     opened = open_claim(config, overrides, budget=budget)
-    folder, record = run_claim(opened, command=sys.argv)
+    try:
+        folder, record = run_claim(opened, command=sys.argv)
+    except DataNotFound as error:
+        _fail(f"error: {error}", FAILED)
     _out(record_text(record))
     _out(str(folder))
 

@@ -20,6 +20,7 @@ FLOORS = [
     "typing",
     "layers",
     "outputs",
+    "autodiff",
     "models",
     "data",
     "training",

@@ -34,6 +34,10 @@ _HOME = {
     "Factored": "factored",
     "factored_dense": "factored",
     "init_factored": "factored",
+    # sparse
+    "connections": "sparse",
+    "init_masked_dense": "sparse",
+    "masked_dense": "sparse",
     # maxout
     "maxout": "maxout_unit",
     "dense_maxout": "maxout_unit",

@@ -14,6 +14,8 @@ _HOME = {
     "linear": "feedforward",
     "mlp": "feedforward",
     "maxout_mlp": "feedforward",
+    "rbf_network": "radial_basis",
+    "graph": "layer_graph",
     "cnn": "convolutional",
     "from_flax": "flax_module",
     "sequence_classifier": "sequence",

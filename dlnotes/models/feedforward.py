@@ -7,14 +7,17 @@ from math import prod
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 
 from dlnotes.layers import random
 from dlnotes.layers.activations import activation as activation_named
 from dlnotes.layers.activations import prelu
 from dlnotes.layers.arguments import all_positive, positive, shares
 from dlnotes.layers.dense_layer import Dense, dense, init_dense
+from dlnotes.layers.factored import Factored, factored_dense, init_factored
 from dlnotes.layers.initializers import initializer as initializer_named
 from dlnotes.layers.maxout_unit import dense_maxout
+from dlnotes.layers.sparse import connections, init_masked_dense, masked_dense
 from dlnotes.models.model import Model
 from dlnotes.typing import Array, PRNGKey
 
@@ -26,12 +29,13 @@ class MLP(NamedTuple):
     ``hⁱ⁻²`` added to it.
 
     Attributes:
-      hidden: for each layer a `Dense` with ``W`` (previous width, width) and ``b`` (width,).
+      hidden: for each layer a `Dense` with ``W`` (previous width, width) and ``b`` (width,), or a
+        `Factored`, whose matrix is ``W = U V``.
       slopes: for each layer the learned slopes (width,) of a "prelu", else ``None``.
       output: `Dense`, (last width, outputs).
     """
 
-    hidden: tuple[Dense, ...]
+    hidden: tuple[Dense | Factored, ...]
     slopes: tuple[Array | None, ...]
     output: Dense
 
@@ -90,6 +94,8 @@ def mlp(
     dropout: float | Array = 0.0,
     input_dropout: float | Array = 0.0,
     skip: bool = False,
+    rank: int | None = None,
+    connectivity: float = 1.0,
     initializer: str = "he_normal",
     init_scale: float | Array = 1.0,
     init_bias: float = 0.0,
@@ -106,6 +112,9 @@ def mlp(
       input_dropout: the same for the inputs.
       skip: add the output of layer i to that of layer i + 2 wherever their widths agree (the input
         counts as layer 0); after the activation, before dropout.
+      rank: of every hidden matrix, which then is a product of two (notes F3.6); ``None`` for whole ones.
+      connectivity: share of the layer before that each hidden unit is connected to, by a fixed random
+        pattern (notes F4.7); 1 connects all.
       initializer: a name in ``layers.INITIALIZERS``.
       init_scale: multiplier of every initial weight; may be a traced scalar.
       init_bias: where hidden biases start (the notes propose 0.1 for ReLU, F3.1).
@@ -127,17 +136,34 @@ def mlp(
             f"activation: got {len(names)} names for {len(widths)} hidden layers, one each is needed"
         )
     functions = tuple(None if name == "prelu" else activation_named(name) for name in names)
+    if rank is not None:
+        positive(rank=rank)
+    if not 0 < connectivity <= 1 or (rank is not None and connectivity < 1):
+        raise ValueError(f"connectivity: got {connectivity}, allowed is in (0, 1], and 1 with a rank")
+    sizes = list(zip((features, *widths), widths)) if connectivity < 1 else []
+    masks = [connections(n, m, connectivity, seed=i) for i, (n, m) in enumerate(sizes)]
 
     def init(key: PRNGKey, /) -> MLP:
         *hidden, output = chain(key, (features, *widths), widths, outputs, initializer, init_scale, init_bias)
+        if rank is not None:
+            hidden = [
+                init_factored(k, n, rank, p, initializer=initializer, init_scale=init_scale, bias=init_bias)
+                for k, n, p in zip(random.split(key, len(widths)), (features, *widths), widths)
+            ]
+        if masks:
+            hidden = [
+                init_masked_dense(k, M, initializer=initializer, init_scale=init_scale, bias=init_bias)
+                for k, M in zip(random.split(key, len(widths)), masks)
+            ]
         slopes = tuple(jnp.full((w,), 0.25) if g is None else None for w, g in zip(widths, functions))
         return MLP(tuple(hidden), slopes, output)
 
     def apply(params: MLP, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
         keys = keys_or_none(key, len(widths) + 1)
         h = before = random.dropout(keys[0], flatten(x, features), input_dropout)
-        for layer, slope, g, key in zip(params.hidden, params.slopes, functions, keys[1:]):
-            z = dense(layer, h)
+        connected = masks or [None] * len(widths)
+        for layer, M, slope, g, key in zip(params.hidden, connected, params.slopes, functions, keys[1:]):
+            z = pre_activations(layer, M, h)
             new = prelu(z, slope) if slope is not None else g(z)  # type: ignore[misc]
             if skip and layer is not params.hidden[0] and new.shape == before.shape:
                 new = new + before
@@ -145,6 +171,13 @@ def mlp(
         return dense(params.output, h)
 
     return Model(init, apply)
+
+
+def pre_activations(layer: Dense | Factored, mask: np.ndarray | None, h: Array) -> Array:
+    """``h W + b`` of a hidden layer: whole, in two factors, or with the connections of a mask only."""
+    if isinstance(layer, Factored):
+        return factored_dense(layer, h)
+    return dense(layer, h) if mask is None else masked_dense(layer, h, mask)
 
 
 def maxout_mlp(

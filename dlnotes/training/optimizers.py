@@ -21,8 +21,10 @@ from dlnotes.typing import Array, Params
 
 Number = float | Array
 
-NOT_DECAYED = frozenset({"b", "b_0", "b_n", "c", "bias", "scale", "shift", "beta", "gamma"})
-"""Names of parameters that weight decay leaves alone: biases and scales."""
+NOT_DECAYED = frozenset(
+    {"b", "b_0", "b_n", "c", "bias", "scale", "shift", "beta", "gamma", "slopes", "centers", "log_sigma"}
+)
+"""Names of parameters that weight decay leaves alone: biases, scales, slopes, places in the input space."""
 
 
 def leaf_name(path: tuple[Any, ...]) -> str:

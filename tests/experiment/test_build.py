@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn.metrics import mean_pinball_loss
 
 from dlnotes import data
 from dlnotes.data.dataset import Dataset, Examples
 from dlnotes.experiment.build import durations, groups, loss_of, metrics_of, recipe_of
-from dlnotes.experiment.config import parse
+from dlnotes.experiment.config import dynamic_paths, parse
 from dlnotes.experiment.config.training import OPTIONS
 from dlnotes.training.optimizers import OPTIMIZERS
 
@@ -109,7 +110,9 @@ def test_losses_and_metrics_follow_the_task(moons, regression):
     assert loss_of(config(), moons).__name__ == "cross_entropy"
     assert loss_of(config(), regression).__name__ == "squared_error"
     assert loss_of(config(training={"loss": "gaussian_nll"}), regression).__name__ == "gaussian_nll"
-    for loss, dataset in (("cross_entropy", regression), ("absolute_error", moons)):
+    assert loss_of(config(training={"loss": "brier"}), moons).__name__ == "brier"
+    bad = (("cross_entropy", regression), ("absolute_error", moons), ("hinge", regression))
+    for loss, dataset in bad:
         with pytest.raises(ValueError, match=f"training.loss: got '{loss}'"):
             loss_of(config(training={"loss": loss}), dataset)
 
@@ -142,3 +145,20 @@ def test_groups_hold_points_side_by_side():
         assert g.indices == indices
         assert g.seeds.tolist() == [5, 6, 7] * 2
         np.testing.assert_allclose(g.hypers["optimizer.learning_rate"], np.repeat([1, 0.1], 3))
+
+
+def test_the_quantile_of_the_pinball_loss_can_be_swept(regression):
+    training = {"loss": "pinball", "quantile": 0.2}
+    recipe_at = recipe_of(config(training=training), regression)
+    x, y = regression.train.x[:, :1], regression.train.y[:, :1]
+    for hyper, quantile in (({}, 0.2), ({"training.quantile": jnp.asarray(0.9)}, 0.9)):
+        loss = recipe_at(hyper).loss
+        got = jnp.mean(loss(jnp.asarray(x + 1), jnp.asarray(y)).total)
+        np.testing.assert_allclose(got, mean_pinball_loss(y, x + 1, alpha=quantile), rtol=1e-5)
+    assert "training.quantile" in dynamic_paths(config(training=training))
+
+
+@pytest.mark.parametrize("training", [{"loss": "pinball"}, {"quantile": 0.3}])
+def test_quantile_and_pinball_go_together(training):
+    with pytest.raises(ValueError, match="quantile"):
+        config(training=training)

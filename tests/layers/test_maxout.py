@@ -33,3 +33,16 @@ def test_two_pieces_contain_relu_and_its_kin(name):
 def test_ties_share_the_gradient():
     g = jax.grad(lambda z: layers.maxout(z, 3)[0])(jnp.array([2.0, 2.0, 1.0]))
     np.testing.assert_array_equal(g, [0.5, 0.5, 0])
+
+
+def test_convolutional_maxout_is_the_largest_of_each_group_of_maps():
+    rng = np.random.default_rng(3)
+    x, K, b = (rng.normal(size=s).astype(np.float32) for s in ((2, 5, 6, 3), (3, 3, 3, 8), (8,)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))
+    maps = np.einsum("nijcab,abco->nijo", windows, K) + b
+    want = np.stack([maps[..., 4 * i : 4 * i + 4].max(-1) for i in range(2)], -1)
+    params = layers.Convolution(jnp.asarray(K), jnp.asarray(b))
+    got = layers.conv_maxout(params, jnp.asarray(x), 4, padding="VALID")
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="k: got 3"):
+        layers.conv_maxout(params, jnp.asarray(x), 3)

@@ -1,0 +1,299 @@
+"""Binary outputs: the clipped linear unit, the sigmoid with −log p, the sigmoid with squared error.
+
+The notes: a linear unit clipped to [0, 1] cannot be trained well, for outside the unit interval its
+gradient is 0; a sigmoid with maximum likelihood has J = ζ((1 − 2y) z), which saturates only where the
+answer is right and tends to |z| where it is wrong; squared error saturates wherever σ(z) does, right or
+wrong.
+
+Measured: gradients by JAX at random z against closed forms. Then how long descent takes to leave a
+confidently wrong answer: for z alone at rate 1, and for linear models of breast-cancer data that learned
+the opposite labels (see `wrong_starts`), each loss at its usual rate and at the rate that is best for the
+very start. The clipped unit is centred, p = max{0, min{1, 1/2 + z}}, so that z = 0 means undecided for all
+three. A start from which the accuracy is never reached counts as one look more than the steps of the run,
+so ratios are lower bounds.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field
+
+from dlnotes import data, outputs
+from dlnotes.experiment.claims import (
+    Above,
+    Below,
+    Claim,
+    Measured,
+    Options,
+    Part,
+    Plot,
+    Within,
+    exact,
+    ratio,
+    share,
+)
+from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.outputs.losses import PerExample
+from dlnotes.typing import Array
+
+from .wrong_starts import recover
+
+LEADS = np.array([1, 2, 4, 8, 16, 32], np.float32)
+"""Median logits by which the wrong answer leads at the start."""
+RATES = np.array([0.01, 0.1, 1, 10, 100, 1000])
+FOUR, EIGHT, MOST = 2, 3, 5
+NLL, SQUARED, CLIPPED = range(3)
+NAMES = ("sigmoid, −log p", "sigmoid, squared error", "clipped linear, −log p")
+COLORS, MARKERS = (BLUE, ORANGE, GREEN), ("o", "s", "^")
+ALONE = np.arange(1, 13, dtype=np.float32)
+"""Wrong z from which z alone descends."""
+MOST_ALONE = 2**20
+
+
+class BinaryOutputs(Options):
+    """Sizes of the experiment."""
+
+    seeds: int = Field(20, ge=10, description="wrong starts of each size")
+    steps: int = Field(500, ge=10, description="steps of each training, 32 rows each")
+    every: int = Field(2, ge=1, description="steps between two looks at the accuracy")
+    points: int = Field(100_000, ge=100, description="random z of each exact check")
+
+
+def clipped(z: Array, y: Array) -> PerExample:
+    """−log p of the clipped linear unit, centred."""
+    return outputs.clipped_linear_nll(0.5 + z, y)
+
+
+LOSSES = (outputs.binary_cross_entropy, outputs.brier, clipped)
+
+
+def slope(loss, z: Array, y: Array) -> Array:
+    """dJ/dz of each example."""
+    return jax.grad(lambda z: loss(z, y).total.sum())(z)
+
+
+def measure_gradients(points: int) -> dict[str, np.ndarray]:
+    """Deviations from the closed forms, and what is not finite."""
+    rng = np.random.default_rng(0)
+    y = jnp.asarray(rng.integers(0, 2, points), jnp.int32)
+    sign = np.asarray(1 - 2 * y, np.float64)
+    z = jnp.asarray(rng.normal(size=points) * 10 ** rng.uniform(-2, 1.5, points), jnp.float32)
+    argument = sign * np.asarray(z, np.float64)
+    softplus = np.logaddexp(0, argument)
+    nll = np.asarray(outputs.binary_cross_entropy(z, y).total, np.float64)
+    wrong = jnp.asarray(sign * rng.uniform(20, 1e4, points), jnp.float32)
+    outside = jnp.asarray(np.where(rng.random(points) < 0.5, -1, 1) * (0.5 + rng.exponential(10, points)))
+    found = {
+        "softplus_error": np.max(np.abs(nll - softplus) / np.maximum(softplus, 1e-30)),  # float32 ends there
+        "wrong_slope_error": np.max(np.abs(sign * slope(LOSSES[NLL], wrong, y) - 1)),
+        "clipped_slope": np.max(np.abs(slope(clipped, outside.astype(jnp.float32), y))),
+    }
+    logits = np.concatenate([np.linspace(-1e4, 1e4, points), rng.normal(size=points)])
+    for dtype in (jnp.float32, jnp.bfloat16):
+        z, both = jnp.asarray(logits, dtype), jnp.arange(2 * points) % 2
+        values = [-outputs.Bernoulli(z).log_prob(both), outputs.binary_cross_entropy(z, both).total]
+        slopes = [
+            jax.grad(lambda z, both=both: -outputs.Bernoulli(z).log_prob(both).sum())(z),
+            slope(LOSSES[NLL], z, both),
+        ]
+        bad = sum(int((~jnp.isfinite(a.astype(jnp.float32))).sum()) for a in values + slopes)
+        found[f"not_finite_{jnp.dtype(dtype).name}"] = np.array(bad)
+    grid = np.linspace(0, 16, 129, dtype=np.float32)
+    ones = jnp.ones(len(grid), jnp.int32)
+    found["grid"] = grid
+    found["slopes"] = np.stack([np.abs(slope(loss, -jnp.asarray(grid), ones)) for loss in LOSSES])
+    return {name: np.asarray(value) for name, value in found.items()}
+
+
+def steps_alone() -> np.ndarray:
+    """Steps of rate 1 that a wrong z alone needs to change its sign, ``(losses, starts)``; inf: never."""
+
+    def descend(loss, start: Array) -> Array:
+        y = jnp.ones(1, jnp.int32)
+
+        def more(state):
+            z, step, stands = state
+            return (z[0] < 0) & (step < MOST_ALONE) & ~stands
+
+        def step(state):
+            z, step, _ = state
+            g = slope(loss, z, y)
+            return z - g, step + 1, g[0] == 0
+
+        z, step_, _ = jax.lax.while_loop(
+            more, step, (-start[None], jnp.array(0, jnp.int32), jnp.array(False))
+        )
+        return jnp.where(z[0] < 0, jnp.inf, step_.astype(jnp.float32))
+
+    return np.stack([jax.jit(jax.vmap(lambda s, loss=loss: descend(loss, s)))(ALONE) for loss in LOSSES])
+
+
+def measure(options: BinaryOutputs) -> dict[str, np.ndarray]:
+    """Gradients, z alone, and the real task."""
+    recovery = recover(
+        data.load("tabular", name="breast_cancer"),
+        LOSSES,
+        1,
+        leads=LEADS,
+        rates=RATES,
+        seeds=options.seeds,
+        steps=options.steps,
+        every=options.every,
+        accuracy=0.9,
+    )
+    return measure_gradients(options.points) | {
+        "alone": steps_alone(),
+        "longest": np.array(options.steps + options.every),
+        **recovery._asdict(),
+    }
+
+
+def at_least(m: Measured, loss: int, lead: int, kind: str = "steps") -> np.ndarray:
+    """Steps of each seed, ``(seeds,)``; never counts as one look more than the run has."""
+    return np.clip(m[kind][loss, lead], 1, m["longest"])
+
+
+def recovered(m: Measured, loss: int, lead: int) -> np.ndarray:
+    """Whether the usual rate came back, ``(seeds,)``."""
+    return np.isfinite(m["steps"][loss, lead])
+
+
+def draw(options: BinaryOutputs, m: Measured) -> Plot:
+    """Gradients of a wrong answer on the left, steps to recover on the right."""
+    figure = new_figure(9.5, 4.4)
+    left, right = figure.subplots(1, 2)
+    columns = ("output", "lead", "seed", "rate_chosen", "rate", "steps_at_least", "recovered")
+    table: dict[str, list] = {name: [] for name in columns}
+    for loss, (name, color, marker) in enumerate(zip(NAMES, COLORS, MARKERS)):
+        left.plot(m["grid"], np.maximum(m["slopes"][loss], 1e-9), color=color, label=name)
+        for kind, dash, chosen in (("steps", "-", "usual"), ("steps_best", ":", "best for the start")):
+            found = np.array([at_least(m, loss, i, kind) for i in range(len(LEADS))])  # (leads, seeds)
+            if kind == "steps":
+                right.fill_between(LEADS, found.min(1), found.max(1), color=color, alpha=0.15, lw=0)
+            right.plot(LEADS, np.median(found, 1), dash, color=color, marker=marker, ms=5)
+            for i, seed in np.ndindex(found.shape):
+                rate = m["rate"][loss] if kind == "steps" else m["rate_best"][loss, i]
+                came_back = bool(np.isfinite(m[kind][loss, i, seed]))
+                row = (name, LEADS[i], seed, chosen, rate, found[i, seed], came_back)
+                for column, value in zip(table.values(), row):
+                    column.append(value)
+    left.set(yscale="log", ylim=(1e-8, 300), xlabel="logits in favour of the wrong answer")
+    left.set_ylabel("size of the gradient |dJ/dz|")
+    left.annotate("clipped: exactly 0\nfrom 1/2 on", (0.8, 3e-8), color=GREEN, fontsize=9.5)
+    left.legend(fontsize=9, loc="upper right")
+    right.axhline(m["longest"], color=GREY, ls="--", lw=1)
+    right.annotate("not within the run", (LEADS[0], m["longest"] * 1.15), color=GREY, fontsize=9)
+    right.set(xscale="log", yscale="log", xlabel="median lead of the wrong answer at the start (logits)")
+    right.set(xticks=LEADS, xticklabels=[f"{v:g}" for v in LEADS], ylim=(0.8, 30 * m["longest"]))
+    right.minorticks_off()
+    right.set_ylabel("steps to 90% on breast cancer")
+    usual = ", ".join(f"{rate:g}" for rate in m["rate"])
+    right.plot([], [], "-", color=GREY, label=f"usual rates ({usual}), band: all seeds")
+    right.plot([], [], ":", color=GREY, label="rate best for the very start")
+    right.legend(fontsize=9, loc="upper left")
+    slow, fast = (np.median(at_least(m, loss, MOST)) for loss in (SQUARED, NLL))
+    more = "" if recovered(m, SQUARED, MOST).all() else "more than "
+    set_title(
+        figure,
+        f"From 32 logits in the wrong −log p recovers in {fast:.0f} steps, squared error in {more}{slow:.0f}",
+    )
+    return Plot(figure, table)
+
+
+CLAIM = Claim(
+    id="F2.7",
+    statement="A linear unit clipped to [0, 1] has gradient 0 outside the unit interval and cannot be "
+    "trained well. A sigmoid with maximum likelihood, J = ζ((1 − 2y)z), saturates only where the answer is "
+    "right, so a wrong z is corrected easily. With squared error the loss saturates wherever the sigmoid "
+    "does.",
+    source="notes, «aprendizaje basado en el descenso de gradiente»; Goodfellow et al. 2016, 6.2.2.2",
+    options=BinaryOutputs,
+    measure=measure,
+    draw=draw,
+    parts=(
+        Part(
+            "clipped: gradient",
+            "Outside the unit interval the gradient of the clipped unit is exactly 0.",
+            what="largest |dJ/dz| at random z outside, both labels",
+            effect=lambda m: exact(m["clipped_slope"]),
+            rule=Within(0.0, 0.0),
+        ),
+        Part(
+            "softplus",
+            "The sigmoid's −log p is ζ((1 − 2y)z).",
+            what="largest relative deviation from float64, random z",
+            effect=lambda m: exact(m["softplus_error"]),
+            rule=Below(1e-5),
+        ),
+        Part(
+            "gradient of ±1",
+            "Where it is confidently wrong its gradient is ±1.",
+            what="largest deviation, wrong by 20 to 10,000 logits",
+            effect=lambda m: exact(m["wrong_slope_error"]),
+            rule=Below(1e-6),
+        ),
+        *(
+            Part(
+                f"finite in {dtype}",
+                f"Loss and gradient are finite up to |z| = 10,000 in {dtype}.",
+                what="values and gradients that are not finite",
+                effect=lambda m, dtype=dtype: exact(m[f"not_finite_{dtype}"]),
+                rule=Within(0.0, 0.0),
+            )
+            for dtype in ("float32", "bfloat16")
+        ),
+        Part(
+            "squared error: gradient",
+            "Ten logits in the wrong, squared error has hardly a gradient left.",
+            what="|dJ/dz| of squared error over that of −log p, 10 logits in the wrong",
+            effect=lambda m: exact((m["slopes"][SQUARED] / m["slopes"][NLL])[m["grid"] == 10][0]),
+            rule=Below(1e-3),
+        ),
+        Part(
+            "z alone, −log p",
+            "Alone, a wrong z comes back in steps proportional to its size.",
+            what="steps from 12 logits over steps from 6, rate 1",
+            effect=lambda m: exact(m["alone"][NLL, 11] / m["alone"][NLL, 5]),
+            rule=Below(3),
+        ),
+        Part(
+            "z alone, squared error",
+            "By squared error it needs exponentially many.",
+            what="steps from 12 logits over steps from 6, rate 1",
+            effect=lambda m: exact(m["alone"][SQUARED, 11] / m["alone"][SQUARED, 5]),
+            rule=Above(30),
+        ),
+        Part(
+            "real data, −log p",
+            "From 32 logits in the wrong, −log p recovers.",
+            what="share of starts that reach 90% on breast cancer",
+            effect=lambda m: share(recovered(m, NLL, MOST)),
+            rule=Above(0.8),
+        ),
+        Part(
+            "real data, squared error is slower",
+            "From 8 logits in the wrong, squared error takes more than twice as long at its usual rate.",
+            what="steps to 90% on breast cancer, squared error over −log p (never: the whole run)",
+            effect=lambda m: ratio(at_least(m, SQUARED, EIGHT), at_least(m, NLL, EIGHT)),
+            rule=Above(2),
+        ),
+        Part(
+            "real data, rate for the start",
+            "So it does when each loss has the rate that is best for that very start.",
+            what="steps to 90% on breast cancer, squared error over −log p (never: the whole run)",
+            effect=lambda m: ratio(
+                at_least(m, SQUARED, EIGHT, "steps_best"), at_least(m, NLL, EIGHT, "steps_best")
+            ),
+            rule=Above(2),
+        ),
+        Part(
+            "real data, clipped",
+            "From 4 logits in the wrong, the clipped unit stays there more often than not.",
+            what="share of starts that reach 90% on breast cancer",
+            effect=lambda m: share(recovered(m, CLIPPED, FOUR)),
+            rule=Below(0.5),
+        ),
+    ),
+)

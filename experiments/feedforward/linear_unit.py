@@ -1,0 +1,204 @@
+"""The linear output unit ŷ = Wᵀh + b as the mean of a Gaussian.
+
+The notes: linear units give the mean of p(y | x) = N(y; ŷ, I), for which maximising likelihood is
+minimising the mean squared error; because they do not saturate they give gradient descent no trouble, and
+many optimisers can be used.
+
+Measured: the gradient dJ/dŷ over eight orders of magnitude of error, against ŷ − y. On the diabetes table,
+linear units trained on −log p by three optimisers, against scikit-learn's least squares. Then starts whose
+bias is far off: the linear unit against a sigmoid unit stretched over the range of the targets, both by
+squared error and momentum, for every start each unit at the rate that ends lowest. A unit has recovered
+when its loss is within 5% of the variance of the target from the best end of its kind.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field
+
+from dlnotes import data, models, outputs
+from dlnotes.data.dataset import Examples
+from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, share
+from dlnotes.experiment.figure_style import BLUE, ORANGE, new_figure, set_title
+from dlnotes.experiment.fitting import fit, predict
+from dlnotes.layers import Dense
+from dlnotes.models.model import Model
+from dlnotes.outputs.losses import PerExample
+from dlnotes.training import schedules
+from dlnotes.training.optimizers import optimizer
+from dlnotes.training.state import Hyper, Recipe
+from dlnotes.typing import Array
+
+OPTIMIZERS = {"sgd": (0.3, {"momentum": 0.95}), "adam": (0.05, {}), "rmsprop": (0.02, {})}
+"""By name: rate and options."""
+FAR = np.array([0, 3, 6, 12, 24, 48], np.float32)
+"""How far off the bias starts: standard deviations of the target, or logits."""
+RATES = np.array([0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30])
+LINEAR, SIGMOID = 0, 1
+NAMES, COLORS = ("linear unit", "sigmoid unit over the range of y"), (BLUE, ORANGE)
+RECOVERED, SHOWN = 0.05, 3
+
+
+class LinearUnit(Options):
+    """Sizes of the experiment."""
+
+    steps: int = Field(1000, ge=10, description="steps of each optimiser, all rows in each")
+    far_steps: int = Field(300, ge=10, description="steps from the starts that are far off")
+    rows: int = Field(442, ge=50, description="patients trained on")
+
+
+def least_squares_apart(examples: Examples, options: LinearUnit) -> np.ndarray:
+    """Largest difference of a prediction from scikit-learn's, ``(optimisers, seeds)``."""
+    from sklearn.linear_model import LinearRegression
+
+    want = LinearRegression().fit(examples.x, examples.y).predict(examples.x)
+    model = models.linear(examples.x.shape[1], 1)
+    found = []
+    for name, (rate, more) in OPTIMIZERS.items():
+        falling = optimizer(name, rate, factor=schedules.cosine(options.steps), **more)
+        recipe = Recipe(model, outputs.gaussian_nll, {}, falling)
+        result = fit(recipe, examples, steps=options.steps, seeds=range(options.seeds), record=options.steps)
+        found.append(np.abs(predict(model, result.params, examples.x) - want).max((1, 2)))
+    return np.stack(found)
+
+
+def far_starts(examples: Examples, options: LinearUnit) -> np.ndarray:
+    """Loss at the end over the variance, ``(units, far, rates, seeds)``."""
+    affine = models.linear(examples.x.shape[1], 1, init_scale=0.1)
+    low, high = float(examples.y.min()), float(examples.y.max())
+    shape = (2, len(FAR), len(RATES), options.seeds)
+
+    def unit(kind: Array) -> Model:
+        def apply(params: Dense, x: Any, /, *, key: Any = None, mask: Any = None) -> Array:
+            z = affine.apply(params, x)
+            return jnp.where(kind == LINEAR, z, low + (high - low) * jax.nn.sigmoid(z))
+
+        return Model(affine.init, apply)
+
+    def half_squared(output: Array, y: Array) -> PerExample:
+        each = outputs.squared_error(output, y)
+        return PerExample(0.5 * each.total, each.count)
+
+    def recipe(hyper: Hyper) -> Recipe:
+        change = optimizer("sgd", hyper["learning_rate"], momentum=0.9)
+        return Recipe(unit(hyper["unit"]), half_squared, {}, change)
+
+    def spread(values: np.ndarray, axis: int) -> np.ndarray:
+        return np.broadcast_to(values.reshape([-1 if i == axis else 1 for i in range(4)]), shape).ravel()
+
+    seeds = spread(np.arange(options.seeds), 3)
+    start = jax.vmap(lambda seed: affine.init(jax.random.key(seed)))(seeds)
+    # Towards the low end, where most targets are not.
+    start = start._replace(b=start.b - spread(FAR, 1)[:, None])
+    result = fit(
+        recipe,
+        examples,
+        steps=options.far_steps,
+        seeds=seeds,
+        hypers={"unit": spread(np.arange(2), 0), "learning_rate": spread(RATES, 2)},
+        start=start,
+        record=options.far_steps // 10,
+    )
+    loss, broken = result.history["loss"][-1], result.stopped_at >= 0
+    return np.where(broken | ~np.isfinite(loss), np.inf, 2 * loss).reshape(shape) / examples.y.var()
+
+
+def measure(options: LinearUnit) -> dict[str, np.ndarray]:
+    """Gradients, three optimisers, and starts that are far off."""
+    table = data.load("tabular", name="diabetes", validation=0, test=0).train
+    examples = Examples(table.x[: options.rows], table.y[: options.rows])
+    error = np.logspace(-2, 6, 81).astype(np.float32)[:, None]
+    slope = jax.grad(lambda z: outputs.gaussian_nll(z, jnp.zeros_like(z)).total.sum())(jnp.asarray(error))
+    ends = far_starts(examples, options)
+    best = np.minimum(ends, 1e30).mean(-1).argmin(2)  # rate of each unit and start
+    return {
+        "error": error[:, 0],
+        "slope": np.asarray(slope)[:, 0],
+        "apart": least_squares_apart(examples, options),
+        "ends": np.take_along_axis(ends, best[..., None, None], 2)[:, :, 0],
+        "rate": RATES[best],
+    }
+
+
+def recovered(m: Measured, unit: int, far: int) -> np.ndarray:
+    """Whether each seed came near the best end of its unit."""
+    return m["ends"][unit, far] < m["ends"][unit].min() + RECOVERED
+
+
+def draw(options: LinearUnit, m: Measured) -> Plot:
+    """Gradients of both units, and where they end."""
+    figure = new_figure(9, 3.9)
+    left, right = figure.subplots(1, 2)
+    z = np.linspace(0.25, 48, 192)
+    wrong = 1 / (1 + np.exp(z))  # σ(−z), the target being 1
+    left.plot(z, z, color=BLUE, label="linear unit, z logits or deviations off")
+    left.plot(z, wrong * (1 - wrong) ** 2, color=ORANGE, label="sigmoid unit, squared error")
+    left.set(yscale="log", ylim=(1e-12, 1e4), xlabel="how far z is off", ylabel="size of the gradient |dJ/dz|")
+    left.legend(loc="upper right", bbox_to_anchor=(1, 0.8))
+    table: dict[str, list] = {name: [] for name in ("unit", "far", "seed", "rate", "loss_over_variance")}
+    for unit, (name, color) in enumerate(zip(NAMES, COLORS)):
+        ends = m["ends"][unit]
+        right.plot(FAR, np.median(ends, -1), "o-", color=color, label=name)
+        right.fill_between(FAR, ends.min(-1), ends.max(-1), color=color, alpha=0.2, lw=0)
+        for far, seed in np.ndindex(ends.shape):
+            row = (name, FAR[far], seed, m["rate"][unit, far], ends[far, seed])
+            for column, value in zip(table.values(), row):
+                column.append(value)
+    right.set(yscale="log", xlabel="how far off the bias starts (deviations of y, or logits)")
+    right.set_ylabel(f"squared error / variance of y after {options.far_steps} steps")
+    right.set(yticks=[0.5, 1, 2, 4], yticklabels=["0.5", "1", "2", "4"])
+    right.minorticks_off()
+    right.legend(title="median and range over starts", loc="upper left")
+    stuck = FAR[[i for i in range(len(FAR)) if not recovered(m, SIGMOID, i).all()]]
+    always = all(recovered(m, LINEAR, i).all() for i in range(len(FAR)))
+    says = "The linear unit comes back from any start" if always else "The linear unit does not always come back"
+    says += f"; the sigmoid with squared error not from {stuck[0]:g} logits on" if len(stuck) else "; so does the sigmoid"
+    set_title(figure, says)
+    return Plot(figure, table)
+
+
+CLAIM = Claim(
+    id="F2.6",
+    statement="A linear output unit gives the mean of a Gaussian, for which maximum likelihood is least "
+    "squares; linear units do not saturate, so they are no trouble to gradient descent and many optimisers "
+    "can be used.",
+    source="notes, «aprendizaje basado en el descenso de gradiente»; Goodfellow et al. 2016, 6.2.2.1",
+    options=LinearUnit,
+    measure=measure,
+    draw=draw,
+    parts=(
+        Part(
+            "no saturation",
+            "However large the error, the gradient by the unit's output is the error itself.",
+            what="largest relative deviation of dJ/dŷ from ŷ − y, errors from 0.01 to a million",
+            effect=lambda m: exact(np.abs(m["slope"] / m["error"] - 1).max(), len(m["error"])),
+            rule=Below(1e-5),
+        ),
+        Part(
+            "least squares, by many optimisers",
+            "Momentum, Adam and RMSprop on −log p all end at least squares.",
+            what="largest difference of a prediction from scikit-learn's (standard deviations of the target)",
+            effect=lambda m: exact(m["apart"].max(), m["apart"].size),
+            rule=Below(0.01),
+        ),
+        Part(
+            "starts far off, linear",
+            "A linear unit whose bias starts 12 deviations off recovers.",
+            what="share of starts that recover",
+            effect=lambda m: share(recovered(m, LINEAR, SHOWN)),
+            rule=Above(0.7),
+        ),
+        Part(
+            "starts far off, saturating",
+            "A sigmoid unit that starts 12 logits off and learns by squared error mostly does not, even at "
+            "its best rate.",
+            what="share of starts that recover",
+            effect=lambda m: share(recovered(m, SIGMOID, SHOWN)),
+            rule=Below(0.5),
+        ),
+    ),
+)

@@ -1,0 +1,151 @@
+"""The chain rule with and without a table of gradients.
+
+The notes: parts of the gradient's expression repeat, in complicated graphs exponentially often, so that
+a naive implementation of the chain rule cannot be afforded; back-propagation keeps them in a table and
+avoids the explosion.
+
+Measured: the multiplications by a local derivative that both take for the same gradient. In a chain of
+diamonds the number is known: a level has four arcs, and all that is above it is expanded twice. In
+random graphs a node has one or two parents on the level below. Whether growth is exponential is decided
+over the deeper half of the levels, where a power law would have flattened: ``d⁴`` grows there by
+``2^(4/8) = 1.41`` per level.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from dlnotes.autodiff import Graph, backward, forward, naive_gradient
+from dlnotes.autodiff.computational_graph import ancestors
+from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
+from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
+
+from .random_graphs import diamonds, layered_graph
+
+DEPTHS = np.array([1, 2, 4, 8, 16])
+"""Levels of the random graphs."""
+
+
+class NaiveChainRule(Options):
+    """Sizes of the experiment."""
+
+    diamonds: int = Field(12, ge=4, le=16, description="the deepest chain of diamonds")
+    width: int = Field(4, ge=2, description="nodes of a level of the random graphs")
+
+
+def both(graph: Graph, inputs: dict[str, float], output: str) -> dict[str, float]:
+    """Multiplications with and without a table, arcs that lead to the output, and how far the two differ."""
+    values = forward(graph, inputs)
+    table, products = backward(graph, values, output)
+    naive = {name: naive_gradient(graph, values, output, name) for name in graph.inputs}
+    largest = max(float(abs(gradient)) for gradient, _ in naive.values())
+    leading = ancestors(graph, output)
+    apart = max(float(abs(table[name] - gradient)) for name, (gradient, _) in naive.items())
+    return {
+        "naive": sum(taken for _, taken in naive.values()),
+        "table": products,
+        "arcs": sum(child.name in leading for _, child, _ in graph.edges),
+        "deviation": apart / max(largest, 1e-30),
+    }
+
+
+def measure(options: NaiveChainRule) -> dict[str, np.ndarray]:
+    """Chains of diamonds as (depths,), random graphs as (seeds, depths)."""
+    chains = [both(diamonds(d), {"u0": 0.7}, f"u{d}") for d in range(1, options.diamonds + 1)]
+    rows = []
+    for seed in range(options.seeds):
+        rng = np.random.default_rng(seed)
+        graph, inputs = layered_graph(rng, int(DEPTHS[-1]), options.width)
+        # The same graph at every depth: its first node on level d is the output.
+        rows.append([both(graph, inputs, f"u{d}_0") for d in DEPTHS])
+    return {f"diamonds_{name}": np.array([c[name] for c in chains]) for name in chains[0]} | {
+        f"random_{name}": np.array([[cell[name] for cell in row] for row in rows]) for name in rows[0][0]
+    }
+
+
+def closed_form(depths: np.ndarray) -> np.ndarray:
+    """``C(d) = 2 (2 + C(d − 1))`` with C(0) = 0, that is ``4 (2^d − 1)``."""
+    return 4 * (2**depths - 1)
+
+
+def growth(m) -> np.ndarray:
+    """Factor per level from 8 to 16 levels, per seed."""
+    return (m["random_naive"][:, -1] / m["random_naive"][:, -2]) ** (1 / (DEPTHS[-1] - DEPTHS[-2]))
+
+
+def draw(options: NaiveChainRule, m: Measured) -> Plot:
+    """Multiplications against depth: diamonds on the left, random graphs on the right."""
+    figure = new_figure(9, 3.9)
+    left, right = figure.subplots(1, 2)
+    depth = np.arange(1, len(m["diamonds_naive"]) + 1)
+    left.plot(depth, m["diamonds_naive"], "o", color=ORANGE, label="without a table, counted")
+    left.plot(depth, closed_form(depth), color=GREY, lw=1.2, label="4 (2ᵈ − 1)")
+    left.plot(depth, m["diamonds_table"], "s-", color=BLUE, label="with a table, 4 d")
+    left.set(yscale="log", xlabel="diamonds in the chain, d", ylabel="multiplications")
+    left.legend()
+    for name, color, label in (("naive", ORANGE, "without a table"), ("table", BLUE, "with a table")):
+        low, middle, high = np.quantile(m[f"random_{name}"], [0, 0.5, 1], axis=0)
+        right.fill_between(DEPTHS, low, high, color=color, alpha=0.25, lw=0)
+        right.plot(DEPTHS, middle, "o-", color=color, label=f"{label} (median; all seeds)")
+    right.set(yscale="log", xlabel="levels of the random graph", ylabel="multiplications")
+    right.legend()
+    times = m["diamonds_naive"][-1] / m["diamonds_table"][-1]
+    set_title(
+        figure,
+        f"Without a table every diamond doubles the multiplications: {times:.0f}-fold at {depth[-1]}",
+    )
+    return Plot(
+        figure,
+        {"diamonds": depth, "without_table": m["diamonds_naive"], "with_table": m["diamonds_table"]},
+    )
+
+
+CLAIM = Claim(
+    id="F5.2",
+    statement="A naive chain rule computes shared parts of the gradient again, exponentially often in "
+    "complicated graphs; back-propagation's table avoids that, at a cost linear in the arcs.",
+    source="notes, «back-propagation»; Goodfellow et al. 2016, 6.5.2",
+    options=NaiveChainRule,
+    measure=measure,
+    draw=draw,
+    parts=(
+        Part(
+            "doubling",
+            "Without a table d diamonds cost 4 (2ᵈ − 1) multiplications: each one more doubles them.",
+            what="largest deviation of the count from 4 (2ᵈ − 1)",
+            effect=lambda m: exact(
+                np.abs(m["diamonds_naive"] - closed_form(np.arange(1, len(m["diamonds_naive"]) + 1))).max(),
+                len(m["diamonds_naive"]),
+            ),
+            rule=Within(0, 0),
+        ),
+        Part(
+            "random graphs explode",
+            "Without a table the count grows with depth in random graphs faster than its fourth power.",
+            what="factor per level between 8 and 16 levels",
+            effect=lambda m: mean(growth(m)),
+            rule=Above(2**0.5),
+        ),
+        Part(
+            "the table is linear",
+            "With a table there is one multiplication per arc that leads to the output.",
+            what="largest |multiplications − arcs| over all graphs",
+            effect=lambda m: exact(
+                max(np.abs(m[f"{kind}_table"] - m[f"{kind}_arcs"]).max() for kind in ("diamonds", "random")),
+                m["diamonds_table"].size + m["random_table"].size,
+            ),
+            rule=Within(0, 0),
+        ),
+        Part(
+            "the same gradient",
+            "Both find the same gradient.",
+            what="largest deviation relative to a graph's largest gradient",
+            effect=lambda m: exact(
+                max(m["diamonds_deviation"].max(), m["random_deviation"].max()),
+                m["diamonds_table"].size + m["random_table"].size,
+            ),
+            rule=Below(1e-5),
+        ),
+    ),
+)

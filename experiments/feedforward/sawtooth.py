@@ -1,0 +1,296 @@
+"""A sawtooth that folds again with every layer: how many units deep and shallow networks need.
+
+The notes: some functions are approximated efficiently by a network deeper than d, and need a much larger
+one where the depth is at most d; for one hidden layer the number of units is often exponential.
+
+The sawtooth with l folds climbs and falls 2^l times between 0 and 1 on [0, 1]. Folded by layers it takes
+two ReLU units a layer (Telgarsky 2015). One hidden layer of n units has at most n + 1 pieces, so it needs
+2^l − 1 units at least; 2^l suffice. Fewer leave much: each of the 2^(l−1) teeth in which no unit bends is
+met by a straight line, which cannot follow a symmetric tooth at all, so at least 1 − n/2^(l−1) of the
+variance is left.
+
+Measured: both constructions, their pieces counted; random shallow networks, theirs; and shallow networks
+with as many units as the deep one (2l), trained from many starts with the best of a grid of rates, the
+best start taken. A seed is one such search. Descent finds little, so there is also a fit without it: as
+many units bend at the first corners, and their output weights are solved for. The deep network trained in the same way is drawn beside
+them: what it can represent it need not find.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from pydantic import Field
+
+from dlnotes import models, outputs
+from dlnotes.data.dataset import Examples
+from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, Within, exact, mean
+from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
+from dlnotes.experiment.fitting import fit, predict
+from dlnotes.layers import Dense
+from dlnotes.models.feedforward import MLP
+from dlnotes.models.linear_regions import on_line
+from dlnotes.training import schedules
+from dlnotes.training.optimizers import optimizer
+from dlnotes.training.state import Recipe
+
+FOLDS = range(1, 11)
+"""Folds of the constructions."""
+FITTED = range(2, 7)
+"""Folds of the sawtooths that networks are trained on."""
+JUDGED = 6
+"""Folds at which the shallow fits are judged: 12 units against 64 pieces."""
+RATES = np.array([3e-3, 1e-2, 3e-2])
+POINTS = 256
+
+
+class Sawtooth(Options):
+    """Sizes of the experiment."""
+
+    starts: int = Field(4, ge=1, description="starts of each search and rate, of which the best counts")
+    steps: int = Field(1000, ge=10, description="steps of each training")
+    random_networks: int = Field(100, ge=10, description="shallow networks whose pieces are counted")
+
+
+def sawtooth(x: np.ndarray, folds: int) -> np.ndarray:
+    """2^folds straight pieces between 0 and 1, the first climbing."""
+    phase = np.mod(x * 2.0 ** (folds - 1), 1.0)
+    return 1 - np.abs(1 - 2 * phase)
+
+
+def deep(folds: int) -> MLP:
+    """Two units a layer: m(x) = 2 relu(x) − 4 relu(x − 1/2), ``folds`` times over."""
+    bend = np.array([0.0, -0.5])
+    out = np.array([[2.0], [-4.0]])
+    layers = [Dense(np.ones((1, 2)), bend)] + [Dense(out @ np.ones((1, 2)), bend)] * (folds - 1)
+    return as_float32(MLP(tuple(layers), (None,) * folds, Dense(out, np.zeros(1))))
+
+
+def shallow(folds: int) -> MLP:
+    """One layer of 2^folds units: one for the first climb, one for each corner."""
+    n = 2**folds
+    jumps = 2.0 * n * (-1.0) ** np.arange(n)
+    jumps[0] = n
+    layer = Dense(np.ones((1, n)), -np.arange(n) / n)
+    return as_float32(MLP((layer,), (None,), Dense(jumps[:, None], np.zeros(1))))
+
+
+def as_float32(params: MLP) -> MLP:
+    """The parameters as the library has them; those here are sums of few powers of two, without rounding."""
+    hidden = tuple(Dense(*(np.asarray(a, np.float32) for a in layer)) for layer in params.hidden)
+    return params._replace(hidden=hidden, output=Dense(*(np.asarray(a, np.float32) for a in params.output)))
+
+
+def constructions() -> dict[str, np.ndarray]:
+    """Pieces and largest errors of the networks built by hand, one row a number of folds."""
+    rows = []
+    for folds in FOLDS:
+        x = np.arange(2**12 + 1, dtype=np.float32)[:, None] / 2**12
+        row = []
+        for params in (deep(folds), shallow(folds)):
+            widths = tuple(layer.b.size for layer in params.hidden)
+            got = np.asarray(models.mlp(1, widths, 1).apply(params, x))[:, 0]
+            row += [
+                sum(widths),
+                len(on_line(params, [0.0], [1.0]).slopes),
+                np.abs(got - sawtooth(x[:, 0], folds)).max(),
+            ]
+        rows.append(row)
+    names = ("deep_units", "deep_pieces", "deep_error", "shallow_units", "shallow_pieces", "shallow_error")
+    return dict(zip(names, np.array(rows).T))
+
+
+def most_pieces(options: Sawtooth) -> np.ndarray:
+    """Pieces over units + 1 of random shallow networks, ``(networks,)``."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(options.random_networks):
+        n = int(rng.integers(1, 200))
+        layer = Dense(rng.normal(size=(1, n)), rng.normal(size=n))
+        params = MLP((layer,), (None,), Dense(rng.normal(size=(n, 1)), np.zeros(1)))
+        found.append(len(on_line(params, [-1e3], [1e3]).slopes) / (n + 1))
+    return np.array(found)
+
+
+def search(options: Sawtooth, folds: int, widths: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Variance left by the best start of each seed ``(seeds,)``, and the best of all's answers."""
+    x = (np.arange(POINTS, dtype=np.float32)[:, None] + 0.5) / POINTS
+    y = sawtooth(x, folds)
+    model = models.mlp(1, widths, 1)
+    members = options.seeds * len(RATES) * options.starts
+    start = random_start(np.random.default_rng(folds), (1, *widths), members)
+    factor = schedules.cosine(options.steps)
+
+    def recipe(hyper):
+        return Recipe(model, outputs.squared_error, {}, optimizer("adam", hyper["rate"], factor=factor))
+
+    result = fit(
+        recipe,
+        Examples(x, y),
+        steps=options.steps,
+        seeds=np.zeros(members),  # nothing is drawn: the starts are given, the batch is everything
+        hypers={"rate": np.resize(RATES, members)},
+        start=start,
+        record=options.steps,
+    )
+    answers = predict(model, result.params, x)[..., 0].astype(np.float64)
+    left = np.mean((answers - y[:, 0]) ** 2, axis=1) / np.var(y)
+    best = np.argmin(left)
+    return np.nan_to_num(left, nan=np.inf).reshape(options.seeds, -1).min(1), answers[best]
+
+
+def solved(folds: int) -> float:
+    """Variance left by 2l units that bend at the first corners, output weights by least squares."""
+    x = (np.arange(POINTS) + 0.5) / POINTS
+    y = sawtooth(x, folds)
+    features = np.maximum(x[:, None] - np.arange(2 * folds) / 2**folds, 0)
+    features = np.column_stack([features, np.ones(POINTS)])
+    weights = np.linalg.lstsq(features, y, rcond=None)[0]
+    return float(np.mean((features @ weights - y) ** 2) / np.var(y))
+
+
+def random_start(rng: np.random.Generator, widths: tuple[int, ...], members: int) -> MLP:
+    """Weights of ReLU networks, leaves ``(members, ...)``: He's scale, first bends spread over [0, 1]."""
+    hidden = []
+    for i, (n, m) in enumerate(pairwise(widths)):
+        W = rng.normal(size=(members, n, m)) * np.sqrt(2 / n)
+        b = -W[:, 0] * rng.uniform(size=(members, m)) if i == 0 else 0.1 * rng.normal(size=(members, m))
+        hidden.append(Dense(W.astype(np.float32), b.astype(np.float32)))
+    W = rng.normal(size=(members, widths[-1], 1)) * np.sqrt(1 / widths[-1])
+    output = Dense(W.astype(np.float32), np.full((members, 1), 0.5, np.float32))
+    return MLP(tuple(hidden), (None,) * len(hidden), output)
+
+
+def measure(options: Sawtooth) -> dict[str, np.ndarray]:
+    """Constructions, counts and searches."""
+    fitted = [search(options, folds, (2 * folds,)) for folds in FITTED]
+    trained_deep = [search(options, folds, (2,) * folds) for folds in (3, JUDGED)]
+    return {
+        **constructions(),
+        "most_pieces": most_pieces(options),
+        "left": np.array([left for left, _ in fitted]),
+        "answers": np.array([answers for _, answers in fitted]),
+        "deep_left": np.array([left for left, _ in trained_deep]),
+        "solved": np.array([solved(folds) for folds in FITTED]),
+        "bound": np.array([max(0.0, 1 - 2 * folds / 2 ** (folds - 1)) for folds in FITTED]),
+    }
+
+
+def draw(options: Sawtooth, m: Measured) -> Plot:
+    """Units needed, the variance left at equal units, and the best shallow fit."""
+    figure = new_figure(10, 3.7)
+    left, middle, right = figure.subplots(1, 3)
+    folds = np.array(FOLDS)
+    left.plot(folds, m["shallow_units"], color=ORANGE, marker="s", label="one hidden layer: $2^l$")
+    left.plot(folds, m["deep_units"], color=BLUE, marker="o", label="l hidden layers: $2\\,l$")
+    left.set(yscale="log", xlabel="folds l (the sawtooth has $2^l$ pieces)", xticks=folds[1::2])
+    left.set_ylabel("ReLU units, no error")
+    left.legend()
+
+    fitted = np.array(FITTED)
+    low, mid, high = 100 * np.quantile(m["left"], [0, 0.5, 1], axis=1)
+    middle.errorbar(
+        fitted, mid, [mid - low, high - mid], color=ORANGE, marker="s", capsize=3, label="one layer, trained"
+    )
+    middle.plot(fitted, 100 * m["solved"], color=PURPLE, marker="D", label="one layer, at the first corners")
+    middle.plot(fitted, 100 * m["bound"], color=GREY, ls="--", label="less is impossible in one layer")
+    low, mid, high = 100 * np.quantile(m["deep_left"], [0, 0.5, 1], axis=1)
+    middle.errorbar(
+        (3, JUDGED), mid, [mid - low, high - mid], color=GREEN, marker="^", ls="", capsize=3,
+        label="l layers, trained",
+    )  # fmt: skip
+    middle.axhline(0, color=BLUE, label="l layers, built by hand")
+    middle.set(xlabel="folds l", ylabel="variance left (%), $2\\,l$ units", xticks=fitted, ylim=(-4, 150))
+    middle.set_yticks(range(0, 101, 25))
+    middle.legend(fontsize=8, loc="upper left")
+
+    x = (np.arange(POINTS) + 0.5) / POINTS
+    at = FITTED.index(JUDGED)
+    right.plot(x, sawtooth(x, JUDGED), color=GREY, lw=0.7, label=f"sawtooth, {JUDGED} folds")
+    right.plot(x, m["answers"][at], color=ORANGE, label=f"best of all, {2 * JUDGED} units, one layer")
+    right.set(xlabel="x", ylabel="output", ylim=(-0.1, 1.45), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+    right.legend(fontsize=8, loc="upper left")
+    best = 100 * (1 - best_fit(m).min())
+    set_title(
+        figure,
+        f"{JUDGED} folds: {2 * JUDGED} units in {JUDGED} layers make it exactly; in one layer they "
+        f"explain {best:.0f}% and {2**JUDGED} units are needed",
+    )
+    fits = dict(zip(FITTED, np.median(m["left"], axis=1)))
+    table = {name: m[name] for name in ("deep_units", "deep_pieces", "shallow_units", "shallow_pieces")}
+    at_equal = [float(fits.get(f, np.nan)) for f in FOLDS]
+    return Plot(figure, {"folds": folds, **table, "left_by_one_layer_of_deep_units": at_equal})
+
+
+def wrong_pieces(m: Measured) -> float:
+    """Largest difference between pieces counted and 2^l, in either construction."""
+    want = 2.0 ** np.array(FOLDS)
+    return max(np.abs(m[name] - want).max() for name in ("deep_pieces", "shallow_pieces"))
+
+
+def beyond(m: Measured) -> np.ndarray:
+    """How far fits stay above the least possible, where that is not 0."""
+    fits = np.column_stack([m["left"], m["solved"]])
+    return (fits - m["bound"][:, None])[m["bound"] > 0].ravel()
+
+
+def best_fit(m: Measured) -> np.ndarray:
+    """Variance left at the judged number of folds: the better of search and solution, each seed."""
+    at = FITTED.index(JUDGED)
+    return np.minimum(m["left"][at], m["solved"][at])
+
+
+CLAIM = Claim(
+    id="F4.4",
+    statement="There are families of functions that a network deeper than d approximates efficiently, and "
+    "that need a much larger model where the depth is at most d; with one layer often exponentially many "
+    "units.",
+    source="notes, «diseño de la arquitectura»; Telgarsky 2015",
+    options=Sawtooth,
+    measure=measure,
+    draw=draw,
+    parts=(
+        Part(
+            "both are exact",
+            "Two units in each of l layers, and 2^l in one, compute the sawtooth without error.",
+            what=f"largest error at 4,097 points, l up to {max(FOLDS)}",
+            effect=lambda m: exact(max(m["deep_error"].max(), m["shallow_error"].max()), len(FOLDS)),
+            rule=Within(0.0, 0.0),
+        ),
+        Part(
+            "pieces",
+            "Both have exactly 2^l linear pieces.",
+            what="largest difference from 2^l of the pieces counted",
+            effect=lambda m: exact(wrong_pieces(m), 2 * len(FOLDS)),
+            rule=Within(0.0, 0.0),
+        ),
+        Part(
+            "fewer cannot",
+            "No network of one layer has more pieces than units + 1, so it needs 2^l − 1 units.",
+            what="most pieces over units + 1 in random networks",
+            effect=lambda m: exact(m["most_pieces"].max(), len(m["most_pieces"])),
+            rule=Within(0.0, 1.0),
+        ),
+        Part(
+            "exponentially many",
+            "Each fold more doubles the units of one layer, and adds two to the deep network.",
+            what="(2^l − 1 units) over (2 l units), the largest l",
+            effect=lambda m: exact((2 ** FOLDS[-1] - 1) / m["deep_units"][-1]),
+            rule=Above(10.0),
+        ),
+        Part(
+            "the least that is left",
+            "Every fit by one layer leaves at least 1 − n/2^(l−1) of the variance.",
+            what="least of (variance left) − (that bound), fits with a bound above 0",
+            effect=lambda m: exact(min(beyond(m)), len(beyond(m))),
+            rule=Above(0.0),
+        ),
+        Part(
+            "the best fit",
+            f"One layer with as many units as the deep network leaves most of the variance, {JUDGED} folds.",
+            what="share of variance left, the better of the trained and the solved fit",
+            effect=lambda m: mean(best_fit(m)),
+            rule=Above(0.5),
+        ),
+    ),
+)

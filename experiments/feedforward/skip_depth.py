@@ -1,0 +1,259 @@
+"""Skip connections: how much gradient reaches the first layer of a deep network, and whether it trains.
+
+The notes: a chain of layers is often given skip connections from layer i to layer i + 2 or so, and
+skipping makes it easier for the gradient to flow to the layers nearer the inputs.
+
+Measured, on digits, for ReLU, tanh and sigmoid layers of 32 units, with and without the output of layer
+i added to that of layer i + 2. Weights start with deviation √(2/inputs) for ReLU and √(1/inputs) else.
+First the norm of the loss's gradient for the first layer's weights at the start, against depth; then
+training by Adam at the greatest depth, each of the six networks at its own best learning rate, which is
+chosen by the validation loss of other seeds.
+
+The network is ``models.mlp`` as one loop over layers; activation, skips and depth are numbers of the
+program, so all settings are one program.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field
+
+from dlnotes import data, outputs
+from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, paired, ratio
+from dlnotes.experiment.figure_style import BLUE, GREEN, ORANGE, new_figure, set_title
+from dlnotes.layers import Dense, dense, relu, sigmoid, tanh
+from dlnotes.models.model import Model
+from dlnotes.training.optimizers import optimizer
+from dlnotes.training.state import Hyper, Recipe
+from dlnotes.typing import Array, PRNGKey
+
+from .host_starts import along, he_starts
+from .own_rates import evaluate, parts_of, train_rivals
+
+ACTIVATIONS = ("ReLU", "tanh", "sigmoid")
+COLORS = (ORANGE, BLUE, GREEN)
+DEPTHS = (2, 5, 10, 20, 30, 40, 50)
+INPUTS, WIDTH, CLASSES = 64, 32, 10
+RATES = np.array([1e-4, 3e-4, 1e-3, 3e-3, 1e-2])
+PLAIN, SKIP = 0, 1
+TINY = float(np.finfo(np.float32).tiny)
+"""Stands for a gradient that float32 cannot tell from 0."""
+
+
+class SkipDepth(Options):
+    """Sizes of the experiment."""
+
+    steps: int = Field(400, ge=1, description="steps of each training")
+    batch: int = Field(64, ge=1, description="examples of a step")
+    tuning_seeds: int = Field(2, ge=1, description="trainings of each network with each learning rate")
+
+
+class Deep(NamedTuple):
+    """Parameters of ``h¹ = g(x W₁ + b₁)``, ``hⁱ = g(hⁱ⁻¹ Wᵢ + bᵢ) + s·hⁱ⁻²``, ``output = h W + b``.
+
+    Attributes:
+      first: `Dense`, (inputs, width).
+      hidden: `Dense` with a leading axis of layers 2, 3, …
+      output: `Dense`, (width, outputs).
+    """
+
+    first: Dense
+    hidden: Dense
+    output: Dense
+
+
+def deep(hyper: Hyper, depth: int = DEPTHS[-1]) -> Model:
+    """``models.mlp(64, (32,) * depth, 10, skip=…)`` with choices that may be traced.
+
+    Args:
+      hyper: "activation" 0, 1 or 2 of `ACTIVATIONS`, "skip" 0 or 1, and "depth", from which layer on
+        layers do nothing (all are used without it).
+      depth: layers that have parameters.
+    """
+
+    def g(z: Array) -> Array:
+        return jax.lax.switch(
+            jnp.asarray(hyper["activation"]).astype(jnp.int32), (relu, tanh, sigmoid), z
+        )
+
+    def init(key: PRNGKey, /) -> Deep:
+        def layer(*shape: int) -> Dense:
+            return Dense(jnp.zeros(shape), jnp.zeros((*shape[:-2], shape[-1])))
+
+        return Deep(layer(INPUTS, WIDTH), layer(depth - 1, WIDTH, WIDTH), layer(WIDTH, CLASSES))
+
+    def apply(params: Deep, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
+        def layer(h: tuple[Array, Array], layer: tuple[Array, Dense]):
+            (before, now), (number, weights) = h, layer
+            new = (now, g(dense(weights, now)) + hyper["skip"] * before)
+            used = number <= hyper.get("depth", depth)
+            return jax.tree.map(lambda a, b: jnp.where(used, a, b), new, h), None
+
+        h = g(dense(params.first, x))
+        (_, h), _ = jax.lax.scan(layer, (jnp.zeros_like(h), h), (jnp.arange(2, depth + 1), params.hidden))
+        return dense(params.output, h)
+
+    return Model(init, apply)
+
+
+def recipe_of(hyper: Hyper) -> Recipe:
+    """Adam on the cross-entropy."""
+    metrics = {"accuracy": outputs.accuracy}
+    return Recipe(deep(hyper), outputs.cross_entropy, metrics, optimizer("adam", hyper["learning_rate"]))
+
+
+def starts(hypers: dict[str, np.ndarray], seeds: np.ndarray) -> Deep:
+    """Weights of deviation √(2/inputs) for ReLU, √(1/inputs) for the others, biases 0."""
+    scale = np.where(np.asarray(hypers["activation"]) == 0, 1.0, 0.5**0.5)
+    model = deep({"activation": jnp.zeros(()), "skip": jnp.zeros(())})
+    return jax.tree.map(lambda w: w * along(scale, w), he_starts(model, seeds))
+
+
+def first_gradients(hypers: dict[str, np.ndarray], params: Deep, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Norm of ∇ of the mean cross-entropy for the first layer's weights, ``(members,)``.
+
+    Args:
+      hypers: of each member, as `deep` takes them.
+      params: leaves ``(members, ...)``.
+      x, y: the batch of each member, ``(members, batch, ...)``.
+    """
+
+    def norm(member) -> Array:
+        hyper, p, x, y = member
+
+        def loss(first: Array) -> Array:
+            output = deep(hyper).apply(p._replace(first=p.first._replace(W=first)), x)
+            return jnp.mean(outputs.cross_entropy(output, y).total)
+
+        return jnp.linalg.norm(jax.grad(loss)(p.first.W))
+
+    numbers = {k: np.asarray(v, np.float32) for k, v in hypers.items()}
+    return np.asarray(jax.jit(lambda all: jax.lax.map(norm, all))((numbers, params, x, y)))
+
+
+def measure(options: SkipDepth) -> dict[str, np.ndarray]:
+    """Gradients at the start, then training at the greatest depth."""
+    train, validation, test = parts_of(data.load("digits"))
+    n, shape = options.seeds, (len(ACTIVATIONS), 2, len(DEPTHS), options.seeds)
+    places = [axis.ravel() for axis in np.indices(shape)]
+    hypers = {"activation": places[0], "skip": places[1], "depth": np.array(DEPTHS)[places[2]]}
+    rows = np.stack([np.random.default_rng(seed).permutation(train.size)[:256] for seed in range(n)])
+    batch = rows[places[3]]
+    gradients = first_gradients(hypers, starts(hypers, places[3]), train.x[batch], train.y[batch])
+
+    activation, skip = (axis.ravel() for axis in np.indices(shape[:2]))
+    trained = train_rivals(
+        recipe_of,
+        train,
+        validation,
+        {"activation": activation, "skip": skip},
+        {"learning_rate": RATES},
+        start=starts,
+        seeds=n,
+        tuning_seeds=options.tuning_seeds,
+        steps=options.steps,
+        batch_size=options.batch,
+    )
+    on = {
+        name: evaluate(recipe_of, trained.hypers, trained.fit.params, examples)
+        for name, examples in (("train", train), ("test", test))
+    }
+    return {
+        "gradient": gradients.reshape(shape),
+        "rate": RATES[trained.chosen].reshape(shape[:2]),
+        "tuning": trained.tuning.reshape(*shape[:2], -1),
+        "history": trained.by_rival(trained.fit.history["loss"]).reshape(-1, *shape[:2], n),
+        **{
+            f"{part}_{name}": trained.by_rival(on[part][name]).reshape(*shape[:2], n)
+            for part in on
+            for name in ("loss", "accuracy")
+        },
+    }
+
+
+def draw(options: SkipDepth, m: Measured) -> Plot:
+    """Gradient against depth on the left, what training reaches on the right."""
+    figure = new_figure(9.5, 4.4)
+    left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
+    norm = np.maximum(m["gradient"], TINY)
+    for a, (name, color) in enumerate(zip(ACTIVATIONS, COLORS)):
+        for skip, (dash, marker) in enumerate((("--", "o"), ("-", "s"))):
+            low, middle, high = np.quantile(norm[a, skip], (0.1, 0.5, 0.9), axis=-1)
+            left.plot(DEPTHS, middle, dash, color=color, marker=marker)
+            left.fill_between(DEPTHS, low, high, color=color, alpha=0.15, lw=0)
+            place = a + (0.16 if skip else -0.16)
+            values = 100 * m["train_accuracy"][a, skip]
+            right.plot(np.full(len(values), place), values, marker, color=color, alpha=0.35, ls="none")
+            right.hlines(np.median(values), place - 0.13, place + 0.13, color=color, ls=dash, lw=2)
+        left.plot([], [], color=color, label=name)
+    left.plot([], [], "-s", color="#333333", label="with skips")
+    left.plot([], [], "--o", color="#333333", label="without")
+    left.set(yscale="log", xlabel="hidden layers", ylabel="gradient norm, first layer, at the start")
+    left.legend(fontsize=9)
+    right.axhline(10, color="#999999", lw=1, ls=":")
+    right.text(2.45, 11.5, "chance", ha="right", color="#666666", fontsize=9)
+    right.set(xticks=range(3), xticklabels=ACTIVATIONS, ylim=(0, 103))
+    right.set_ylabel(f"training accuracy, {DEPTHS[-1]} layers (%)")
+    plain, skipped = (100 * np.median(m["train_accuracy"][:, s], axis=-1) for s in (PLAIN, SKIP))
+    set_title(
+        figure,
+        f"At {DEPTHS[-1]} layers skips raise training accuracy: "
+        + ", ".join(f"{n} {p:.0f} → {s:.0f}%" for n, p, s in zip(ACTIVATIONS, plain, skipped)),
+    )
+    return Plot(figure, _table(m))
+
+
+def _table(m: Measured) -> dict[str, list]:
+    table: dict[str, list] = {
+        name: []
+        for name in ("activation", "skips", "depth", "gradient_low", "gradient", "gradient_high", "rate",
+                     "train_accuracy", "test_accuracy")
+    }  # fmt: skip
+    for a, s, d in np.ndindex(m["gradient"].shape[:3]):
+        last = d == len(DEPTHS) - 1
+        row = (
+            ACTIVATIONS[a], ("no", "yes")[s], DEPTHS[d], *np.quantile(m["gradient"][a, s, d], (0.1, 0.5, 0.9)),
+            m["rate"][a, s] if last else None, m["train_accuracy"][a, s].mean() if last else None,
+            m["test_accuracy"][a, s].mean() if last else None,
+        )  # fmt: skip
+        for name, value in zip(table, row):
+            table[name].append(value)
+    return table
+
+
+def _flows(a: int) -> Part:
+    name = ACTIVATIONS[a]
+    return Part(
+        f"gradient, {name}",
+        f"At {DEPTHS[-1]} {name} layers skips let more gradient reach the first layer.",
+        what="gradient norm of the first layer at the start, with skips over without",
+        effect=lambda m: ratio(*(np.maximum(m["gradient"][a, s, -1], TINY) for s in (SKIP, PLAIN))),
+        rule=Above(1.0),
+    )
+
+
+def _trains(a: int) -> Part:
+    name = ACTIVATIONS[a]
+    return Part(
+        f"training, {name}",
+        f"{DEPTHS[-1]} {name} layers are easier to train with skips.",
+        what="training accuracy with skips minus without, percentage points",
+        effect=lambda m: paired(100 * m["train_accuracy"][a, SKIP], 100 * m["train_accuracy"][a, PLAIN]),
+        rule=Above(0.0),
+    )
+
+
+CLAIM = Claim(
+    id="F4.6",
+    statement="Skip connections from layer i to layer i + 2 make it easier for the gradient to flow to the "
+    "layers nearer the inputs.",
+    source="notes, «diseño de la arquitectura»; Goodfellow et al. 2016, 6.4.2",
+    options=SkipDepth,
+    measure=measure,
+    draw=draw,
+    parts=(*map(_flows, range(3)), *map(_trains, range(3))),
+)

@@ -1,0 +1,179 @@
+"""A softmax unit learns to address a memory that a hard choice cannot learn to address.
+
+The notes: softmax units represent a distribution over k values, and so may be used as a kind of switch;
+they are found in architectures that learn to manipulate memory.
+
+Measured: beside each handwritten digit lies a memory of ten random vectors, new for every example. The
+target is the vector in the slot of the digit's class; no class is ever told. A network turns the image
+into ten logits, reads the memory through softmax, and learns from the squared error of what it read. Its
+rival reads the slot of the largest logit: the same error, but a gradient of exactly 0. Judged on test
+images: whether the largest logit is the right slot, and how far the switch is closed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field
+
+from dlnotes import data, models, outputs
+from dlnotes.data.dataset import Examples
+from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, Within, exact, mean
+from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.experiment.fitting import predict
+from dlnotes.layers import soft_read, soft_switch
+from dlnotes.models.model import Model
+from dlnotes.training.optimizers import optimizer
+from dlnotes.training.state import Hyper, Recipe
+from dlnotes.typing import Array, Params
+
+from .host_starts import he_starts
+from .own_rates import parts_of, train_rivals
+
+SLOTS, SIZE = 10, 8
+SOFT, HARD = 0, 1
+RATES = (0.001, 0.003, 0.01, 0.03)
+ADDRESS = models.mlp(64, (32,), SLOTS)
+
+
+class SoftMemory(Options):
+    """Sizes of the experiment."""
+
+    steps: int = Field(800, ge=20, description="of each training")
+    batch_size: int = Field(64, ge=1, description="examples of a step")
+    tuning_seeds: int = Field(2, ge=1, description="trainings at each learning rate, to choose one")
+
+
+class Beside(NamedTuple):
+    """An image and the memory beside it.
+
+    Attributes:
+      image: ``(n, 64)``.
+      memory: ``(n, 10, 8)``.
+    """
+
+    image: Any
+    memory: Any
+
+
+def with_memory(examples: Examples, seed: int) -> Examples:
+    """Each example with a memory of standard normal numbers; the target is the slot of its class."""
+    memory = np.random.default_rng(seed).standard_normal((examples.size, SLOTS, SIZE), np.float32)
+    return Examples(Beside(examples.x, memory), memory[np.arange(examples.size), examples.y])
+
+
+def reader(hard: float | Array) -> Model:
+    """The image gives the address; what is read is softly chosen, or with ``hard`` from one slot."""
+
+    def apply(params: Params, x: Beside, /, *, key: Any = None, mask: Any = None) -> Array:
+        logits = ADDRESS.apply(params, x.image)
+        chosen = jax.nn.one_hot(jnp.argmax(logits, axis=-1), SLOTS)
+        one = jnp.einsum("nk,nks->ns", chosen, x.memory)
+        return jnp.where(hard > 0, one, soft_read(x.memory, logits))
+
+    return Model(ADDRESS.init, apply)
+
+
+def recipe_of(hyper: Hyper) -> Recipe:
+    """Adam on the squared error of what was read."""
+    return Recipe(reader(hyper["hard"]), outputs.squared_error, {}, optimizer("adam", hyper["learning_rate"]))
+
+
+def measure(options: SoftMemory) -> dict[str, np.ndarray]:
+    """Train both readers, then look where they read."""
+    train, validation, test = parts_of(data.load("digits"))
+    trained = train_rivals(
+        recipe_of,
+        with_memory(train, 0),
+        with_memory(validation, 1),
+        {"hard": [0.0, 1.0]},
+        {"learning_rate": RATES},
+        start=lambda hypers, seeds: he_starts(ADDRESS, seeds),
+        seeds=options.seeds,
+        tuning_seeds=options.tuning_seeds,
+        steps=options.steps,
+        batch_size=options.batch_size,
+    )
+    logits = predict(ADDRESS, trained.fit.params, test.x)  # (members, test, slots)
+    weights = np.asarray(soft_switch(jnp.asarray(logits)))
+    return {
+        "right": trained.by_rival((logits.argmax(-1) == test.y).mean(-1)),
+        "closed": trained.by_rival(weights.max(-1).mean(-1)),
+        "loss": trained.by_rival(trained.fit.history["loss"]),
+        "gradient": trained.by_rival(trained.fit.history["grad_norm"]),
+        "learning_rate": np.array(RATES)[trained.chosen],
+        "address": np.array([weights[0, test.y == c].mean(0) for c in range(SLOTS)]),  # of the first seed
+    }
+
+
+def draw(options: SoftMemory, m: Measured) -> Plot:
+    """The error of reading on the left, where a trained switch reads on the right."""
+    figure = new_figure(9, 4)
+    left, right = figure.subplots(1, 2, width_ratios=[1.2, 1])
+    steps = np.arange(1, len(m["loss"]) + 1)
+    table: dict[str, Any] = {"step": steps}
+    for k, (name, color) in enumerate((("softmax switch", BLUE), ("hard choice", ORANGE))):
+        low, middle, high = np.quantile(m["loss"][:, k], [0.1, 0.5, 0.9], axis=1)
+        left.fill_between(steps, low, high, color=color, alpha=0.2, lw=0)
+        left.plot(steps, middle, color=color, lw=1.3, label=name)
+        table |= {f"{name} {q}": v for q, v in (("10%", low), ("median", middle), ("90%", high))}
+    left.axhline(1 - 1 / SLOTS, color=GREY, ls=":", label="mean of all slots, 0.9")
+    left.set(xlabel="step", ylabel="squared error of what was read, median and 80%", ylim=(0, None))
+    left.legend(fontsize=9)
+    image = right.imshow(100 * m["address"], cmap="Blues", vmin=0, vmax=100)
+    right.set(
+        xlabel="slot of the memory", ylabel="digit in the image", xticks=range(SLOTS), yticks=range(SLOTS)
+    )
+    right.grid(visible=False)
+    figure.colorbar(image, ax=right, label="mean weight of the switch (%)")
+    soft, hard = 100 * m["right"].mean(1)
+    set_title(
+        figure,
+        f"Never told a class, the softmax switch reads the right slot for {soft:.0f}% of test images; "
+        f"the hard choice stays at {hard:.0f}%",
+    )
+    return Plot(figure, table)
+
+
+CLAIM = Claim(
+    id="F3.7",
+    statement="A softmax hidden unit is a kind of switch that can be learned by gradient, such as to address a memory.",
+    source="notes, «unidades escondidas»; Goodfellow et al. 2016, 6.3.3; Graves et al. 2014",
+    options=SoftMemory,
+    measure=measure,
+    draw=draw,
+    parts=(
+        Part(
+            "addresses",
+            "Through softmax the network learns by gradient which slot to read, from the content alone.",
+            what="share of test images whose largest weight is on the right slot",
+            effect=lambda m: mean(m["right"][SOFT]),
+            rule=Above(0.9),
+        ),
+        Part(
+            "a switch",
+            "The unit works as a switch: nearly all weight is on one slot.",
+            what="mean largest weight, test images",
+            effect=lambda m: mean(m["closed"][SOFT]),
+            rule=Above(0.9),
+        ),
+        Part(
+            "no gradient through a choice",
+            "A hard choice gets the gradient 0 at every step.",
+            what="largest norm of the gradient over steps and seeds",
+            effect=lambda m: exact(m["gradient"][:, HARD].max(), m["gradient"][:, HARD].size),
+            rule=Within(0.0, 0.0),
+        ),
+        Part(
+            "the choice stays at chance",
+            "So it stays near chance, one in ten.",
+            what="share of test images whose largest weight is on the right slot",
+            effect=lambda m: mean(m["right"][HARD]),
+            rule=Within(0.03, 0.17),
+        ),
+    ),
+    reading="",
+)

@@ -1,0 +1,43 @@
+"""Frontiers against scipy's convex hull."""
+
+import numpy as np
+import pytest
+from experiment_module import experiment
+from scipy.spatial import ConvexHull
+
+trade_off = experiment("feedforward/forgetting")
+frontier, height, area, CHANCE = trade_off.frontier, trade_off.height, trade_off.area, trade_off.CHANCE
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_frontier_is_the_lower_left_of_the_hull(seed):
+    points = np.random.default_rng(seed).uniform(0.05, 0.85, (40, 2))
+    corners = frontier(points)
+    # All that is no better than some point, inside the square: what a hull of these corners holds.
+    corner = [[points[:, 0].min(), CHANCE], [CHANCE, CHANCE], [CHANCE, points[:, 1].min()]]
+    hull = ConvexHull(np.concatenate([points, corner]))
+    assert area(corners) == pytest.approx(1 - hull.volume / CHANCE**2, abs=1e-9)
+    inside = hull.points @ hull.equations[:, :2].T + hull.equations[:, 2]
+    for x, y in corners:
+        assert np.min(np.linalg.norm(hull.points[np.max(inside, axis=1) > -1e-9] - [x, y], axis=1)) < 1e-9
+        assert height(corners, x) == pytest.approx(y)
+
+
+def test_points_that_are_no_numbers_or_worse_than_chance_are_left_out():
+    points = np.array([[0.2, 0.3], [np.nan, 0.1], [0.95, 0.25], [0.1, 1.0]])
+    np.testing.assert_allclose(frontier(points), [[0.1, 0.9], [0.2, 0.3], [0.9, 0.25]])
+    assert height(frontier(points), 0.05) == CHANCE
+    assert area(frontier(np.full((2, 2), np.nan))) == pytest.approx(1)
+
+
+def test_permuted_pixels_are_permuted_rows_of_the_first_weights():
+    rng = np.random.default_rng(0)
+    model = trade_off.dense_network(12, 5, 1, False)
+    params = trade_off.he_starts(model, range(3))
+    orders, x = np.stack([rng.permutation(12) for _ in range(3)]), rng.standard_normal((4, 12), np.float32)
+    for i, order in enumerate(orders):
+        one = lambda tree: type(params)(*trade_off.jax.tree.map(lambda a: a[i], tuple(tree)))  # noqa: E731
+        there = model.apply(one(trade_off.permuted(params, np.argsort(orders, axis=1))), x)
+        np.testing.assert_allclose(there, model.apply(one(params), x[:, order]), rtol=1e-5, atol=1e-6)
+        back = trade_off.permuted(trade_off.permuted(params, np.argsort(orders, axis=1)), orders)
+        np.testing.assert_array_equal(one(back).hidden[0].W, one(params).hidden[0].W)
