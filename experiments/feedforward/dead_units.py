@@ -170,9 +170,8 @@ def draw(options: DeadUnits, m: Measured) -> Plot:
     """Revived units and test accuracy against how dead the units were."""
     figure = new_figure(9, 3.9)
     left, right = figure.subplots(1, 2)
-    table: dict[str, list] = {
-        k: [] for k in ("kind", "margin", "learning_rate", "revived", "revived_deviation", "accuracy", "accuracy_deviation")
-    }  # fmt: skip
+    columns = ("kind", "margin", "learning_rate", "revived", "revived_sd", "accuracy", "accuracy_sd")
+    table: dict[str, list] = {name: [] for name in columns}
     for k, (kind, color, marker) in enumerate(zip(KINDS, (GREY, GREEN, ORANGE, BLUE), "osd^")):
         back, right_ones = m["alive"][k].mean(-1), m["accuracy"][k]
         for axis, values in ((left, back), (right, right_ones)):
@@ -202,8 +201,8 @@ def draw(options: DeadUnits, m: Measured) -> Plot:
 
 CLAIM = Claim(
     id="F3.2",
-    statement="ReLU units cannot learn from examples for which they are 0; absolute, leaky and parametric ReLU "
-    "units have a gradient everywhere.",
+    statement="ReLU units cannot learn from examples for which they are 0; absolute, leaky and parametric "
+    "ReLU units have a gradient everywhere.",
     source="notes, «unidades escondidas»; Goodfellow et al. 2016, 6.3.1",
     options=DeadUnits,
     measure=measure,

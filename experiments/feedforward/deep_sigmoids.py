@@ -101,7 +101,7 @@ def look(params: Stack, kind: Array, x: Array, y: Array) -> dict[str, Array]:
 
 def measure(options: DeepSigmoids) -> dict[str, np.ndarray]:
     """Train every kind at every depth; look at slopes and gradients before and after."""
-    train, validation, test = parts_of(data.load("digits"))
+    train, _, test = parts_of(data.load("digits"))
     x, y = jnp.asarray(train.x[:256]), jnp.asarray(train.y[:256])
     z = np.linspace(-20, 20, 40_001, dtype=np.float32)
     identity = layers.tanh(jnp.asarray(z)) - (2 * layers.sigmoid(jnp.asarray(2 * z)) - 1)
@@ -112,7 +112,7 @@ def measure(options: DeepSigmoids) -> dict[str, np.ndarray]:
         trained = train_rivals(
             recipe_of(depth),
             train,
-            validation,
+            None,
             {"kind": range(len(KINDS))},
             {"learning_rate": RATES},
             start=partial(starts, depth),
@@ -145,8 +145,8 @@ def draw(options: DeepSigmoids, m: Measured) -> Plot:
     """Training of the deepest networks, and loss, gradient and saturation by depth."""
     figure = new_figure(10, 3.9)
     left, middle, right = figure.subplots(1, 3, width_ratios=[1.25, 1, 1])
-    table: dict[str, list] = {k: [] for k in ("depth", "activation", "learning_rate", "mean_loss", "last_loss",
-                                              "test_accuracy", "gradient_first_over_last", "saturated")}  # fmt: skip
+    columns = ("depth", "activation", "learning_rate", "mean_loss", "last_loss", "test_accuracy")
+    table: dict[str, list] = {name: [] for name in (*columns, "gradient_first_over_last", "saturated")}
     steps = np.linspace(5, options.steps, m["loss"].shape[1])
     for k, (kind, color, marker) in enumerate(zip(KINDS, (ORANGE, BLUE, GREEN), "osd")):
         low, mid, high = np.quantile(m["loss"][-1, :, k], [0.1, 0.5, 0.9], axis=1)
@@ -157,8 +157,12 @@ def draw(options: DeepSigmoids, m: Measured) -> Plot:
             axis.errorbar(DEPTHS, spread[1], np.abs(spread[[0, 2]] - spread[1]), color=color, marker=marker,
                           capsize=3, label=kind)  # fmt: skip
         for d, depth in enumerate(DEPTHS):
-            row = (depth, kind, m["learning_rate"][d, k], slow(m, d, k).mean(), m["loss"][d, -1, k].mean(),
-                   m["accuracy"][d, k].mean(), m["way_down"][d, k].mean(), m["flat"][d, k].mean())  # fmt: skip
+            means = (
+                slow(m, d, k),
+                m["loss"][d, -1, k],
+                *(m[v][d, k] for v in ("accuracy", "way_down", "flat")),
+            )
+            row = (depth, kind, m["learning_rate"][d, k], *(v.mean() for v in means))
             for name, value in zip(table, row):
                 table[name].append(value)
     left.set(xlabel="step", ylabel="training loss (nats), median and 80%", yscale="log")
@@ -181,8 +185,8 @@ def draw(options: DeepSigmoids, m: Measured) -> Plot:
 
 CLAIM = Claim(
     id="F3.5",
-    statement="tanh z = 2σ(2z) − 1. Deep stacks of sigmoid units saturate, which makes learning by gradient very "
-    "hard; tanh typically does better; ReLU is best.",
+    statement="tanh z = 2σ(2z) − 1. Deep stacks of sigmoid units saturate, which makes learning by gradient "
+    "very hard; tanh typically does better; ReLU is best.",
     source="notes, «unidades escondidas»; Goodfellow et al. 2016, 6.3.2; Glorot and Bengio 2010",
     options=DeepSigmoids,
     measure=measure,
@@ -220,7 +224,7 @@ CLAIM = Claim(
         ),
         Part(
             "gradient fades",
-            "Less of the gradient reaches the first of eight layers through sigmoid units than through tanh units.",
+            "Less of the gradient reaches the first of eight layers through sigmoid than through tanh units.",
             what="norm in the first layer over that in the last, at the start, sigmoid over tanh",
             effect=lambda m: ratio(m["way_down"][-1, SIGMOID], m["way_down"][-1, TANH]),
             rule=Below(1.0),

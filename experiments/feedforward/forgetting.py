@@ -245,7 +245,9 @@ def learn_both(task: Task, kinds: np.ndarray, dropout: bool) -> np.ndarray:
     }
     examples = Examples(rows, task.labels[rows])
     model = network({"kind": jnp.zeros(())})
-    weights = jax.tree.map(lambda w: w * along(drawn.scale if w.ndim > 2 else 1.0, w), he_starts(model, seeds))
+    weights = jax.tree.map(
+        lambda w: w * along(drawn.scale if w.ndim > 2 else 1.0, w), he_starts(model, seeds)
+    )
     # The first run's probe has nothing to tell: it is there so that both are the same program.
     old = fit(recipe_of, examples, seeds=seeds, start=weights, probe=lambda p: jnp.zeros(()), **how)
     start = permuted(old.params, np.argsort(orders, axis=1))
@@ -285,7 +287,10 @@ def measure(options: Forgetting) -> dict[str, np.ndarray]:
         # (kinds, without and with dropout, repetitions, draws, moments, old and new task)
         "errors": np.stack([np.concatenate(pair) for pair in runs], axis=1),
         "parameters": np.array(
-            [size(maxout_network(inputs, narrow, False)), size(models.mlp(inputs, (options.width,) * 2, CLASSES))]
+            [
+                size(maxout_network(inputs, narrow, False)),
+                size(models.mlp(inputs, (options.width,) * 2, CLASSES)),
+            ]
         ),
         "widths": np.array([narrow, options.width]),
         **{f"drawn_{name}": a for name, a in task.drawn._asdict().items()},
@@ -344,7 +349,8 @@ def draw(options: Forgetting, m: Measured) -> Plot:
     axes = figure.subplots(1, 2, sharex=True, sharey=True)
     grid = np.linspace(0, CHANCE, 361)
     table: dict[str, list] = {
-        name: [] for name in ("activation", "dropout", "new_error", "old_error_low", "old_error", "old_error_high")
+        name: []
+        for name in ("activation", "dropout", "new_error", "old_error_low", "old_error", "old_error_high")
     }
     for dropout, axis in enumerate(axes):
         for kind, (name, color) in enumerate(zip(KINDS, COLORS)):
@@ -354,9 +360,16 @@ def draw(options: Forgetting, m: Measured) -> Plot:
             shown = middle < CHANCE
             axis.plot(100 * grid[shown], 100 * middle[shown], color=color,
                       label=f"{name}, area {areas(m, kind, dropout).mean():.1f}%")  # fmt: skip
-            axis.fill_between(100 * grid[shown], 100 * low[shown], 100 * high[shown], color=color, alpha=0.15, lw=0)
+            axis.fill_between(
+                100 * grid[shown], 100 * low[shown], 100 * high[shown], color=color, alpha=0.15, lw=0
+            )
             for i in range(0, len(grid), 8):
-                row = (name, ("no", "yes")[dropout], 100 * grid[i], *(100 * v[i] for v in (low, middle, high)))
+                row = (
+                    name,
+                    ("no", "yes")[dropout],
+                    100 * grid[i],
+                    *(100 * v[i] for v in (low, middle, high)),
+                )
                 for column, value in zip(table, row):
                     table[column].append(value)
         axis.set(title=("without dropout", "with dropout")[dropout], xlabel="error on the new task (%)")

@@ -139,7 +139,7 @@ def constant(sigma: np.ndarray) -> np.ndarray:
 
 
 def rest(m: Measured) -> np.ndarray:
-    """−log p less half the squared error over σ² and the constant, relative to −log p's size, ``(seeds, σ)``."""
+    """−log p less half the squared error over σ² and the constant, relative to their size, ``(seeds, σ)``."""
     expected = m["half"][:, None] / SIGMAS**2
     scale = np.maximum(expected, np.abs(constant(SIGMAS)))
     return np.abs(m["nll"] - expected - constant(SIGMAS)) / scale
@@ -182,8 +182,8 @@ def draw(options: GaussianLikelihood, m: Measured) -> Plot:
     right.legend(fontsize=9, title=f"{min(5, options.seeds)} networks")
     set_title(
         figure,
-        f"Up to {m['apart'].max():.0e} of it, a Gaussian's −log p has the squared error's gradient, "
-        "and it trains the same network",
+        f"A Gaussian's −log p has the gradient of half the squared error (to {m['apart'].max():.0e}) "
+        "and trains the same network",
     )
     n = len(steps)
     table = {

@@ -93,9 +93,7 @@ def around_least_squares(examples: Examples, directions: int) -> dict[str, np.nd
     rng = np.random.default_rng(0)
     dW, db = rng.normal(size=(directions, *W.shape)), rng.normal(size=(directions, *b.shape))
     length = np.sqrt((dW**2).sum((1, 2)) + (db**2).sum(1))
-    unit_W, unit_b = (
-        (a / length.reshape(-1, *[1] * (a.ndim - 1))).astype(np.float32) for a in (dW, db)
-    )
+    unit_W, unit_b = ((a / length.reshape(-1, *[1] * (a.ndim - 1))).astype(np.float32) for a in (dW, db))
 
     @jax.jit
     @jax.vmap
@@ -104,7 +102,9 @@ def around_least_squares(examples: Examples, directions: int) -> dict[str, np.nd
 
     along = AROUND.astype(np.float32)[:, None, None]
     lines = [
-        np.asarray(jax.vmap(lambda W, b, f=f: at(f, W, b))(W + along * unit_W[:1], b + along[..., 0] * unit_b[:1]))
+        np.asarray(
+            jax.vmap(lambda W, b, f=f: at(f, W, b))(W + along * unit_W[:1], b + along[..., 0] * unit_b[:1])
+        )
         for f in (nll, half_mse)
     ]
     return {
@@ -158,14 +158,22 @@ def draw(options: GaussianMse, m: Measured) -> Plot:
     left.plot(AROUND, half, color=ORANGE, label="half the squared distance")
     left.annotate("", (0.9, np.interp(0.9, AROUND, j)), (0.9, np.interp(0.9, AROUND, half)),
                   arrowprops={"arrowstyle": "<->", "color": GREY})  # fmt: skip
-    left.text(0.95, np.interp(0.9, AROUND, j) - constant / 2, f"{constant:.3f}\n= 3/2 log 2π", color=GREY, va="center")
+    left.text(
+        0.95,
+        np.interp(0.9, AROUND, j) - constant / 2,
+        f"{constant:.3f}\n= 3/2 log 2π",
+        color=GREY,
+        va="center",
+    )
     left.axvline(0, color=GREY, lw=1, ls=":")
     left.set(xlabel="distance from least squares, along a random line", ylabel="loss (nats)", ylim=(0, None))
     left.legend(loc="lower left")
     steps = np.arange(1, len(m["history"]) + 1)
     gaussian, squared = m["history"][:, 0], 0.5 * m["history"][:, 1] + constant
     right.plot(steps, gaussian[:, 0], color=BLUE, label="trained on Gaussian −log p")
-    right.plot(steps, squared[:, 0], color=ORANGE, ls="--", label="trained on the squared distance, at half the rate")
+    right.plot(
+        steps, squared[:, 0], color=ORANGE, ls="--", label="trained on the squared distance, at half the rate"
+    )
     right.plot(steps, gaussian, color=BLUE, lw=0.5, alpha=0.6, zorder=1)
     right.set(xlabel="step", ylabel="−log p (nats)", xscale="log")
     right.legend(title=f"first of {options.seeds} starts; thin: the others", fontsize=9)

@@ -14,7 +14,7 @@ from dlnotes.typing import Params
 
 
 def he_starts(model: Model, seeds: Sequence[int] | np.ndarray) -> Params:
-    """Parameters of one member per seed, leaves ``(members, ...)``: weights by He's rule, biases and slopes 0.
+    """Parameters of one member per seed, leaves ``(members, ...)``: weights by He's rule, the rest 0.
 
     The same seed gives the same weights, whatever the other members are.
     """

@@ -5,7 +5,7 @@ minimising the mean squared error; because they do not saturate they give gradie
 many optimisers can be used.
 
 Measured: the gradient dJ/dŷ over eight orders of magnitude of error, against ŷ − y. On the diabetes table,
-linear units trained on −log p by three optimisers, against scikit-learn's least squares. Then starts whose
+linear units trained on −log p by three optimisers, each at its best rate, against scikit-learn's least squares. Then starts whose
 bias is far off: the linear unit against a sigmoid unit stretched over the range of the targets, both by
 squared error and momentum, for every start each unit at the rate that ends lowest. A unit has recovered
 when its loss is within 5% of the variance of the target from the best end of its kind.
@@ -33,8 +33,9 @@ from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array
 
-OPTIMIZERS = {"sgd": (0.3, {"momentum": 0.95}), "adam": (0.05, {}), "rmsprop": (0.02, {})}
-"""By name: rate and options."""
+OPTIMIZERS = {"sgd": {"momentum": 0.95}, "adam": {}, "rmsprop": {}}
+"""Options by name."""
+OWN_RATES = np.array([0.03, 0.1, 0.3, 1])
 FAR = np.array([0, 3, 6, 12, 24, 48], np.float32)
 """How far off the bias starts: standard deviations of the target, or logits."""
 RATES = np.array([0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30])
@@ -46,7 +47,7 @@ RECOVERED, SHOWN = 0.05, 3
 class LinearUnit(Options):
     """Sizes of the experiment."""
 
-    steps: int = Field(1000, ge=10, description="steps of each optimiser, all rows in each")
+    steps: int = Field(2000, ge=10, description="steps of each optimiser, all rows in each")
     far_steps: int = Field(300, ge=10, description="steps from the starts that are far off")
     rows: int = Field(442, ge=50, description="patients trained on")
 
@@ -56,13 +57,26 @@ def least_squares_apart(examples: Examples, options: LinearUnit) -> np.ndarray:
     from sklearn.linear_model import LinearRegression
 
     want = LinearRegression().fit(examples.x, examples.y).predict(examples.x)
-    model = models.linear(examples.x.shape[1], 1)
+    model, n = models.linear(examples.x.shape[1], 1), options.seeds
     found = []
-    for name, (rate, more) in OPTIMIZERS.items():
-        falling = optimizer(name, rate, factor=schedules.cosine(options.steps), **more)
-        recipe = Recipe(model, outputs.gaussian_nll, {}, falling)
-        result = fit(recipe, examples, steps=options.steps, seeds=range(options.seeds), record=options.steps)
-        found.append(np.abs(predict(model, result.params, examples.x) - want).max((1, 2)))
+    for name, more in OPTIMIZERS.items():
+
+        def recipe(hyper: Hyper, name: str = name, more: dict = more) -> Recipe:
+            falling = schedules.cosine(options.steps)
+            change = optimizer(name, hyper["learning_rate"], factor=falling, **more)
+            return Recipe(model, outputs.gaussian_nll, {}, change)
+
+        result = fit(
+            recipe,
+            examples,
+            steps=options.steps,
+            seeds=np.tile(np.arange(n), len(OWN_RATES)),
+            hypers={"learning_rate": np.repeat(OWN_RATES, n)},
+            record=options.steps // 10,
+        )
+        loss = result.history["loss"][-1].reshape(len(OWN_RATES), n).mean(1)
+        apart = np.abs(predict(model, result.params, examples.x) - want).max((1, 2))
+        found.append(apart.reshape(len(OWN_RATES), n)[np.nanargmin(loss)])
     return np.stack(found)
 
 
@@ -137,7 +151,9 @@ def draw(options: LinearUnit, m: Measured) -> Plot:
     wrong = 1 / (1 + np.exp(z))  # σ(−z), the target being 1
     left.plot(z, z, color=BLUE, label="linear unit, z logits or deviations off")
     left.plot(z, wrong * (1 - wrong) ** 2, color=ORANGE, label="sigmoid unit, squared error")
-    left.set(yscale="log", ylim=(1e-12, 1e4), xlabel="how far z is off", ylabel="size of the gradient |dJ/dz|")
+    left.set(
+        yscale="log", ylim=(1e-12, 1e4), xlabel="how far z is off", ylabel="size of the gradient |dJ/dz|"
+    )
     left.legend(loc="upper right", bbox_to_anchor=(1, 0.8))
     table: dict[str, list] = {name: [] for name in ("unit", "far", "seed", "rate", "loss_over_variance")}
     for unit, (name, color) in enumerate(zip(NAMES, COLORS)):
@@ -152,11 +168,17 @@ def draw(options: LinearUnit, m: Measured) -> Plot:
     right.set_ylabel(f"squared error / variance of y after {options.far_steps} steps")
     right.set(yticks=[0.5, 1, 2, 4], yticklabels=["0.5", "1", "2", "4"])
     right.minorticks_off()
-    right.legend(title="median and range over starts", loc="upper left")
+    right.legend(title="median and range over starts", loc="center right")
     stuck = FAR[[i for i in range(len(FAR)) if not recovered(m, SIGMOID, i).all()]]
     always = all(recovered(m, LINEAR, i).all() for i in range(len(FAR)))
-    says = "The linear unit comes back from any start" if always else "The linear unit does not always come back"
-    says += f"; the sigmoid with squared error not from {stuck[0]:g} logits on" if len(stuck) else "; so does the sigmoid"
+    says = (
+        "The linear unit comes back from any start" if always else "The linear unit does not always come back"
+    )
+    says += (
+        f"; the sigmoid with squared error not from {stuck[0]:g} logits on"
+        if len(stuck)
+        else "; so does the sigmoid"
+    )
     set_title(figure, says)
     return Plot(figure, table)
 

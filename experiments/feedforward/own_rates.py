@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dlnotes.data.dataset import Dataset, Examples
@@ -39,7 +40,7 @@ class Trained(NamedTuple):
 def train_rivals(
     recipe_of: RecipeOf,
     train: Examples,
-    judged_on: Examples,
+    judged_on: Examples | None,
     rivals: Mapping[str, Any],
     choices: Mapping[str, Any],
     *,
@@ -53,7 +54,8 @@ def train_rivals(
     Args:
       recipe_of: what is trained, from the numbers of a rival and of a choice.
       train: the training examples.
-      judged_on: examples on which the loss decides between choices.
+      judged_on: examples on which the loss decides between choices; ``None`` where the speed of training is
+        compared: then the mean training loss over the whole training decides.
       rivals: numbers by name, each ``(rivals,)``.
       choices: numbers by name, each ``(choices,)`` or, of each rival its own, ``(rivals, choices)``.
       start: starting parameters of all members from their numbers and seeds.
@@ -72,7 +74,11 @@ def train_rivals(
     quiet = {k: v for k, v in how.items() if k not in ("every", "probe")}
     own = np.tile(seeds + np.arange(tuning_seeds), n * c)
     first = fit(recipe_of, train, seeds=own, hypers=tuned, start=start(tuned, own), **quiet)
-    loss = evaluate(recipe_of, tuned, first.params, judged_on)["loss"].reshape(n, c, tuning_seeds)
+    if judged_on is None:
+        loss = first.history["loss"].mean(0)
+    else:
+        loss = evaluate(recipe_of, tuned, first.params, judged_on)["loss"]
+    loss = loss.reshape(n, c, tuning_seeds)
     # A training that broke down kept its last finite parameters: it must not be chosen for those.
     broken = first.stopped_at.reshape(loss.shape) >= 0
     tuning = np.where(broken | ~np.isfinite(loss), np.inf, loss).mean(-1)
@@ -93,7 +99,7 @@ def evaluate(
         hyper, p = member
         recipe = recipe_of(hyper)
         output = recipe.model.apply(p, examples.x)
-        weight = np.ones(examples.size, np.float32)
+        weight = jnp.ones(examples.size, jnp.float32)
         measures = {"loss": recipe.loss, **recipe.metrics}
         return {name: mean_of(m(output, examples.y), weight) for name, m in measures.items()}
 
@@ -102,15 +108,15 @@ def evaluate(
     return {name: np.asarray(v) for name, v in found.items()}
 
 
-def some(examples: Examples, n: int) -> Examples:
-    """The first ``n`` examples, images as rows of numbers."""
-    return Examples(np.asarray(examples.x[:n]).reshape(min(n, examples.size), -1), np.asarray(examples.y[:n]))
+def parts_of(
+    dataset: Dataset, train: int | None = None, validation: int | None = None, test: int | None = None
+) -> tuple[Examples, Examples, Examples]:
+    """Training, validation and test examples as rows of numbers; of each the first so many, or all."""
 
+    def rows(part: Examples, n: int | None) -> Examples:
+        x = np.asarray(part.x[:n])
+        return Examples(x.reshape(len(x), -1), np.asarray(part.y[:n]))
 
-def parts_of(dataset: Dataset, train: int = 10**9, test: int = 10**9) -> tuple[Examples, Examples, Examples]:
-    """Training, validation and test examples of a data set that has all three, as rows of numbers."""
-    return (
-        some(dataset.train, train),
-        some(dataset.split("validation"), test),
-        some(dataset.split("test"), test),
-    )
+    named = zip(("train", "validation", "test"), (train, validation, test))
+    first, second, third = (rows(dataset.split(name), n) for name, n in named)
+    return first, second, third

@@ -186,18 +186,19 @@ def draw(options: RbfStarts, m: Measured) -> Plot:
     right.legend(fontsize=9)
     right.set_title("64 units on all 64 pixels")
     accuracy = 100 * m["accuracy"].mean(1)
+    dead = 100 * m["dead_units"][-1].mean()
     set_title(
         figure,
-        f"At a random start with σ = 1, {100 * m['dead_units'][-1].mean():.0f}% of units have no gradient; with the "
-        f"best σ, test accuracy is {accuracy[RANDOM]:.1f}% from random centres, {accuracy[POINTS]:.1f}% from examples",
+        f"At a random start with σ = 1, {dead:.0f}% of units have no gradient; with the best σ, test "
+        f"accuracy is {accuracy[RANDOM]:.1f}% from random centres, {accuracy[POINTS]:.1f}% from examples",
     )
     return Plot(figure, table)
 
 
 CLAIM = Claim(
     id="F3.8",
-    statement="A radial basis unit is active near its centre and saturates to 0 for most x, so that it can be hard "
-    "to optimise; centres that start at data points help.",
+    statement="A radial basis unit is active near its centre and saturates to 0 for most x, so that it can "
+    "be hard to optimise; centres that start at data points help.",
     source="notes, «unidades escondidas»; Goodfellow et al. 2016, 6.3.3",
     options=RbfStarts,
     measure=measure,

@@ -31,7 +31,7 @@ from dlnotes.experiment.claims import (
     paired,
     ratio,
 )
-from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.experiment.figure_style import GREY, ORANGE, new_figure, set_title
 from dlnotes.layers import Dense, relu
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
@@ -60,7 +60,7 @@ NETWORK = stack(WIDTH, DEPTH, 10, relu)
 
 
 def starts(bias: np.ndarray, deviation: np.ndarray, seeds: np.ndarray) -> Stack:
-    """Weights by He's rule, or of a standard deviation where one above 0 is given; all hidden biases alike."""
+    """Weights by He's rule, or of a deviation where one above 0 is given; all hidden biases alike."""
     params = he_starts(NETWORK, seeds)
     W, b = params.hidden
     scale = np.where(deviation > 0, deviation / (2 / WIDTH) ** 0.5, 1.0)
@@ -93,7 +93,7 @@ def recipe_of(hyper: Hyper) -> Recipe:
 
 def measure(options: ReluBiasStart) -> dict[str, np.ndarray]:
     """Look at the starts, then train from both biases."""
-    train, validation, _ = parts_of(data.load("digits"))
+    train, _, _ = parts_of(data.load("digits"))
     x, y = jnp.asarray(train.x), jnp.asarray(train.y)
     seeds, w, b = (v.ravel() for v in np.meshgrid(np.arange(options.seeds), [0, 1], [0, 1], indexing="ij"))
     params = starts(BIAS * b, 0.01 * w, seeds)
@@ -101,7 +101,7 @@ def measure(options: ReluBiasStart) -> dict[str, np.ndarray]:
     trained = train_rivals(
         recipe_of,
         train,
-        validation,
+        None,
         {"bias": [0.0, BIAS]},
         {"learning_rate": RATES},
         start=lambda hypers, seeds: starts(hypers["bias"], np.zeros(len(seeds)), seeds),
@@ -189,7 +189,7 @@ CLAIM = Claim(
         ),
         Part(
             "most inputs, He weights",
-            "A unit is then very likely (nine in ten) active for most training examples, weights by He's rule.",
+            "A unit is then very likely (nine in ten) active for most training examples, He's weights.",
             what="share of units active on more than half of the training examples",
             effect=lambda m: mean(m["most"][:, HE, 1].mean(-1)),
             rule=Above(0.9),

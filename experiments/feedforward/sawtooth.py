@@ -12,8 +12,8 @@ variance is left.
 Measured: both constructions, their pieces counted; random shallow networks, theirs; and shallow networks
 with as many units as the deep one (2l), trained from many starts with the best of a grid of rates, the
 best start taken. A seed is one such search. Descent finds little, so there is also a fit without it: as
-many units bend at the first corners, and their output weights are solved for. The deep network trained in the same way is drawn beside
-them: what it can represent it need not find.
+many units bend at the first corners, and their output weights are solved for. The deep network trained
+in the same way is drawn beside them: what it can represent it need not find.
 """
 
 from __future__ import annotations
@@ -206,8 +206,9 @@ def draw(options: Sawtooth, m: Measured) -> Plot:
 
     x = (np.arange(POINTS) + 0.5) / POINTS
     at = FITTED.index(JUDGED)
-    right.plot(x, sawtooth(x, JUDGED), color=GREY, lw=0.7, label=f"sawtooth, {JUDGED} folds")
-    right.plot(x, m["answers"][at], color=ORANGE, label=f"best of all, {2 * JUDGED} units, one layer")
+    corners = np.arange(2**JUDGED + 1)
+    right.plot(corners / 2**JUDGED, corners % 2, color=GREY, lw=0.7, label=f"sawtooth, {JUDGED} folds")
+    right.plot(x, m["answers"][at], color=ORANGE, label=f"best of all trained, {2 * JUDGED} units, one layer")
     right.set(xlabel="x", ylabel="output", ylim=(-0.1, 1.45), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     right.legend(fontsize=8, loc="upper left")
     best = 100 * (1 - best_fit(m).min())

@@ -6,8 +6,9 @@ skipping makes it easier for the gradient to flow to the layers nearer the input
 Measured, on digits, for ReLU, tanh and sigmoid layers of 32 units, with and without the output of layer
 i added to that of layer i + 2. Weights start with deviation √(2/inputs) for ReLU and √(1/inputs) else.
 First the norm of the loss's gradient for the first layer's weights at the start, against depth; then
-training by Adam at the greatest depth, each of the six networks at its own best learning rate, which is
-chosen by the validation loss of other seeds.
+training by Adam at the greatest depth, each network at its own best learning rate, which is chosen by the
+validation loss of other seeds. With skips the outputs of layers add up and grow with depth; networks
+that start with weights of 0.3 of the size show what is due to that, and are not judged.
 
 The network is ``models.mlp`` as one loop over layers; activation, skips and depth are numbers of the
 program, so all settings are one program.
@@ -38,8 +39,10 @@ ACTIVATIONS = ("ReLU", "tanh", "sigmoid")
 COLORS = (ORANGE, BLUE, GREEN)
 DEPTHS = (2, 5, 10, 20, 30, 40, 50)
 INPUTS, WIDTH, CLASSES = 64, 32, 10
-RATES = np.array([1e-4, 3e-4, 1e-3, 3e-3, 1e-2])
-PLAIN, SKIP = 0, 1
+RATES = np.array([3e-4, 1e-3, 3e-3, 1e-2, 3e-2])
+PLAIN, SKIP, SMALL = 0, 1, 2
+WAYS = ("without", "with skips", "with skips, weights × 0.3")
+SCALES = np.array([1.0, 1.0, 0.3])
 TINY = float(np.finfo(np.float32).tiny)
 """Stands for a gradient that float32 cannot tell from 0."""
 
@@ -47,7 +50,7 @@ TINY = float(np.finfo(np.float32).tiny)
 class SkipDepth(Options):
     """Sizes of the experiment."""
 
-    steps: int = Field(400, ge=1, description="steps of each training")
+    steps: int = Field(240, ge=1, description="steps of each training")
     batch: int = Field(64, ge=1, description="examples of a step")
     tuning_seeds: int = Field(2, ge=1, description="trainings of each network with each learning rate")
 
@@ -76,9 +79,7 @@ def deep(hyper: Hyper, depth: int = DEPTHS[-1]) -> Model:
     """
 
     def g(z: Array) -> Array:
-        return jax.lax.switch(
-            jnp.asarray(hyper["activation"]).astype(jnp.int32), (relu, tanh, sigmoid), z
-        )
+        return jax.lax.switch(jnp.asarray(hyper["activation"]).astype(jnp.int32), (relu, tanh, sigmoid), z)
 
     def init(key: PRNGKey, /) -> Deep:
         def layer(*shape: int) -> Dense:
@@ -107,8 +108,8 @@ def recipe_of(hyper: Hyper) -> Recipe:
 
 
 def starts(hypers: dict[str, np.ndarray], seeds: np.ndarray) -> Deep:
-    """Weights of deviation √(2/inputs) for ReLU, √(1/inputs) for the others, biases 0."""
-    scale = np.where(np.asarray(hypers["activation"]) == 0, 1.0, 0.5**0.5)
+    """Weights of deviation √(2/inputs) for ReLU, √(1/inputs) for the others, times "scale"; biases 0."""
+    scale = hypers["scale"] * np.where(np.asarray(hypers["activation"]) == 0, 1.0, 0.5**0.5)
     model = deep({"activation": jnp.zeros(()), "skip": jnp.zeros(())})
     return jax.tree.map(lambda w: w * along(scale, w), he_starts(model, seeds))
 
@@ -131,26 +132,31 @@ def first_gradients(hypers: dict[str, np.ndarray], params: Deep, x: np.ndarray, 
 
         return jnp.linalg.norm(jax.grad(loss)(p.first.W))
 
-    numbers = {k: np.asarray(v, np.float32) for k, v in hypers.items()}
-    return np.asarray(jax.jit(lambda all: jax.lax.map(norm, all))((numbers, params, x, y)))
+    hypers = {k: np.asarray(v, np.float32) for k, v in hypers.items()}
+    return np.asarray(jax.jit(lambda all: jax.lax.map(norm, all))((hypers, params, x, y)))
+
+
+def numbers(activation: np.ndarray, way: np.ndarray) -> dict[str, np.ndarray]:
+    """What `deep` and `starts` are told, from places in `ACTIVATIONS` and `WAYS`."""
+    return {"activation": activation, "skip": (way != PLAIN).astype(int), "scale": SCALES[way]}
 
 
 def measure(options: SkipDepth) -> dict[str, np.ndarray]:
     """Gradients at the start, then training at the greatest depth."""
     train, validation, test = parts_of(data.load("digits"))
-    n, shape = options.seeds, (len(ACTIVATIONS), 2, len(DEPTHS), options.seeds)
+    n, shape = options.seeds, (len(ACTIVATIONS), len(WAYS), len(DEPTHS), options.seeds)
     places = [axis.ravel() for axis in np.indices(shape)]
-    hypers = {"activation": places[0], "skip": places[1], "depth": np.array(DEPTHS)[places[2]]}
+    hypers = {**numbers(places[0], places[1]), "depth": np.array(DEPTHS)[places[2]]}
     rows = np.stack([np.random.default_rng(seed).permutation(train.size)[:256] for seed in range(n)])
     batch = rows[places[3]]
     gradients = first_gradients(hypers, starts(hypers, places[3]), train.x[batch], train.y[batch])
 
-    activation, skip = (axis.ravel() for axis in np.indices(shape[:2]))
+    activation, way = (axis.ravel() for axis in np.indices(shape[:2]))
     trained = train_rivals(
         recipe_of,
         train,
         validation,
-        {"activation": activation, "skip": skip},
+        numbers(activation, way),
         {"learning_rate": RATES},
         start=starts,
         seeds=n,
@@ -180,18 +186,19 @@ def draw(options: SkipDepth, m: Measured) -> Plot:
     figure = new_figure(9.5, 4.4)
     left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
     norm = np.maximum(m["gradient"], TINY)
+    styles = (("--", "o"), ("-", "s"), (":", "^"))
     for a, (name, color) in enumerate(zip(ACTIVATIONS, COLORS)):
-        for skip, (dash, marker) in enumerate((("--", "o"), ("-", "s"))):
-            low, middle, high = np.quantile(norm[a, skip], (0.1, 0.5, 0.9), axis=-1)
+        for way, (dash, marker) in enumerate(styles):
+            low, middle, high = np.quantile(norm[a, way], (0.1, 0.5, 0.9), axis=-1)
             left.plot(DEPTHS, middle, dash, color=color, marker=marker)
             left.fill_between(DEPTHS, low, high, color=color, alpha=0.15, lw=0)
-            place = a + (0.16 if skip else -0.16)
-            values = 100 * m["train_accuracy"][a, skip]
-            right.plot(np.full(len(values), place), values, marker, color=color, alpha=0.35, ls="none")
-            right.hlines(np.median(values), place - 0.13, place + 0.13, color=color, ls=dash, lw=2)
+            place = a + 0.27 * (way - 1)
+            values = 100 * m["train_accuracy"][a, way]
+            right.plot(np.full(len(values), place), values, marker, color=color, alpha=0.4, ls="none")
+            right.hlines(np.median(values), place - 0.11, place + 0.11, color=color, lw=2.4)
         left.plot([], [], color=color, label=name)
-    left.plot([], [], "-s", color="#333333", label="with skips")
-    left.plot([], [], "--o", color="#333333", label="without")
+    for (dash, marker), name in zip(styles, WAYS):
+        left.plot([], [], dash, marker=marker, color="#333333", label=name)
     left.set(yscale="log", xlabel="hidden layers", ylabel="gradient norm, first layer, at the start")
     left.legend(fontsize=9)
     right.axhline(10, color="#999999", lw=1, ls=":")
@@ -201,7 +208,7 @@ def draw(options: SkipDepth, m: Measured) -> Plot:
     plain, skipped = (100 * np.median(m["train_accuracy"][:, s], axis=-1) for s in (PLAIN, SKIP))
     set_title(
         figure,
-        f"At {DEPTHS[-1]} layers skips raise training accuracy: "
+        f"Training accuracy at {DEPTHS[-1]} layers without and with skips: "
         + ", ".join(f"{n} {p:.0f} → {s:.0f}%" for n, p, s in zip(ACTIVATIONS, plain, skipped)),
     )
     return Plot(figure, _table(m))
@@ -216,7 +223,7 @@ def _table(m: Measured) -> dict[str, list]:
     for a, s, d in np.ndindex(m["gradient"].shape[:3]):
         last = d == len(DEPTHS) - 1
         row = (
-            ACTIVATIONS[a], ("no", "yes")[s], DEPTHS[d], *np.quantile(m["gradient"][a, s, d], (0.1, 0.5, 0.9)),
+            ACTIVATIONS[a], WAYS[s], DEPTHS[d], *np.quantile(m["gradient"][a, s, d], (0.1, 0.5, 0.9)),
             m["rate"][a, s] if last else None, m["train_accuracy"][a, s].mean() if last else None,
             m["test_accuracy"][a, s].mean() if last else None,
         )  # fmt: skip

@@ -140,7 +140,8 @@ def draw(options: SoftMemory, m: Measured) -> Plot:
 
 CLAIM = Claim(
     id="F3.7",
-    statement="A softmax hidden unit is a kind of switch that can be learned by gradient, such as to address a memory.",
+    statement="A softmax hidden unit is a kind of switch that can be learned by gradient, such as to address "
+    "a memory.",
     source="notes, «unidades escondidas»; Goodfellow et al. 2016, 6.3.3; Graves et al. 2014",
     options=SoftMemory,
     measure=measure,

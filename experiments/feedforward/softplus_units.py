@@ -80,13 +80,8 @@ def network(inputs: int, classes: int, kind: Array) -> Model:
 def parts_of_set(name: str, options: SoftplusUnits) -> tuple[Examples, Examples, Examples]:
     """Training, validation and test examples of one of the sets."""
     if name == "fashion_mnist":
-        train, validation, test = parts_of(data.load(name))
-        return tuple(
-            Examples(e.x[:n], e.y[:n])
-            for e, n in ((train, options.examples), (validation, 2000), (test, options.test))
-        )  # pyright: ignore[reportReturnType]
-    dataset = data.load("digits") if name == "digits" else data.load("tabular", name=name)
-    return parts_of(dataset)
+        return parts_of(data.load(name), options.examples, 2000, options.test)
+    return parts_of(data.load("digits") if name == "digits" else data.load("tabular", name=name))
 
 
 def accuracies(name: str, options: SoftplusUnits) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -146,8 +141,8 @@ def draw(options: SoftplusUnits, m: Measured) -> Plot:
             found = mean(values)
             jitter = np.linspace(-0.18, 0.18, len(values))
             axis.plot(u + jitter, 100 * values, "o", color=color, ms=3.5, alpha=0.45)
-            axis.errorbar(u, 100 * found.value, [[100 * (found.value - found.low)], [100 * (found.high - found.value)]],
-                          color="black", marker="_", ms=16, capsize=4)  # fmt: skip
+            bars = [[100 * (found.value - found.low)], [100 * (found.high - found.value)]]
+            axis.errorbar(u, 100 * found.value, bars, color="black", marker="_", ms=16, capsize=4)
             row = (title, unit, m["learning_rate"][s, u], *found[:3], m["loss"][s, u].mean())
             for name, value in zip(table, row):
                 table[name].append(value)
@@ -165,8 +160,8 @@ def draw(options: SoftplusUnits, m: Measured) -> Plot:
 
 CLAIM = Claim(
     id="F3.9",
-    statement="Softplus does not do as well as ReLU as a hidden unit, though one might expect it to be better. "
-    "Hard tanh, max(−1, min(1, a)), is like tanh and bounded.",
+    statement="Softplus does not do as well as ReLU as a hidden unit, though one might expect it to be "
+    "better. Hard tanh, max(−1, min(1, a)), is like tanh and bounded.",
     source="notes, «unidades escondidas»; Goodfellow et al. 2016, 6.3.3; Glorot et al. 2011",
     options=SoftplusUnits,
     measure=measure,

@@ -1,0 +1,294 @@
+"""A mixture density network where a question has several answers, and the blow-ups of its training.
+
+The notes: to regress on p(y | x) with several peaks the network gives the weights, means and diagonal
+deviations of a mixture of Gaussians, and its −log p makes gradient descent follow the right process; its
+optimisation may be unreliable, partly because of divisions by the variance, and clipping gradients is a
+remedy.
+
+Measured on Bishop's inverse problem, on the colours of a photograph and on the diabetes table, each seed
+with data of its own: the likelihood of held-out data under a mixture density network, against the same
+network trained by squared error with the best constant variance around it (see `mixture_rivals`). On the
+inverse problem the truth is known: how much of what can be gained is gained, how near squared error comes
+to the conditional mean, and how often an answer is one that is not possible. Then many starts of the mixture
+on the inverse problem by momentum at five rates, deviations without a floor, with and without clipping; a
+training has blown up when the loss of some batch is not finite, or 5 nats above that of its first.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field
+
+from dlnotes import outputs
+from dlnotes.experiment.claims import (
+    Above,
+    Below,
+    Claim,
+    Measured,
+    Options,
+    Part,
+    Plot,
+    mean,
+    paired,
+    share,
+)
+from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.experiment.fitting import fit
+from dlnotes.data.dataset import Examples
+from dlnotes.outputs.losses import PerExample
+from dlnotes.training.optimizers import optimizer
+from dlnotes.training.state import Hyper, Recipe
+from dlnotes.typing import Array
+
+from .inverse_problem import diabetes, flower, inverse, possible, truth
+from .mixture_rivals import FLOOR, MIXTURE, SQUARED, Rivals, network, train
+
+WIDTH, COMPONENTS = 20, 5
+PROBLEMS = ("inverse", "flower", "diabetes")
+TITLES = ("inverse problem", "photograph: red from green", "diabetes")
+CLIP_RATES = np.array([0.003, 0.01, 0.03, 0.1, 0.3])
+FREE, CLIPPED = 0, 1
+CLIP_NORM = 1.0
+BLOWN_UP = 5.0
+GRID_X, GRID_T = np.linspace(-0.1, 1.1, 241), np.linspace(-0.1, 1.1, 241)
+
+
+class MixtureDensity(Options):
+    """Sizes of the experiment."""
+
+    seeds: int = Field(20, ge=10, description="data sets of each problem")
+    examples: int = Field(1000, ge=100, description="to train on, of the first two problems; as many to test")
+    steps: int = Field(1500, ge=20, description="of each training, 100 examples each")
+    starts: int = Field(100, ge=10, description="trainings at each rate, with and without clipping")
+    start_steps: int = Field(500, ge=20, description="of each of these")
+
+
+def blow_ups(examples: Examples, options: MixtureDensity) -> dict[str, np.ndarray]:
+    """Which starts blow up and the mean loss of the last tenth, each ``(2, rates, starts)``."""
+    model = network(1, WIDTH, COMPONENTS)
+
+    def loss(raw: Array, y: Array) -> PerExample:
+        return outputs.mixture_nll(raw, y, components=COMPONENTS)
+
+    def recipe(hyper: Hyper) -> Recipe:
+        change = optimizer("sgd", hyper["learning_rate"], momentum=0.9, clip_norm=hyper["clip_norm"])
+        return Recipe(model, loss, {}, change)
+
+    shape = (2, len(CLIP_RATES), options.starts)
+    limits = np.array([1e30, CLIP_NORM])  # the first never clips
+    result = fit(
+        recipe,
+        examples,
+        steps=options.start_steps,
+        batch_size=100,
+        seeds=np.tile(np.arange(options.starts), 2 * len(CLIP_RATES)),
+        hypers={
+            "clip_norm": np.repeat(limits, len(CLIP_RATES) * options.starts),
+            "learning_rate": np.tile(np.repeat(CLIP_RATES, options.starts), 2),
+        },
+    )
+    history = result.history["loss"]
+    broken = (result.stopped_at >= 0) | ~np.isfinite(history).all(0)
+    worst = np.where(np.isfinite(history), history, np.inf).max(0)
+    blown = broken | (worst > history[0] + BLOWN_UP)
+    end = np.where(broken, np.inf, history[-options.start_steps // 10 :].mean(0))
+    return {"blown": blown.reshape(shape), "end": end.reshape(shape)}
+
+
+def density(rivals: Rivals) -> np.ndarray:
+    """Density of the first seed's mixture on the grid, ``(x, t)``."""
+    params = jax.tree.map(lambda a: a[MIXTURE, 0], rivals.params)
+    raw = network(1, WIDTH, COMPONENTS).apply(params, GRID_X.astype(np.float32)[:, None])
+    mixed = outputs.mixture(raw, COMPONENTS, floor=FLOOR)
+    at = jnp.asarray(GRID_T, jnp.float32)[:, None, None] + jnp.zeros((1, len(GRID_X), 1))
+    return np.exp(np.asarray(jax.vmap(mixed.log_prob)(at))).T
+
+
+def measure(options: MixtureDensity) -> dict[str, np.ndarray]:
+    """Three problems, and the blow-ups."""
+    n, problem = options.seeds, inverse(options.seeds, options.examples, options.examples)
+    every = {
+        "inverse": problem,
+        "flower": flower(n, options.examples, options.examples),
+        "diabetes": diabetes(n),
+    }
+    found = {
+        name: train(split, width=WIDTH, components=COMPONENTS, steps=options.steps, batch_size=100)
+        for name, split in every.items()
+    }
+    solved, x = found["inverse"], problem.test.x[..., 0]
+    log_p, average, stretches = (np.stack(a) for a in zip(*(truth(row) for row in x)))
+    several = stretches > 1
+    wrong = ~possible(x, solved.prediction) & several  # (2, seeds, n)
+    error = solved.prediction[SQUARED] - average
+    return {
+        **{f"{name}_nll": rivals.nll for name, rivals in found.items()},
+        **{f"{name}_rate": rivals.rate for name, rivals in found.items()},
+        "true_nll": -log_p.mean(1),
+        "from_mean": np.sqrt(np.mean(error**2, axis=1)),
+        "impossible": wrong.sum(-1) / several.sum(-1),
+        "samples_possible": possible(x, solved.sample).mean(-1),
+        "density": density(solved),
+        "x": x[0],
+        "t": problem.test.y[0, :, 0],
+        "sample": solved.sample[MIXTURE, 0],
+        "prediction": solved.prediction[SQUARED, 0],
+        "average": average[0],
+        **blow_ups(Examples(problem.train.x[0], problem.train.y[0]), options),
+    }
+
+
+def gained(m: Measured) -> np.ndarray:
+    """Of the nats between squared error's Gaussian and the truth, the share that the mixture gains."""
+    squared, mixed = m["inverse_nll"][SQUARED], m["inverse_nll"][MIXTURE]
+    return (squared - mixed) / (squared - m["true_nll"])
+
+
+def lowest(m: Measured, clip: int) -> np.ndarray:
+    """End losses of the starts at the rate whose median end is lowest, ``(starts,)``."""
+    return m["end"][clip, np.median(m["end"][clip], axis=-1).argmin()]
+
+
+def draw(options: MixtureDensity, m: Measured) -> Plot:
+    """Density, samples, held-out likelihoods, blow-ups."""
+    figure = new_figure(9.5, 7.6)
+    (fitted, drawn), (held_out, blown) = figure.subplots(2, 2)
+    fitted.grid(False)
+    fitted.imshow(
+        np.sqrt(m["density"].T), origin="lower", extent=(-0.1, 1.1, -0.1, 1.1), cmap="Greys", aspect="auto",
+        vmax=np.sqrt(8),
+    )  # fmt: skip
+    order = np.argsort(m["x"])
+    fitted.plot(m["x"][order], m["prediction"][order], color=ORANGE, label="squared error")
+    fitted.plot(m["x"][order], m["average"][order], color=BLUE, ls="--", label="true conditional mean")
+    fitted.set(xlabel="x", ylabel="t", xlim=(-0.1, 1.1), ylim=(-0.1, 1.1))
+    fitted.set_title("density of the mixture (grey)", fontsize=10)
+    fitted.legend(loc="upper left")
+    drawn.plot(m["x"], m["t"], ".", ms=3, color=GREY, alpha=0.6, label="held-out data")
+    drawn.plot(m["x"], m["sample"], ".", ms=3, color=BLUE, alpha=0.6, label="drawn from the mixture")
+    drawn.set(xlabel="x", ylabel="t", xlim=(-0.1, 1.1), ylim=(-0.1, 1.1))
+    drawn.set_title("samples, one for each held-out x", fontsize=10)
+    drawn.legend(loc="upper left", markerscale=3)
+    table: dict[str, list] = {k: [] for k in ("panel", "problem_or_rate", "rival", "seed", "value")}
+
+    def note(*row) -> None:
+        for column, value in zip(table.values(), row):
+            column.append(value)
+
+    for place, (name, title) in enumerate(zip(PROBLEMS, TITLES)):
+        for rival, (label, color) in enumerate((("mixture", BLUE), ("squared error's Gaussian", ORANGE))):
+            values = m[f"{name}_nll"][rival]
+            shifted = np.full(len(values), place + 0.16 * (2 * rival - 1))
+            held_out.plot(shifted, values, "o", color=color, alpha=0.35, mew=0, label=None if place else label)
+            held_out.plot(shifted[0], values.mean(), "_", color=color, ms=22, mew=2.5)
+            for seed, value in enumerate(values):
+                note("held-out −log p", title, label, seed, value)
+    held_out.hlines(m["true_nll"].mean(), -0.4, 0.4, color=GREY, ls=":", label="truth")
+    held_out.set_xticks(range(len(TITLES)), [t.replace(": ", ":\n") for t in TITLES])
+    held_out.set_ylabel("held-out −log p (nats)")
+    held_out.legend(title=f"dots: {options.seeds} seeds, bar: mean", fontsize=9)
+    for clip, (label, color) in enumerate((("no clipping", ORANGE), (f"clipped to norm {CLIP_NORM:g}", BLUE))):
+        each = [share(flags) for flags in m["blown"][clip]]
+        middle = np.array([e.value for e in each])
+        errors = np.abs([[e.low for e in each], [e.high for e in each]] - middle)
+        blown.errorbar(CLIP_RATES, 100 * middle, 100 * errors, fmt="o-", color=color, capsize=3, label=label)
+        for rate, value in zip(CLIP_RATES, middle):
+            note("share that blows up", f"{rate:g}", label, -1, value)
+    blown.set(xscale="log", xlabel="learning rate, momentum 0.9", ylabel="trainings that blow up (%)")
+    blown.set(xticks=CLIP_RATES, xticklabels=[f"{v:g}" for v in CLIP_RATES])
+    blown.minorticks_off()
+    blown.legend(title=f"{options.starts} starts each, 95% intervals", loc="center left")
+    free, clipped = (100 * m["blown"][c].mean() for c in (FREE, CLIPPED))
+    set_title(
+        figure,
+        "Where x has several answers the mixture finds them and squared error averages them; "
+        f"clipping takes blow-ups from {free:.0f}% to {clipped:.0f}% of trainings",
+    )
+    return Plot(figure, table)
+
+
+CLAIM = Claim(
+    id="F2.10",
+    statement="A network that gives the weights, means and diagonal deviations of a mixture of Gaussians, "
+    "trained by its −log p, fits a conditional distribution with several peaks, where squared error averages "
+    "them; its training can blow up, which clipping the gradient removes.",
+    source="notes, «aprendizaje basado en el descenso de gradiente»; Bishop 1994; Goodfellow et al. 2016, 6.2.2.4",
+    options=MixtureDensity,
+    measure=measure,
+    draw=draw,
+    parts=(
+        Part(
+            "several answers",
+            "On the inverse problem the mixture gives held-out data a higher likelihood than the Gaussian of "
+            "squared error.",
+            what="held-out −log p, mixture less squared error (nats)",
+            effect=lambda m: paired(m["inverse_nll"][MIXTURE], m["inverse_nll"][SQUARED]),
+            rule=Below(0),
+        ),
+        Part(
+            "most of what can be gained",
+            "It gains most of what the true density would.",
+            what="share of the nats between the Gaussian and the truth",
+            effect=lambda m: mean(gained(m)),
+            rule=Above(0.5),
+        ),
+        Part(
+            "squared error averages",
+            "Squared error predicts the mean of the possible answers.",
+            what="root mean square distance from the true conditional mean (t runs from 0 to 1)",
+            effect=lambda m: mean(m["from_mean"]),
+            rule=Below(0.05),
+        ),
+        Part(
+            "an average is no answer",
+            "Where there are several answers the average is more often none of them than the mixture's mode is.",
+            what="share of predictions that are not possible, squared error less mixture",
+            effect=lambda m: paired(m["impossible"][SQUARED], m["impossible"][MIXTURE]),
+            rule=Above(0),
+        ),
+        Part(
+            "samples",
+            "Samples of the mixture are possible answers more often than those of the Gaussian.",
+            what="share of samples that are possible, mixture less Gaussian",
+            effect=lambda m: paired(m["samples_possible"][MIXTURE], m["samples_possible"][SQUARED]),
+            rule=Above(0),
+        ),
+        Part(
+            "real data with several answers",
+            "So it is for the red of a pixel given its green: petals and leaves are two answers.",
+            what="held-out −log p, mixture less squared error (nats)",
+            effect=lambda m: paired(m["flower_nll"][MIXTURE], m["flower_nll"][SQUARED]),
+            rule=Below(0),
+        ),
+        Part(
+            "real data, one answer",
+            "Also on the diabetes table, where no one knows of several answers, the mixture is better.",
+            what="held-out −log p, mixture less squared error (nats)",
+            effect=lambda m: paired(m["diabetes_nll"][MIXTURE], m["diabetes_nll"][SQUARED]),
+            rule=Below(0),
+        ),
+        Part(
+            "unreliable without clipping",
+            "Without clipping some trainings blow up.",
+            what="share of trainings that blow up, all rates",
+            effect=lambda m: share(m["blown"][FREE]),
+            rule=Above(0.05),
+        ),
+        Part(
+            "clipping removes it",
+            "With the gradient's norm clipped to 1, at the same rates, none or next to none do.",
+            what="share of trainings that blow up, all rates",
+            effect=lambda m: share(m["blown"][CLIPPED]),
+            rule=Below(0.02),
+        ),
+        Part(
+            "clipping costs nothing",
+            "At the best rate of each, clipped training ends no higher.",
+            what="training −log p at the end, clipped less not clipped (nats)",
+            effect=lambda m: paired(lowest(m, CLIPPED), lowest(m, FREE)),
+            rule=Below(0.05),
+        ),
+    ),
+)

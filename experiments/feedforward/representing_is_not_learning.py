@@ -1,0 +1,269 @@
+"""Networks that can represent a target exactly, trained from many starts: how many reach it.
+
+The notes: a large enough network can represent any function, but training is not guaranteed to learn it.
+It may not find the parameters of the function, or may choose a wrong function by overfitting.
+
+Measured on four targets that a ReLU network represents with parameters that are written down here:
+
+* XOR: two units of one layer;
+* parity of five bits: five units, for a sawtooth of the number of ones;
+* a teacher: a random network of five inputs and six units, a student of the same shape, 256 examples;
+  every start has a teacher of its own;
+* a sawtooth of 16 pieces: four layers of two units, each folding the line once more.
+
+Each is trained from many random starts by Adam with the learning rate, of a grid, at which most of other
+starts reach the target. A start has reached it when the mean squared error on the training examples is
+below 1% of the target's variance. Networks four times as wide, which represent the same, are drawn beside
+them. For overfitting, the student has 24 examples for its 43 parameters; starts that reach its target are
+tested on 1,000 more examples, where a wrong function is one with an error above 10% of the variance.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from dlnotes import models, outputs
+from dlnotes.data.dataset import Examples
+from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, share
+from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.experiment.fitting import fit, predict
+from dlnotes.layers import Dense
+from dlnotes.models.feedforward import MLP
+from dlnotes.training import schedules
+from dlnotes.training.optimizers import optimizer
+from dlnotes.training.state import Hyper, Recipe
+
+from .sawtooth import deep, random_start, sawtooth
+
+RATES = np.array([3e-3, 1e-2, 3e-2])
+REACHED, WRONG = 0.01, 0.1
+"""Shares of the target's variance."""
+TARGETS = ("XOR", "parity of 5 bits", "teacher", "sawtooth, 16 pieces")
+WIDTHS = ((2,), (5,), (6,), (2, 2, 2, 2))
+WIDER = 4
+TEACHER, XOR, PARITY, SAW = 2, 0, 1, 3
+FEW = 24
+INPUTS, UNITS = 5, 6
+
+
+class RepresentingIsNotLearning(Options):
+    """Sizes of the experiment."""
+
+    starts: int = Field(100, ge=10, description="trainings that count, of each network")
+    tuning_starts: int = Field(20, ge=2, description="trainings of each network and rate, to choose the rate")
+    steps: int = Field(2000, ge=10, description="steps of each training")
+
+
+class Task(NamedTuple):
+    """A target and parameters that represent it, leaves with a leading members axis."""
+
+    x: np.ndarray
+    y: np.ndarray
+    exact: MLP
+
+
+def bits(n: int, members: int) -> Task:
+    """Parity of all vectors of n bits, by n units: the number of ones goes up and down between 0 and 1."""
+    x = np.array(list(product([0, 1], repeat=n)), np.float32)
+    jumps = 2.0 * (-1.0) ** np.arange(n)
+    jumps[0] = 1
+    layer = Dense(np.ones((n, n)), -np.arange(n, dtype=float))
+    params = MLP((layer,), (None,), Dense(jumps[:, None], np.zeros(1)))
+    return _for_all(x, x.sum(1, keepdims=True) % 2, params, members)
+
+
+def folds(n: int, members: int) -> Task:
+    """The sawtooth of n folds at 128 points, by n layers of two units."""
+    x = (np.arange(128, dtype=np.float32)[:, None] + 0.5) / 128
+    return _for_all(x, sawtooth(x, n), deep(n), members)
+
+
+def teachers(examples: int, members: int, seed: int = 0) -> Task:
+    """A random network for each member, and what it answers to normal inputs."""
+    rng = np.random.default_rng(seed)
+    W, b = rng.normal(size=(members, INPUTS, UNITS)), rng.normal(size=(members, UNITS))
+    v = rng.normal(size=(members, UNITS, 1))
+    params = MLP((Dense(W, b),), (None,), Dense(v, np.zeros((members, 1))))
+    x = rng.normal(size=(members, examples, INPUTS)).astype(np.float32)
+    y = np.maximum(np.einsum("mni,mio->mno", x, W) + b[:, None], 0) @ v
+    # One scale for all: variance 1, so that the same rates fit.
+    scale = y.std(axis=(1, 2), keepdims=True)
+    params = params._replace(output=Dense(v / scale, np.zeros((members, 1))))
+    return Task(x, (y / scale).astype(np.float32), _float32(params))
+
+
+def _for_all(x: np.ndarray, y: np.ndarray, params: MLP, members: int) -> Task:
+    def repeated(a: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(np.asarray(a, np.float32), (members, *a.shape))
+
+    hidden = tuple(Dense(*map(repeated, layer)) for layer in params.hidden)
+    params = MLP(hidden, params.slopes, Dense(*map(repeated, params.output)))
+    return Task(repeated(x), repeated(y), params)
+
+
+def _float32(params: MLP) -> MLP:
+    hidden = tuple(Dense(*(np.asarray(a, np.float32) for a in layer)) for layer in params.hidden)
+    return params._replace(hidden=hidden, output=Dense(*(np.asarray(a, np.float32) for a in params.output)))
+
+
+def task(target: int, members: int) -> Task:
+    """The target by its place in `TARGETS`."""
+    if target == TEACHER:
+        return teachers(256, members)
+    return folds(4, members) if target == SAW else bits((2, 5)[target], members)
+
+
+def left(widths: tuple[int, ...], params: MLP, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Share of the target's variance that is left, each member; infinite where training broke down."""
+    answers = predict(models.mlp(x.shape[-1], widths, 1), params, x, per_member=True).astype(np.float64)
+    error = np.mean((answers - y) ** 2, axis=(1, 2)) / np.var(y.astype(np.float64), axis=(1, 2))
+    return np.where(np.isfinite(error), error, np.inf)
+
+
+def train(options: RepresentingIsNotLearning, given: Task, widths: tuple[int, ...], seed: int) -> MLP:
+    """Parameters of every member, ``rates`` in turn: member i has rate i modulo their number."""
+    members, _, inputs = given.x.shape
+    factor = schedules.cosine(options.steps)
+    model = models.mlp(inputs, widths, 1)
+
+    def recipe(hyper: Hyper) -> Recipe:
+        return Recipe(model, outputs.squared_error, {}, optimizer("adam", hyper["rate"], factor=factor))
+
+    return fit(
+        recipe,
+        Examples(given.x, given.y),
+        steps=options.steps,
+        seeds=np.zeros(members),  # nothing is drawn: the starts are given, the batch is everything
+        hypers={"rate": np.resize(RATES, members)},
+        start=random_start(np.random.default_rng(seed), (inputs, *widths), members),
+        record=options.steps,
+        data_per_member=True,
+    ).params
+
+
+def search(options: RepresentingIsNotLearning, given: Task, widths: tuple[int, ...], seed: int):
+    """Variance left by the starts that count at the best rate, its place, and where these members are."""
+    params = train(options, given, widths, seed)
+    error = left(widths, params, given.x, given.y).reshape(-1, len(RATES))
+    tuning, judged = error[: options.tuning_starts], error[options.tuning_starts :]
+    best = max(range(len(RATES)), key=lambda i: (np.mean(tuning[:, i] < REACHED), -np.median(tuning[:, i])))
+    places = len(RATES) * np.arange(options.tuning_starts, len(error)) + best
+    return judged[:, best], best, places, params
+
+
+def measure(options: RepresentingIsNotLearning) -> dict[str, np.ndarray]:
+    """Every target, as wide as needed and wider; then the student with few examples."""
+    members = len(RATES) * (options.starts + options.tuning_starts)
+    found, rates, representing = [], [], []
+    for target, narrow in enumerate(WIDTHS):
+        given = task(target, members)
+        representing.append(left(narrow, given.exact, given.x, given.y).max())
+        for factor in (1, WIDER):
+            widths = tuple(factor * w for w in narrow)
+            error, best, *_ = search(options, given, widths, seed=10 * target + factor)
+            found.append(error)
+            rates.append(RATES[best])
+    shape = (len(TARGETS), 2)
+    more = teachers(FEW + 1000, members, seed=1)
+    few = Task(more.x[:, :FEW], more.y[:, :FEW], more.exact)
+    error, _, places, params = search(options, few, (UNITS,), seed=99)
+    test = left((UNITS,), params, more.x[:, FEW:], more.y[:, FEW:])[places]
+    return {
+        "left": np.array(found).reshape(*shape, -1),
+        "rates": np.array(rates).reshape(shape),
+        "representing": np.array(representing),
+        "few_left": error,
+        "few_test": test,
+    }
+
+
+def draw(options: RepresentingIsNotLearning, m: Measured) -> Plot:
+    """Shares that reach each target on the left, training and test error of few examples on the right."""
+    figure = new_figure(9.5, 4.0)
+    axis, right = figure.subplots(1, 2, width_ratios=[1.3, 1])
+    table: dict[str, list] = {
+        "target": [],
+        "width": [],
+        "learning_rate": [],
+        "reached": [],
+        "low": [],
+        "high": [],
+    }
+    for wide, (label, color) in enumerate((("as wide as needed", BLUE), (f"{WIDER} times as wide", ORANGE))):
+        places = np.arange(len(TARGETS)) + 0.2 * (2 * wide - 1)
+        reached = [share(row[wide] < REACHED) for row in m["left"]]
+        value, low, high = (100 * np.array([i[k] for i in reached]) for k in range(3))
+        axis.barh(places, value, 0.38, color=color, label=label)
+        axis.errorbar(value, places, xerr=[value - low, high - value], fmt="none", ecolor=GREY, capsize=3)
+        for target, interval in enumerate(reached):
+            width = WIDTHS[target][0] * (WIDER if wide else 1)
+            row = (TARGETS[target], width, float(m["rates"][target, wide]), *interval[:3])
+            for name, entry in zip(table, row):
+                table[name].append(entry)
+    axis.set(yticks=range(len(TARGETS)), yticklabels=TARGETS, xlim=(0, 100))
+    axis.set_xlabel("starts that reach the target (%)")
+    axis.invert_yaxis()
+    axis.grid(axis="y", visible=False)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.4, 1.14), ncols=2, fontsize=9)
+    fits, test = m["few_left"], m["few_test"]
+    floor = 1e-9
+    right.plot(100 * np.maximum(fits, floor), 100 * test, "o", color=BLUE, ms=4, alpha=0.7, label="a start")
+    right.axvline(100 * REACHED, color=GREY, ls="--", lw=1, label="left of it: reached")
+    right.axhline(100 * WRONG, color=ORANGE, ls="--", lw=1, label="above it: a wrong function")
+    right.set(xscale="log", yscale="log", xlabel=f"variance left on the {FEW} training examples (%)")
+    right.set_ylabel("variance left on others (%)")
+    right.legend(fontsize=8, loc="lower left")
+    worst = int(np.argmin((m["left"][:, 0] < REACHED).mean(-1)))
+    rate = 100 * (m["left"][worst, 0] < REACHED).mean()
+    set_title(
+        figure,
+        f"Networks that represent the target exactly: {rate:.0f}% of starts reach the {TARGETS[worst]}; "
+        f"with {FEW} examples most that fit learn a wrong function",
+    )
+    return Plot(figure, table)
+
+
+def _not_guaranteed(target: int) -> Part:
+    return Part(
+        TARGETS[target],
+        f"More than one start in twenty does not reach it: {TARGETS[target]}, with {_shape(WIDTHS[target])}.",
+        what="share of starts that reach it",
+        effect=lambda m: share(m["left"][target, 0] < REACHED),
+        rule=Below(0.95),
+    )
+
+
+def _shape(widths: tuple[int, ...]) -> str:
+    return f"{widths[0]} units" if len(widths) == 1 else f"{len(widths)} layers of {widths[0]} units"
+
+
+CLAIM = Claim(
+    id="F4.2",
+    statement="That a network can represent a function does not guarantee that training learns it: it may "
+    "not find the parameters, or may choose a wrong function by overfitting.",
+    source="notes, «diseño de la arquitectura»; Goodfellow et al. 2016, 6.4.1",
+    options=RepresentingIsNotLearning,
+    measure=measure,
+    draw=draw,
+    parts=(
+        Part(
+            "they can represent",
+            "With the parameters written down every network is its target, but for rounding.",
+            what="largest share of the variance left",
+            effect=lambda m: exact(m["representing"].max(), len(TARGETS)),
+            rule=Below(1e-10),
+        ),
+        *(_not_guaranteed(target) for target in range(len(TARGETS))),
+        Part(
+            "a wrong function",
+            f"With {FEW} examples most students that reach the teacher on these are wrong elsewhere.",
+            what="share, of those that reach it, with more than 10% of the variance left on new examples",
+            effect=lambda m: share(m["few_test"][m["few_left"] < REACHED] > WRONG),
+            rule=Above(0.5),
+        ),
+    ),
+)

@@ -1,0 +1,313 @@
+"""One hidden layer approximates a continuous function, and its derivative, the better the wider it is.
+
+The notes: a network with a linear output and one hidden layer of units that squash their input
+approximates any continuous function on a closed and bounded set with any error above 0, given enough
+units; its derivatives approximate those of the function; other theorems say the same of ReLU.
+
+Measured on random functions on [−1, 1], one for each seed: sums of four sines and four cosines of random
+weights. Sigmoid and ReLU networks of one hidden layer are trained on their values only. Each width of
+each kind has the learning rate of a grid that ends with the least loss on other functions. The errors are
+those of the function and of its derivative, in the mean square over [−1, 1], relative to the function and
+to the derivative. A trained network can be worse than the best of its width, so there is also a bound
+from above without descent: the hidden units at random, the output weights solved for. "Any error" is
+tested as: less than 1% with enough units. A ReLU network's derivative is a staircase, whose error falls
+only as 1/width at best, so there that takes more units: 2,048 that bend at even distances, the output
+weights such that the network meets the function wherever it bends.
+
+Width and kind are numbers of the program: all networks train in one.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field
+
+from dlnotes import models, outputs
+from dlnotes.data.dataset import Examples
+from dlnotes.experiment.claims import Below, Claim, Measured, Options, Part, Plot, mean
+from dlnotes.experiment.figure_style import BLUE, ORANGE, new_figure, set_title
+from dlnotes.experiment.fitting import fit
+from dlnotes.layers import Dense, relu, sigmoid
+from dlnotes.models.layer_graph import Function, Graph, Layer
+from dlnotes.models.model import Model
+from dlnotes.training import schedules
+from dlnotes.training.optimizers import optimizer
+from dlnotes.training.state import Hyper, Recipe
+from dlnotes.typing import Array
+
+KINDS = ("sigmoid", "ReLU")
+WIDTHS = (2, 4, 8, 16, 32, 64)
+SOLVED_WIDTHS = (2, 4, 8, 16, 32, 64, 128, 256)
+RATES = np.array([0.003, 0.01, 0.03, 0.1])
+STAIRS = 2048
+"""ReLU units set by hand: a staircase of that many steps is within 1% of the steepest derivatives here."""
+POINTS = 128
+STEEPNESS = 6.0
+"""Standard deviation of a sigmoid's slope at the start; ReLU does not depend on it, up to a scale."""
+
+
+class UniversalApproximation(Options):
+    """Sizes of the experiment."""
+
+    steps: int = Field(6000, ge=10, description="steps of each training")
+    tuning_functions: int = Field(2, ge=1, description="functions on which the rates are chosen")
+
+
+def random_functions(rng: np.random.Generator, n: int):
+    """``n`` functions: from places (points,) to values and derivatives there, ``(n, points)`` each.
+
+    Weights are normal with deviation 1/k at frequency k/2, so four frequencies up to two waves on
+    [−1, 1]; values are scaled to mean 0 and mean square 1.
+    """
+    k = np.arange(1, 5)
+    a, b = rng.normal(size=(2, n, 4)) / k
+
+    def waves(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        sine, cosine = np.sin(np.pi * k[:, None] * x), np.cos(np.pi * k[:, None] * x)
+        return a @ sine + b @ cosine, (a * np.pi * k) @ cosine - (b * np.pi * k) @ sine
+
+    over, _ = waves(np.linspace(-1, 1, 1001))
+    middle, scale = over.mean(1, keepdims=True), over.std(1, keepdims=True)
+
+    def functions(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        y, slope = waves(x)
+        return (y - middle) / scale, slope / scale
+
+    return functions
+
+
+def network(width: Array, kind: Array) -> Model:
+    """The widest hidden layer, in which the units from ``width`` on are cut off: they give 0."""
+
+    def unit(z: Array) -> Array:
+        g = jnp.where(kind == 0, sigmoid(z), relu(z))
+        return jnp.where(jnp.arange(WIDTHS[-1]) < width, g, 0.0)
+
+    nodes = [Layer("z", ["x"], WIDTHS[-1]), Function("h", ["z"], jax.vmap(unit)), Layer("y", ["h"], 1)]
+    return models.graph(1, nodes)
+
+
+def random_units(rng: np.random.Generator, n: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Slopes and biases of hidden units, ``(n, width)``: they bend at random places of [−1, 1]."""
+    W = STEEPNESS * rng.normal(size=(n, width))
+    return W, -W * rng.uniform(-1, 1, size=(n, width))
+
+
+def starts(rng: np.random.Generator, kind: np.ndarray, width: np.ndarray) -> Graph:
+    """Parameters of every member; a ReLU unit's slope is 1 in the mean square."""
+    n, most = len(width), WIDTHS[-1]
+    W, b = random_units(rng, n, most)
+    scale = np.where(kind == 0, 1.0, 1 / STEEPNESS)[:, None]
+    v = rng.normal(size=(n, most, 1)) / np.sqrt(width)[:, None, None]
+    hidden = Dense((scale * W)[:, None].astype(np.float32), (scale * b).astype(np.float32))
+    return Graph({"z": hidden, "y": Dense(v.astype(np.float32), np.zeros((n, 1), np.float32))})
+
+
+def train(options: UniversalApproximation, members: dict[str, np.ndarray], y: np.ndarray, seed: int) -> Graph:
+    """Parameters of every member, trained on its own values ``(members, points)``."""
+    factor = schedules.cosine(options.steps)
+
+    def recipe(hyper: Hyper) -> Recipe:
+        model = network(hyper["width"], hyper["kind"])
+        return Recipe(model, outputs.squared_error, {}, optimizer("adam", hyper["rate"], factor=factor))
+
+    n = len(y)
+    x = np.broadcast_to(grid()[:, None], (n, POINTS, 1))
+    return fit(
+        recipe,
+        Examples(x.astype(np.float32), y[..., None].astype(np.float32)),
+        steps=options.steps,
+        seeds=np.zeros(n),  # nothing is drawn: the starts are given, the batch is everything
+        hypers=members,
+        start=starts(np.random.default_rng(seed), members["kind"], members["width"]),
+        record=options.steps,
+        data_per_member=True,
+    ).params
+
+
+def grid() -> np.ndarray:
+    """The training points."""
+    return np.linspace(-1, 1, POINTS)
+
+
+def errors(params: Graph, members: dict[str, np.ndarray], y: np.ndarray, slope: np.ndarray, x: np.ndarray):
+    """Relative errors of values and derivatives at ``x``, ``(2, members)``."""
+
+    @jax.jit
+    @jax.vmap
+    def answer(p: Graph, width: Array, kind: Array) -> tuple[Array, Array]:
+        def f(v: Array) -> Array:
+            return network(width, kind).apply(p, v[None, None])[0, 0]
+
+        return jax.vmap(jax.value_and_grad(f))(x.astype(np.float32))
+
+    got = answer(params, members["width"], members["kind"])
+    return np.stack([relative(a, b) for a, b in zip(got, (y, slope))])
+
+
+def relative(got: Array | np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Root mean squared error over the root mean square wanted, of each row."""
+    got = np.asarray(got, np.float64)
+    return np.sqrt(np.mean((got - wanted) ** 2, axis=-1) / np.mean(wanted**2, axis=-1))
+
+
+def solved_errors(rng: np.random.Generator, y: np.ndarray, slope: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Errors with random hidden units and solved output weights, ``(kinds, 2, widths, seeds)``."""
+    found = np.zeros((len(KINDS), 2, len(SOLVED_WIDTHS), len(y)))
+    for seed in range(len(y)):
+        W, b = random_units(rng, 1, SOLVED_WIDTHS[-1])
+        z = x[:, None] * W + b
+        s = 1 / (1 + np.exp(-z))
+        for kind, (h, dh) in enumerate(((s, s * (1 - s) * W), (np.maximum(z, 0), (z > 0) * W))):
+            for i, width in enumerate(SOLVED_WIDTHS):
+                features = np.column_stack([h[:, :width], np.ones(len(x))])
+                v = np.linalg.lstsq(features, y[seed], rcond=1e-12)[0]
+                found[kind, 0, i, seed] = relative(features @ v, y[seed])
+                found[kind, 1, i, seed] = relative(dh[:, :width] @ v[:-1], slope[seed])
+    return found
+
+
+def built_errors(functions, x: np.ndarray) -> np.ndarray:
+    """Errors of ReLU networks that meet the functions at ``STAIRS`` + 1 even places, ``(2, seeds)``.
+
+    Args:
+      functions: from places to values and derivatives there.
+      x: where the errors are taken, inside (−1, 1).
+    """
+    bends = np.linspace(-1, 1, STAIRS + 1)
+    y, _ = functions(bends)
+    jumps = np.diff(np.diff(y) * STAIRS / 2, prepend=0.0)  # of the slope, the output weights
+    z = x[:, None] - bends[:-1]
+    got = y[:, :1] + jumps @ np.maximum(z, 0).T, jumps @ (z > 0).astype(float).T
+    return np.stack([relative(a, b) for a, b in zip(got, functions(x))])
+
+
+def measure(options: UniversalApproximation) -> dict[str, np.ndarray]:
+    """Choose rates on other functions, train, and solve."""
+    rng, x = np.random.default_rng(0), np.linspace(-1, 1, 1001)
+    n, shape = options.seeds + options.tuning_functions, (len(KINDS), len(WIDTHS))
+    functions = random_functions(rng, n)
+    values, (dense_y, dense_slope) = functions(grid())[0], functions(x)
+
+    def members(rates: np.ndarray, functions: int) -> dict[str, np.ndarray]:
+        """Numbers of every member: kinds, widths, rates ``(kinds, widths, rates)``, functions."""
+        full = (*shape, rates.shape[-1], functions)
+        kind, width = np.meshgrid(np.arange(shape[0]), WIDTHS, indexing="ij")
+        return {
+            "kind": np.broadcast_to(kind[..., None, None], full).ravel(),
+            "width": np.broadcast_to(width[..., None, None], full).ravel(),
+            "rate": np.broadcast_to(rates[..., None], full).ravel(),
+        }
+
+    rates = np.broadcast_to(RATES, (*shape, len(RATES)))
+    tuning = members(rates, options.tuning_functions)
+    repeats = len(tuning["kind"]) // options.tuning_functions
+    y = np.tile(values[options.seeds :], (repeats, 1))
+    params = train(options, tuning, y, seed=1)
+    left = errors(params, tuning, y, y, grid())[0].reshape(*rates.shape, -1).mean(-1)
+    best = np.nanargmin(left, axis=-1)[..., None]
+    chosen = np.take_along_axis(rates, best, -1)
+
+    final, repeats = members(chosen, options.seeds), shape[0] * shape[1]
+    params = train(options, final, np.tile(values[: options.seeds], (repeats, 1)), seed=2)
+    wanted = [np.tile(v[: options.seeds], (repeats, 1)) for v in (dense_y, dense_slope)]
+    trained = errors(params, final, *wanted, x).reshape(2, *shape, options.seeds).swapaxes(0, 1)
+    solved = solved_errors(np.random.default_rng(3), *(v[: options.seeds] for v in (dense_y, dense_slope)), x)
+    built = built_errors(functions, np.linspace(-1, 1, 1501)[1:-1])[:, : options.seeds]
+    return {"trained": trained, "solved": solved, "built": built, "rates": chosen[..., 0]}
+
+
+def slopes(errors: np.ndarray, widths: tuple[int, ...]) -> np.ndarray:
+    """Of ``log2 error`` by ``log2 width``, least squares: ``(..., widths, seeds)`` to ``(..., seeds)``."""
+    u = np.log2(widths) - np.mean(np.log2(widths))
+    return np.einsum("w,...ws->...s", u, np.log2(errors)) / np.sum(u**2)
+
+
+def draw(options: UniversalApproximation, m: Measured) -> Plot:
+    """Errors by width: of the function on the left, of its derivative on the right."""
+    figure = new_figure(9, 4.0)
+    axes = figure.subplots(1, 2, sharey=True)
+    table: dict[str, list] = {"kind": [], "how": [], "width": [], "value_error": [], "derivative_error": []}
+    for what, (axis, name) in enumerate(zip(axes, ("the function", "its derivative"))):
+        for kind, (label, color) in enumerate(zip(KINDS, (BLUE, ORANGE))):
+            for how, widths, dash in (("trained", WIDTHS, "-"), ("solved", SOLVED_WIDTHS, ":")):
+                low, middle, high = 100 * np.quantile(m[how][kind, what], [0, 0.5, 1], axis=1)
+                axis.fill_between(widths, low, high, color=color, alpha=0.13, lw=0)
+                words = "trained" if how == "trained" else "random units, outputs solved"
+                axis.plot(widths, middle, color=color, ls=dash, marker="os"[kind], label=f"{label}, {words}")
+        built = 100 * np.median(m["built"][what])
+        axis.plot(STAIRS, built, "D", color=ORANGE, mfc="white", label=f"ReLU, {STAIRS:,} units set by hand")
+        axis.set(xscale="log", yscale="log", xlabel="hidden units", title=f"error of {name}")
+        ticks = (*SOLVED_WIDTHS[::2], 512, STAIRS)
+        axis.set_xticks(ticks, [str(w) for w in ticks])
+        axis.minorticks_off()
+    axes[0].set_ylabel("relative error, root mean square (%)")
+    axes[1].legend(fontsize=8, loc="lower left")
+    for kind, label in enumerate(KINDS):
+        for how, widths in (("trained", WIDTHS), ("solved", SOLVED_WIDTHS)):
+            for i, width in enumerate(widths):
+                errors = [float(np.median(m[how][kind, what, i])) for what in range(2)]
+                for name, value in zip(table, (label, how, width, *errors)):
+                    table[name].append(value)
+    axes[0].set_ylim(bottom=1e-13)
+    trained, solved = (100 * np.median(m[how][0, 0, 5]) for how in ("trained", "solved"))
+    set_title(
+        figure,
+        f"Errors fall with width; descent leaves {trained:.1f}% with 64 sigmoid units where solving leaves "
+        f"{solved:.0e}%\n(median and range of {options.seeds} random functions)",
+    )
+    return Plot(figure, table)
+
+
+def _falls(kind: int, what: int) -> Part:
+    thing = ("error", "error of the derivative")[what]
+    return Part(
+        f"{KINDS[kind]}: {('function', 'derivative')[what]}",
+        f"The {thing} of trained networks of {KINDS[kind]} units falls as they widen.",
+        what="doublings of the error for each doubling of the width, from 2 to 64 units",
+        effect=lambda m: mean(slopes(m["trained"][kind, what], WIDTHS)),
+        rule=Below(0.0),
+    )
+
+
+def enough(m: Measured, what: int) -> np.ndarray:
+    """Errors with the most units: the worse kind, each function."""
+    return np.maximum(m["solved"][0, what, -1], m["built"][what])
+
+
+CLAIM = Claim(
+    id="F4.1",
+    statement="A network with one hidden layer of units that squash their input, or of ReLU, approximates "
+    "any continuous function on a closed and bounded set with any error above 0 if it has enough units, and "
+    "its derivative approximates that of the function.",
+    source="notes, «diseño de la arquitectura»; Hornik et al. 1989, Leshno et al. 1993",
+    options=UniversalApproximation,
+    measure=measure,
+    draw=draw,
+    parts=(
+        *(_falls(kind, what) for kind in range(2) for what in range(2)),
+        Part(
+            "without descent",
+            "So do all four errors where the hidden units are random and the output weights are solved for.",
+            what="the slowest of the four, doublings of the error for each doubling of the width",
+            effect=lambda m: mean(slopes(m["solved"], SOLVED_WIDTHS).max(axis=(0, 1))),
+            rule=Below(0.0),
+        ),
+        Part(
+            "any error: the function",
+            "With enough units the error is below 1% for both kinds.",
+            what=f"relative error of the worse kind, sigmoid {SOLVED_WIDTHS[-1]} units, ReLU {STAIRS}",
+            effect=lambda m: mean(enough(m, 0)),
+            rule=Below(0.01),
+        ),
+        Part(
+            "any error: the derivative",
+            "With enough units the error of the derivative is below 1% for both kinds.",
+            what="relative error of the derivative, likewise",
+            effect=lambda m: mean(enough(m, 1)),
+            rule=Below(0.01),
+        ),
+    ),
+)
