@@ -15,6 +15,8 @@ so ratios are lower bounds.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,37 +76,56 @@ def slope(loss, z: Array, y: Array) -> Array:
     return jax.grad(lambda z: loss(z, y).total.sum())(z)
 
 
-def measure_gradients(points: int) -> dict[str, np.ndarray]:
+@jax.jit
+def at_random(z: Array, wrong: Array, outside: Array, grid: Array, y: Array) -> tuple[Array, ...]:
+    """−log p, its slopes where it is wrong, the clipped unit's outside, and all slopes on a grid, y = 1."""
+    ones = jnp.ones(len(grid), jnp.int32)
+    return (
+        outputs.binary_cross_entropy(z, y).total,
+        slope(LOSSES[NLL], wrong, y),
+        slope(clipped, outside, y),
+        jnp.stack([slope(loss, -grid, ones) for loss in LOSSES]),
+    )
+
+
+@jax.jit
+def not_finite(z: Array) -> Array:
+    """How many values and slopes of −log p are not finite, for both labels, in the precision of z."""
+
+    def log_p(z: Array, y: Array) -> Array:
+        return outputs.Bernoulli(z).log_prob(y)
+
+    count = jnp.array(0)
+    for label in (0, 1):
+        y = jnp.full(z.shape, label)
+        slopes = jax.grad(lambda z, y: jnp.sum(log_p(z, y)))(z, y), slope(LOSSES[NLL], z, y)
+        for a in (log_p(z, y), outputs.binary_cross_entropy(z, y).total, *slopes):
+            count += jnp.sum(~jnp.isfinite(a.astype(jnp.float32)))
+    return count
+
+
+def measure_gradients(points: int) -> dict[str, Any]:
     """Deviations from the closed forms, and what is not finite."""
     rng = np.random.default_rng(0)
-    y = jnp.asarray(rng.integers(0, 2, points), jnp.int32)
-    sign = np.asarray(1 - 2 * y, np.float64)
-    z = jnp.asarray(rng.normal(size=points) * 10 ** rng.uniform(-2, 1.5, points), jnp.float32)
-    argument = sign * np.asarray(z, np.float64)
-    softplus = np.logaddexp(0, argument)
-    nll = np.asarray(outputs.binary_cross_entropy(z, y).total, np.float64)
-    wrong = jnp.asarray(sign * rng.uniform(20, 1e4, points), jnp.float32)
-    outside = jnp.asarray(np.where(rng.random(points) < 0.5, -1, 1) * (0.5 + rng.exponential(10, points)))
-    found = {
-        "softplus_error": np.max(np.abs(nll - softplus) / np.maximum(softplus, 1e-30)),  # float32 ends there
-        "wrong_slope_error": np.max(np.abs(sign * slope(LOSSES[NLL], wrong, y) - 1)),
-        "clipped_slope": np.max(np.abs(slope(clipped, outside.astype(jnp.float32), y))),
-    }
-    logits = np.concatenate([np.linspace(-1e4, 1e4, points), rng.normal(size=points)])
-    for dtype in (jnp.float32, jnp.bfloat16):
-        z, both = jnp.asarray(logits, dtype), jnp.arange(2 * points) % 2
-        values = [-outputs.Bernoulli(z).log_prob(both), outputs.binary_cross_entropy(z, both).total]
-        slopes = [
-            jax.grad(lambda z, both=both: -outputs.Bernoulli(z).log_prob(both).sum())(z),
-            slope(LOSSES[NLL], z, both),
-        ]
-        bad = sum(int((~jnp.isfinite(a.astype(jnp.float32))).sum()) for a in values + slopes)
-        found[f"not_finite_{jnp.dtype(dtype).name}"] = np.array(bad)
+    y = rng.integers(0, 2, points).astype(np.int32)
+    sign = 1 - 2.0 * y
+    z = (rng.normal(size=points) * 10 ** rng.uniform(-2, 1.5, points)).astype(np.float32)
+    wrong = (sign * rng.uniform(20, 1e4, points)).astype(np.float32)
+    outside = np.where(rng.random(points) < 0.5, -1, 1) * (0.5 + rng.exponential(10, points))
     grid = np.linspace(0, 16, 129, dtype=np.float32)
-    ones = jnp.ones(len(grid), jnp.int32)
-    found["grid"] = grid
-    found["slopes"] = np.stack([np.abs(slope(loss, -jnp.asarray(grid), ones)) for loss in LOSSES])
-    return {name: np.asarray(value) for name, value in found.items()}
+    nll, wrong_slope, clipped_slope, slopes = at_random(z, wrong, outside.astype(np.float32), grid, y)
+    softplus = np.logaddexp(0, sign * z.astype(np.float64))
+    logits = np.concatenate([np.linspace(-1e4, 1e4, points), rng.normal(size=points)])
+    return {
+        # float32 ends at 1e-38; below 1e-30 the deviation is taken relative to that.
+        "softplus_error": np.max(np.abs(nll - softplus) / np.maximum(softplus, 1e-30)),
+        "wrong_slope_error": np.max(np.abs(sign * wrong_slope - 1)),
+        "clipped_slope": np.max(np.abs(clipped_slope)),
+        "not_finite_float32": not_finite(jnp.asarray(logits, jnp.float32)),
+        "not_finite_bfloat16": not_finite(jnp.asarray(logits, jnp.bfloat16)),
+        "grid": grid,
+        "slopes": np.abs(slopes),
+    }
 
 
 def steps_alone() -> np.ndarray:
@@ -143,11 +164,12 @@ def measure(options: BinaryOutputs) -> dict[str, np.ndarray]:
         every=options.every,
         accuracy=0.9,
     )
-    return measure_gradients(options.points) | {
+    found = measure_gradients(options.points) | {
         "alone": steps_alone(),
         "longest": np.array(options.steps + options.every),
         **recovery._asdict(),
     }
+    return {name: np.asarray(value) for name, value in found.items()}
 
 
 def at_least(m: Measured, loss: int, lead: int, kind: str = "steps") -> np.ndarray:
@@ -217,21 +239,21 @@ CLAIM = Claim(
             "clipped: gradient",
             "Outside the unit interval the gradient of the clipped unit is exactly 0.",
             what="largest |dJ/dz| at random z outside, both labels",
-            effect=lambda m: exact(m["clipped_slope"]),
+            effect=lambda m: exact(float(m["clipped_slope"])),
             rule=Within(0.0, 0.0),
         ),
         Part(
             "softplus",
             "The sigmoid's −log p is ζ((1 − 2y)z).",
             what="largest relative deviation from float64, random z",
-            effect=lambda m: exact(m["softplus_error"]),
+            effect=lambda m: exact(float(m["softplus_error"])),
             rule=Below(1e-5),
         ),
         Part(
             "gradient of ±1",
             "Where it is confidently wrong its gradient is ±1.",
             what="largest deviation, wrong by 20 to 10,000 logits",
-            effect=lambda m: exact(m["wrong_slope_error"]),
+            effect=lambda m: exact(float(m["wrong_slope_error"])),
             rule=Below(1e-6),
         ),
         *(
@@ -239,7 +261,7 @@ CLAIM = Claim(
                 f"finite in {dtype}",
                 f"Loss and gradient are finite up to |z| = 10,000 in {dtype}.",
                 what="values and gradients that are not finite",
-                effect=lambda m, dtype=dtype: exact(m[f"not_finite_{dtype}"]),
+                effect=lambda m, dtype=dtype: exact(float(m[f"not_finite_{dtype}"])),
                 rule=Within(0.0, 0.0),
             )
             for dtype in ("float32", "bfloat16")
@@ -295,5 +317,13 @@ CLAIM = Claim(
             effect=lambda m: share(recovered(m, CLIPPED, FOUR)),
             rule=Below(0.5),
         ),
+    ),
+    revised=(
+        "First with full batches and a rate up to 1,000 chosen anew for each wrong start: then "
+        "squared error recovers as soon as −log p (ratio 1) and the rule failed. Small rates lead out "
+        "of a plateau slowly, a huge one in a step. Now it is the notes' stochastic descent in "
+        "batches of 32 at the rate that is best from an ordinary start; the first rule, with the rate "
+        "best for the wrong start, is kept as a part of its own. That squared error never leaves 32 "
+        "logits was dropped: the notes do not say it."
     ),
 )

@@ -39,7 +39,7 @@ MARGINS = (0.25, 1.0, 4.0)
 JUDGED = 1
 """The margin of the parts that judge: 1."""
 WIDTH = 32
-RATES = (0.03, 0.1, 0.3, 1.0)
+RATES = (0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 class DeadUnits(Options):
@@ -189,7 +189,7 @@ def draw(options: DeadUnits, m: Measured) -> Plot:
         axis.set_xlabel("how far below 0 at the start (deviations of z)")
     left.set_ylabel("units with z > 0 for some example (%)")
     right.set_ylabel("test accuracy (%)")
-    left.legend(title="mean and deviation of seeds", fontsize=9)
+    right.legend(title="mean and deviation of seeds", fontsize=9, loc="center")
     shares = [100 * revived(m, k).mean() for k in (RELU, LEAKY, PARAMETRIC)]
     set_title(
         figure,
@@ -261,5 +261,7 @@ CLAIM = Claim(
             for k in (ABSOLUTE, LEAKY, PARAMETRIC)
         ),
     ),
-    reading="",
+    reading="Every kind but ReLU has a gradient and learns from a start at which all units are dead. That "
+    "most leaky units be active again is this library's measure of coming back, not the notes': "
+    "44% are after 600 steps, and the network is right on 96% of the test images.",
 )

@@ -40,7 +40,8 @@ WIDTHS = ((6, 12, 24), (4, 7, 12), (3, 5, 9))
 COLORS = (BLUE, GREEN, ORANGE)
 RATES = np.array([0.001, 0.003, 0.01])
 SIDE, CLASSES = 14, 10
-SHALLOW, DEEP = 0, 2
+SHALLOW, DEEP = 0, -1
+TICKS = [d * 10**p for p in (3, 4, 5) for d in (1, 2, 5)]
 
 
 class DepthOrWidth(Options):
@@ -51,6 +52,7 @@ class DepthOrWidth(Options):
     batch: int = Field(64, ge=1, description="examples of a step")
     tuning_seeds: int = Field(2, ge=1, description="trainings of each depth with each learning rate")
     test: int = Field(4000, ge=10, description="validation images, and test images")
+    depths: int = Field(3, ge=2, le=3, description="depths; 2 leaves the middle one out")
     widths: int = Field(3, ge=2, le=3, description="widths of each depth; 2 leaves the middle one out")
 
 
@@ -121,8 +123,9 @@ def measure(options: DepthOrWidth) -> dict[str, np.ndarray]:
     others = options.seeds + np.arange(options.tuning_seeds)
     seeds, rates = np.tile(others, len(RATES)), np.repeat(RATES, options.tuning_seeds)
     examples, tuning = images_of(seeds), []
-    ladder = [widths[:: 4 - options.widths] for widths in WIDTHS]
-    for convolutions, widths in zip(CONVOLUTIONS, ladder):
+    depths = CONVOLUTIONS[:: 4 - options.depths]
+    ladder = [widths[:: 4 - options.widths] for widths in WIDTHS[:: 4 - options.depths]]
+    for convolutions, widths in zip(depths, ladder):
         model = network(convolutions, widths[(len(widths) - 1) // 2])
         result = train(model, examples, seeds, rates, options)
         loss = judged(model, result.params, validation)[:, 0]
@@ -132,7 +135,7 @@ def measure(options: DepthOrWidth) -> dict[str, np.ndarray]:
     seeds = np.arange(options.seeds)
     examples, one = images_of(seeds), np.zeros((1, SIDE, SIDE, 1), np.float32)
     accuracy, counts = [], []
-    for depth, (convolutions, widths) in enumerate(zip(CONVOLUTIONS, ladder)):
+    for depth, (convolutions, widths) in enumerate(zip(depths, ladder)):
         for width in widths:
             model = network(convolutions, width)
             result = train(model, examples, seeds, np.full(options.seeds, RATES[chosen[depth]]), options)
@@ -140,6 +143,7 @@ def measure(options: DepthOrWidth) -> dict[str, np.ndarray]:
             counts.append(count(model, one))
     shape = np.shape(ladder)
     return {
+        "convolutions": 2 * np.array(depths),
         "widths": np.array(ladder),
         "accuracy": np.array(accuracy).reshape(*shape, options.seeds),
         "parameters": np.array([c.parameters for c in counts]).reshape(shape),
@@ -166,7 +170,7 @@ def draw(options: DepthOrWidth, m: Measured) -> Plot:
     """Accuracy against parameters on the left, against multiply-adds on the right."""
     figure = new_figure(9.5, 4.4)
     axes = figure.subplots(1, 2, sharey=True)
-    names = [f"{2 * n} convolutions" for n in CONVOLUTIONS]
+    names = [f"{n} convolutions" for n in m["convolutions"]]
     for axis, size in zip(axes, ("parameters", "multiply_adds")):
         for depth, (name, color) in enumerate(zip(names, COLORS)):
             found = [mean(100 * a) for a in m["accuracy"][depth]]
@@ -175,7 +179,10 @@ def draw(options: DepthOrWidth, m: Measured) -> Plot:
             axis.errorbar(
                 m[size][depth], middle, bars, color=color, marker="os^"[depth], capsize=3, label=name
             )
-        axis.set(xscale="log", xlabel={"parameters": "parameters"}.get(size, "multiply-adds per image"))
+        axis.set(xscale="log", xlabel=size.replace("multiply_adds", "multiply-adds per image"))
+        ticks = [t for t in TICKS if 0.9 * m[size].min() < t < 1.1 * m[size].max()]
+        axis.set_xticks(ticks, [f"{t:,}" for t in ticks])
+        axis.set_xticks([], minor=True)
     axes[0].set_ylabel("test accuracy (%), mean and 95% interval")
     axes[0].legend()
     equal = {size: gain(m, size).mean() for size in ("parameters", "multiply_adds")}
@@ -188,7 +195,7 @@ def draw(options: DepthOrWidth, m: Measured) -> Plot:
     return Plot(
         figure,
         {
-            "convolutions": [2 * CONVOLUTIONS[d] for d, _ in places],
+            "convolutions": [m["convolutions"][d] for d, _ in places],
             "width": m["widths"].ravel(),
             "parameters": m["parameters"].ravel(),
             "multiply_adds": m["multiply_adds"].ravel(),

@@ -19,7 +19,7 @@ training on the images themselves with the rows of the first weights permuted, w
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,36 +31,38 @@ from dlnotes.data.dataset import Examples
 from dlnotes.experiment.claims import Below, Claim, Interval, Measured, Options, Part, Plot, exact, paired
 from dlnotes.experiment.figure_style import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.experiment.fitting import fit
-from dlnotes.layers import dense, random, relu, sigmoid, tanh
-from dlnotes.models.counting import parameters
-from dlnotes.models.feedforward import MLP, keys_or_none
 from dlnotes.models.model import Model
 from dlnotes.training.optimizers import max_norm, optimizer
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.typing import Array, Params, PRNGKey
+from dlnotes.typing import Params
 
+from .forgetting_networks import (
+    CLASSES,
+    KINDS,
+    MAXOUT,
+    costs,
+    dense_network,
+    maxout_network,
+    maxout_width,
+    on_rows,
+    permuted,
+    size,
+)
 from .host_starts import along, he_starts
 from .trade_off import CHANCE, area, frontier, height
 
-KINDS = ("maxout", "ReLU", "tanh", "sigmoid")
 COLORS = (ORANGE, BLUE, GREEN, PURPLE)
-MAXOUT, RELU = 0, 1
 PLAIN, DROPOUT = 0, 1
-PIECES = 2
-CLASSES = 10
-HIDDEN_DROPOUT, INPUT_DROPOUT = 0.5, 0.2
 PIXELS = 28
-UNITS = 60
-"""Linear filters of a layer where costs are counted."""
 
 
 class Forgetting(Options):
     """Sizes of the experiment."""
 
     draws: int = Field(25, ge=2, description="random settings of each kind of network in a repetition")
-    images: int = Field(2500, ge=10, description="training images of a repetition")
+    images: int = Field(2000, ge=10, description="training images of a repetition")
     test: int = Field(500, ge=10, description="test images of a repetition")
-    steps: int = Field(240, ge=1, description="steps of training on each task")
+    steps: int = Field(200, ge=1, description="steps of training on each task")
     moments: int = Field(8, ge=1, description="moments of the new task at which errors are taken")
     batch: int = Field(50, ge=1, description="examples of a step")
     width: int = Field(64, ge=2, description="units of each hidden layer, but of maxout")
@@ -84,62 +86,12 @@ class Draws(NamedTuple):
 
 
 def draws(rng: np.random.Generator, shape: tuple[int, int]) -> Draws:
-    """Rates from 0.01 to 1, norms from 1 to 6 and scales from 0.3 to 2 by their logarithm, momentum to 0.95."""
+    """Rates in 0.01–1, norms in 1–6 and scales in 0.3–2, uniform by logarithm; momentum in 0–0.95."""
 
     def logarithmic(low: float, high: float) -> np.ndarray:
         return np.exp(rng.uniform(np.log(low), np.log(high), shape))
 
     return Draws(logarithmic(0.01, 1), rng.uniform(0, 0.95, shape), logarithmic(1, 6), logarithmic(0.3, 2))
-
-
-def dense_network(inputs: int, width: int, kind: float | Array, dropout: bool) -> Model:
-    """``models.mlp`` with two hidden layers, whose activation is a number: 1, 2 or 3 of `KINDS`."""
-
-    def g(z: Array) -> Array:
-        return jnp.where(kind == RELU, relu(z), jnp.where(kind == RELU + 1, tanh(z), sigmoid(z)))
-
-    def apply(params: MLP, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
-        keys = keys_or_none(key if dropout else None, 3)
-        h = random.dropout(keys[0], x, INPUT_DROPOUT)
-        for layer, key in zip(params.hidden, keys[1:]):
-            h = random.dropout(key, g(dense(layer, h)), HIDDEN_DROPOUT)
-        return dense(params.output, h)
-
-    return models.mlp(inputs, (width, width), CLASSES)._replace(apply=apply)
-
-
-def maxout_network(inputs: int, width: int, dropout: bool) -> Model:
-    """``models.maxout_mlp`` with two hidden layers."""
-    rates = {"dropout": HIDDEN_DROPOUT, "input_dropout": INPUT_DROPOUT} if dropout else {}
-    return models.maxout_mlp(inputs, (width, width), CLASSES, pieces=PIECES, **rates)
-
-
-def maxout_width(inputs: int, width: int) -> int:
-    """The width at which a maxout network has as many parameters as an MLP of ``width``, or nearly."""
-    wanted = size(models.mlp(inputs, (width, width), CLASSES))
-    widths = range(1, width + 1)
-    return min(widths, key=lambda w: abs(size(maxout_network(inputs, w, False)) - wanted))
-
-
-def size(model: Model) -> int:
-    """Number of a network's parameters."""
-    return parameters(jax.eval_shape(model.init, jax.random.key(0)))
-
-
-def on_rows(model: Model, images: np.ndarray) -> Model:
-    """The network on images that are given by their row: members share the images, not the choice."""
-
-    def apply(params: Params, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
-        return model.apply(params, jnp.asarray(images)[x], key=key, mask=mask)
-
-    return model._replace(apply=apply)
-
-
-def permuted(params: Params, orders: np.ndarray) -> Params:
-    """The network that sees pixel j of an image where this one sees pixel ``orders[member, j]``."""
-    first, *rest = params.hidden
-    W = np.take_along_axis(first.W, orders[(slice(None),) * 2 + (None,) * (first.W.ndim - 2)], axis=-2)
-    return params._replace(hidden=(first._replace(W=W), *rest))
 
 
 def pooled(images: np.ndarray, window: int) -> np.ndarray:
@@ -153,8 +105,7 @@ def errors(model: Model, params: Params, x: np.ndarray, y: np.ndarray) -> np.nda
 
     def one(repetition):
         params, x, y = repetition
-        wrong = lambda p: jnp.mean(jnp.argmax(model.apply(p, x), -1) != y)  # noqa: E731
-        return jax.vmap(wrong)(params)
+        return jax.vmap(lambda p: jnp.mean(jnp.argmax(model.apply(p, x), -1) != y))(params)
 
     return np.asarray(jax.jit(lambda all: jax.lax.map(one, all))((params, x, y)))
 
@@ -234,7 +185,6 @@ def learn_both(task: Task, kinds: np.ndarray, dropout: bool) -> np.ndarray:
         )
 
     rows = task.rows[repetition]
-    orders = task.orders[repetition]
     how = {
         "steps": o.steps,
         "batch_size": min(o.batch, o.images),
@@ -245,33 +195,29 @@ def learn_both(task: Task, kinds: np.ndarray, dropout: bool) -> np.ndarray:
     }
     examples = Examples(rows, task.labels[rows])
     model = network({"kind": jnp.zeros(())})
-    weights = jax.tree.map(
-        lambda w: w * along(drawn.scale if w.ndim > 2 else 1.0, w), he_starts(model, seeds)
-    )
+    weights = jax.tree.map(lambda w: w * along(drawn.scale, w), he_starts(model, seeds))
     # The first run's probe has nothing to tell: it is there so that both are the same program.
     old = fit(recipe_of, examples, seeds=seeds, start=weights, probe=lambda p: jnp.zeros(()), **how)
-    start = permuted(old.params, np.argsort(orders, axis=1))
+    start = permuted(old.params, np.argsort(task.orders, axis=1)[repetition])
     new = fit(recipe_of, examples, seeds=len(seeds) + seeds, start=start, probe=lambda p: p, **how)
 
-    found = []
-    for moment in range(o.moments + 1):
-        then = jax.tree.map(lambda a: a[moment], new.probes)
-        of_old, of_new = (
-            _errors_by_kind(network, kinds, jax.tree.map(lambda a: a.reshape(*shape, *a.shape[1:]), p), task)
-            for p in (permuted(then, orders), then)
-        )
-        found.append(np.stack([of_old, of_new], -1))
-    return np.stack(found, -2)
+    by_kind = jax.tree.map(lambda a: a.reshape(a.shape[0], *shape, *a.shape[2:]), new.probes)
+    orders = np.broadcast_to(task.orders[:, None], (*shape[1:], pixels))
+    found = [
+        _errors(network({"kind": kind}), jax.tree.map(lambda a, i=i, t=t: a[t, i], by_kind), orders, task)
+        for i, kind in enumerate(kinds)
+        for t in range(o.moments + 1)
+    ]
+    # (kinds, moments, tasks, repetitions, draws) to (kinds, repetitions, draws, moments, tasks)
+    return np.reshape(found, (len(kinds), o.moments + 1, 2, *shape[1:])).transpose(0, 3, 4, 1, 2)
 
 
-def _errors_by_kind(network, kinds: np.ndarray, params: Params, task: Task) -> np.ndarray:
-    """`errors` of networks ``(kinds, repetitions, draws)``."""
-    return np.stack(
-        [
-            errors(network({"kind": kind}), jax.tree.map(lambda a: a[i], params), task.test_x, task.test_y)
-            for i, kind in enumerate(kinds)
-        ]
-    )
+def _errors(model: Model, params: Params, orders: np.ndarray, task: Task) -> np.ndarray:
+    """Errors of networks ``(repetitions, draws)`` on old and new task, ``(2, repetitions, draws)``."""
+    flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), params)
+    old = permuted(flat, orders.reshape(-1, orders.shape[-1]))
+    old = jax.tree.map(lambda a, like: a.reshape(like.shape), old, params)
+    return np.stack([errors(model, p, task.test_x, task.test_y) for p in (old, params)])
 
 
 def measure(options: Forgetting) -> dict[str, np.ndarray]:
@@ -296,27 +242,6 @@ def measure(options: Forgetting) -> dict[str, np.ndarray]:
         **{f"drawn_{name}": a for name, a in task.drawn._asdict().items()},
         **costs(inputs),
     }
-
-
-def costs(inputs: int) -> dict[str, np.ndarray]:
-    """Sizes of maxout networks against one with a weight vector a unit, for k of 2, 3, 4 and 5.
-
-    Returns:
-      "pieces" ``(4,)``; "unit_cost" ``(4,)`` parameters of a hidden unit against those of one weight
-      vector; "next_inputs" ``(4,)`` weights of each filter of the second layer, where the first has so many
-      filters whatever k, against the same without maxout.
-    """
-    pieces = np.array([2, 3, 4, 5])
-    plain = jax.eval_shape(models.mlp(inputs, (UNITS, UNITS), CLASSES).init, jax.random.key(0))
-    cost, narrower = [], []
-    for k in pieces.tolist():
-        model = models.maxout_mlp(inputs, (UNITS // k, UNITS // k), CLASSES, pieces=k)
-        params = jax.eval_shape(model.init, jax.random.key(0))
-        per_unit = [parameters(p.hidden[0]) / units for p, units in ((params, UNITS // k), (plain, UNITS))]
-        per_filter = [p.hidden[1].W.size / p.hidden[1].b.size for p in (params, plain)]
-        cost.append(per_unit[0] / per_unit[1])
-        narrower.append(per_filter[1] / per_filter[0])
-    return {"pieces": pieces, "unit_cost": np.array(cost), "next_inputs": np.array(narrower)}
 
 
 def frontiers(m: Measured, kind: int, dropout: int) -> list[np.ndarray]:
@@ -356,20 +281,13 @@ def draw(options: Forgetting, m: Measured) -> Plot:
         for kind, (name, color) in enumerate(zip(KINDS, COLORS)):
             curves = frontiers(m, kind, dropout)
             heights = np.array([[height(c, e) for e in grid] for c in curves])
-            low, middle, high = np.quantile(heights, (0.1, 0.5, 0.9), axis=0)
-            shown = middle < CHANCE
-            axis.plot(100 * grid[shown], 100 * middle[shown], color=color,
-                      label=f"{name}, area {areas(m, kind, dropout).mean():.1f}%")  # fmt: skip
-            axis.fill_between(
-                100 * grid[shown], 100 * low[shown], 100 * high[shown], color=color, alpha=0.15, lw=0
-            )
+            x, (low, middle, high) = 100 * grid, 100 * np.quantile(heights, (0.1, 0.5, 0.9), axis=0)
+            shown = middle < 100 * CHANCE
+            label = f"{name}, area {areas(m, kind, dropout).mean():.1f}%"
+            axis.plot(x[shown], middle[shown], color=color, label=label)
+            axis.fill_between(x[shown], low[shown], high[shown], color=color, alpha=0.15, lw=0)
             for i in range(0, len(grid), 8):
-                row = (
-                    name,
-                    ("no", "yes")[dropout],
-                    100 * grid[i],
-                    *(100 * v[i] for v in (low, middle, high)),
-                )
+                row = (name, ("no", "yes")[dropout], x[i], low[i], middle[i], high[i])
                 for column, value in zip(table, row):
                     table[column].append(value)
         axis.set(title=("without dropout", "with dropout")[dropout], xlabel="error on the new task (%)")
@@ -380,8 +298,8 @@ def draw(options: Forgetting, m: Measured) -> Plot:
     best = [KINDS[int(np.argmin(row))] for row in mean_area]
     set_title(
         figure,
-        f"Least is forgotten by {best[PLAIN]} without dropout and by {best[DROPOUT]} with it, "
-        f"at {int(m['parameters'][1]):,} parameters",
+        f"The best trade-off of two tasks: {best[PLAIN]} without dropout, {best[DROPOUT]} with it, "
+        f"all of about {int(m['parameters'][1]):,} parameters",
     )
     return Plot(figure, table)
 

@@ -211,7 +211,7 @@ CLAIM = Claim(
             "least squares is stationary",
             "At the solution of least squares the gradient of J is zero.",
             what="largest element of the gradient of J there",
-            effect=lambda m: exact(m["slope"]),
+            effect=lambda m: exact(float(m["slope"])),
             rule=Below(1e-5),
         ),
         Part(

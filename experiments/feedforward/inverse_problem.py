@@ -1,12 +1,16 @@
 """Regressions with several answers: Bishop's inverse problem, the colours of a photograph, and a plain one.
 
 The inverse problem: x = t + 0.3 sin 2πt + u with t ~ U(0, 1) and u ~ U(−0.1, 0.1), and t is to be found from
-x (Bishop, 1994). Where the curve folds back one x has up to three stretches of possible t, all equally
-likely, so that the true density is known: 1 over their length.
+x (Bishop, 1994). Where the curve folds back the possible t of one x lie on several branches, all equally
+likely, so that the true density is known: 1 over the length of the stretches they fill.
+
+All problems come in one shape, so that one program trains them together: ten inputs, of which all but the
+first are 0 where a problem has one, and equally many rows, patients being repeated in turn.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +18,9 @@ import numpy as np
 from dlnotes import data
 from dlnotes.data.dataset import Examples
 
-NOISE = 0.1
+NOISE, INPUTS = 0.1, 10
+MIDDLE, SPREAD = 0.5, 0.3
+"""Of the inverse problem's x, to standardise it."""
 GRID = np.linspace(0, 1, 2001)
 
 
@@ -22,12 +28,22 @@ class Split(NamedTuple):
     """Data sets of several seeds, every array with a leading seeds axis.
 
     Attributes:
-      train, validation, test: x ``(seeds, n, inputs)`` and y ``(seeds, n, 1)``, float32.
+      train, validation, test: x ``(seeds, n, 10)`` and y ``(seeds, n, 1)``, float32.
     """
 
     train: Examples
     validation: Examples
     test: Examples
+
+
+def together(problems: list[Split]) -> Split:
+    """Several problems as one, the seeds of a problem side by side."""
+    return Split(
+        *(
+            Examples(np.concatenate([e.x for e in part]), np.concatenate([e.y for e in part]))
+            for part in zip(*problems)
+        )
+    )
 
 
 def curve(t: np.ndarray) -> np.ndarray:
@@ -55,7 +71,7 @@ def inverse(seeds: int, train: int, test: int) -> Split:
     def one(rng: np.random.Generator, n: int) -> Examples:
         t = rng.uniform(size=(n, 1))
         x = curve(t) + rng.uniform(-NOISE, NOISE, (n, 1))
-        return Examples(x.astype(np.float32), t.astype(np.float32))
+        return Examples(_ten((x - MIDDLE) / SPREAD), t.astype(np.float32))
 
     rngs = [np.random.default_rng([94, seed]) for seed in range(seeds)]
     return _stack([[one(rng, n) for n in (train, train // 2, test)] for rng in rngs])
@@ -79,13 +95,15 @@ def flower(seeds: int, train: int, test: int) -> Split:
     return _stack([one(seed) for seed in range(seeds)])
 
 
-def diabetes(seeds: int) -> Split:
-    """The 442 patients divided anew for each seed: 60% to train, 20% each to validate and to test."""
+def diabetes(seeds: int, train: int, test: int) -> Split:
+    """The 442 patients divided anew for each seed, 60% to train and 20% each to validate and to test."""
     table = data.load("tabular", name="diabetes", validation=0, test=0).train
 
     def one(seed: int) -> list[Examples]:
         rows = np.random.default_rng([442, seed]).permutation(len(table.y))
-        return _standardized(table.x[rows], table.y[rows], 266, 88)
+        parts = _standardized(table.x[rows], table.y[rows], 266, 88)
+        sizes = (train, train // 2, test)
+        return [Examples(*(np.resize(a, (n, a.shape[1])) for a in e[:2])) for e, n in zip(parts, sizes)]
 
     return _stack([one(seed) for seed in range(seeds)])
 
@@ -94,7 +112,12 @@ def _standardized(x: np.ndarray, y: np.ndarray, train: int, validation: int) -> 
     """The three parts, with mean 0 and deviation 1 of the first."""
     x, y = ((a - a[:train].mean(0)) / a[:train].std(0) for a in (x, y))
     edges = (0, train, train + validation, len(x))
-    return [Examples(x[a:b].astype(np.float32), y[a:b].astype(np.float32)) for a, b in zip(edges, edges[1:])]
+    return [Examples(_ten(x[a:b]), y[a:b].astype(np.float32)) for a, b in pairwise(edges)]
+
+
+def _ten(x: np.ndarray) -> np.ndarray:
+    """``(n, inputs)`` with zeros up to ten inputs."""
+    return np.pad(x, ((0, 0), (0, INPUTS - x.shape[1]))).astype(np.float32)
 
 
 def _stack(seeds: list[list[Examples]]) -> Split:

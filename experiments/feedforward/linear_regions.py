@@ -43,14 +43,14 @@ MAXOUT_BUILT = [(1, k, l) for k in (2, 3, 5) for l in (1, 2, 3, 4)] + [
     (2, k, l) for k in (2, 3) for l in (1, 2, 3)
 ]
 """(d, k, l) of the maxout networks."""
-MAXOUT_PIECES = 4
+MAXOUT_PIECES = MAXOUT_DEPTH = 4
 
 
 class LinearRegions(Options):
     """Sizes of the experiment."""
 
     depth: int = Field(4, ge=3, le=6, description="most hidden layers of the digit networks")
-    maxout_networks: int = Field(200, ge=10, description="random maxout networks of each depth")
+    maxout_networks: int = Field(200, ge=10, description="random maxout networks")
     steps: int = Field(1500, ge=10, description="steps of training")
     learning_rate: float = Field(3e-3, gt=0, description="of Adam, batches of 128")
 
@@ -143,21 +143,15 @@ def count_built() -> tuple[np.ndarray, np.ndarray]:
     return np.array(relu), np.array(maxout)
 
 
-def count_random_maxout(options: LinearRegions) -> np.ndarray:
-    """Pieces of maxout networks with two inputs and two units a layer, ``(depths, networks)``."""
-    rng, counts = np.random.default_rng(0), []
-    for depth in range(1, options.depth + 1):
-        shapes = jax.eval_shape(
-            models.maxout_mlp(2, (2,) * depth, 1, pieces=MAXOUT_PIECES).init, jax.random.key(0)
-        )
-        drawn = [
-            jax.tree.map(lambda a: rng.normal(size=a.shape), shapes) for _ in range(options.maxout_networks)
-        ]
-        window = (-FAR, FAR, -FAR, FAR)
-        counts.append(
-            [on_slice(p, [0, 0], [1, 0], [0, 1], window=window, pieces=MAXOUT_PIECES).pieces for p in drawn]
-        )
-    return np.array(counts)
+def count_random_maxout(networks: int) -> np.ndarray:
+    """Pieces of random maxout networks with two inputs and two units a layer, ``(networks,)``."""
+    rng, window = np.random.default_rng(0), (-FAR, FAR, -FAR, FAR)
+    model = models.maxout_mlp(2, (2,) * MAXOUT_DEPTH, 1, pieces=MAXOUT_PIECES)
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    drawn = [jax.tree.map(lambda a: rng.normal(size=a.shape), shapes) for _ in range(networks)]
+    return np.array(
+        [on_slice(p, [0, 0], [1, 0], [0, 1], window=window, pieces=MAXOUT_PIECES).pieces for p in drawn]
+    )
 
 
 def plane(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
@@ -218,7 +212,7 @@ def measure(options: LinearRegions) -> dict[str, np.ndarray]:
         "folded": np.array(folded),
         "relu": relu,
         "maxout": maxout,
-        "random_maxout": count_random_maxout(options),
+        "random_maxout": count_random_maxout(options.maxout_networks),
         "counts": counts,
         "accuracy": np.array(accuracy),
         "places": planes[0][3],
@@ -393,13 +387,18 @@ CLAIM = Claim(
         Part(
             "random maxout networks",
             "A random maxout network with as many units as inputs makes less than a tenth of its number.",
-            what="regions counted over k^{(l−1)+d}, l the deepest, k = 4",
+            what=f"regions counted over k^{{(l−1)+d}}, l = {MAXOUT_DEPTH}, k = {MAXOUT_PIECES}, d = 2",
             effect=lambda m: mean(
-                m["random_maxout"][-1]
-                / region_bounds.maxout_regions(2, MAXOUT_PIECES, len(m["random_maxout"]))
+                m["random_maxout"] / region_bounds.maxout_regions(2, MAXOUT_PIECES, MAXOUT_DEPTH)
             ),
             rule=Below(0.1),
         ),
     ),
     reading="",
+    revised=(
+        "The set networks first failed, as silent units let regions merge across folds: the units "
+        "were turned round, and widths are powers of two only, for which the arithmetic is exact. "
+        "Random maxout networks were 10 at first, which was inconclusive (0.057, 0.035 to 0.130); "
+        "they are 200."
+    ),
 )

@@ -5,10 +5,10 @@ minimising the mean squared error; because they do not saturate they give gradie
 many optimisers can be used.
 
 Measured: the gradient dJ/dŷ over eight orders of magnitude of error, against ŷ − y. On the diabetes table,
-linear units trained on −log p by three optimisers, each at its best rate, against scikit-learn's least squares. Then starts whose
-bias is far off: the linear unit against a sigmoid unit stretched over the range of the targets, both by
-squared error and momentum, for every start each unit at the rate that ends lowest. A unit has recovered
-when its loss is within 5% of the variance of the target from the best end of its kind.
+linear units trained on −log p by three optimisers, each at its best rate, against scikit-learn's least
+squares. Then starts whose bias is far off: the linear unit against a sigmoid unit stretched over the range
+of the targets, both by squared error and momentum, for every start each unit at the rate that ends lowest.
+A unit has recovered when its loss is within 5% of the variance of the target from the best end of its kind.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FAR = np.array([0, 3, 6, 12, 24, 48], np.float32)
 """How far off the bias starts: standard deviations of the target, or logits."""
 RATES = np.array([0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30])
 LINEAR, SIGMOID = 0, 1
-NAMES, COLORS = ("linear unit", "sigmoid unit over the range of y"), (BLUE, ORANGE)
+NAMES, COLORS = ("linear unit", "sigmoid unit"), (BLUE, ORANGE)
 RECOVERED, SHOWN = 0.05, 3
 
 
@@ -222,5 +222,10 @@ CLAIM = Claim(
             effect=lambda m: share(recovered(m, SIGMOID, SHOWN)),
             rule=Below(0.5),
         ),
+    ),
+    revised=(
+        "The optimisers first missed the closed form by more than 0.01 deviations: with one fixed "
+        "rate (0.073), then with each its own rate and 1,000 steps (0.015). They have their own, "
+        "falling rate and 2,000 steps; the rule is the first one."
     ),
 )

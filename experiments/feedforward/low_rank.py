@@ -49,7 +49,7 @@ RANKS = (2, 4, 8, 16, 32)
 ENOUGH, LITTLE = RANKS.index(16), RANKS.index(2)
 """The rank held to be enough, (n + p)q a seventh of np, and one that is not."""
 INPUTS, UNITS = 784, 128
-RATES = (0.001, 0.003, 0.01)
+RATES = (0.0003, 0.001, 0.003)
 
 
 class LowRank(Options):
@@ -114,8 +114,8 @@ def counted() -> tuple[np.ndarray, int]:
     return np.array([size(q) for q in RANKS]), size(None)
 
 
-def accuracies(options: LowRank, sets: tuple[Examples, Examples, Examples]) -> tuple[np.ndarray, np.ndarray]:
-    """Test accuracy of each rank ``(ranks, seeds)`` and of the whole matrix ``(seeds,)``."""
+def accuracies(options: LowRank, sets: tuple[Examples, Examples, Examples]) -> tuple[np.ndarray, ...]:
+    """Test accuracy of each rank ``(ranks, seeds)`` and of the whole matrix ``(seeds,)``, and their rates."""
     train, validation, test = sets
     how: dict[str, Any] = dict(
         seeds=options.seeds,
@@ -128,9 +128,9 @@ def accuracies(options: LowRank, sets: tuple[Examples, Examples, Examples]) -> t
     ranked = run(recipe_of_rank, rivals={"rank": RANKS}, start=starts)
     whole = run(recipe_of_whole, rivals={"all": [1]}, start=lambda hypers, seeds: he_starts(WHOLE, seeds))
     of_ranks = evaluate(recipe_of_rank, ranked.hypers, ranked.fit.params, test)["accuracy"]
-    return ranked.by_rival(of_ranks), evaluate(recipe_of_whole, whole.hypers, whole.fit.params, test)[
-        "accuracy"
-    ]
+    of_whole = evaluate(recipe_of_whole, whole.hypers, whole.fit.params, test)["accuracy"]
+    rates = np.array(RATES)[np.append(ranked.chosen, whole.chosen)]
+    return ranked.by_rival(of_ranks), of_whole, rates
 
 
 def measure(options: LowRank) -> dict[str, np.ndarray]:
@@ -142,8 +142,9 @@ def measure(options: LowRank) -> dict[str, np.ndarray]:
     return {
         "counted": numbers,
         "counted_whole": np.array(whole),
-        "accuracy": np.array([a for a, _ in found]),  # (sets, ranks, seeds)
-        "accuracy_whole": np.array([b for _, b in found]),  # (sets, seeds)
+        "accuracy": np.array([a for a, _, _ in found]),  # (sets, ranks, seeds)
+        "accuracy_whole": np.array([b for _, b, _ in found]),  # (sets, seeds)
+        "learning_rate": np.array([c for _, _, c in found]),  # (sets, ranks and whole)
     }
 
 
@@ -168,12 +169,12 @@ def draw(options: LowRank, m: Measured) -> Plot:
         axis.annotate(f"q = {q}", (count, 0.02), xycoords=("data", "axes fraction"), ha="center", fontsize=9,
                       color=GREY)  # fmt: skip
     axis.set(xscale="log", xlabel="parameters of the hidden layer's matrix", ylabel="test accuracy (%)")
-    axis.legend(loc="center right", fontsize=9, title="mean and deviation of seeds")
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 0.08), fontsize=9, title="mean and deviation of seeds")
     lost = 100 * (m["accuracy_whole"].mean(1) - m["accuracy"][:, ENOUGH].mean(1))
     set_title(
         figure,
         f"Rank 16 has {100 * m['counted'][ENOUGH] / m['counted_whole']:.0f}% of the parameters and costs "
-        f"{lost[0]:.1f} points of accuracy on MNIST, {lost[1]:.1f} on Fashion-MNIST",
+        f"{lost[0]:.1f} points of test accuracy on MNIST and {lost[1]:.1f} on Fashion-MNIST",
     )
     return Plot(figure, table)
 
@@ -217,5 +218,7 @@ CLAIM = Claim(
             rule=Above(0.01),
         ),
     ),
-    reading="",
+    reading="The count is exact, and rank 16 keeps most of the accuracy for a seventh of the parameters: "
+    "1.5 points are lost on MNIST, more than the one allowed, 0.7 on Fashion-MNIST; rank 32, 29% "
+    "of the parameters, comes closer. Trained on 3,000 images for 600 steps.",
 )

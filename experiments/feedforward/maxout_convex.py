@@ -33,7 +33,7 @@ PIECES = (1, 2, 4, 8, 16, 32)
 MOST = PIECES[-1]
 FITTED = slice(1, None)
 """The powers are fitted from k = 2 on."""
-RATES = (0.003, 0.01, 0.03)
+RATES = (0.01, 0.03, 0.1, 0.3)
 STARTS = ("biases 0", "biases spread")
 POINTS = 257
 
@@ -284,5 +284,7 @@ CLAIM = Claim(
             rule=Within(-2.5, -1.5),
         ),
     ),
-    reading="",
+    reading="What k lines can represent is as the notes say; what a unit learns is not. A piece that is "
+    "the largest nowhere gets no gradient, and of 32 pieces started at random fewer than half end "
+    "in use: from k = 8 on the error falls slowly.",
 )

@@ -53,7 +53,8 @@ class MeanAndMedian(Options):
 
     examples: int = Field(4096, ge=100, description="training examples of each seed; 1024 for validation")
     steps: int = Field(1000, ge=10, description="steps of Adam, 128 examples each")
-    task_seeds: int = Field(20, ge=10, description="networks of each loss and rate on the real tasks")
+    task_seeds: int = Field(20, ge=10, description="networks of each loss and rate on digits")
+    table_seeds: int = Field(60, ge=10, description="the same on breast cancer, which is quick and noisy")
     looks: int = Field(75, ge=5, description="looks at their accuracy, after every 4 steps or every one")
 
 
@@ -150,10 +151,10 @@ def of_probabilities(error: Callable[[Array], Array]) -> Measure:
 
 
 def measure_task(
-    dataset: Dataset, logits: int, accuracy: float, every: int, options: MeanAndMedian
+    dataset: Dataset, logits: int, accuracy: float, *, every: int, looks: int, seeds: int
 ) -> dict[str, Any]:
     """Steps to the accuracy on the test part, each loss at its best rate, ``(losses, seeds)``."""
-    shape = (len(TRAINED), len(TASK_RATES), options.task_seeds)
+    shape = (len(TRAINED), len(TASK_RATES), seeds)
     model = models.mlp(dataset.inputs, (32,), logits, activation="tanh")
     likelihood = outputs.cross_entropy if logits > 1 else outputs.binary_cross_entropy
     losses = (likelihood, of_probabilities(jnp.square), of_probabilities(jnp.abs))
@@ -176,19 +177,19 @@ def measure_task(
     result = fit(
         recipe,
         dataset.train,
-        steps=every * options.looks,
+        steps=every * looks,
         batch_size=32,
-        seeds=np.tile(np.arange(options.task_seeds), shape[0] * shape[1]),
+        seeds=np.tile(np.arange(seeds), shape[0] * shape[1]),
         hypers={
             "loss": np.repeat(np.arange(shape[0]), shape[1] * shape[2]),
-            "learning_rate": np.tile(np.repeat(TASK_RATES, options.task_seeds), shape[0]),
+            "learning_rate": np.tile(np.repeat(TASK_RATES, seeds), shape[0]),
         },
         every=every,
         probe=look,
         record=every,
     )
     reached = result.probes.reshape(-1, *shape, 2) >= accuracy
-    first = np.where(reached.any(0), every * reached.argmax(0), every * (options.looks + 1))
+    first = np.where(reached.any(0), every * reached.argmax(0), every * (looks + 1))
     best = first[..., 0].mean(-1).argmin(-1)
     chosen = np.arange(shape[0]), best
     return {
@@ -202,7 +203,8 @@ def measure(options: MeanAndMedian) -> dict[str, np.ndarray]:
     found = measure_statistics(options)
     sets = (data.load("digits"), 10), (data.load("tabular", name="breast_cancer"), 1)
     for (name, accuracy), (dataset, logits) in zip(TASKS.items(), sets):
-        task = measure_task(dataset, logits, accuracy, EVERY[name], options)
+        seeds = options.task_seeds if name == "digits" else options.table_seeds
+        task = measure_task(dataset, logits, accuracy, every=EVERY[name], looks=options.looks, seeds=seeds)
         found |= {f"{name} {key}": value for key, value in task.items()}
     return {name: np.asarray(value) for name, value in found.items()}
 
@@ -256,11 +258,12 @@ def draw(options: MeanAndMedian, m: Measured) -> Plot:
     right.set_ylabel("steps of SGD")
     right.grid(axis="x", visible=False)
     right.legend(fontsize=9, loc="upper left")
-    slower = [np.median(m[f"{t} steps"][SQUARED]) / np.median(m[f"{t} steps"][CROSS_ENTROPY]) for t in TASKS]
+    digits = m["digits steps"]
+    slower = [ratio(digits[loss], digits[CROSS_ENTROPY]).value for loss in (SQUARED, ABSOLUTE)]
     set_title(
         figure,
-        "Squared error learns the mean, absolute error the median; through saturating outputs squared error "
-        f"takes {slower[0]:.1f} and {slower[1]:.1f} times the steps of cross-entropy",
+        "Squared error learns the mean, absolute error the median; through softmax they take "
+        f"{slower[0]:.1f} and {slower[1]:.1f} times the steps of cross-entropy on digits",
     )
     return Plot(figure, table)
 
@@ -312,5 +315,13 @@ CLAIM = Claim(
             for i, q in enumerate(QUANTILES)
         ),
         *(_slower(task, loss) for task in TASKS for loss in (SQUARED, ABSOLUTE)),
+    ),
+    reading="On breast cancer every loss is at 95% after about four steps from an ordinary start, before "
+    "outputs saturate, and 60 networks do not tell the losses apart. What saturation does is seen from "
+    "confidently wrong starts, F2.7 and F2.8. On digits squared error loses little once it has a rate of its "
+    "own, 30 times that of cross-entropy.",
+    revised=(
+        "The grids of learning rates were widened where a loss had chosen the edge, and seeds were "
+        "added where a part was inconclusive."
     ),
 )

@@ -22,10 +22,12 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import outputs
+from dlnotes.data.dataset import Examples
 from dlnotes.experiment.claims import (
     Above,
     Below,
     Claim,
+    Interval,
     Measured,
     Options,
     Part,
@@ -34,32 +36,33 @@ from dlnotes.experiment.claims import (
     paired,
     share,
 )
-from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.experiment.fitting import fit
-from dlnotes.data.dataset import Examples
 from dlnotes.outputs.losses import PerExample
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.typing import Array
+from dlnotes.typing import Array, Params
 
-from .inverse_problem import diabetes, flower, inverse, possible, truth
-from .mixture_rivals import FLOOR, MIXTURE, SQUARED, Rivals, network, train
+from .host_starts import he_starts
+from .inverse_problem import INPUTS, MIDDLE, SPREAD, diabetes, flower, inverse, possible, truth
+from .mixture_rivals import FLOOR, MIXTURE, SQUARED, network, train_both
 
-WIDTH, COMPONENTS = 20, 5
-PROBLEMS = ("inverse", "flower", "diabetes")
+WIDTH, COMPONENTS, BATCH = 20, 5, 100
+INVERSE, FLOWER, DIABETES = range(3)
 TITLES = ("inverse problem", "photograph: red from green", "diabetes")
 CLIP_RATES = np.array([0.003, 0.01, 0.03, 0.1, 0.3])
 FREE, CLIPPED = 0, 1
 CLIP_NORM = 1.0
 BLOWN_UP = 5.0
-GRID_X, GRID_T = np.linspace(-0.1, 1.1, 241), np.linspace(-0.1, 1.1, 241)
+GRID = np.linspace(-0.1, 1.1, 241)
+"""Of x and of t, for the picture of the density."""
 
 
 class MixtureDensity(Options):
     """Sizes of the experiment."""
 
     seeds: int = Field(20, ge=10, description="data sets of each problem")
-    examples: int = Field(1000, ge=100, description="to train on, of the first two problems; as many to test")
+    examples: int = Field(1000, ge=100, description="to train on, in each data set; as many to test")
     steps: int = Field(1500, ge=20, description="of each training, 100 examples each")
     starts: int = Field(100, ge=10, description="trainings at each rate, with and without clipping")
     start_steps: int = Field(500, ge=20, description="of each of these")
@@ -67,7 +70,7 @@ class MixtureDensity(Options):
 
 def blow_ups(examples: Examples, options: MixtureDensity) -> dict[str, np.ndarray]:
     """Which starts blow up and the mean loss of the last tenth, each ``(2, rates, starts)``."""
-    model = network(1, WIDTH, COMPONENTS)
+    model = network(COMPONENTS, WIDTH)
 
     def loss(raw: Array, y: Array) -> PerExample:
         return outputs.mixture_nll(raw, y, components=COMPONENTS)
@@ -78,12 +81,14 @@ def blow_ups(examples: Examples, options: MixtureDensity) -> dict[str, np.ndarra
 
     shape = (2, len(CLIP_RATES), options.starts)
     limits = np.array([1e30, CLIP_NORM])  # the first never clips
+    seeds = np.tile(np.arange(options.starts), 2 * len(CLIP_RATES))
     result = fit(
         recipe,
         examples,
         steps=options.start_steps,
-        batch_size=100,
-        seeds=np.tile(np.arange(options.starts), 2 * len(CLIP_RATES)),
+        batch_size=BATCH,
+        seeds=seeds,
+        start=he_starts(model, seeds),
         hypers={
             "clip_norm": np.repeat(limits, len(CLIP_RATES) * options.starts),
             "learning_rate": np.tile(np.repeat(CLIP_RATES, options.starts), 2),
@@ -97,53 +102,55 @@ def blow_ups(examples: Examples, options: MixtureDensity) -> dict[str, np.ndarra
     return {"blown": blown.reshape(shape), "end": end.reshape(shape)}
 
 
-def density(rivals: Rivals) -> np.ndarray:
-    """Density of the first seed's mixture on the grid, ``(x, t)``."""
-    params = jax.tree.map(lambda a: a[MIXTURE, 0], rivals.params)
-    raw = network(1, WIDTH, COMPONENTS).apply(params, GRID_X.astype(np.float32)[:, None])
-    mixed = outputs.mixture(raw, COMPONENTS, floor=FLOOR)
-    at = jnp.asarray(GRID_T, jnp.float32)[:, None, None] + jnp.zeros((1, len(GRID_X), 1))
-    return np.exp(np.asarray(jax.vmap(mixed.log_prob)(at))).T
+def density(params: Params) -> np.ndarray:
+    """Density of a mixture on the grid, ``(x, t)``."""
+
+    @jax.jit
+    def on_grid(x: Array, t: Array) -> Array:
+        mixed = outputs.mixture(network(COMPONENTS, WIDTH).apply(params, x), COMPONENTS, floor=FLOOR)
+        return jnp.exp(jax.vmap(mixed.log_prob)(jnp.broadcast_to(t[:, None, None], (len(t), len(x), 1))))
+
+    x = np.pad((GRID[:, None] - MIDDLE) / SPREAD, ((0, 0), (0, INPUTS - 1)))
+    return np.asarray(on_grid(x.astype(np.float32), GRID.astype(np.float32))).T
 
 
 def measure(options: MixtureDensity) -> dict[str, np.ndarray]:
     """Three problems, and the blow-ups."""
-    n, problem = options.seeds, inverse(options.seeds, options.examples, options.examples)
-    every = {
-        "inverse": problem,
-        "flower": flower(n, options.examples, options.examples),
-        "diabetes": diabetes(n),
-    }
-    found = {
-        name: train(split, width=WIDTH, components=COMPONENTS, steps=options.steps, batch_size=100)
-        for name, split in every.items()
-    }
-    solved, x = found["inverse"], problem.test.x[..., 0]
+    sizes = options.seeds, options.examples, options.examples
+    problems = [inverse(*sizes), flower(*sizes), diabetes(*sizes)]
+    found = train_both(problems, components=COMPONENTS, width=WIDTH, steps=options.steps, batch_size=BATCH)
+    folded = problems[0]
+    x = folded.test.x[..., 0] * SPREAD + MIDDLE
     log_p, average, stretches = (np.stack(a) for a in zip(*(truth(row) for row in x)))
     several = stretches > 1
-    wrong = ~possible(x, solved.prediction) & several  # (2, seeds, n)
-    error = solved.prediction[SQUARED] - average
+    prediction, sample = found.prediction[:, 0], found.sample[:, 0]  # (2, seeds, n)
+    wrong = ~possible(x, prediction) & several
     return {
-        **{f"{name}_nll": rivals.nll for name, rivals in found.items()},
-        **{f"{name}_rate": rivals.rate for name, rivals in found.items()},
+        "nll": found.nll,
+        "rate": found.rate,
         "true_nll": -log_p.mean(1),
-        "from_mean": np.sqrt(np.mean(error**2, axis=1)),
+        "from_mean": np.sqrt(np.mean((prediction[SQUARED] - average) ** 2, axis=1)),
         "impossible": wrong.sum(-1) / several.sum(-1),
-        "samples_possible": possible(x, solved.sample).mean(-1),
-        "density": density(solved),
+        "samples_possible": possible(x, sample).mean(-1),
+        "density": density(jax.tree.map(lambda a: a[MIXTURE, 0, 0], found.params)),
         "x": x[0],
-        "t": problem.test.y[0, :, 0],
-        "sample": solved.sample[MIXTURE, 0],
-        "prediction": solved.prediction[SQUARED, 0],
+        "t": folded.test.y[0, :, 0],
+        "sample": sample[MIXTURE, 0],
+        "prediction": prediction[SQUARED, 0],
         "average": average[0],
-        **blow_ups(Examples(problem.train.x[0], problem.train.y[0]), options),
+        **blow_ups(Examples(folded.train.x[0], folded.train.y[0]), options),
     }
 
 
 def gained(m: Measured) -> np.ndarray:
     """Of the nats between squared error's Gaussian and the truth, the share that the mixture gains."""
-    squared, mixed = m["inverse_nll"][SQUARED], m["inverse_nll"][MIXTURE]
+    squared, mixed = m["nll"][SQUARED, INVERSE], m["nll"][MIXTURE, INVERSE]
     return (squared - mixed) / (squared - m["true_nll"])
+
+
+def less_than_squared(m: Measured, problem: int) -> Interval:
+    """Held-out −log p of the mixture less that of squared error's Gaussian."""
+    return paired(m["nll"][MIXTURE, problem], m["nll"][SQUARED, problem])
 
 
 def lowest(m: Measured, clip: int) -> np.ndarray:
@@ -156,13 +163,12 @@ def draw(options: MixtureDensity, m: Measured) -> Plot:
     figure = new_figure(9.5, 7.6)
     (fitted, drawn), (held_out, blown) = figure.subplots(2, 2)
     fitted.grid(False)
-    fitted.imshow(
-        np.sqrt(m["density"].T), origin="lower", extent=(-0.1, 1.1, -0.1, 1.1), cmap="Greys", aspect="auto",
-        vmax=np.sqrt(8),
-    )  # fmt: skip
+    window = (-0.1, 1.1, -0.1, 1.1)
+    shade = np.sqrt(m["density"].T)
+    fitted.imshow(shade, origin="lower", extent=window, cmap="Greys", aspect="auto", vmax=np.sqrt(8))
     order = np.argsort(m["x"])
     fitted.plot(m["x"][order], m["prediction"][order], color=ORANGE, label="squared error")
-    fitted.plot(m["x"][order], m["average"][order], color=BLUE, ls="--", label="true conditional mean")
+    fitted.plot(m["x"][order], m["average"][order], color=GREEN, ls="--", label="true conditional mean")
     fitted.set(xlabel="x", ylabel="t", xlim=(-0.1, 1.1), ylim=(-0.1, 1.1))
     fitted.set_title("density of the mixture (grey)", fontsize=10)
     fitted.legend(loc="upper left")
@@ -177,11 +183,13 @@ def draw(options: MixtureDensity, m: Measured) -> Plot:
         for column, value in zip(table.values(), row):
             column.append(value)
 
-    for place, (name, title) in enumerate(zip(PROBLEMS, TITLES)):
+    for place, title in enumerate(TITLES):
         for rival, (label, color) in enumerate((("mixture", BLUE), ("squared error's Gaussian", ORANGE))):
-            values = m[f"{name}_nll"][rival]
+            values = m["nll"][rival, place]
             shifted = np.full(len(values), place + 0.16 * (2 * rival - 1))
-            held_out.plot(shifted, values, "o", color=color, alpha=0.35, mew=0, label=None if place else label)
+            held_out.plot(
+                shifted, values, "o", color=color, alpha=0.35, mew=0, label=None if place else label
+            )
             held_out.plot(shifted[0], values.mean(), "_", color=color, ms=22, mew=2.5)
             for seed, value in enumerate(values):
                 note("held-out −log p", title, label, seed, value)
@@ -189,7 +197,9 @@ def draw(options: MixtureDensity, m: Measured) -> Plot:
     held_out.set_xticks(range(len(TITLES)), [t.replace(": ", ":\n") for t in TITLES])
     held_out.set_ylabel("held-out −log p (nats)")
     held_out.legend(title=f"dots: {options.seeds} seeds, bar: mean", fontsize=9)
-    for clip, (label, color) in enumerate((("no clipping", ORANGE), (f"clipped to norm {CLIP_NORM:g}", BLUE))):
+    for clip, (label, color) in enumerate(
+        (("no clipping", ORANGE), (f"clipped to norm {CLIP_NORM:g}", BLUE))
+    ):
         each = [share(flags) for flags in m["blown"][clip]]
         middle = np.array([e.value for e in each])
         errors = np.abs([[e.low for e in each], [e.high for e in each]] - middle)
@@ -214,7 +224,8 @@ CLAIM = Claim(
     statement="A network that gives the weights, means and diagonal deviations of a mixture of Gaussians, "
     "trained by its −log p, fits a conditional distribution with several peaks, where squared error averages "
     "them; its training can blow up, which clipping the gradient removes.",
-    source="notes, «aprendizaje basado en el descenso de gradiente»; Bishop 1994; Goodfellow et al. 2016, 6.2.2.4",
+    source="notes, «aprendizaje basado en el descenso de gradiente»; Bishop 1994; "
+    "Goodfellow et al. 2016, 6.2.2.4",
     options=MixtureDensity,
     measure=measure,
     draw=draw,
@@ -224,7 +235,7 @@ CLAIM = Claim(
             "On the inverse problem the mixture gives held-out data a higher likelihood than the Gaussian of "
             "squared error.",
             what="held-out −log p, mixture less squared error (nats)",
-            effect=lambda m: paired(m["inverse_nll"][MIXTURE], m["inverse_nll"][SQUARED]),
+            effect=lambda m: less_than_squared(m, INVERSE),
             rule=Below(0),
         ),
         Part(
@@ -243,7 +254,8 @@ CLAIM = Claim(
         ),
         Part(
             "an average is no answer",
-            "Where there are several answers the average is more often none of them than the mixture's mode is.",
+            "Where there are several answers the average is none of them more often than the mixture's mode "
+            "is.",
             what="share of predictions that are not possible, squared error less mixture",
             effect=lambda m: paired(m["impossible"][SQUARED], m["impossible"][MIXTURE]),
             rule=Above(0),
@@ -259,14 +271,14 @@ CLAIM = Claim(
             "real data with several answers",
             "So it is for the red of a pixel given its green: petals and leaves are two answers.",
             what="held-out −log p, mixture less squared error (nats)",
-            effect=lambda m: paired(m["flower_nll"][MIXTURE], m["flower_nll"][SQUARED]),
+            effect=lambda m: less_than_squared(m, FLOWER),
             rule=Below(0),
         ),
         Part(
             "real data, one answer",
             "Also on the diabetes table, where no one knows of several answers, the mixture is better.",
             what="held-out −log p, mixture less squared error (nats)",
-            effect=lambda m: paired(m["diabetes_nll"][MIXTURE], m["diabetes_nll"][SQUARED]),
+            effect=lambda m: less_than_squared(m, DIABETES),
             rule=Below(0),
         ),
         Part(
@@ -290,5 +302,14 @@ CLAIM = Claim(
             effect=lambda m: paired(lowest(m, CLIPPED), lowest(m, FREE)),
             rule=Below(0.05),
         ),
+    ),
+    reading="With the norm clipped to 1 none of 400 trainings at rates up to 0.1 blows up, where without it "
+    "up to 96% of a rate do. At 0.3, with momentum a step of up to 3, nearly all blow up in spite of it: "
+    "clipping widens the range of rates, it does not take the limit away. Squared error departs from the "
+    "conditional mean at its jumps, where an answer appears or vanishes. On diabetes, with 266 patients to "
+    "learn from, five components seem to be more than the data can tell apart.",
+    revised=(
+        "After a first quick run all three problems were put in one program, inputs standardised, and "
+        "the grid of rates moved up to 0.1; the rules are the first ones."
     ),
 )

@@ -153,7 +153,7 @@ def draw(options: ReluBiasStart, m: Measured) -> Plot:
                     table[name].append(value)
     left.set(xlabel="hidden layer", ylabel="units × examples with z > 0 (%)", ylim=(0, 103), xticks=layers)
     left.set_title("at the start")
-    left.legend(loc="center right", bbox_to_anchor=(1, 0.72), fontsize=9)
+    left.legend(loc="lower right", fontsize=9, handlelength=4)
     steps = np.arange(1, len(m["loss"]) + 1)
     for b, (bias, color) in enumerate(((0.0, GREY), (BIAS, ORANGE))):
         low, middle, high = np.quantile(m["loss"][:, b], [0.1, 0.5, 0.9], axis=1)
@@ -216,5 +216,8 @@ CLAIM = Claim(
             rule=Below(1.0),
         ),
     ),
-    reading="",
+    reading="With He's weights z has a deviation of about 1.4, beside which 0.1 is little: three units × "
+    "examples in a hundred wake, and training gains nothing that 30 seeds show. Where weights "
+    "start at a deviation of 0.01, as was usual when the advice was written, 0.1 outweighs them "
+    "and nearly all units wake.",
 )

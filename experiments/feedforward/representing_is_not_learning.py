@@ -21,14 +21,16 @@ tested on 1,000 more examples, where a wrong function is one with an error above
 from __future__ import annotations
 
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from pydantic import Field
 
 from dlnotes import models, outputs
 from dlnotes.data.dataset import Examples
 from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, share
+from dlnotes.experiment.claims.statistics import Interval
 from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.experiment.fitting import fit, predict
 from dlnotes.layers import Dense
@@ -37,7 +39,7 @@ from dlnotes.training import schedules
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 
-from .sawtooth import deep, random_start, sawtooth
+from .sawtooth import as_float32, deep, random_start, sawtooth
 
 RATES = np.array([3e-3, 1e-2, 3e-2])
 REACHED, WRONG = 0.01, 0.1
@@ -46,14 +48,15 @@ TARGETS = ("XOR", "parity of 5 bits", "teacher", "sawtooth, 16 pieces")
 WIDTHS = ((2,), (5,), (6,), (2, 2, 2, 2))
 WIDER = 4
 TEACHER, XOR, PARITY, SAW = 2, 0, 1, 3
-FEW = 24
+FEW, FEW_STARTS = 24, 100
 INPUTS, UNITS = 5, 6
 
 
 class RepresentingIsNotLearning(Options):
     """Sizes of the experiment."""
 
-    starts: int = Field(100, ge=10, description="trainings that count, of each network")
+    starts: int = Field(300, ge=10, description="trainings that count, of each network as wide as needed")
+    wide_starts: int = Field(40, ge=0, description="trainings that count, of each wider network; 0: none")
     tuning_starts: int = Field(20, ge=2, description="trainings of each network and rate, to choose the rate")
     steps: int = Field(2000, ge=10, description="steps of each training")
 
@@ -82,7 +85,7 @@ def folds(n: int, members: int) -> Task:
     return _for_all(x, sawtooth(x, n), deep(n), members)
 
 
-def teachers(examples: int, members: int, seed: int = 0) -> Task:
+def teachers(examples: int, members: int, seed: int = 1000) -> Task:
     """A random network for each member, and what it answers to normal inputs."""
     rng = np.random.default_rng(seed)
     W, b = rng.normal(size=(members, INPUTS, UNITS)), rng.normal(size=(members, UNITS))
@@ -93,21 +96,14 @@ def teachers(examples: int, members: int, seed: int = 0) -> Task:
     # One scale for all: variance 1, so that the same rates fit.
     scale = y.std(axis=(1, 2), keepdims=True)
     params = params._replace(output=Dense(v / scale, np.zeros((members, 1))))
-    return Task(x, (y / scale).astype(np.float32), _float32(params))
+    return Task(x, (y / scale).astype(np.float32), as_float32(params))
 
 
 def _for_all(x: np.ndarray, y: np.ndarray, params: MLP, members: int) -> Task:
-    def repeated(a: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(np.asarray(a, np.float32), (members, *a.shape))
+    def repeated(a: Any) -> np.ndarray:
+        return np.broadcast_to(np.asarray(a, np.float32), (members, *np.shape(a)))
 
-    hidden = tuple(Dense(*map(repeated, layer)) for layer in params.hidden)
-    params = MLP(hidden, params.slopes, Dense(*map(repeated, params.output)))
-    return Task(repeated(x), repeated(y), params)
-
-
-def _float32(params: MLP) -> MLP:
-    hidden = tuple(Dense(*(np.asarray(a, np.float32) for a in layer)) for layer in params.hidden)
-    return params._replace(hidden=hidden, output=Dense(*(np.asarray(a, np.float32) for a in params.output)))
+    return Task(repeated(x), repeated(y), jax.tree.map(repeated, params))
 
 
 def task(target: int, members: int) -> Task:
@@ -124,8 +120,10 @@ def left(widths: tuple[int, ...], params: MLP, x: np.ndarray, y: np.ndarray) -> 
     return np.where(np.isfinite(error), error, np.inf)
 
 
-def train(options: RepresentingIsNotLearning, given: Task, widths: tuple[int, ...], seed: int) -> MLP:
-    """Parameters of every member, ``rates`` in turn: member i has rate i modulo their number."""
+def train(
+    options: RepresentingIsNotLearning, given: Task, widths: tuple[int, ...], rates: np.ndarray, seed: int
+) -> MLP:
+    """Parameters of every member; ``rates`` (members,)."""
     members, _, inputs = given.x.shape
     factor = schedules.cosine(options.steps)
     model = models.mlp(inputs, widths, 1)
@@ -138,47 +136,52 @@ def train(options: RepresentingIsNotLearning, given: Task, widths: tuple[int, ..
         Examples(given.x, given.y),
         steps=options.steps,
         seeds=np.zeros(members),  # nothing is drawn: the starts are given, the batch is everything
-        hypers={"rate": np.resize(RATES, members)},
+        hypers={"rate": rates},
         start=random_start(np.random.default_rng(seed), (inputs, *widths), members),
         record=options.steps,
         data_per_member=True,
     ).params
 
 
-def search(options: RepresentingIsNotLearning, given: Task, widths: tuple[int, ...], seed: int):
-    """Variance left by the starts that count at the best rate, its place, and where these members are."""
-    params = train(options, given, widths, seed)
-    error = left(widths, params, given.x, given.y).reshape(-1, len(RATES))
-    tuning, judged = error[: options.tuning_starts], error[options.tuning_starts :]
-    best = max(range(len(RATES)), key=lambda i: (np.mean(tuning[:, i] < REACHED), -np.median(tuning[:, i])))
-    places = len(RATES) * np.arange(options.tuning_starts, len(error)) + best
-    return judged[:, best], best, places, params
+def search(
+    options: RepresentingIsNotLearning, given: Task, widths: tuple[int, ...], starts: int, seed: int
+) -> tuple[np.ndarray, float, MLP]:
+    """Variance left by the starts that count, their rate, and their parameters.
+
+    The first ``starts`` members of the task count, the others are for choosing the rate.
+    """
+    tuning = Task(*jax.tree.map(lambda a: a[starts:], given))
+    rates = np.resize(RATES, len(tuning.x))
+    error = left(widths, train(options, tuning, widths, rates, seed), tuning.x, tuning.y)
+    error = error.reshape(-1, len(RATES))
+    best = max(range(len(RATES)), key=lambda i: (np.mean(error[:, i] < REACHED), -np.median(error[:, i])))
+    judged = Task(*jax.tree.map(lambda a: a[:starts], given))
+    params = train(options, judged, widths, np.full(starts, RATES[best]), seed + 1)
+    return left(widths, params, judged.x, judged.y), RATES[best], params
 
 
 def measure(options: RepresentingIsNotLearning) -> dict[str, np.ndarray]:
     """Every target, as wide as needed and wider; then the student with few examples."""
-    members = len(RATES) * (options.starts + options.tuning_starts)
-    found, rates, representing = [], [], []
-    for target, narrow in enumerate(WIDTHS):
-        given = task(target, members)
-        representing.append(left(narrow, given.exact, given.x, given.y).max())
-        for factor in (1, WIDER):
-            widths = tuple(factor * w for w in narrow)
-            error, best, *_ = search(options, given, widths, seed=10 * target + factor)
-            found.append(error)
-            rates.append(RATES[best])
-    shape = (len(TARGETS), 2)
-    more = teachers(FEW + 1000, members, seed=1)
+    tuning = len(RATES) * options.tuning_starts
+    found: dict[str, list] = {"left": [], "rates": [], "wide_left": [], "wide_rates": [], "representing": []}
+    for target, widths in enumerate(WIDTHS):
+        given = task(target, options.starts + tuning)
+        found["representing"].append(left(widths, given.exact, given.x, given.y).max())
+        error, rate, _ = search(options, given, widths, options.starts, seed=1000 + 10 * target)
+        found["left"].append(error)
+        found["rates"].append(rate)
+        if options.wide_starts == 0:
+            continue
+        wider = tuple(WIDER * w for w in widths)
+        given = task(target, options.wide_starts + tuning)
+        error, rate, _ = search(options, given, wider, options.wide_starts, seed=1000 + 10 * target + 5)
+        found["wide_left"].append(error)
+        found["wide_rates"].append(rate)
+    more = teachers(FEW + 1000, FEW_STARTS + tuning, seed=1001)
     few = Task(more.x[:, :FEW], more.y[:, :FEW], more.exact)
-    error, _, places, params = search(options, few, (UNITS,), seed=99)
-    test = left((UNITS,), params, more.x[:, FEW:], more.y[:, FEW:])[places]
-    return {
-        "left": np.array(found).reshape(*shape, -1),
-        "rates": np.array(rates).reshape(shape),
-        "representing": np.array(representing),
-        "few_left": error,
-        "few_test": test,
-    }
+    error, _, params = search(options, few, (UNITS,), FEW_STARTS, seed=1099)
+    test = left((UNITS,), params, more.x[:FEW_STARTS, FEW:], more.y[:FEW_STARTS, FEW:])
+    return {name: np.array(values) for name, values in found.items()} | {"few_left": error, "few_test": test}
 
 
 def draw(options: RepresentingIsNotLearning, m: Measured) -> Plot:
@@ -194,14 +197,17 @@ def draw(options: RepresentingIsNotLearning, m: Measured) -> Plot:
         "high": [],
     }
     for wide, (label, color) in enumerate((("as wide as needed", BLUE), (f"{WIDER} times as wide", ORANGE))):
+        if wide and len(m["wide_left"]) == 0:
+            continue
         places = np.arange(len(TARGETS)) + 0.2 * (2 * wide - 1)
-        reached = [share(row[wide] < REACHED) for row in m["left"]]
+        reached = [share(row < REACHED) for row in m["wide_left" if wide else "left"]]
         value, low, high = (100 * np.array([i[k] for i in reached]) for k in range(3))
         axis.barh(places, value, 0.38, color=color, label=label)
         axis.errorbar(value, places, xerr=[value - low, high - value], fmt="none", ecolor=GREY, capsize=3)
+        rates = m["wide_rates" if wide else "rates"]
         for target, interval in enumerate(reached):
             width = WIDTHS[target][0] * (WIDER if wide else 1)
-            row = (TARGETS[target], width, float(m["rates"][target, wide]), *interval[:3])
+            row = (TARGETS[target], width, float(rates[target]), *interval[:3])
             for name, entry in zip(table, row):
                 table[name].append(entry)
     axis.set(yticks=range(len(TARGETS)), yticklabels=TARGETS, xlim=(0, 100))
@@ -216,15 +222,21 @@ def draw(options: RepresentingIsNotLearning, m: Measured) -> Plot:
     right.axhline(100 * WRONG, color=ORANGE, ls="--", lw=1, label="above it: a wrong function")
     right.set(xscale="log", yscale="log", xlabel=f"variance left on the {FEW} training examples (%)")
     right.set_ylabel("variance left on others (%)")
-    right.legend(fontsize=8, loc="lower left")
-    worst = int(np.argmin((m["left"][:, 0] < REACHED).mean(-1)))
-    rate = 100 * (m["left"][worst, 0] < REACHED).mean()
+    right.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
+    reached = (m["left"] < REACHED).mean(-1)
+    worst = int(np.argmin(reached))
     set_title(
         figure,
-        f"Networks that represent the target exactly: {rate:.0f}% of starts reach the {TARGETS[worst]}; "
-        f"with {FEW} examples most that fit learn a wrong function",
+        f"Of networks that can represent their target {100 * reached[worst]:.0f}% "
+        f"({TARGETS[worst].split(',')[0]}) to {100 * reached.max():.0f}% reach it",
     )
     return Plot(figure, table)
+
+
+def wrong_share(m: Measured) -> Interval:
+    """Wrong functions among those that fit their few examples."""
+    fits = m["few_left"] < REACHED
+    return share(int((fits & (m["few_test"] > WRONG)).sum()), max(1, int(fits.sum())))
 
 
 def _not_guaranteed(target: int) -> Part:
@@ -232,7 +244,7 @@ def _not_guaranteed(target: int) -> Part:
         TARGETS[target],
         f"More than one start in twenty does not reach it: {TARGETS[target]}, with {_shape(WIDTHS[target])}.",
         what="share of starts that reach it",
-        effect=lambda m: share(m["left"][target, 0] < REACHED),
+        effect=lambda m: share(m["left"][target] < REACHED),
         rule=Below(0.95),
     )
 
@@ -262,8 +274,12 @@ CLAIM = Claim(
             "a wrong function",
             f"With {FEW} examples most students that reach the teacher on these are wrong elsewhere.",
             what="share, of those that reach it, with more than 10% of the variance left on new examples",
-            effect=lambda m: share(m["few_test"][m["few_left"] < REACHED] > WRONG),
+            effect=wrong_share,
             rule=Above(0.5),
         ),
+    ),
+    revised=(
+        "The teacher's share was 0.91 (up to 0.952, inconclusive) with 100 starts and 0.86 to 0.91 "
+        "with more; after that the number of starts was set to 300 and the seeds to fresh ones, once."
     ),
 )

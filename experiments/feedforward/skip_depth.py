@@ -39,7 +39,7 @@ ACTIVATIONS = ("ReLU", "tanh", "sigmoid")
 COLORS = (ORANGE, BLUE, GREEN)
 DEPTHS = (2, 5, 10, 20, 30, 40, 50)
 INPUTS, WIDTH, CLASSES = 64, 32, 10
-RATES = np.array([3e-4, 1e-3, 3e-3, 1e-2, 3e-2])
+RATES = np.array([3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1])
 PLAIN, SKIP, SMALL = 0, 1, 2
 WAYS = ("without", "with skips", "with skips, weights × 0.3")
 SCALES = np.array([1.0, 1.0, 0.3])
@@ -50,7 +50,7 @@ TINY = float(np.finfo(np.float32).tiny)
 class SkipDepth(Options):
     """Sizes of the experiment."""
 
-    steps: int = Field(240, ge=1, description="steps of each training")
+    steps: int = Field(220, ge=1, description="steps of each training")
     batch: int = Field(64, ge=1, description="examples of a step")
     tuning_seeds: int = Field(2, ge=1, description="trainings of each network with each learning rate")
 
@@ -91,7 +91,7 @@ def deep(hyper: Hyper, depth: int = DEPTHS[-1]) -> Model:
         def layer(h: tuple[Array, Array], layer: tuple[Array, Dense]):
             (before, now), (number, weights) = h, layer
             new = (now, g(dense(weights, now)) + hyper["skip"] * before)
-            used = number <= hyper.get("depth", depth)
+            used = number <= jnp.asarray(hyper.get("depth", depth), jnp.int32)
             return jax.tree.map(lambda a, b: jnp.where(used, a, b), new, h), None
 
         h = g(dense(params.first, x))
@@ -200,6 +200,8 @@ def draw(options: SkipDepth, m: Measured) -> Plot:
     for (dash, marker), name in zip(styles, WAYS):
         left.plot([], [], dash, marker=marker, color="#333333", label=name)
     left.set(yscale="log", xlabel="hidden layers", ylabel="gradient norm, first layer, at the start")
+    if np.any(m["gradient"] <= TINY):
+        left.text(DEPTHS[-1], 8 * TINY, "0 in float32", ha="right", color="#666666", fontsize=9)
     left.legend(fontsize=9)
     right.axhline(10, color="#999999", lw=1, ls=":")
     right.text(2.45, 11.5, "chance", ha="right", color="#666666", fontsize=9)
@@ -237,7 +239,7 @@ def _flows(a: int) -> Part:
     return Part(
         f"gradient, {name}",
         f"At {DEPTHS[-1]} {name} layers skips let more gradient reach the first layer.",
-        what="gradient norm of the first layer at the start, with skips over without",
+        what="gradient norm of the first layer at the start, with skips over without (0 counts as 1.2e-38)",
         effect=lambda m: ratio(*(np.maximum(m["gradient"][a, s, -1], TINY) for s in (SKIP, PLAIN))),
         rule=Above(1.0),
     )

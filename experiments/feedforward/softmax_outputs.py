@@ -43,13 +43,11 @@ from dlnotes.experiment.claims import (
 )
 from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.experiment.fitting import fit, predict
-from dlnotes.models.feedforward import MLP
-from dlnotes.models.model import Model
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
-from dlnotes.typing import Array, PRNGKey
+from dlnotes.training.state import Recipe
 
+from .fixed_logit import measure_networks
 from .wrong_starts import recover
 
 LEADS = np.array([2, 4, 8, 16, 32], np.float32)
@@ -58,7 +56,6 @@ RATES = np.array([0.01, 0.1, 1, 10, 100])
 EIGHT, MOST = 2, 4
 NLL, SQUARED = range(2)
 NAMES = ("−log p", "squared error")
-NETWORK_RATES = np.array([0.1, 0.3, 1, 3])
 GREYS = 17
 """A pixel of digits is a count of 0 to 16."""
 
@@ -114,102 +111,32 @@ def measure_frequencies(options: SoftmaxOutputs) -> dict[str, Any]:
         np.add.at(counts[seed], (grey[:, pixel], y), 1)
     seen = counts.sum(-1, keepdims=True)  # (seeds, greys, 1)
     observed = counts / np.maximum(seen, 1)
-    every_value = np.arange(GREYS)
+    # Columns of zeros make both models one program; their weights stay at 0.
+    linear = np.zeros((GREYS, GREYS))
+    linear[:, 0] = np.arange(GREYS) / (GREYS - 1) - 0.5
+    x = np.repeat([np.eye(GREYS), linear], options.seeds, axis=0).astype(np.float32)  # (members, greys, 17)
+    model = models.linear(GREYS, 10, init_scale=0.0)
+    descent = optimizer("adam", 0.1, factor=schedules.cosine(options.frequency_steps))
+    result = fit(
+        Recipe(model, outputs.cross_entropy, {}, descent),
+        Examples(
+            np.stack([x[i][grey[:, pixels[i % options.seeds]]] for i in range(len(x))]),
+            np.broadcast_to(y, (len(x), len(y))),
+        ),
+        steps=options.frequency_steps,
+        seeds=range(len(x)),
+        record=options.frequency_steps,
+        data_per_member=True,
+    )
+    z = predict(model, result.params, x, per_member=True)
+    p = special.softmax(z.astype(np.float64), axis=-1).reshape(2, options.seeds, GREYS, 10)
     found: dict[str, Any] = {"counts": counts, "pixels": pixels}
-    for name, features in (("full", np.eye(GREYS)), ("limited", every_value[:, None] / (GREYS - 1) - 0.5)):
-        x = features.astype(np.float32)
-        model = models.linear(x.shape[1], 10, init_scale=0.0)
-        result = fit(
-            Recipe(
-                model,
-                outputs.cross_entropy,
-                {},
-                optimizer("adam", 0.1, factor=schedules.cosine(options.frequency_steps)),
-            ),
-            Examples(x[grey[:, pixels].T], np.broadcast_to(y, (options.seeds, len(y)))),
-            steps=options.frequency_steps,
-            seeds=range(options.seeds),
-            record=options.frequency_steps,
-            data_per_member=True,
-        )
-        p = special.softmax(predict(model, result.params, x).astype(np.float64), axis=-1)
-        off = np.abs(p - observed) * (seen > 0)
-        found[f"{name}_probabilities"] = p
+    for name, learned in zip(("full", "limited"), p):
+        off = np.abs(learned - observed) * (seen > 0)
+        found[f"{name}_probabilities"] = learned
         found[f"{name}_largest"] = off.max((1, 2))
         found[f"{name}_mean"] = (off.sum(-1) / 2 * seen[..., 0]).sum(-1) / seen.sum((1, 2))
     return found
-
-
-def fixing(network: Model, fixed: Array) -> Model:
-    """The network with its last logit held at 0 where ``fixed`` is 1.
-
-    The column that is not used gets no gradient: where it starts at 0 it stays there.
-    """
-
-    def apply(params, x, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
-        z = network.apply(params, x, key=key, mask=mask)
-        return jnp.where((jnp.arange(10) == 9) & (fixed == 1), 0.0, z)
-
-    return Model(network.init, apply)
-
-
-def without_last(params: MLP) -> MLP:
-    """Parameters ``(members, ...)`` of the same distributions, last logit 0: it is taken from all."""
-    W, b = params.output
-    return params._replace(output=params.output._replace(W=W - W[..., -1:], b=b - b[..., -1:]))
-
-
-def measure_networks(options: SoftmaxOutputs) -> dict[str, Any]:
-    """Ten logits and nine: test accuracy, steps to 90%, and how far apart the training takes them."""
-    digits = data.load("digits")
-    network = models.mlp((8, 8, 1), (32,), 10, activation="tanh")
-    shape = (2, len(NETWORK_RATES), options.networks)
-    ten = jax.vmap(lambda seed: network.init(jax.random.key(seed)))(jnp.arange(options.networks))
-    starts = jax.tree.map(
-        lambda a, b: np.broadcast_to(np.stack([a, b])[:, None], (*shape[:2], *a.shape)).reshape(
-            -1, *a.shape[1:]
-        ),
-        ten,
-        without_last(ten),
-    )
-
-    def recipe(hyper: Hyper) -> Recipe:
-        descent = optimizer("sgd", hyper["learning_rate"])
-        return Recipe(fixing(network, hyper["fixed"]), outputs.cross_entropy, {}, descent)
-
-    def look(params: MLP) -> tuple[Array, Array, Array]:
-        validation, test = digits.split("validation"), digits.split("test")
-        z = network.apply(params, validation.x)
-        test_right = jnp.mean(jnp.argmax(network.apply(params, test.x), -1) == test.y)
-        return jnp.mean(jnp.argmax(z, -1) == validation.y), test_right, jax.nn.softmax(z)
-
-    result = fit(
-        recipe,
-        digits.train,
-        steps=options.network_steps,
-        batch_size=32,
-        seeds=np.tile(np.arange(options.networks), shape[0] * shape[1]),
-        hypers={
-            "fixed": np.repeat([0, 1], shape[1] * shape[2]),
-            "learning_rate": np.tile(np.repeat(NETWORK_RATES, options.networks), 2),
-        },
-        start=starts,
-        every=options.every,
-        probe=look,
-        record=options.every,
-    )
-    validation, test, p = (a.reshape(-1, *shape, *a.shape[2:]) for a in result.probes)
-    best = validation[-1].mean(-1).argmax(-1)  # (ten or nine,)
-    test = test[:, [0, 1], best]  # (looks, ten or nine, networks)
-    reached = test >= 0.9
-    late = options.network_steps + options.every
-    return {
-        "network_rate": NETWORK_RATES[best],
-        "network_test": test,
-        "network_steps": np.where(reached.any(0), options.every * reached.argmax(0), late),
-        # Total variation between their predictions at one rate, (looks, networks).
-        "apart": np.abs(p[:, 0, best[0]] - p[:, 1, best[0]]).sum(-1).mean(-1) / 2,
-    }
 
 
 def measure(options: SoftmaxOutputs) -> dict[str, np.ndarray]:
@@ -226,7 +153,11 @@ def measure(options: SoftmaxOutputs) -> dict[str, np.ndarray]:
         accuracy=0.8,
     )
     found = {"longest": np.array(options.steps + options.every), **recovery._asdict()}
-    found |= measure_identities(options.points) | measure_frequencies(options) | measure_networks(options)
+    found |= (
+        measure_identities(options.points)
+        | measure_frequencies(options)
+        | measure_networks(networks=options.networks, steps=options.network_steps, every=options.every)
+    )
     return {name: np.asarray(value) for name, value in found.items()}
 
 
@@ -237,7 +168,7 @@ def at_least(m: Measured, loss: int, lead: int, kind: str = "steps") -> np.ndarr
 
 def draw(options: SoftmaxOutputs, m: Measured) -> Plot:
     """Steps to recover, learned against observed frequencies, ten logits against nine."""
-    figure = new_figure(11, 4.2)
+    figure = new_figure(10.5, 4.2)
     axes = figure.subplots(1, 3)
     table: dict[str, list] = {"part": [], "setting": [], "at": [], "seed": [], "value": []}
 
@@ -257,7 +188,8 @@ def draw(options: SoftmaxOutputs, m: Measured) -> Plot:
         axes[1].plot([], [], "o", color=color, label=label)
         note("frequencies", label, 0, m[f"{name}_mean"])
     axes[1].plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")
-    axes[1].set(xlabel="observed fraction of a digit", ylabel="learned probability", ylim=(-0.03, 1.25))
+    axes[1].set(xlabel="observed fraction of a digit", ylabel="learned probability")
+    axes[1].set(xlim=(-0.03, 0.83), ylim=(-0.03, 1.0))
     axes[1].set_title("given one pixel's grey value")
     axes[1].legend(fontsize=9, loc="upper left")
 
@@ -272,11 +204,12 @@ def draw(options: SoftmaxOutputs, m: Measured) -> Plot:
     axes[2].set_title(f"networks, band: {options.networks} seeds")
     axes[2].legend(fontsize=9, loc="lower right")
     slow, fast = (np.median(at_least(m, loss, MOST)) for loss in (SQUARED, NLL))
-    more = "" if np.isfinite(m["steps"][SQUARED, MOST]).all() else "more than "
+    came = np.isfinite(m["steps"][SQUARED, MOST]).all()
+    then = f"in {slow:.0f}" if came else f"not in {options.steps}"
     set_title(
         figure,
-        f"From 32 logits in the wrong −log p recovers in {fast:.0f} steps, squared error in {more}"
-        f"{slow:.0f}; softmax learns the observed fractions; nine logits do as ten",
+        f"From 32 logits in the wrong −log p recovers in {fast:.0f} steps, squared error {then}; "
+        f"softmax learns the observed fractions; nine logits do as well as ten",
     )
     return Plot(figure, table)
 
@@ -317,35 +250,35 @@ CLAIM = Claim(
             "stable",
             "Computed from z − max z, probabilities are right for logits up to 10,000.",
             what="largest deviation from float64",
-            effect=lambda m: exact(m["stable_error"]),
+            effect=lambda m: exact(float(m["stable_error"])),
             rule=Below(1e-5),
         ),
         Part(
             "plain exponentials are not",
             "Without that, exponentials overflow for many of the same logits.",
             what="share of rows that are not finite",
-            effect=lambda m: exact(m["plain_broken"]),
+            effect=lambda m: exact(float(m["plain_broken"])),
             rule=Above(0.0),
         ),
         Part(
             "invariant",
             "A constant added to all logits changes nothing.",
             what="largest difference between softmax(z + c) and softmax(z), |c| up to 1,000",
-            effect=lambda m: exact(m["shift_error"]),
+            effect=lambda m: exact(float(m["shift_error"])),
             rule=Below(1e-6),
         ),
         Part(
             "log-softmax",
             "−log softmax is right too where the probability itself is rounded to 0.",
             what="largest deviation from float64, relative where it exceeds 1",
-            effect=lambda m: exact(m["nll_error"]),
+            effect=lambda m: exact(float(m["nll_error"])),
             rule=Below(1e-5),
         ),
         Part(
             "gradient",
             "The gradient of −log p is ŷ − 1_y.",
             what="largest deviation of JAX's gradient from float64",
-            effect=lambda m: exact(m["gradient_error"]),
+            effect=lambda m: exact(float(m["gradient_error"])),
             rule=Below(1e-5),
         ),
         Part(
@@ -396,7 +329,7 @@ CLAIM = Claim(
             "n − 1 logits: same distributions",
             "Holding one logit at 0 loses no distribution.",
             what="largest difference after taking the last logit from all",
-            effect=lambda m: exact(m["fixed_error"]),
+            effect=lambda m: exact(float(m["fixed_error"])),
             rule=Below(1e-5),
         ),
         Part(
@@ -420,5 +353,9 @@ CLAIM = Claim(
             effect=lambda m: ratio(*m["network_steps"]),
             rule=Within(0.8, 1.25),
         ),
+    ),
+    revised=(
+        "The part on the speed of ten against nine logits was inconclusive with 10 seeds and a rate "
+        "at the grid's edge: it has 30 seeds and a wider grid."
     ),
 )

@@ -24,7 +24,20 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
+from dlnotes.experiment.claims import (
+    Above,
+    Below,
+    Claim,
+    Interval,
+    Measured,
+    Options,
+    Part,
+    Plot,
+    Within,
+    exact,
+    mean,
+    paired,
+)
 from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.experiment.fitting import fit, predict
 from dlnotes.layers import Dense
@@ -33,10 +46,10 @@ from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array
 
-ARMS = ("no bound", "weight decay", "floor under the deviation")
+ARMS = ("no bound", "weight decay", "deviation of at least")
 FREE, DECAYED, FLOORED = range(3)
 FLOOR = 0.1
-DECAYS = np.array([0.1, 0.3, 1.0, 3.0])
+DECAYS = np.array([0.1, 0.3, 1.0, 3.0, 10.0])
 LEAST = 0.5 * np.log(2 * np.pi) + np.log(FLOOR)
 """The least that −log p can be above the floor."""
 PATIENTS = 24
@@ -171,15 +184,15 @@ def over_last(look: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndar
     return values[-1] - values[middle], values[middle] - values[first]
 
 
-def fall(m: Measured, arm: int) -> np.ndarray:
-    """Nats that −log p fell over the last factor of √10 in steps, ``(seeds,)``."""
-    return -over_last(m["look"], m["nll"][:, arm])[0]
+def falls(m: Measured, arm: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nats that −log p fell over the last factor of √10 in steps and over that before it, ``(seeds,)``."""
+    last, before = over_last(m["look"], m["nll"][:, arm])
+    return -last, -before
 
 
-def still_falling(m: Measured) -> np.ndarray:
-    """The last fall over the one before it, without a bound, ``(seeds,)``."""
-    last, before = over_last(m["look"], m["nll"][:, FREE])
-    return last / before
+def bounded(m: Measured, arm: int) -> Interval:
+    """The last fall of an arm minus a quarter of that without a bound."""
+    return paired(falls(m, arm)[0], falls(m, FREE)[0] / 4)
 
 
 def logistic_slope(m: Measured) -> np.ndarray:
@@ -195,9 +208,9 @@ def growth(m: Measured, arm: int) -> np.ndarray:
 
 
 def draw(options: UnboundedLikelihood, m: Measured) -> Plot:
-    """The continuous model's −log p on the left; loss and norm of the discrete one on the right."""
-    figure = new_figure(9.5, 4.4)
-    left, right = figure.subplots(1, 2)
+    """The continuous model's −log p, then loss and norm of the discrete one; bands over all seeds."""
+    figure = new_figure(10.5, 4.2)
+    left, loss, norm = figure.subplots(1, 3)
     table: dict[str, list] = {"outcome": [], "arm": [], "quantity": [], "steps": [], "seed": [], "value": []}
 
     def curve(axis, kind: str, look, values, color: str, label: str, quantity: str, dash: str = "-") -> None:
@@ -209,31 +222,33 @@ def draw(options: UnboundedLikelihood, m: Measured) -> Plot:
                 for column, entry in zip(table.values(), row):
                     column.append(entry)
 
-    labels = (ARMS[FREE], f"{ARMS[DECAYED]} {m['decay']:g}", f"{ARMS[FLOORED]}, {FLOOR:g}")
+    labels = (ARMS[FREE], f"{ARMS[DECAYED]} {m['decay']:g}", f"{ARMS[FLOORED]} {FLOOR:g}")
+    unseen = np.median(m["unseen"], axis=-1)
     for arm, (label, color) in enumerate(zip(labels, (ORANGE, BLUE, GREEN))):
+        label = f"{label}\n(unseen patients: {unseen[arm]:,.0f})"
         curve(left, "continuous", m["look"], m["nll"][:, arm], color, label, "−log p")
     left.axhline(LEAST, color=GREY, ls="--", lw=1)
-    left.annotate("least above the floor", (1.2, LEAST + 0.1), color=GREY, fontsize=9)
-    left.set(xscale="log", xlabel="steps", ylim=(None, 6.5), ylabel="−log p of training patients (nats each)")
+    left.annotate("least above the floor", (1.2, LEAST - 0.6), color=GREY, fontsize=9)
+    left.set(xscale="log", xlabel="steps", ylim=(None, 10), ylabel="−log p of training patients (nats each)")
     left.set_title("Gaussian with learned deviation")
     left.legend(fontsize=9, loc="upper right")
 
     look = m["logistic_look"][1:]
-    norm = right.twinx()
-    for arm, color, name in ((0, ORANGE, "no bound"), (1, BLUE, f"weight decay {LOGISTIC_DECAY:g}")):
-        curve(right, "discrete", look, m["logistic_loss"][1:, arm], color, f"loss, {name}", "loss")
-        curve(norm, "discrete", look, m["norm"][1:, arm], color, f"norm, {name}", "norm", "--")
-    right.set(xscale="log", yscale="log", xlabel="steps", ylabel="−log p of training images (nats each)")
-    right.set_title("logistic, separable digits")
-    norm.set_ylabel("norm of the weights (dashed)")
-    norm.grid(visible=False)
-    norm.spines["right"].set_visible(True)
-    lines = [*right.get_lines(), *norm.get_lines()]
-    right.legend(lines, [str(line.get_label()) for line in lines], fontsize=9, loc="lower left")
+    for axis, quantity in ((loss, "loss"), (norm, "norm")):
+        values = m["logistic_loss" if quantity == "loss" else "norm"][1:]
+        for arm, color, name in ((0, ORANGE, "no bound"), (1, BLUE, f"weight decay {LOGISTIC_DECAY:g}")):
+            curve(axis, "discrete", look, values[:, arm], color, name, quantity)
+        axis.set(xscale="log", xlabel="steps")
+        axis.legend(fontsize=9, loc="lower left" if axis is loss else "upper left")
+    loss.set(yscale="log", ylabel="−log p of training images (nats each)")
+    loss.set_title("logistic, separable digits")
+    norm.set_ylabel("norm of the weights")
+    norm.set_title("its weights")
+    last = falls(m, FREE)[0].mean()
     set_title(
         figure,
-        f"A learned deviation lets −log p fall by {fall(m, FREE).mean():.1f} nats with every √10 in steps; "
-        "separable classes let it tend to 0 while the weights grow like log t",
+        f"A learned deviation lets −log p fall on, by {last:.1f} nats with the last √10 in steps; separable "
+        "classes let it tend to 0 while the weights grow like log t",
     )
     return Plot(figure, table)
 
@@ -253,9 +268,9 @@ CLAIM = Claim(
             "continuous, no bound",
             "With a learned deviation −log p keeps falling: the last √10 in steps brings more than half of "
             "what the one before it brought.",
-            what="fall of −log p over the last factor √10 in steps over that before it",
-            effect=lambda m: mean(still_falling(m)),
-            rule=Above(0.5),
+            what="fall of −log p over the last factor √10 in steps minus half of that before it, nats",
+            effect=lambda m: paired(falls(m, FREE)[0], falls(m, FREE)[1] / 2),
+            rule=Above(0),
         ),
         Part(
             "continuous, below any density",
@@ -267,16 +282,16 @@ CLAIM = Claim(
         Part(
             "continuous, weight decay",
             "Weight decay bounds it: the end of the run brings less than a quarter of the fall.",
-            what="fall of −log p over the last factor √10 in steps, with weight decay over without",
-            effect=lambda m: mean(fall(m, DECAYED) / fall(m, FREE)),
-            rule=Below(0.25),
+            what="fall of −log p over the last factor √10 in steps, minus a quarter of that without, nats",
+            effect=lambda m: bounded(m, DECAYED),
+            rule=Below(0),
         ),
         Part(
             "continuous, floor",
             "So does a floor under the deviation.",
-            what="fall of −log p over the last factor √10 in steps, with the floor over without",
-            effect=lambda m: mean(fall(m, FLOORED) / fall(m, FREE)),
-            rule=Below(0.25),
+            what="fall of −log p over the last factor √10 in steps, minus a quarter of that without, nats",
+            effect=lambda m: bounded(m, FLOORED),
+            rule=Below(0),
         ),
         Part(
             "discrete, never 0",
@@ -306,5 +321,11 @@ CLAIM = Claim(
             effect=lambda m: mean(growth(m, 1)),
             rule=Below(0.25),
         ),
+    ),
+    revised=(
+        "The optimizer was Adam at first, under which weight decay had not settled at the end; it is "
+        "clipped descent now. The rule that decay and a floor stop the fall (a quarter of the fall "
+        "without them) was written after a scan of decays, and is a paired difference because ratios "
+        "per seed had heavy tails."
     ),
 )

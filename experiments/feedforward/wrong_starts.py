@@ -55,7 +55,7 @@ def lead_of_wrong(z: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(right, -np.inf, z).max(-1) - np.where(right, z, 0).sum(-1)
 
 
-def wrong_starts(dataset: Dataset, outputs_: int, leads: Sequence[float], seeds: int) -> Dense:
+def wrong_starts(dataset: Dataset, outputs_: int, leads: np.ndarray, seeds: int) -> Dense:
     """Parameters that are confidently wrong, ``(1 + leads, seeds, ...)``; the first are ordinary starts."""
     model = models.linear(dataset.inputs, outputs_)
     loss = outputs.cross_entropy if outputs_ > 1 else outputs.binary_cross_entropy
@@ -70,7 +70,7 @@ def wrong_starts(dataset: Dataset, outputs_: int, leads: Sequence[float], seeds:
         record=100,
     )
     lead = np.median(lead_of_wrong(predict(model, learned.params, x), y), axis=-1)  # (seeds,)
-    scale = np.asarray(leads, np.float32)[:, None] / lead
+    scale = leads.astype(np.float32)[:, None] / lead
     ordinary = jax.vmap(lambda seed: model.init(jax.random.key(seed)))(jnp.arange(seeds))
     return jax.tree.map(
         lambda o, a: np.concatenate([o[None], a * scale.reshape(*scale.shape, *[1] * (a.ndim - 1))]),
@@ -84,7 +84,7 @@ def recover(
     losses: Sequence[Measure],
     outputs_: int,
     *,
-    leads: Sequence[float],
+    leads: np.ndarray,
     rates: np.ndarray,
     seeds: int,
     steps: int,

@@ -1,5 +1,6 @@
 """Frontiers against scipy's convex hull."""
 
+import jax
 import numpy as np
 import pytest
 from experiment_module import experiment
@@ -35,9 +36,11 @@ def test_permuted_pixels_are_permuted_rows_of_the_first_weights():
     model = trade_off.dense_network(12, 5, 1, False)
     params = trade_off.he_starts(model, range(3))
     orders, x = np.stack([rng.permutation(12) for _ in range(3)]), rng.standard_normal((4, 12), np.float32)
+    moved = trade_off.permuted(params, np.argsort(orders, axis=1))
+    back = trade_off.permuted(moved, orders)
+    np.testing.assert_array_equal(back.hidden[0].W, params.hidden[0].W)
     for i, order in enumerate(orders):
-        one = lambda tree: type(params)(*trade_off.jax.tree.map(lambda a: a[i], tuple(tree)))  # noqa: E731
-        there = model.apply(one(trade_off.permuted(params, np.argsort(orders, axis=1))), x)
-        np.testing.assert_allclose(there, model.apply(one(params), x[:, order]), rtol=1e-5, atol=1e-6)
-        back = trade_off.permuted(trade_off.permuted(params, np.argsort(orders, axis=1)), orders)
-        np.testing.assert_array_equal(one(back).hidden[0].W, one(params).hidden[0].W)
+        here, there = (jax.tree.map(lambda a, i=i: a[i], tree) for tree in (params, moved))
+        np.testing.assert_allclose(
+            model.apply(there, x), model.apply(here, x[:, order]), rtol=1e-5, atol=1e-6
+        )

@@ -70,6 +70,7 @@ class Claim:
       draw: ``draw(options, measured) -> Plot``.
       parts: what is judged; see `Part`.
       reading: our explanation of parts that fail or are inconclusive.
+      revised: what of the measurement or a rule was changed after a first look at its numbers, and why.
     """
 
     id: str
@@ -80,6 +81,7 @@ class Claim:
     draw: Callable[[Any, Measured], Plot]
     parts: tuple[Part, ...]
     reading: str = ""
+    revised: str = ""
 
     def __post_init__(self) -> None:
         names = [part.name for part in self.parts]

@@ -64,6 +64,9 @@ def claim_html(record: Record, row: Row | None, files: Files, key: str) -> str:
             f'<div class="reading"><h4>Reading</h4><p>{escape(record["reading"])}</p></div>'
             if record.get("reading")
             else "",
+            f'<div class="reading"><h4>Changed after a first look</h4><p>{escape(record["revised"])}</p></div>'
+            if record.get("revised")
+            else "",
             _figure(record, files, title),
             _numbers(record, files),
             _facts(record, row),

@@ -58,7 +58,7 @@ def markdown(records: Iterable[Record], rows: Sequence[Row] = ROWS, *, command: 
     """
     found = in_order(records, rows)
     return (
-        "\n\n".join([_header(found, rows, command), *_tables(found), _open(found), _disagreements()]) + "\n"
+        "\n\n".join([_header(found, rows, command), *_tables(found), _open(found), *_revised(found), _disagreements()]) + "\n"
     )
 
 
@@ -93,9 +93,18 @@ def _header(records: Sequence[Record], rows: Sequence[Row], command: str) -> str
         "",
         "Effects are given with their 95% intervals; a number without one is exact. A part holds when its "
         "whole interval lies where its rule says, fails when none of it does. A claim holds when all its "
-        "parts do, and fails when one does. Every rule was written before measuring.",
+        "parts do, and fails when one does. Rules were written before measuring; what was changed after a "
+        "first look is listed below.",
     ]
     return "\n".join(lines)
+
+
+def _revised(records: Sequence[Record]) -> list[str]:
+    changed = [record for record in records if record.get("revised")]
+    if not changed:
+        return []
+    lines = [f"- **{_text(record['id'])}** {_text(record['revised'])}" for record in changed]
+    return ["\n".join(["## Changed after a first look", "", *lines])]
 
 
 def _tables(records: Sequence[Record]) -> list[str]:

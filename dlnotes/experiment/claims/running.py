@@ -150,6 +150,7 @@ def judge(folder: Path, opened: Opened | None = None) -> dict[str, Any]:
         "verdict": verdict_of([p["verdict"] for p in parts]),
         "parts": parts,
         "reading": claim.reading,
+        "revised": claim.revised,
         "name": opened.name,
         "config": measurement["config"],
         "module": measurement["module"],
