@@ -38,7 +38,7 @@ CONVOLUTIONS = (1, 2, 3)
 WIDTHS = ((6, 12, 24), (4, 7, 12), (3, 5, 9))
 """Maps of the first stage, for each depth: the ranges of parameters and of multiply-adds overlap."""
 COLORS = (BLUE, GREEN, ORANGE)
-RATES = np.array([0.001, 0.003, 0.01])
+RATES = np.array([0.003, 0.01, 0.03])
 SIDE, CLASSES = 14, 10
 SHALLOW, DEEP = 0, -1
 TICKS = [d * 10**p for p in (3, 4, 5) for d in (1, 2, 5)]
@@ -48,7 +48,7 @@ class DepthOrWidth(Options):
     """Sizes of the experiment."""
 
     images: int = Field(4000, ge=10, description="training images of a seed")
-    steps: int = Field(560, ge=1, description="steps of each training")
+    steps: int = Field(420, ge=1, description="steps of each training")
     batch: int = Field(64, ge=1, description="examples of a step")
     tuning_seeds: int = Field(2, ge=1, description="trainings of each depth with each learning rate")
     test: int = Field(4000, ge=10, description="validation images, and test images")

@@ -39,7 +39,7 @@ class Trained(NamedTuple):
 
 def train_rivals(
     recipe_of: RecipeOf,
-    train: Examples,
+    train: Examples | Callable[[np.ndarray], Examples],
     judged_on: Examples | None,
     rivals: Mapping[str, Any],
     choices: Mapping[str, Any],
@@ -53,7 +53,7 @@ def train_rivals(
 
     Args:
       recipe_of: what is trained, from the numbers of a rival and of a choice.
-      train: the training examples.
+      train: the training examples; or, from members' seeds, examples of each, with a members axis.
       judged_on: examples on which the loss decides between choices; ``None`` where the speed of training is
         compared: then the mean training loss over the whole training decides.
       rivals: numbers by name, each ``(rivals,)``.
@@ -73,7 +73,15 @@ def train_rivals(
     tuned |= {k: np.repeat(v.ravel(), tuning_seeds) for k, v in per_rival.items()}
     quiet = {k: v for k, v in how.items() if k not in ("every", "probe")}
     own = np.tile(seeds + np.arange(tuning_seeds), n * c)
-    first = fit(recipe_of, train, seeds=own, hypers=tuned, start=start(tuned, own), **quiet)
+    how["data_per_member"] = quiet["data_per_member"] = callable(train)
+    first = fit(
+        recipe_of,
+        train(own) if callable(train) else train,
+        seeds=own,
+        hypers=tuned,
+        start=start(tuned, own),
+        **quiet,
+    )
     if judged_on is None:
         loss = first.history["loss"].mean(0)
     else:
@@ -86,7 +94,14 @@ def train_rivals(
     hypers = {k: np.repeat(v, seeds) for k, v in of_rival.items()}
     hypers |= {k: np.repeat(v[np.arange(n), chosen], seeds) for k, v in per_rival.items()}
     own = np.tile(np.arange(seeds), n)
-    result = fit(recipe_of, train, seeds=own, hypers=hypers, start=start(hypers, own), **how)
+    result = fit(
+        recipe_of,
+        train(own) if callable(train) else train,
+        seeds=own,
+        hypers=hypers,
+        start=start(hypers, own),
+        **how,
+    )
     return Trained(result, hypers, chosen, tuning)
 
 

@@ -91,8 +91,8 @@ def saturation(x: np.ndarray, seeds: int) -> tuple[np.ndarray, np.ndarray]:
     for i, d in enumerate(DIMENSIONS):
         for seed in range(seeds):
             rng = np.random.default_rng([seed, d])
-            pixels = rng.permutation(np.flatnonzero(x.std(0) > 0.1))[:d]
-            W = rng.standard_normal((len(pixels), UNITS)).astype(np.float32)
+            pixels = rng.permutation(x.shape[1])[:d]
+            W = rng.standard_normal((d, UNITS)).astype(np.float32)
             pairs[i, seed], units[i, seed] = look(W, x[:, pixels])
     return pairs, units
 
@@ -190,8 +190,8 @@ def draw(options: RbfStarts, m: Measured) -> Plot:
     dead = 100 * m["dead_units"][-1].mean()
     set_title(
         figure,
-        f"At a random start with σ = 1, {dead:.0f}% of units have no gradient; with the best σ, test "
-        f"accuracy is {accuracy[RANDOM]:.1f}% from random centres, {accuracy[POINTS]:.1f}% from examples",
+        f"At random centres with σ = 1, {dead:.0f}% of units have a gradient below 10⁻⁶; with the best σ, "
+        f"test accuracy is {accuracy[RANDOM]:.1f}% from random ones, {accuracy[POINTS]:.1f}% from examples",
     )
     return Plot(figure, table)
 
@@ -214,7 +214,7 @@ CLAIM = Claim(
         ),
         Part(
             "no gradient",
-            "Most such units get no gradient from any example.",
+            "Most such units get next to no gradient.",
             what="share of units whose mean gradient over the examples is below 10⁻⁶, 64 pixels",
             effect=lambda m: mean(m["dead_units"][-1]),
             rule=Above(0.5),
@@ -250,4 +250,6 @@ CLAIM = Claim(
     ),
     reading="Centres at examples train faster throughout. Once each start has its own best σ, at which "
     "units are no longer dead, test accuracy after 400 steps is too close to tell.",
+    revised="The grids of learning rates and σ were extended on both sides, and all 64 pixels are drawn "
+    "from, not only those that vary. No rule was changed, no part changed its verdict.",
 )

@@ -6,8 +6,10 @@ they are found in architectures that learn to manipulate memory.
 Measured: beside each handwritten digit lies a memory of ten random vectors, new for every example. The
 target is the vector in the slot of the digit's class; no class is ever told. A network turns the image
 into ten logits, reads the memory through softmax, and learns from the squared error of what it read. Its
-rival reads the slot of the largest logit: the same error, but a gradient of exactly 0. Judged on test
-images: whether the largest logit is the right slot, and how far the switch is closed.
+rival reads the slot of the largest logit: the same error, but a gradient of exactly 0. Whoever reads the
+mean of all slots, without looking at the image, has an error of 0.9. Judged on test images: the error,
+whether the largest logit is the right slot, and how far the switch is closed. Memories are drawn anew for
+each seed.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, Within, exact, mean
+from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean
 from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.experiment.fitting import predict
 from dlnotes.layers import soft_read, soft_switch
@@ -31,7 +33,7 @@ from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params
 
 from .host_starts import he_starts
-from .own_rates import parts_of, train_rivals
+from .own_rates import evaluate, parts_of, train_rivals
 
 SLOTS, SIZE = 10, 8
 SOFT, HARD = 0, 1
@@ -65,6 +67,13 @@ def with_memory(examples: Examples, seed: int) -> Examples:
     return Examples(Beside(examples.x, memory), memory[np.arange(examples.size), examples.y])
 
 
+def with_memories(examples: Examples, seeds: np.ndarray) -> Examples:
+    """The examples with memories of each seed's own, with a members axis."""
+    drawn = [with_memory(examples, seed) for seed in seeds]
+    image = np.broadcast_to(examples.x, (len(seeds), *examples.x.shape))
+    return Examples(Beside(image, np.stack([e.x.memory for e in drawn])), np.stack([e.y for e in drawn]))
+
+
 def reader(hard: float | Array) -> Model:
     """The image gives the address; what is read is softly chosen, or with ``hard`` from one slot."""
 
@@ -87,8 +96,8 @@ def measure(options: SoftMemory) -> dict[str, np.ndarray]:
     train, validation, test = parts_of(data.load("digits"))
     trained = train_rivals(
         recipe_of,
-        with_memory(train, 0),
-        with_memory(validation, 1),
+        lambda seeds: with_memories(train, seeds),
+        with_memory(validation, 1_000_000),
         {"hard": [0.0, 1.0]},
         {"learning_rate": RATES},
         start=lambda hypers, seeds: he_starts(ADDRESS, seeds),
@@ -99,11 +108,12 @@ def measure(options: SoftMemory) -> dict[str, np.ndarray]:
     )
     logits = predict(ADDRESS, trained.fit.params, test.x)  # (members, test, slots)
     weights = np.asarray(soft_switch(jnp.asarray(logits)))
+    error = evaluate(recipe_of, trained.hypers, trained.fit.params, with_memory(test, 1_000_001))["loss"]
     return {
+        "error": trained.by_rival(error),
         "right": trained.by_rival((logits.argmax(-1) == test.y).mean(-1)),
         "closed": trained.by_rival(weights.max(-1).mean(-1)),
         "loss": trained.by_rival(trained.fit.history["loss"]),
-        "gradient": trained.by_rival(trained.fit.history["grad_norm"]),
         "learning_rate": np.array(RATES)[trained.chosen],
         "address": np.array([weights[0, test.y == c].mean(0) for c in range(SLOTS)]),  # of the first seed
     }
@@ -162,18 +172,20 @@ CLAIM = Claim(
             rule=Above(0.9),
         ),
         Part(
-            "no gradient through a choice",
-            "A hard choice gets the gradient 0 at every step.",
-            what="largest norm of the gradient over steps and seeds",
-            effect=lambda m: exact(m["gradient"][:, HARD].max(), m["gradient"][:, HARD].size),
-            rule=Within(0.0, 0.0),
+            "better than the mean",
+            "What it reads is nearer to the target than the mean of all slots, whose error is 0.9.",
+            what="squared error of the read, test images",
+            effect=lambda m: mean(m["error"][SOFT]),
+            rule=Below(0.9),
         ),
         Part(
             "the choice stays at chance",
-            "So it stays near chance, one in ten.",
+            "A hard choice, whose gradient is 0, stays near chance, one in ten.",
             what="share of test images whose largest weight is on the right slot",
             effect=lambda m: mean(m["right"][HARD]),
             rule=Within(0.03, 0.17),
         ),
     ),
+    revised="After a first look: memories of each seed's own instead of one for all, and the part on the "
+    "mean of all slots in place of one on the gradient of the hard choice, which could not fail.",
 )
