@@ -32,6 +32,17 @@ def compiler_options(*, convolutions: bool) -> dict[str, str]:
     return _EIGEN
 
 
+def single_use_options() -> dict[str, int]:
+    """Options for a program that runs but once, such as the drawing of initial parameters.
+
+    On CPU the compiler's first level of optimisation takes a third of the time (1 s instead of 3.5 s for a
+    small MLP's start, 3 s instead of 12 s for a small CNN's), and the numbers drawn are the same bits.
+    """
+    if jax.default_backend() != "cpu" or "xla_backend_optimization_level" in os.environ.get("XLA_FLAGS", ""):
+        return {}
+    return {"xla_backend_optimization_level": 1}
+
+
 def enable_compilation_cache(directory: str | Path | None = None) -> Path:
     """Keep compiled programs on disk, so that the second run of a config starts at once.
 

@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec as P
 
 from dlnotes.data.dataset import Examples
 from dlnotes.devices import placement as placing
-from dlnotes.devices.compile import compiler_options
+from dlnotes.devices.compile import compiler_options, single_use_options
 from dlnotes.models.model import Model
 from dlnotes.training import loop
 from dlnotes.training.state import Hyper, Recipe, RecipeOf, TrainState, init_state
@@ -152,7 +152,6 @@ def predict(model: Model, params: Params, x: Any, *, per_member: bool = False) -
 def _initial(recipe_of: RecipeOf, seeds: np.ndarray, hypers: Hyper, start: Params | None) -> TrainState:
     """All members before the first step, from the model's own start or the given one."""
 
-    @jax.jit
     def build(seeds, hypers, start):
         state = init_state(recipe_of, seeds, hypers)
         if start is None:
@@ -160,7 +159,7 @@ def _initial(recipe_of: RecipeOf, seeds: np.ndarray, hypers: Hyper, start: Param
         opt_state = jax.vmap(lambda h, p: recipe_of(h).optimizer.init(p))(hypers, start)
         return state._replace(members=state.members._replace(params=start, opt_state=opt_state))
 
-    return build(seeds, hypers, start)
+    return jax.jit(build, compiler_options=single_use_options())(seeds, hypers, start)
 
 
 def _looker(placement: placing.Placement, probe: Callable, convolutions: bool) -> Callable:

@@ -16,7 +16,7 @@ import numpy as np
 from dlnotes.data.dataset import Dataset
 from dlnotes.devices import placement as placing
 from dlnotes.devices.agreement import agree
-from dlnotes.devices.compile import compiler_options
+from dlnotes.devices.compile import compiler_options, single_use_options
 from dlnotes.experiment.build import Durations, Group, durations, metrics_of, recipe_of
 from dlnotes.experiment.config import ConfigError
 from dlnotes.experiment.feeding import Feed, blocks_of, fits_on_device, put_blocks
@@ -127,7 +127,8 @@ class Trainer:
     def initial(self) -> TrainState:
         """The state before the first step, on the host."""
         init = jax.jit(
-            lambda seeds, hypers: init_state(self.recipe_of, seeds, hypers, keep_best=self.keep_best)
+            lambda seeds, hypers: init_state(self.recipe_of, seeds, hypers, keep_best=self.keep_best),
+            compiler_options=single_use_options(),
         )
         return jax.device_get(init(self.group.seeds, self.group.hypers))
 

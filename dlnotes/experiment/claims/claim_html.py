@@ -61,12 +61,8 @@ def claim_html(record: Record, row: Row | None, files: Files, key: str) -> str:
             f'<p class="statement">{escape(record["statement"])}</p>',
             f'<p class="source">{escape(record.get("source") or "")}</p>' if record.get("source") else "",
             '<ul class="parts">' + "".join(_part(part) for part in record["parts"]) + "</ul>",
-            f'<div class="reading"><h4>Reading</h4><p>{escape(record["reading"])}</p></div>'
-            if record.get("reading")
-            else "",
-            f'<div class="reading"><h4>Changed after a first look</h4><p>{escape(record["revised"])}</p></div>'
-            if record.get("revised")
-            else "",
+            _aside("Reading", record.get("reading")),
+            _aside("Changed after a first look", record.get("revised")),
             _figure(record, files, title),
             _numbers(record, files),
             _facts(record, row),
@@ -74,6 +70,10 @@ def claim_html(record: Record, row: Row | None, files: Files, key: str) -> str:
         )
         if piece
     )
+
+
+def _aside(title: str, text: str | None) -> str:
+    return f'<div class="reading"><h4>{title}</h4><p>{escape(text)}</p></div>' if text else ""
 
 
 def _part(part: Record) -> str:

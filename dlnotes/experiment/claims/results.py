@@ -58,7 +58,10 @@ def markdown(records: Iterable[Record], rows: Sequence[Row] = ROWS, *, command: 
     """
     found = in_order(records, rows)
     return (
-        "\n\n".join([_header(found, rows, command), *_tables(found), _open(found), *_revised(found), _disagreements()]) + "\n"
+        "\n\n".join(
+            [_header(found, rows, command), *_tables(found), _open(found), *_revised(found), _disagreements()]
+        )
+        + "\n"
     )
 
 
