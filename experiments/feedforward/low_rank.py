@@ -71,7 +71,7 @@ def of_rank(q: float | Array) -> Model:
 
     def apply(params: MLP, x: Any, /, **how: Any) -> Array:
         layer: Any = params.hidden[0]
-        U = jnp.where((jnp.arange(RANKS[-1]) < q)[None], layer.U, 0.0)
+        U = jnp.where((jnp.arange(RANKS[-1], dtype=jnp.float32) < q)[None], layer.U, 0.0)
         return FACTORED.apply(params._replace(hidden=(layer._replace(U=U),)), x, **how)
 
     return Model(FACTORED.init, apply)

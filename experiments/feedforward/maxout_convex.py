@@ -97,7 +97,7 @@ def unit(pieces: float | Array) -> Model:
     """One maxout unit of one input, with room for the most pieces: those from ``pieces`` on never win."""
 
     def cut(params: Dense) -> Dense:
-        return params._replace(b=jnp.where(jnp.arange(MOST) < pieces, params.b, -1e9))
+        return params._replace(b=jnp.where(jnp.arange(MOST, dtype=jnp.float32) < pieces, params.b, -1e9))
 
     def init(key: PRNGKey, /) -> Dense:
         return init_dense(key, 1, MOST)

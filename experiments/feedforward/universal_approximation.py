@@ -83,7 +83,7 @@ def network(width: Array, kind: Array) -> Model:
 
     def unit(z: Array) -> Array:
         g = jnp.where(kind == 0, sigmoid(z), relu(z))
-        return jnp.where(jnp.arange(WIDTHS[-1]) < width, g, 0.0)
+        return jnp.where(jnp.arange(WIDTHS[-1], dtype=jnp.float32) < width, g, 0.0)
 
     nodes = [Layer("z", ["x"], WIDTHS[-1]), Function("h", ["z"], jax.vmap(unit)), Layer("y", ["h"], 1)]
     return models.graph(1, nodes)
