@@ -143,7 +143,7 @@ def errors(params: Graph, members: dict[str, np.ndarray], y: np.ndarray, slope: 
 
         return jax.vmap(jax.value_and_grad(f))(x.astype(np.float32))
 
-    got = answer(params, members["width"], members["kind"])
+    got = answer(params, *(np.asarray(members[k], np.float32) for k in ("width", "kind")))
     return np.stack([relative(a, b) for a, b in zip(got, (y, slope))])
 
 
