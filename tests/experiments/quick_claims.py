@@ -11,12 +11,18 @@ from dlnotes.experiment.claims.reproduce import choose, claim_configs
 from dlnotes.experiment.claims.running import judge, open_claim, run_claim
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+SLOW = {"F2.5", "F2.7", "F2.8", "F3.4", "F3.5", "F3.9", "F4.2", "F4.5", "F4.6"}
+"""Rows that compile for more than about ten seconds even at their quick size."""
 
 
 def of_chapter(chapter: str):
     """A decorator that runs a test for each claim of a chapter."""
     paths = choose(claim_configs(CONFIGS), [chapter])
-    return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
+    marked = [
+        pytest.param(path, marks=pytest.mark.slow if path.stem.split("_")[0] in SLOW else (), id=path.stem)
+        for path in paths
+    ]
+    return pytest.mark.parametrize("path", marked)
 
 
 def check(path: Path) -> None:

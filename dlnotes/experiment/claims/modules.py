@@ -9,11 +9,12 @@ import importlib.util
 import json
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import dlnotes
 from dlnotes.experiment.claims.claim import Claim
@@ -122,7 +123,7 @@ def fingerprint(path: Path, options: dict[str, Any]) -> str:
     found.update(metadata.version("jax").encode())
     found.update(_code(source))
     for file in sorted(_library_files(_imports(source, path))):
-        found.update(_code(_parsed(file)))
+        found.update(_read(file, file.stat().st_mtime_ns).code)
     return found.hexdigest()[:16]
 
 
@@ -179,8 +180,23 @@ def _library_files(names: set[str]) -> set[Path]:
         for file in _files_of(todo.pop()):
             if file not in files:
                 files.add(file)
-                todo += _imports(_parsed(file), file)
+                todo += _read(file, file.stat().st_mtime_ns).imports
     return files
+
+
+class _Read(NamedTuple):
+    """What a library file says: a digest of its code, and what it imports."""
+
+    code: bytes
+    imports: frozenset[str]
+
+
+@cache
+def _read(file: Path, changed: int) -> _Read:
+    """A file as it was when it was ``changed``, read once for all claims."""
+    tree = _parsed(file)
+    imports = frozenset(_imports(tree, file))
+    return _Read(hashlib.sha256(_code(tree)).digest(), imports)
 
 
 def _files_of(name: str) -> list[Path]:

@@ -32,6 +32,8 @@ class Opened:
       options: checked.
       module: file of the experiment module.
       path: of the config file.
+      fingerprint: of what decides the numbers, as it was when the module was loaded (see
+        `dlnotes.experiment.claims.modules.fingerprint`).
     """
 
     config: ClaimConfig
@@ -39,15 +41,12 @@ class Opened:
     options: Options
     module: Path
     path: Path
+    fingerprint: str
 
     @property
     def name(self) -> str:
         """Of the config, and of the folder of its runs."""
         return self.config.name
-
-    def fingerprint(self) -> str:
-        """See `dlnotes.experiment.claims.modules.fingerprint`."""
-        return fingerprint(self.module, self.options.model_dump(mode="json"))
 
 
 def open_claim(path: str | Path, overrides: Sequence[str] = (), *, budget: str | None = None) -> Opened:
@@ -82,7 +81,8 @@ def open_claim(path: str | Path, overrides: Sequence[str] = (), *, budget: str |
             "experiments": str(folder.absolute()),
         }
     )
-    return Opened(resolved, claim, options, module, path)
+    found = fingerprint(module, resolved.options)
+    return Opened(resolved, claim, options, module, path, found)
 
 
 def run_claim(opened: Opened, *, command: list[str] | None = None) -> tuple[Path, dict[str, Any]]:
@@ -106,7 +106,7 @@ def run_claim(opened: Opened, *, command: list[str] | None = None) -> tuple[Path
     seconds = time.perf_counter() - started
     save_measurements(kept.path / MEASUREMENTS, measured)
     measurement = {
-        "fingerprint": opened.fingerprint(),
+        "fingerprint": opened.fingerprint,
         "seconds": seconds,
         "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "config": _short(opened.path),
@@ -218,13 +218,12 @@ def load_measurements(path: Path) -> dict[str, np.ndarray]:
 
 def last_measured(opened: Opened) -> Path | None:
     """The newest run folder that holds this very measurement, ``None`` where it must be measured."""
-    wanted = opened.fingerprint()
     for path in sorted((Path(opened.config.output.directory) / opened.name).glob("*/measurement.json"))[::-1]:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             continue
-        if found.get("fingerprint") == wanted and (path.parent / MEASUREMENTS).is_file():
+        if found.get("fingerprint") == opened.fingerprint and (path.parent / MEASUREMENTS).is_file():
             return path.parent
     return None
 
