@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -190,6 +191,9 @@ def reproduce(
     ] = None,
     budget: BudgetOption = "full",
     again: Annotated[bool, typer.Option("--again", help="Measure also what is measured already.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default 1, and one per core for --budget quick.")
+    ] = None,
     configs: Annotated[Path, typer.Option(help="Folder that is searched for claims.")] = Path("configs"),
     quiet: Quiet = False,
     debug: Debug = False,
@@ -206,16 +210,18 @@ def reproduce(
         found = many.claim_configs(configs)
         opened = many.open_all(many.choose(found, ids or ()), budget=budget)
         done: list[Any] = []
+        jobs = min(jobs or many.usual_jobs(budget), max(1, len(opened)))
+        started = time.perf_counter()
         try:
             with display.terminal(len(opened), quiet) as (starting, ended):
-                for one in many.reproduce(opened, again=again, starting=starting):
+                for one in many.reproduce(opened, again=again, jobs=jobs, starting=starting):
                     done.append(one)
                     ended(one)
                     if one.state == "failed" and debug:
                         print(one.message, file=sys.stderr)
         except KeyboardInterrupt:
             _fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
-        _out(display.summary_text(done))
+        _out(display.summary_text(done, time.perf_counter() - started))
         if any(one.state == "failed" for one in done):
             raise typer.Exit(FAILED)
 

@@ -75,6 +75,22 @@ def test_reproducing_skips_what_is_measured(config, tmp_path):
     assert times_measured(tmp_path) == 3
 
 
+def test_several_processes_measure_the_same(config, tmp_path):
+    other = config.with_name("mine.coin_again.toml")
+    other.write_text(config.read_text().replace("throws = 200", "throws = 100"))
+    paths = claim_configs(tmp_path / "configs")
+    done = list(reproduce(open_all(paths, budget=None), jobs=2))
+    assert {d.opened.name: d.state for d in done} == {
+        "mine.coin_thrown": "measured",
+        "mine.coin_again": "measured",
+    }
+    alone = list(reproduce(open_all(paths, budget=None), again=True))
+    for one in alone:
+        (same,) = (d for d in done if d.opened.name == one.opened.name)
+        assert same.record["parts"] == one.record["parts"]
+    assert [d.state for d in reproduce(open_all(paths, budget=None), jobs=2)] == ["kept", "kept"]
+
+
 def test_an_interrupted_measurement_is_done_again(config, tmp_path):
     opened = open_claim(config)
     folder, _ = run_claim(opened)

@@ -50,11 +50,11 @@ def done_text(done: Done) -> str:
     return f"{done.opened.claim.id:<6} {what:<12}  {done.opened.name:<36} {how}".rstrip()
 
 
-def summary_text(done: Sequence[Done]) -> str:
+def summary_text(done: Sequence[Done], seconds: float) -> str:
     """How many claims had which verdict, and what could not be measured, with the reasons."""
     counts = Counter(d.record["verdict"] if d.record else d.state for d in done)
     parts = [f"{counts[v]} {v}" for v in (*VERDICTS, "no data", "failed") if counts[v]]
-    lines = [f"{len(done)} claims: {', '.join(parts)}; {duration_in_words(sum(d.seconds for d in done))}"]
+    lines = [f"{len(done)} claims: {', '.join(parts)}; {duration_in_words(seconds)}"]
     lines += [f"{d.opened.claim.id}: {d.message.strip().splitlines()[-1]}" for d in done if not d.record]
     return "\n".join(lines)
 

@@ -6,10 +6,14 @@ import difflib
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
+from dlnotes.devices.prepare import cpu_count
 from dlnotes.experiment.claims.running import Opened, judge, last_measured, open_claim, run_claim
 from dlnotes.experiment.config import ConfigError, is_claim, read_raw
 from dlnotes.experiment.folder import read_json
@@ -99,37 +103,77 @@ def _order(stem: str) -> tuple[Any, ...]:
 
 
 def reproduce(
-    opened: Sequence[Opened], *, again: bool = False, starting: Callable[[int, Opened], None]
+    opened: Sequence[Opened],
+    *,
+    again: bool = False,
+    jobs: int = 1,
+    starting: Callable[[int, Opened], None] = lambda index, claim: None,
 ) -> Iterator[Done]:
-    """Measure and judge claims in order; one that fails does not stop the others.
+    """Measure and judge claims; one that fails does not stop the others.
 
     Args:
       opened: the claims.
       again: measure also what has been measured.
-      starting: told of each claim before it starts.
+      jobs: processes that share them; with one, they run here and in order.
+      starting: told of each claim before it starts (with several processes, before it is shown).
 
     Yields:
-      One `Done` per claim.
+      One `Done` per claim, as they end.
     """
+    if jobs == 1:
+        for index, claim in enumerate(opened):
+            starting(index, claim)
+            yield Done(claim, *_outcome(claim, again))
+        return
+    # Spawned, not forked: jax has threads.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(_elsewhere, str(c.path), c.config.budget, again): c for c in opened}
+        try:
+            for index, future in enumerate(as_completed(waiting)):
+                starting(index, waiting[future])
+                yield Done(waiting[future], *future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def usual_jobs(budget: str | None) -> int:
+    """Processes to reproduce with: one for full measurements, whose times should be undisturbed.
+
+    Quick ones are mostly compiling, which takes one core each; an accelerator is not shared.
+    """
+    accelerators = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm7_plugin", "libtpu")
+    if budget != "quick" or any(find_spec(name) for name in accelerators):
+        return 1
+    return min(cpu_count(), 4)
+
+
+_Outcome = tuple[State, "dict[str, Any] | None", "Path | None", str, float]
+
+
+def _outcome(claim: Opened, again: bool) -> _Outcome:
     from dlnotes.data.store import DataNotFound
 
-    for index, claim in enumerate(opened):
-        starting(index, claim)
-        started = time.perf_counter()
-        state: State
-        folder, record, message = None, None, ""
-        try:
-            before = None if again else last_measured(claim)
-            state = "measured" if before is None else "kept"
-            folder, record = run_claim(claim) if before is None else (before, judge(before, claim))
-        except DataNotFound as error:
-            state, message = "no data", str(error)
-        except Exception as error:
-            state, message = "failed", "".join(traceback.format_exception(error))
-        yield Done(claim, state, record, folder, message, time.perf_counter() - started)
+    started = time.perf_counter()
+    state: State
+    folder, record, message = None, None, ""
+    try:
+        before = None if again else last_measured(claim)
+        state = "measured" if before is None else "kept"
+        folder, record = run_claim(claim) if before is None else (before, judge(before, claim))
+    except DataNotFound as error:
+        state, message = "no data", str(error)
+    except Exception as error:
+        state, message = "failed", "".join(traceback.format_exception(error))
+    return state, record, folder, message, time.perf_counter() - started
 
 
-def open_all(paths: Sequence[Path], *, budget: str | None, overrides: Sequence[str] = ()) -> list[Opened]:
+def _elsewhere(path: str, budget: str, again: bool) -> _Outcome:
+    """`_outcome` in another process, to which a claim's functions cannot be sent."""
+    return _outcome(open_claim(path, budget=budget), again)
+
+
+def open_all(paths: Sequence[Path], *, budget: str | None) -> list[Opened]:
     """Check every config before the first is measured.
 
     Raises:
@@ -138,7 +182,7 @@ def open_all(paths: Sequence[Path], *, budget: str | None, overrides: Sequence[s
     opened, problems = [], []
     for path in paths:
         try:
-            opened.append(open_claim(path, overrides, budget=budget))
+            opened.append(open_claim(path, budget=budget))
         except ConfigError as error:
             problems += [f"{path}: {p}" for p in error.problems]
     if problems:
