@@ -80,7 +80,8 @@ ROWS: tuple[Row, ...] = (
     _claim("F1.5", "Generic, hand-made and learned feature maps compared", "models.mlp models.linear",
            "experiments/test_feature_maps", config="configs/claims/F1.5_feature_maps.toml"),
     _claim("F2.1", "Convex training ends at one optimum, a network's does not",
-           "models.linear models.mlp outputs.hinge", config="configs/claims/F2.1_convex_starts.toml"),
+           "models.linear models.mlp outputs.hinge", "outputs/test_losses experiments/test_claims_f2",
+           config="configs/claims/F2.1_convex_starts.toml"),
     _code("F2.2", "Losses as the negative log of a distribution",
           "outputs.Normal outputs.DiagonalNormal outputs.FullNormal outputs.Laplace outputs.Mixture "
           "outputs.Bernoulli outputs.Categorical outputs.likelihood outputs.unit",

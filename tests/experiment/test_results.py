@@ -78,6 +78,29 @@ def test_files(tmp_path):
     assert kept["options"] == far["options"]
 
 
+COMMITTED = json.loads((ROOT / "experiments" / "results.json").read_text(encoding="utf-8"))
+
+
+def test_the_committed_results_name_only_rows_and_files_that_exist():
+    known = {row.id for row in ROWS}
+    for each in COMMITTED:
+        assert each["id"] in known, each["id"]
+        assert (ROOT / each["config"]).is_file(), each["config"]
+        assert (ROOT / each["module"]).is_file(), each["module"]
+        assert each["budget"] == "full"
+    text = (ROOT / "experiments" / "RESULTS.md").read_text(encoding="utf-8")
+    for config in re.findall(r"\.\./(configs/[\w./-]+)", text):
+        assert (ROOT / config).is_file(), config
+    for id in re.findall(r"^\| ([A-Z]+\d+\.\d+) \|", text, re.MULTILINE):
+        assert id in known, id
+
+
+def test_the_committed_table_is_made_of_the_committed_records():
+    """Refresh both with: dlnotes report --results experiments"""
+    table = results.markdown(COMMITTED, ROWS)
+    assert (ROOT / "experiments" / "RESULTS.md").read_text(encoding="utf-8") == table
+
+
 @pytest.mark.parametrize("each", DISAGREEMENTS, ids=lambda d: d.printed[:40])
 def test_evidence_of_a_disagreement_exists(each):
     assert each.section in SECTIONS
