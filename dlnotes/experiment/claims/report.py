@@ -94,8 +94,8 @@ def _lead(records: Sequence[Record], rows: Sequence[Row]) -> str:
     seconds = sum(record["seconds"] for record in records)
     return (
         f"{measured} of the {claims} claims in the notes have been measured, in "
-        f"{duration_in_words(seconds)} of computing. Each was given its rule before it was measured; the "
-        "rule, the effect with its 95% interval, the figure and the numbers behind it are below."
+        f"{duration_in_words(seconds)} of computing. Each has its rule, the effect with its 95% interval, "
+        "the figure, the numbers behind it, and what was changed after a first look at them."
     )
 
 
