@@ -11,7 +11,21 @@ from dlnotes.experiment.claims.reproduce import choose, claim_configs
 from dlnotes.experiment.claims.running import judge, open_claim, run_claim
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-SLOW = {"F2.5", "F2.7", "F2.8", "F3.4", "F3.5", "F3.9", "F4.2", "F4.5", "F4.6"}
+SLOW = {
+    "F1.4",
+    "F2.10",
+    "F2.5",
+    "F2.7",
+    "F2.8",
+    "F3.4",
+    "F3.5",
+    "F3.8",
+    "F3.9",
+    "F4.2",
+    "F4.5",
+    "F4.6",
+    "F5.1",
+}
 """Rows that compile for more than about ten seconds even at their quick size."""
 
 
