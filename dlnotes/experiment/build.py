@@ -148,6 +148,9 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
             return models.graph(dataset.inputs, nodes, outputs, **options)
         if kind == "cnn":
             return models.cnn(dataset.inputs, outputs, **options)
+        if kind == "conv_net":
+            stages = [models.Stage(**section.model_dump()) for section in options.pop("stages")]
+            return models.conv_net(sizes_of(dataset), outputs, stages=stages, **options)
         if kind == "sequence_classifier":
             embedding = options.pop("embedding") if dataset.input == "tokens" else None
             options.pop("embedding", None)
@@ -162,6 +165,13 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
         return models.tree_net(dataset.inputs[0], outputs=outputs, **options)
 
     return build
+
+
+def sizes_of(dataset: Dataset) -> tuple[int | None, ...]:
+    """The shape of an example, its sizes ``None`` where examples have sizes of their own (a mask)."""
+    if dataset.train.mask is None:
+        return dataset.inputs
+    return (*(None,) * (dataset.train.x.ndim - 2), dataset.inputs[-1])
 
 
 def center_candidates(dataset: Dataset, units: int) -> np.ndarray:

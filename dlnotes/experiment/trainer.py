@@ -94,7 +94,7 @@ class Trainer:
     ):
         config = group.config
         self.group, self.dataset, self.placement = group, dataset, placement
-        self.convolutions = config.model.kind in ("cnn", "given")
+        self.convolutions = config.model.kind in ("cnn", "conv_net", "given")
         self.lengths: Durations = durations(config, dataset)
         self.recipe_of = recipe_of(config, dataset, model, join=group.members == 1)
         if "training.label_smoothing" in group.hypers and dataset.task == "regression":

@@ -68,6 +68,10 @@ _HOME = {
     "Window": "geometry",
     "output_size": "geometry",
     "receptive_field": "geometry",
+    # padded signals of different sizes
+    "masked_adaptive_pool": "masked",
+    "masked_group_norm": "masked",
+    "masked_mean": "masked",
     # pooling
     "adaptive_pool": "pooling_kinds",
     "avg_pool": "pooling",

@@ -17,6 +17,8 @@ _HOME = {
     "rbf_network": "radial_basis",
     "graph": "layer_graph",
     "cnn": "convolutional",
+    "Stage": "convolution_stages",
+    "conv_net": "convolution_stages",
     "from_flax": "flax_module",
     "sequence_classifier": "sequence",
     "character_model": "sequence",

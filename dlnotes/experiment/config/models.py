@@ -142,6 +142,38 @@ class Cnn(_WithDropout):
     initializer: Initializer = "he_normal"
 
 
+class ConvStage(Section):
+    """A few convolutions of as many channels, then pooling."""
+
+    channels: Width
+    blocks: int = Field(default=1, ge=1, le=64, description="convolutions, or residual blocks of two")
+    kernel: int = Field(default=3, ge=1, le=63, description="width of every kernel, odd")
+    stride: int = Field(default=1, ge=1, le=16, description="of the first convolution")
+    dilation: int = Field(default=1, ge=1, le=64)
+    residual: bool = False
+    pool: int = Field(default=1, ge=1, le=64, description="width and stride of the pooling; 1 for none")
+    pooling: Literal["max", "average"] = "max"
+
+
+class ConvNet(_WithDropout):
+    """Stages of convolutions over signals, images, volumes or video, of one size or of any."""
+
+    kind: Literal["conv_net"]
+    stages: tuple[ConvStage, ...] = Field(min_length=1)
+    head: Literal["flatten", "grid", "average"] = Field(
+        default="flatten", description="how the maps become numbers: all of them, means over a grid, one mean"
+    )
+    grid: int = Field(default=2, ge=1, le=64, description="regions along each axis of the head 'grid'")
+    dense: tuple[Width, ...] = ()
+    activation: Activation = "relu"
+    normalization: Literal["none", "layer", "group"] = "none"
+    groups: int = Field(default=8, ge=1, description="groups of channels normalised together")
+    standardize_weights: bool = Field(
+        default=False, description="use each channel's kernel with mean 0 and a fixed variance"
+    )
+    initializer: Initializer = "he_normal"
+
+
 class SequenceClassifier(_WithDropout):
     """A recurrent net with one answer per sequence."""
 
@@ -197,6 +229,7 @@ Model = Annotated[
     | RbfNetwork
     | Graph
     | Cnn
+    | ConvNet
     | SequenceClassifier
     | CharacterModel
     | Seq2Seq
@@ -212,6 +245,7 @@ ACCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rbf_network": (("vector", "image"), ("classification", "regression", "any")),
     "graph": (("vector", "image"), ("classification", "regression", "any")),
     "cnn": (("image",), ("classification", "regression", "any")),
+    "conv_net": (("image", "sequence"), ("classification", "regression", "any")),
     "sequence_classifier": (("tokens", "sequence"), ("classification", "regression")),
     "character_model": (("tokens",), ("tokens",)),
     "seq2seq": (("pair",), ("tokens",)),
