@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dlnotes.data.split import split_indices
     from dlnotes.data.store import DataNotFound
     from dlnotes.data.synthetic import two_moons, xor
+    from dlnotes.data.ts_files import japanese_vowels, series
 
 SOURCES: dict[str, str] = {
     "digits": "bundled",
@@ -34,6 +35,8 @@ SOURCES: dict[str, str] = {
     "npy": "files",
     "csv": "files",
     "image_folder": "files",
+    "series": "ts_files",
+    "japanese_vowels": "ts_files",
     "xor": "synthetic",
     "two_moons": "synthetic",
     "reber": "sequences",
@@ -70,6 +73,7 @@ __all__ = [
     "evaluate_inputs",
     "fashion_mnist",
     "image_folder",
+    "japanese_vowels",
     "list_ops",
     "load",
     "mnist",
@@ -78,6 +82,7 @@ __all__ = [
     "number_words",
     "read_inputs",
     "reber",
+    "series",
     "source",
     "split_indices",
     "tabular",

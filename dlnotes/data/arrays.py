@@ -78,12 +78,12 @@ def check_finite(path: str | Path, name: str, array: np.ndarray, mask: np.ndarra
 
 
 def guess_input(path: str | Path, x: np.ndarray) -> InputKind:
-    """The kind of input that an array's number of axes suggests: 2 vector, 3 sequence, 4 image."""
-    kinds: dict[int, InputKind] = {2: "vector", 3: "sequence", 4: "image"}
+    """The kind of input that an array's number of axes suggests: 2 vector, 3 sequence, 4 image, 5 volume."""
+    kinds: dict[int, InputKind] = {2: "vector", 3: "sequence", 4: "image", 5: "volume"}
     if x.ndim not in kinds:
         raise ValueError(
-            f"{path}: x has shape {x.shape}, allowed is (n, features), (n, time, features) or "
-            "(n, height, width, channels)"
+            f"{path}: x has shape {x.shape}, allowed is (n, features), (n, time, features), "
+            "(n, height, width, channels) or (n, depth, height, width, channels)"
         )
     return kinds[x.ndim]
 
@@ -91,17 +91,17 @@ def guess_input(path: str | Path, x: np.ndarray) -> InputKind:
 def check_inputs(path: str | Path, x: np.ndarray, kind: str, mask: np.ndarray | None) -> np.ndarray:
     """``x`` as the float array (int32 for tokens) of its kind, checked row by row.
 
-    Bytes (uint8) of an image become grey levels / 255; images without a channel axis get one.
+    Bytes (uint8) of an image or a volume become grey levels / 255; without a channel axis they get one.
 
     Raises:
       ValueError: naming file and row.
     """
-    axes = {"vector": 2, "sequence": 3, "image": 4, "tokens": 2}
+    axes = {"vector": 2, "sequence": 3, "image": 4, "volume": 5, "tokens": 2}
     if kind not in axes:
         raise ValueError(f"input: got {kind!r}, allowed are {', '.join(axes)}")
     if x.dtype.kind not in "biuf":
         raise ValueError(f"{path}: x has type {x.dtype}, numbers are needed")
-    if kind == "image" and x.ndim == 3:
+    if kind in ("image", "volume") and x.ndim == axes[kind] - 1:
         x = x[..., None]
     if x.ndim != axes[kind]:
         raise ValueError(f"{path}: x has shape {x.shape}, {kind!r} inputs need {axes[kind]} axes")
@@ -114,7 +114,7 @@ def check_inputs(path: str | Path, x: np.ndarray, kind: str, mask: np.ndarray | 
             row = int(np.argmax((x < 0).any(axis=1)))
             raise ValueError(f"{path}: x: row {row} holds the negative token {x[row].min()}")
         return x.astype(np.int32)
-    if kind == "image" and x.dtype == np.uint8:
+    if kind in ("image", "volume") and x.dtype == np.uint8:
         return x.astype(np.float32) / 255
     if x.dtype.kind in "biu":
         return x.astype(np.float64 if x.dtype.itemsize > 2 else np.float32)

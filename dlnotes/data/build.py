@@ -48,7 +48,7 @@ def assemble(
     The other arguments are fields of `Dataset`.
     """
     train = parts[0]
-    floats = input in ("vector", "image", "sequence")
+    floats = input in ("vector", "image", "volume", "sequence")
     scale = scale_y = None
     if floats:
         if standardize:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dlnotes.data import mnist_sets
+from dlnotes.data import mnist_sets, ts_files
 
 _PUBLISHED = {s.name: s for s in (mnist_sets.MNIST, mnist_sets.FASHION_MNIST)}
+_FILES = {"japanese_vowels": ("sequence, 9 classes", ts_files.JAPANESE_VOWELS)}
 _BUNDLED = {
     "digits": ("image, 10 classes", "digits", {}, "CC BY 4.0", "Alpaydin and Kaynak, UCI 1998"),
     "breast_cancer": ("vector, 2 classes", "tabular", None, "CC BY 4.0", "Wolberg et al., UCI 1995"),
@@ -42,6 +43,18 @@ def available() -> list[dict[str, Any]]:
                 "how": f"dlnotes data fetch {name}, or files in $DLNOTES_DATA/{name}/",
                 "licence": published.licence,
                 "source": published.source,
+            }
+        )
+    for name, (kind, files) in _FILES.items():
+        paths = ts_files.locate(files)
+        entries.append(
+            {
+                "name": name,
+                "kind": kind,
+                "found": str(paths[0].parent) if paths else None,
+                "how": f"files in $DLNOTES_DATA/{name}/, from {files.where}",
+                "licence": files.licence,
+                "source": files.source,
             }
         )
     for name, (kind, _, _, licence, source) in _BUNDLED.items():
@@ -80,6 +93,8 @@ def fetch(name: str, *, data_dir: str | Path | None = None) -> Path | None:
       ValueError: when the name is unknown.
     """
     _check_name(name)
+    if name in _FILES:
+        return ts_files.obtain(_FILES[name][1], data_dir=data_dir)[0].parent
     if name not in _PUBLISHED:
         return None
     return mnist_sets.obtain(_PUBLISHED[name], data_dir=data_dir)[0].parent
@@ -96,6 +111,11 @@ def check(name: str, *, data_dir: str | Path | None = None) -> list[str]:
     _check_name(name)
     if name in _PUBLISHED:
         return _check_published(_PUBLISHED[name], data_dir)
+    if name in _FILES:
+        try:
+            return ts_files.damage(_FILES[name][1], ts_files.obtain(_FILES[name][1], data_dir=data_dir))
+        except OSError as error:
+            return [str(error)]
     from dlnotes.data import load
 
     try:
@@ -110,7 +130,7 @@ def check(name: str, *, data_dir: str | Path | None = None) -> list[str]:
 
 
 def _check_name(name: str) -> None:
-    known = [*_PUBLISHED, *_BUNDLED, *_GENERATED]
+    known = [*_PUBLISHED, *_FILES, *_BUNDLED, *_GENERATED]
     if name not in known:
         raise ValueError(f"name: got {name!r}, allowed are {', '.join(known)}")
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-InputKind = Literal["vector", "image", "sequence", "tokens", "pair", "tree"]
+InputKind = Literal["vector", "image", "volume", "sequence", "tokens", "pair", "tree"]
 Task = Literal["classification", "regression", "tokens"]
 
 
@@ -52,7 +52,8 @@ class Dataset:
       name: as in the config, e.g. ``"digits"``.
       train, validation, test: the splits; ``validation`` and ``test`` may be ``None``.
       input: the kind of ``x``: "vector" (n, features) float, "image" (n, height, width, channels)
-        float, "sequence" (n, time, features) float with mask, "tokens" (n, time) int with mask,
+        float, "volume" (n, depth, height, width, channels) float, of a video (n, frames, height, width,
+        channels), "sequence" (n, time, features) float with mask, "tokens" (n, time) int with mask,
         "pair" (`Pair` of source and shifted target), "tree" (`Trees`).
       task: "classification" (``y`` is (n,) int), "regression" (``y`` is (n, outputs) float),
         "tokens" (``y`` is (n, time) int with -1 where there is no target).

@@ -27,7 +27,7 @@ def npz(
     y: str = "y",
     mask: str = "mask",
     lengths: str = "lengths",
-    input: Literal["auto", "vector", "image", "sequence", "tokens"] = "auto",
+    input: Literal["auto", "vector", "image", "volume", "sequence", "tokens"] = "auto",
     task: Literal["auto", "classification", "regression", "tokens"] = "auto",
     validation: float | int = 0.1,
     test: float | int = 0.2,
@@ -39,12 +39,13 @@ def npz(
     Args:
       path: the file.
       x: name of the inputs: ``(n, features)``, ``(n, time, features)``, ``(n, height, width, channels)``,
-        or ``(n, time)`` whole numbers with ``input = "tokens"``. Images of bytes are divided by 255.
+        ``(n, depth, height, width, channels)``, or ``(n, time)`` whole numbers with ``input = "tokens"``.
+        Images and volumes of bytes are divided by 255.
       y: name of the targets: ``(n,)`` labels 0..k-1 or texts, ``(n,)`` or ``(n, outputs)`` floats, or
         ``(n, time)`` whole numbers with -1 where there is no target (``task = "tokens"``).
       mask: name of ``(n, time)`` booleans for sequences and tokens; may be absent.
       lengths: name of ``(n,)`` lengths, instead of a mask; may be absent.
-      input: kind of input; "auto" tells vector, sequence and image by the number of axes.
+      input: kind of input; "auto" tells vector, sequence, image and volume by the number of axes.
       task: "auto" takes floats for regression and everything else for classification.
       validation: share or number of examples for validation.
       test: the same for the test part.
@@ -83,7 +84,7 @@ def npy(
     x_path: str | Path,
     y_path: str | Path,
     *,
-    input: Literal["auto", "vector", "image", "sequence", "tokens"] = "auto",
+    input: Literal["auto", "vector", "image", "volume", "sequence", "tokens"] = "auto",
     task: Literal["auto", "classification", "regression", "tokens"] = "auto",
     validation: float | int = 0.1,
     test: float | int = 0.2,

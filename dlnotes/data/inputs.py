@@ -4,7 +4,8 @@ What a file may be depends on the data set that the model knows:
 
 - "vector": ``.csv`` with the same columns, ``.npz``, ``.npy``;
 - "image": an image file, a folder of images (of sub-folders by class, for evaluation), ``.npz``, ``.npy``;
-- "sequence": ``.npz`` (with "mask" or "lengths"), ``.npy``;
+- "volume": ``.npz``, ``.npy``;
+- "sequence": ``.ts``, ``.npz`` (with "mask" or "lengths"), ``.npy``;
 - "tokens": ``.txt``, ``.npz``, ``.npy``; "pair" and "tree": ``.txt``.
 
 A ``.txt`` file has one example a line. For evaluation the target follows after a tab (class name, or
@@ -22,6 +23,7 @@ import numpy as np
 from dlnotes.data import arrays, standardize, table
 from dlnotes.data.build import length_mask, pad
 from dlnotes.data.dataset import Dataset, Examples, Pair
+from dlnotes.data.ts_files import pad_series, read_ts
 
 UNKNOWN = "<unk>"
 
@@ -88,8 +90,10 @@ def _read(
     kind = dataset.input
     if kind in ("tokens", "pair", "tree") and end == ".txt":
         return _read_lines(path, dataset, with_targets)
-    if kind in ("vector", "image", "sequence", "tokens") and end in (".npz", ".npy"):
+    if kind in ("vector", "image", "volume", "sequence", "tokens") and end in (".npz", ".npy"):
         return _read_arrays(path, dataset, with_targets)
+    if kind == "sequence" and end == ".ts":
+        return _read_series(path, dataset, with_targets)
     if kind == "vector" and end == ".csv":
         return _read_csv(path, dataset, target, with_targets)
     if kind == "image" and end not in (".csv", ".txt"):
@@ -97,7 +101,8 @@ def _read(
     allowed = {
         "vector": ".csv, .npz, .npy",
         "image": "an image, a folder of images, .npz, .npy",
-        "sequence": ".npz, .npy",
+        "volume": ".npz, .npy",
+        "sequence": ".ts, .npz, .npy",
         "tokens": ".txt, .npz, .npy",
     }
     raise ValueError(f"{path}: {kind!r} inputs of {dataset.name} are read from {allowed.get(kind, '.txt')}")
@@ -156,7 +161,7 @@ def _read_arrays(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
         raise ValueError(f"{path}: holds no array 'x', it has {', '.join(found) or 'none'}")
     x, kind = found["x"], dataset.input
     alone = kind != "tokens" and (
-        x.shape == dataset.inputs or (kind == "image" and (*x.shape, 1) == dataset.inputs)
+        x.shape == dataset.inputs or (kind in ("image", "volume") and (*x.shape, 1) == dataset.inputs)
     )
     if alone or (kind == "tokens" and x.ndim == 1):
         x = x[None]  # a single example
@@ -181,6 +186,22 @@ def _read_arrays(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
     if y is not None:
         y = _array_targets(path, y, x, dataset)
     return Inputs(x, tuple(str(i) for i in range(len(x))), mask), y
+
+
+def _read_series(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:
+    found = read_ts(path)
+    channels = dataset.inputs[-1]
+    if found.values[0].shape[1] != channels:
+        raise ValueError(
+            f"{path}: has {found.values[0].shape[1]} channels, {dataset.name} needs {channels} channels"
+        )
+    x, mask = pad_series(found.values)
+    x = standardize.apply(dataset.standardize, x, mask)
+    rows = tuple(f"line {line}" for line in found.lines)
+    if not with_targets or not found.classes:
+        return Inputs(x, rows, mask), None
+    y = np.array([_label(path, row, label, dataset) for row, label in zip(rows, found.labels)])
+    return Inputs(x, rows, mask), y
 
 
 def _array_targets(path: Path, y: np.ndarray, x: np.ndarray, dataset: Dataset) -> np.ndarray:

@@ -259,7 +259,7 @@ def _exportable(trained: Trained, params: Params):
     result = (
         "values `(batch, outputs)`" if dataset.task == "regression" else "probabilities `(batch, classes)`"
     )
-    if dataset.input in ("vector", "image"):
+    if dataset.input in ("vector", "image", "volume"):
         scale = dataset.standardize
 
         def plain(x):

@@ -56,6 +56,25 @@ def test_npz_other_kinds(tmp_path):
     assert (d.inputs, d.outputs, d.symbols) == ((5,), 4, ("0", "1", "2", "3", "4"))
 
 
+def test_npz_volumes(tmp_path):
+    rng = np.random.default_rng(4)
+    x, y = rng.integers(0, 256, (12, 3, 4, 5, 2)).astype(np.uint8), np.arange(12) % 2
+    d = data.npz(save(tmp_path, x=x, y=y), standardize=False)
+    assert (d.input, d.inputs) == ("volume", (3, 4, 5, 2))
+    np.testing.assert_array_equal(rows_of(everything(d, lambda p: p.x)), rows_of(x / np.float32(255)))
+    path = save(tmp_path, x=x[..., 0], y=y)
+    one = data.npz(path, input="volume")
+    assert one.inputs == (3, 4, 5, 1)
+    np.testing.assert_allclose(one.train.x.mean(), 0, atol=1e-6)
+    np.save(tmp_path / "new.npy", x[3, ..., 0])
+    found = data.read_inputs(tmp_path / "new.npy", one)
+    expected = (x[3:4, ..., :1] / np.float32(255) - one.standardize.mean) / one.standardize.scale
+    np.testing.assert_allclose(found.x, expected, atol=1e-6)
+    np.save(tmp_path / "new.npy", x[..., 0, 0])
+    with pytest.raises(ValueError, match="'volume' inputs need 5 axes"):
+        data.read_inputs(tmp_path / "new.npy", one)
+
+
 def test_npz_sequences_with_lengths_or_mask(tmp_path):
     lengths = RNG.integers(1, 7, 20)
     mask = np.arange(6)[None] < lengths[:, None]

@@ -9,7 +9,7 @@ from pydantic import Field
 from dlnotes.experiment.config.fields import Section
 
 Part = Annotated[int | float, Field(ge=0)]
-ArrayInput = Literal["auto", "vector", "image", "sequence", "tokens"]
+ArrayInput = Literal["auto", "vector", "image", "volume", "sequence", "tokens"]
 ArrayTask = Literal["auto", "classification", "regression", "tokens"]
 
 
@@ -98,6 +98,28 @@ class ImageFolder(_Split):
     standardize: bool = True
 
 
+class SeriesFiles(Section):
+    """Your own series of any lengths in .ts files (the UEA archive's form)."""
+
+    kind: Literal["series"]
+    train_path: str
+    test_path: str | None = Field(default=None, description="test examples; else a share of the others")
+    validation: Part = Field(default=0.1, description="share or number of train_path's examples held out")
+    test: Part | None = Field(default=None, description="the same for the test; 0.2 where no test_path is")
+    seed: int = Field(default=0, ge=0, description="seed of the split, the same for every training seed")
+    standardize: bool = True
+
+
+class JapaneseVowels(Section):
+    """Nine speakers saying two vowels: 270 + 370 series of 12 channels and 7 to 29 steps."""
+
+    kind: Literal["japanese_vowels"]
+    validation: Part = Field(default=0.1, description="share or number of training utterances held out")
+    seed: int = Field(default=0, ge=0)
+    standardize: bool = True
+    data_dir: str | None = Field(default=None, description="folder with the .ts files; else the usual places")
+
+
 class Xor(Section):
     """The four points of XOR: training and test set are the same."""
 
@@ -178,6 +200,8 @@ Data = Annotated[
     | Npy
     | Csv
     | ImageFolder
+    | SeriesFiles
+    | JapaneseVowels
     | Xor
     | TwoMoons
     | Tabular
@@ -193,6 +217,8 @@ INPUT_OF: dict[str, tuple[str, str] | None] = {
     "mnist": ("image", "classification"),
     "fashion_mnist": ("image", "classification"),
     "image_folder": ("image", "classification"),
+    "series": ("sequence", "classification"),
+    "japanese_vowels": ("sequence", "classification"),
     "xor": ("vector", "classification"),
     "two_moons": ("vector", "classification"),
     "tabular": ("vector", "any"),

@@ -251,7 +251,7 @@ ACCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "seq2seq": (("pair",), ("tokens",)),
     "tree_net": (("tree",), ("classification",)),
     "given": (
-        ("vector", "image", "sequence", "tokens", "pair", "tree"),
+        ("vector", "image", "volume", "sequence", "tokens", "pair", "tree"),
         ("classification", "regression", "tokens", "any"),
     ),
 }

@@ -99,7 +99,7 @@ def _find_files(raw: dict[str, Any], folder: Path) -> None:
     section = raw.get("data")
     if not isinstance(section, dict):
         return
-    for name in ("path", "x_path", "y_path", "data_dir"):
+    for name in ("path", "x_path", "y_path", "train_path", "test_path", "data_dir"):
         given = section.get(name)
         if isinstance(given, str) and given:
             wanted = Path(given).expanduser()
