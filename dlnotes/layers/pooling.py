@@ -42,7 +42,7 @@ def max_pool(x: Array, window: Window = 2, stride: Window | None = None, padding
 
     Source: notes C6.7.
     """
-    windows, strides, pads = _geometry(x, window, stride, padding)
+    windows, strides, pads = window_geometry(x, window, stride, padding)
     if _disjoint(windows, strides, padding):
         return _pairwise(jnp.maximum, _slices(x, windows))
     # A host constant: the window operation has a gradient only when its start is known while tracing.
@@ -55,7 +55,7 @@ def avg_pool(x: Array, window: Window = 2, stride: Window | None = None, padding
 
     Args and errors: as `max_pool`.
     """
-    windows, strides, pads = _geometry(x, window, stride, padding)
+    windows, strides, pads = window_geometry(x, window, stride, padding)
     if _disjoint(windows, strides, padding):
         return _pairwise(jnp.add, _slices(x, windows)) / prod(windows)
     sums = _reduce(x, np.zeros((), x.dtype), lax.add, windows, strides, pads)
@@ -75,7 +75,7 @@ def l2_pool(x: Array, window: Window = 2, stride: Window | None = None, padding:
 
     Args and errors: as `max_pool`.
     """
-    windows, strides, pads = _geometry(x, window, stride, padding)
+    windows, strides, pads = window_geometry(x, window, stride, padding)
     sums = _reduce(x * x, np.zeros((), x.dtype), lax.add, windows, strides, pads)
     positive = sums > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, sums, jnp.ones_like(sums))), jnp.zeros_like(sums))
@@ -86,7 +86,14 @@ def global_avg_pool(x: Array) -> Array:
     return x.mean(tuple(range(1, x.ndim - 1)))
 
 
-def _geometry(x: Array, window: Window, stride: Window | None, padding: str) -> tuple:
+def window_geometry(
+    x: Array, window: Window, stride: Window | None, padding: str
+) -> tuple[tuple[int, ...], tuple[int, ...], list[tuple[int, int]]]:
+    """Window, stride and (before, after) padding along each axis of ``x``; arguments as of `max_pool`.
+
+    Raises:
+      ValueError: on windows, strides or paddings that do not fit.
+    """
     n = x.ndim - 2
     if n < 1:
         raise ValueError(f"x: got shape {x.shape}, allowed is (batch, at least one size, channels)")
@@ -94,7 +101,7 @@ def _geometry(x: Array, window: Window, stride: Window | None, padding: str) -> 
     windows = _per_axis("window", window, n)
     strides = windows if stride is None else _per_axis("stride", stride, n)
     if padding == "EDGE":
-        pads = [(0, max(0, -(-(m - w) // s) * s + w - m)) for m, w, s in zip(sizes, windows, strides)]
+        pads = [(0, _beyond(m, w, s)) for m, w, s in zip(sizes, windows, strides)]
     elif padding in ("SAME", "VALID"):
         pads = list(lax.padtype_to_pads(sizes, windows, strides, padding))
     else:
@@ -102,6 +109,14 @@ def _geometry(x: Array, window: Window, stride: Window | None, padding: str) -> 
     if padding == "VALID" and any(w > m for w, m in zip(windows, sizes)):
         raise ValueError(f"window: got {windows}, larger than the input {sizes}")
     return windows, strides, pads
+
+
+def _beyond(size: int, window: int, stride: int) -> int:
+    """How far the last window reaches past the end; a window that would begin there does not count."""
+    last = max(0, -(-(size - window) // stride) * stride)
+    if last >= size:
+        last -= stride
+    return max(0, last + window - size)
 
 
 def _per_axis(name: str, value: Window, n: int) -> tuple[int, ...]:

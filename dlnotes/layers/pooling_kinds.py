@@ -9,24 +9,24 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes.layers.arguments import chosen, positive
+from dlnotes.layers.arguments import chosen
 from dlnotes.layers.convolution_kinds import depthwise
 from dlnotes.layers.maxout_unit import maxout
-from dlnotes.layers.pooling import Window
+from dlnotes.layers.pooling import Window, window_geometry
 from dlnotes.typing import Array
 
 
 def distance_weighted_pool(
-    x: Array, window: int = 3, stride: int | None = None, *, width: float = 1.0, padding: str = "VALID"
+    x: Array, window: Window = 3, stride: Window | None = None, padding: str = "VALID", *, width: float = 1.0
 ) -> Array:
     """``y = Σ w_d x / Σ w_d`` over each window, ``w_d = exp(−d²/2s²)`` at distance d from its centre.
 
+    At the edge both sums are over what lies inside.
+
     Args:
       x: ``(batch, *sizes, channels)`` with one to three sizes.
-      window: width of the window along every axis.
-      stride: step between windows; by default the window.
+      window, stride, padding: as of `max_pool`.
       width: s, in positions.
-      padding: "VALID", or "SAME": there the weights outside the input are left out of both sums.
 
     Returns:
       ``(batch, *new sizes, channels)``.
@@ -36,19 +36,20 @@ def distance_weighted_pool(
 
     Source: notes C6.7.
     """
-    positive(window=window)
+    windows, strides, pads = window_geometry(x, window, stride, padding)
     if not width > 0:
         raise ValueError(f"width: got {width}, allowed is a positive number of positions")
-    n = x.ndim - 2
-    offset = np.arange(window) - (window - 1) / 2
-    line = np.exp(-(offset**2) / (2 * width**2))
-    weights = np.asarray(np.prod(np.meshgrid(*[line] * n, indexing="ij"), axis=0) if n > 1 else line)
+    weights = np.ones(())
+    for w in windows:
+        offset = np.arange(w) - (w - 1) / 2
+        weights = weights[..., None] * np.exp(-(offset**2) / (2 * width**2))
     kernel = jnp.asarray(weights / weights.sum(), x.dtype)[..., None, None]
-    how: dict[str, Any] = {"stride": stride or window, "padding": padding}
+    how: dict[str, Any] = {"stride": strides, "padding": pads}
     sums = depthwise(x, jnp.broadcast_to(kernel, (*weights.shape, x.shape[-1], 1)), **how)
-    if padding == "VALID":
+    if not any(map(any, pads)):
         return sums
-    return sums / depthwise(jnp.ones((1, *x.shape[1:-1], 1), x.dtype), kernel, **how)
+    inside = depthwise(jnp.ones((1, *x.shape[1:-1], 1), x.dtype), kernel, **how)
+    return sums / jnp.broadcast_to(inside, sums.shape)
 
 
 def adaptive_pool(x: Array, grid: int | Sequence[int], kind: str = "max") -> Array:
