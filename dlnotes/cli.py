@@ -265,7 +265,10 @@ def report(
 
 @app.command()
 def show(config: ConfigFile, overrides: Overrides = None, debug: Debug = False) -> None:
-    """Print the resolved config as TOML, with defaults."""
+    """Print the resolved config as TOML, with defaults; below, as comments, the network's layers.
+
+    For each layer: its output, parameters, multiply-adds and receptive field, for one example.
+    """
     with _answers(debug):
         from dlnotes.experiment.config import is_claim, load, read_raw, to_toml
 
@@ -274,7 +277,11 @@ def show(config: ConfigFile, overrides: Overrides = None, debug: Debug = False) 
 
             _out(to_toml(open_claim(config, overrides or ()).config), end="")
             return
-        _out(to_toml(load(config, overrides or ())), end="")
+        checked = load(config, overrides or ())
+        _out(to_toml(checked), end="")
+        from dlnotes.experiment.layer_table import layer_table
+
+        _out("\n" + "\n".join(f"# {line}" for line in layer_table(checked).splitlines()))
 
 
 @app.command()

@@ -108,6 +108,32 @@ def test_show_prints_toml_that_reads_back_to_the_same_config(tiny):
     assert tomllib.loads(done.stdout)["optimizer"]
 
 
+def test_show_counts_the_networks_layers_in_comments(tiny):
+    done = call("show", tiny)
+    comments = [line for line in done.stdout.splitlines() if line.startswith("#")]
+    assert comments[0].split() == [
+        "#",
+        "layer",
+        "output",
+        "parameters",
+        "multiply-adds",
+        "receptive",
+        "field",
+    ]
+    assert comments[-1].split()[-2:] == ["650", "640"]  # 64 · 10 weights and 10 biases
+    image = call("show", tiny, "model={kind='cnn', channels=[4, 6], dense=[]}").stdout
+    assert "# convolutions[1][0]     4 × 4 × 6" in image
+    assert image.splitlines()[-3].endswith("8 × 8")
+
+
+def test_show_says_why_there_is_no_table_of_layers(tiny):
+    done = call("show", tiny, "data={kind='csv', path='none.csv', target='y'}")
+    assert done.exit_code == 0
+    assert "# no table of layers: " in done.stdout
+    assert "none.csv" in done.stdout.split("no table of layers")[1]
+    tomllib.loads(done.stdout)
+
+
 def test_the_schema_is_printed_or_written(tmp_path):
     printed = json.loads(call("schema").stdout)
     assert call("schema", "--output", tmp_path / "s.json").exit_code == 0

@@ -65,6 +65,7 @@ _HOME = {
     "locally_connected": "convolution_kinds",
     "transposed_convolve": "convolution_kinds",
     "ReceptiveField": "geometry",
+    "Stage": "geometry",
     "Window": "geometry",
     "output_size": "geometry",
     "receptive_field": "geometry",
@@ -72,6 +73,7 @@ _HOME = {
     "masked_adaptive_pool": "masked",
     "masked_group_norm": "masked",
     "masked_mean": "masked",
+    "stack_geometry": "geometry",
     # pooling
     "adaptive_pool": "pooling_kinds",
     "avg_pool": "pooling",

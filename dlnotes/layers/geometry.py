@@ -84,13 +84,77 @@ def receptive_field(layers: Sequence[Window]) -> ReceptiveField:
       >>> receptive_field([Window(3), Window(3), Window(2, 2), Window(3)])
       ReceptiveField(size=10, stride=2, start=0)
     """
-    size, stride, start = 1, 1, 0
+    field = ReceptiveField(1, 1, 0)
     for layer in layers:
-        _checked(layer)
-        start -= layer.padding[0] * stride
-        size += (layer.size - 1) * layer.dilation * stride
-        stride *= layer.stride
-    return ReceptiveField(size, stride, start)
+        field = through(field, layer)
+    return field
+
+
+def through(field: ReceptiveField, layer: Window) -> ReceptiveField:
+    """The receptive field after one more layer; see `receptive_field`.
+
+    Args:
+      field: of what the layer is applied to.
+      layer: the layer.
+
+    Raises:
+      ValueError: when a number of the layer is not positive.
+    """
+    _checked(layer)
+    size = field.size + (layer.size - 1) * layer.dilation * field.stride
+    return ReceptiveField(size, field.stride * layer.stride, field.start - layer.padding[0] * field.stride)
+
+
+class Stage(NamedTuple):
+    """The outputs of one layer of a stack.
+
+    Attributes:
+      sizes: of the output, one per axis.
+      fields: `ReceptiveField` of an output, one per axis.
+    """
+
+    sizes: tuple[int, ...]
+    fields: tuple[ReceptiveField, ...]
+
+
+def stack_geometry(
+    sizes: int | Sequence[int], layers: Sequence[Window | Sequence[Window]]
+) -> tuple[Stage, ...]:
+    """Sizes and receptive fields after each layer of a stack, over any number of axes.
+
+    Args:
+      sizes: of the input, one number or one per axis.
+      layers: of the stack, the first one applied first; each a `Window` for all axes or one per axis.
+
+    Returns:
+      A `Stage` for each layer.
+
+    Raises:
+      ValueError: when a layer does not fit what it is given or has another number of axes.
+
+    Source: notes C6.2, C6.5.
+
+    Example:
+      >>> for stage in stack_geometry((28, 20), [Window(5), Window(2, 2), (Window(3), Window(1))]):
+      ...     print(stage.sizes, [field.size for field in stage.fields])
+      (24, 16) [5, 5]
+      (12, 8) [6, 6]
+      (10, 8) [10, 6]
+    """
+    now = (sizes,) if isinstance(sizes, int) else tuple(sizes)
+    fields = (ReceptiveField(1, 1, 0),) * len(now)
+    stages = []
+    for i, layer in enumerate(layers):
+        windows = (layer,) * len(now) if isinstance(layer, Window) else tuple(layer)
+        if len(windows) != len(now):
+            raise ValueError(f"layers: layer {i} has {len(windows)} windows, allowed are 1 or {len(now)}")
+        try:
+            now = tuple(output_size(n, w) for n, w in zip(now, windows))
+        except ValueError as error:
+            raise ValueError(f"layers: layer {i}: {error}") from None
+        fields = tuple(through(f, w) for f, w in zip(fields, windows))
+        stages.append(Stage(now, fields))
+    return tuple(stages)
 
 
 def _checked(window: Window) -> None:

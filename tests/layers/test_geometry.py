@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dlnotes.layers import Window, convolve, max_pool, output_size, receptive_field
+from dlnotes.layers import Window, convolve, max_pool, output_size, receptive_field, stack_geometry
 
 WINDOWS = st.builds(
     Window,
@@ -62,3 +62,28 @@ def test_wrong_windows_are_named():
         receptive_field([Window(3, 0)])
     with pytest.raises(ValueError, match="padding: got"):
         output_size(4, Window(3, padding=(-1, 0)))
+    with pytest.raises(ValueError, match="layers: layer 1: window: reaches over 5, the padded input has 2"):
+        stack_geometry(4, [Window(3), Window(5)])
+    with pytest.raises(ValueError, match="layers: layer 0 has 2 windows, allowed are 1 or 3"):
+        stack_geometry((4, 4, 4), [(Window(1), Window(1))])
+
+
+def test_a_stack_over_three_axes_layer_by_layer():
+    layers = [
+        (Window(3, padding=(1, 1)), Window(3, 2), Window(1)),
+        Window(2, 2),
+        (Window(2), Window(1), Window(3, dilation=2)),
+    ]
+    x = jnp.ones((1, 12, 15, 14, 1))
+    for stage, layer in zip(stack_geometry(x.shape[1:-1], layers), layers):
+        windows = (layer,) * 3 if isinstance(layer, Window) else layer
+        x = convolve(
+            x,
+            jnp.ones((*(w.size for w in windows), 1, 1)),
+            stride=[w.stride for w in windows],
+            dilation=[w.dilation for w in windows],
+            padding=[w.padding for w in windows],
+        )
+        assert stage.sizes == x.shape[1:-1]
+    each = zip(*((layer,) * 3 if isinstance(layer, Window) else layer for layer in layers))
+    assert stage.fields == tuple(receptive_field(axis) for axis in each)

@@ -1,13 +1,14 @@
 """Counts of parameters and multiply-adds against closed forms and against the compiler's own count."""
 
+import flax.linen
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dlnotes import models
-from dlnotes.layers import connections
-from dlnotes.models.counting import count, multiply_adds, parameters
+from dlnotes.layers import avg_pool, connections, convolve
+from dlnotes.models.counting import by_layer, count, multiply_adds, parameters
 
 B, T = 3, 5
 
@@ -109,3 +110,96 @@ def test_grouped_and_strided_convolution():
         )
 
     assert multiply_adds(conv, x, K) == 2 * 4 * 4 * 6 * (3 * 3 * 2)
+
+
+def test_a_convolutional_net_layer_by_layer():
+    model = models.cnn((8, 8, 2), 3, channels=(4, 6), kernel=3, convolutions=2, pool=2, dense=(10,))
+    rows = by_layer(model, np.zeros((B, 8, 8, 2), np.float32))
+    # k² · in · out weights, each used at every output; each 3-convolution adds 2 steps of its input's stride.
+    assert rows == (
+        ("convolutions[0][0]", (B, 8, 8, 4), 9 * 2 * 4 + 4, B * 64 * 9 * 2 * 4, (3, 3)),
+        ("convolutions[0][1]", (B, 8, 8, 4), 9 * 4 * 4 + 4, B * 64 * 9 * 4 * 4, (5, 5)),
+        ("convolutions[1][0]", (B, 4, 4, 6), 9 * 4 * 6 + 6, B * 16 * 9 * 4 * 6, (10, 10)),
+        ("convolutions[1][1]", (B, 4, 4, 6), 9 * 6 * 6 + 6, B * 16 * 9 * 6 * 6, (14, 14)),
+        ("hidden[0]", (B, 10), 24 * 10 + 10, B * 24 * 10, None),
+        ("output", (B, 3), 10 * 3 + 3, B * 10 * 3, None),
+    )
+
+
+def test_layers_against_flaxs_own_table():
+    class Net(flax.linen.Module):
+        @flax.linen.compact
+        def __call__(self, x, train=False):
+            x = flax.linen.Conv(6, (3, 3), strides=2, name="first")(x)
+            x = flax.linen.Conv(8, (5, 3), padding="VALID", name="second")(flax.linen.relu(x))
+            return flax.linen.Dense(4, name="last")(x.mean((1, 2)))
+
+    x = jnp.ones((1, 16, 16, 3))
+    rows = {row.name: row for row in by_layer(models.from_flax(Net(), x), x)}
+    table = flax.linen.summary._get_module_table(
+        Net(), depth=1, show_repeated=False, compute_flops=False, compute_vjp_flops=False
+    )
+    for theirs in table({"params": jax.random.key(0)}, x):
+        if theirs.path:
+            (ours,) = (row for name, row in rows.items() if theirs.path[-1] in name)
+            assert ours.output == theirs.outputs.shape
+            assert ours.parameters == parameters(theirs.counted_variables)
+    assert [r.sees for r in rows.values()] == [(3, 3), (11, 7), None]
+
+
+def test_a_recurrent_nets_steps_and_an_embedding_without_products():
+    model = models.sequence_classifier(6, 7, 2, cell="lstm", embedding=3)
+    rows = by_layer(model, np.zeros((B, T), np.int32), mask=np.ones((B, T), bool))
+    assert sum(r.parameters for r in rows) == parameters(model.init(jax.random.key(0)))
+    assert {r.name: r.parameters for r in rows}["E"] == 6 * 3
+    cell = next(r for r in rows if r.name == "forward[0]")
+    assert cell.output[0] == T
+    assert cell.multiply_adds == B * T * 4 * 7 * 7
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID", 2])
+def test_what_a_layer_sees_is_the_support_of_its_gradient(padding):
+    kernels = [jnp.ones((k, 1, 1)) for k in (3, 5, 2)]
+
+    def init(key, /):
+        return [(k,) for k in kernels]
+
+    def apply(params, x, /, *, key=None, mask=None):
+        h = convolve(x, params[0][0], dilation=2, padding=padding)
+        h = avg_pool(h, 3, 2, "EDGE")
+        h = jnp.pad(convolve(h, params[1][0], padding="VALID"), ((0, 0), (1, 0), (0, 0))) + jnp.ones(())
+        h = avg_pool(h, 2)
+        return convolve(h, params[2][0], padding="VALID")
+
+    x = jnp.ones((1, 64, 1))
+    rows = by_layer(models.Model(init, apply), x)
+    y = apply(init(jax.random.key(0)), x)
+    middle = y.shape[1] // 2
+    seen = np.flatnonzero(jax.grad(lambda x: apply(init(jax.random.key(0)), x)[0, middle, 0])(x)[0, :, 0])
+    assert rows[-1].sees == (seen[-1] - seen[0] + 1,)
+
+
+def test_a_skip_sees_what_the_longer_way_sees_and_a_norm_over_the_image_sees_all():
+    def init(key, /):
+        return [(jnp.ones(shape),) for shape in ((3, 3, 2, 2), (3, 3, 2, 2), (2,), (2, 5))]
+
+    def apply(params, x, /, *, key=None, mask=None, norm=False):
+        h = x + jax.nn.relu(convolve(x, params[0][0]))
+        h = h + convolve(h, params[1][0])
+        h = h - h.mean((1, 2), keepdims=True) if norm else h
+        return (h * params[2][0][None, None, None]) @ params[3][0]
+
+    def sees(apply):
+        return [r.sees for r in by_layer(models.Model(init, apply), jnp.ones((1, 9, 9, 2)))]
+
+    assert sees(apply) == [(3, 3), (5, 5), (5, 5), (5, 5)]
+    assert sees(lambda *a, **k: apply(*a, **k, norm=True)) == [(3, 3), (5, 5), None, None]
+
+
+def test_products_of_activations_stand_apart():
+    def apply(W, x, /, *, key=None, mask=None):
+        return jnp.einsum("btd,bsd->bts", x @ W, x)
+
+    rows = by_layer(models.Model(lambda key, /: jnp.ones((4, 4)), apply), jnp.ones((2, 5, 4)))
+    assert [(r.parameters, r.multiply_adds) for r in rows] == [(16, 2 * 5 * 16), (0, 2 * 25 * 4)]
+    assert rows[1].name == ""
