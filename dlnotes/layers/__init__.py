@@ -65,15 +65,15 @@ _HOME = {
     "locally_connected": "convolution_kinds",
     "transposed_convolve": "convolution_kinds",
     "ReceptiveField": "geometry",
-    "Stage": "geometry",
+    "Geometry": "geometry",
     "Window": "geometry",
     "output_size": "geometry",
     "receptive_field": "geometry",
+    "stack_geometry": "geometry",
     # padded signals of different sizes
     "masked_adaptive_pool": "masked",
     "masked_group_norm": "masked",
     "masked_mean": "masked",
-    "stack_geometry": "geometry",
     # pooling
     "adaptive_pool": "pooling_kinds",
     "avg_pool": "pooling",

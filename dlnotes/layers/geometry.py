@@ -105,7 +105,7 @@ def through(field: ReceptiveField, layer: Window) -> ReceptiveField:
     return ReceptiveField(size, field.stride * layer.stride, field.start - layer.padding[0] * field.stride)
 
 
-class Stage(NamedTuple):
+class Geometry(NamedTuple):
     """The outputs of one layer of a stack.
 
     Attributes:
@@ -119,7 +119,7 @@ class Stage(NamedTuple):
 
 def stack_geometry(
     sizes: int | Sequence[int], layers: Sequence[Window | Sequence[Window]]
-) -> tuple[Stage, ...]:
+) -> tuple[Geometry, ...]:
     """Sizes and receptive fields after each layer of a stack, over any number of axes.
 
     Args:
@@ -127,7 +127,7 @@ def stack_geometry(
       layers: of the stack, the first one applied first; each a `Window` for all axes or one per axis.
 
     Returns:
-      A `Stage` for each layer.
+      A `Geometry` for each layer.
 
     Raises:
       ValueError: when a layer does not fit what it is given or has another number of axes.
@@ -153,7 +153,7 @@ def stack_geometry(
         except ValueError as error:
             raise ValueError(f"layers: layer {i}: {error}") from None
         fields = tuple(through(f, w) for f, w in zip(fields, windows))
-        stages.append(Stage(now, fields))
+        stages.append(Geometry(now, fields))
     return tuple(stages)
 
 

@@ -63,7 +63,8 @@ class LayerCounts(NamedTuple):
       parameters: as in `Counts`.
       multiply_adds: as in `Counts`.
       sees: size of an output's receptive field along each axis of the input, ``None`` where the
-        input has no such axes or a layer before this one sees all of it.
+        input has no such axes or a layer before this one sees all of it. The statistics of a
+        normalisation are left out.
     """
 
     name: str
@@ -100,12 +101,11 @@ def by_layer(model: Model, x: Any, *, mask: Any = None) -> tuple[LayerCounts, ..
     closed = jax.make_jaxpr(lambda p, x, m: model.apply(p, x, mask=m))(params, x, mask)
     paths, leaves = zip(*jax.tree_util.tree_flatten_with_path(params)[0])
     names = _layer_names(params, paths)
-    axes = max((v.aval.ndim - 2 for v in closed.jaxpr.invars[len(leaves) :]), default=0)
-    walk = _Walk(names, axes)
     operands = [_Operand(leaf=i, of=frozenset([i])) for i in range(len(leaves))]
-    operands += [
-        _Operand(of=None, fields=seen.of_input(v.aval.shape)) for v in closed.jaxpr.invars[len(leaves) :]
-    ]
+    given = [v.aval.shape for v in closed.jaxpr.invars[len(leaves) :]]
+    axes = max((len(shape) - 2 for shape in given), default=0)
+    operands += [_Operand(of=None, fields=seen.of_input(shape, axes)) for shape in given]
+    walk = _Walk(names, axes)
     work, _ = walk.through(closed.jaxpr, [_constant(c) for c in closed.consts], operands)
     learned: Counter[str] = Counter()
     for i, (name, leaf) in enumerate(zip(names, leaves)):
@@ -289,7 +289,7 @@ class _Walk:
     def _met(self, equation: Any, operands: Sequence[_Operand], fields: seen.Fields, product: bool) -> None:
         """Note what an equation makes of parameters and of what depends on the input."""
         shape = equation.outvars[0].aval.shape
-        sizes = tuple(f.size for f in fields if f is not None)
+        sizes = seen.sizes_seen(fields)
         sees = sizes if sizes and len(sizes) == self.axes else None
         output = _Output((self.times, *shape) if self.times > 1 else shape, sees, product)
         for name in [self._layer(operands)] if product else self._layers(operands):

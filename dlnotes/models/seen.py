@@ -1,17 +1,21 @@
 """What each value of a program sees of its input: receptive fields followed through the operations.
 
 A value has one field for each of its axes that is made of positions of the input, ``None`` for the
-others: batch, channels, and axes that see what no interval says.
+others: batch, channels, and axes that see what no interval says. What is the same at all positions,
+such as the statistics of a normalisation, is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Any
 
 from dlnotes.layers.geometry import ReceptiveField, Window, through
 
 Fields = tuple[ReceptiveField | None, ...]
+
+_SAME = ReceptiveField(0, 1, 0)  # of an axis along which nothing changes
 
 # fmt: off
 _BY_ELEMENT = frozenset([
@@ -24,11 +28,19 @@ _BY_ELEMENT = frozenset([
 # fmt: on
 
 
-def of_input(shape: Sequence[int]) -> Fields:
-    """Fields of a network's input ``(batch, *sizes, channels)``: every position sees itself."""
-    if len(shape) < 3:
-        return (None,) * len(shape)
-    return (None, *(ReceptiveField(1, 1, 0),) * (len(shape) - 2), None)
+def of_input(shape: Sequence[int], axes: int) -> Fields:
+    """Fields of a network's input, or mask, ``(batch, *sizes, …)``: every position sees itself.
+
+    Args:
+      shape: of the input.
+      axes: how many of them are sizes.
+    """
+    return tuple(ReceptiveField(1, 1, 0) if 0 < i <= axes else None for i in range(len(shape)))
+
+
+def sizes_seen(fields: Fields) -> tuple[int, ...]:
+    """Sizes of the fields of a value's axes that are positions of the input."""
+    return tuple(field.size for field in fields if field is not None and field.size)
 
 
 def after(equation: Any, fields: Sequence[Fields | None]) -> Fields:
@@ -50,56 +62,65 @@ def after(equation: Any, fields: Sequence[Fields | None]) -> Fields:
 
 
 def _hull(fields: Sequence[ReceptiveField | None]) -> ReceptiveField | None:
-    found = [f for f in fields if f is not None]
-    if not found or len(found) < len(fields) or len({f.stride for f in found}) > 1:
+    changing = [f for f in fields if f != _SAME]
+    found = [f for f in changing if f is not None]
+    if not changing:
+        return _SAME if fields else None
+    if len(found) < len(changing) or len({f.stride for f in found}) > 1:
         return None
     start = min(f.start for f in found)
     return ReceptiveField(max(f.start + f.size for f in found) - start, found[0].stride, start)
 
 
+def _each(
+    step: Callable[..., ReceptiveField | None], fields: Sequence[Any], *options: Sequence[Any]
+) -> Fields:
+    """What one step does to each axis that it can change."""
+    return tuple(
+        field if field is None or field == _SAME else step(field, *given)
+        for field, *given in zip(fields, *options)
+    )
+
+
+def _windowed(field: ReceptiveField, window: Window, spread: int) -> ReceptiveField | None:
+    return through(field, window) if spread == 1 else None
+
+
 def _convolution(equation: Any, fields: Fields) -> Fields:
     options, kernel = equation.params, equation.invars[1].aval.shape
     names = options["dimension_numbers"]
-    out: list[ReceptiveField | None] = [None] * len(fields)
-    for i, (pad, stride, spread, step) in enumerate(
-        zip(options["padding"], options["window_strides"], options["lhs_dilation"], options["rhs_dilation"])
-    ):
-        field = fields[names.lhs_spec[2 + i]]
-        window = Window(kernel[names.rhs_spec[2 + i]], stride, step, pad)
-        out[names.out_spec[2 + i]] = through(field, window) if field is not None and spread == 1 else None
-    return tuple(out)
+    windows = map(
+        Window,
+        [kernel[i] for i in names.rhs_spec[2:]],
+        options["window_strides"],
+        options["rhs_dilation"],
+        options["padding"],
+    )
+    moved = _each(_windowed, [fields[i] for i in names.lhs_spec[2:]], list(windows), options["lhs_dilation"])
+    places = dict(zip(names.out_spec[2:], moved))
+    return tuple(places.get(i) for i in range(len(fields)))
 
 
 def _reduce_window(equation: Any, fields: Fields) -> Fields:
-    o = equation.params
-    n = len(fields)
-    parts = zip(
-        fields,
-        o["window_dimensions"],
-        o["window_strides"],
-        o["padding"],
-        o.get("window_dilation") or (1,) * n,
-        o.get("base_dilation") or (1,) * n,
-    )
-    return tuple(
-        through(f, Window(k, s, d, p)) if f is not None and spread == 1 else None
-        for f, k, s, p, d, spread in parts
-    )
+    o, ones = equation.params, (1,) * len(fields)
+    sizes, strides = o["window_dimensions"], o["window_strides"]
+    windows = map(Window, sizes, strides, o.get("window_dilation") or ones, o["padding"])
+    return _each(_windowed, fields, list(windows), o.get("base_dilation") or ones)
 
 
 def _slice(equation: Any, fields: Fields) -> Fields:
-    starts, steps = equation.params["start_indices"], equation.params["strides"] or (1,) * len(fields)
-    return tuple(
-        None if f is None else ReceptiveField(f.size, f.stride * step, f.start + at * f.stride)
-        for f, at, step in zip(fields, starts, steps)
-    )
+    def step(f: ReceptiveField, at: int, by: int) -> ReceptiveField:
+        return ReceptiveField(f.size, f.stride * by, f.start + at * f.stride)
+
+    starts = equation.params["start_indices"]
+    return _each(step, fields, starts, equation.params["strides"] or (1,) * len(fields))
 
 
 def _pad(equation: Any, fields: Fields) -> Fields:
-    return tuple(
-        None if f is None or between else f._replace(start=f.start - before * f.stride)
-        for f, (before, _, between) in zip(fields, equation.params["padding_config"])
-    )
+    def step(f: ReceptiveField, pads: tuple[int, int, int]) -> ReceptiveField | None:
+        return None if pads[2] else f._replace(start=f.start - pads[0] * f.stride)
+
+    return _each(step, fields, equation.params["padding_config"])
 
 
 def _transpose(equation: Any, fields: Fields) -> Fields:
@@ -108,20 +129,23 @@ def _transpose(equation: Any, fields: Fields) -> Fields:
 
 def _broadcast(equation: Any, fields: Fields) -> Fields:
     before, shape = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
-    out: list[ReceptiveField | None] = [None] * len(shape)
+    out: list[ReceptiveField | None] = [_SAME] * len(shape)
     for i, axis in enumerate(equation.params["broadcast_dimensions"]):
-        out[axis] = fields[i] if before[i] == shape[axis] else None
+        if before[i] == shape[axis]:
+            out[axis] = fields[i]
     return tuple(out)
 
 
 def _reshape(equation: Any, fields: Fields) -> Fields:
-    """Axes of size 1 may come and go; what is merged or divided is lost."""
+    """The first and the last axes stay as far as their sizes do; what is merged or divided is lost."""
     before, shape = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
-    kept = [(n, f) for n, f in zip(before, fields) if n > 1]
-    if [n for n, _ in kept] != [n for n in shape if n > 1]:
-        return (None,) * len(shape)
-    rest = iter(f for _, f in kept)
-    return tuple(next(rest) if n > 1 else None for n in shape)
+    first = _alike(before, shape)
+    last = _alike(before[first:][::-1], shape[first:][::-1])
+    return (*fields[:first], *(None,) * (len(shape) - first - last), *fields[len(before) - last :])
+
+
+def _alike(a: Sequence[int], b: Sequence[int]) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b)))
 
 
 def _reduced(equation: Any, fields: Fields) -> Fields:
