@@ -4,7 +4,9 @@ from math import comb
 
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import linalg, signal, special, stats
+
+from dlnotes.layers import Window, output_size, receptive_field
 
 RNG = np.random.default_rng(0)
 
@@ -130,3 +132,88 @@ def test_gradients_of_both_ways_to_write_a_layer():
     np.testing.assert_allclose(numeric(lambda h: by_rows(W, h), h), W.T @ g, atol=1e-8)
     np.testing.assert_allclose(numeric(lambda V: by_columns(V, h), V), np.outer(h, g), atol=1e-8)
     np.testing.assert_allclose(numeric(lambda h: by_columns(V, h), h), V @ g, atol=1e-8)
+
+
+def test_the_size_of_a_convolution_is_rounded_down():
+    m, k, P, S = 28, 3, 1, 2
+    padded = np.pad(RNG.normal(size=m), P)
+    found = np.correlate(padded, RNG.normal(size=k), "valid")[::S].size
+    printed = (m - k + 2 * P) / S + 1
+    assert (found, printed) == (14, 14.5)
+    assert np.correlate(padded, RNG.normal(size=k), "valid").size == m  # 2P = k − 1: as large as before
+
+
+def test_the_printed_matrix_of_a_convolution_is_toeplitz_and_not_circulant():
+    h, x = RNG.normal(size=4), RNG.normal(size=6)
+    n = x.size + h.size - 1
+    printed = linalg.toeplitz(np.r_[h, np.zeros(x.size - 1)], np.r_[h[0], np.zeros(x.size - 1)])
+    assert printed.shape == (n, x.size)
+    np.testing.assert_allclose(printed @ x, np.convolve(h, x))
+    periodic = linalg.circulant(np.r_[h, np.zeros(x.size - h.size)]) @ x  # square, of the size of x
+    assert np.abs(periodic - np.convolve(h, x)[: x.size]).max() > 0.1
+    padded = linalg.circulant(np.r_[h, np.zeros(n - h.size)]) @ np.r_[x, np.zeros(n - x.size)]
+    np.testing.assert_allclose(padded, np.convolve(h, x))
+
+
+def blocks_of(rows):
+    """The doubly block circulant matrix with the circulants of these rows as its blocks."""
+    n = len(rows)
+    return np.block([[linalg.circulant(rows[(i - j) % n]) for j in range(n)] for i in range(n)])
+
+
+def test_a_doubly_block_circulant_matrix_is_not_circulant():
+    A = np.array([[0, 0, 0, 0], [0, -1, 0, 0], [-1, 4, -1, 0], [0, -1, 0, 0.0]])
+    X = blocks_of(A[::-1])
+    np.testing.assert_array_equal(X[4:8, 4:8], X[:4, :4])  # circulant in its blocks
+    assert not np.array_equal(X, linalg.circulant(X[:, 0]))
+
+
+def test_rows_of_the_image_are_stacked_in_the_order_of_the_blocks():
+    """The printed A is the kernel in the lower left of its square: rows are counted from below."""
+    kernel, image = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]]), RNG.normal(size=(2, 2))
+    A, B = (np.pad(a, ((4 - len(a), 0), (0, 4 - len(a)))) for a in (kernel, image))
+    want = signal.convolve2d(kernel, image)
+    X = blocks_of(A[::-1])
+    np.testing.assert_allclose((X @ B[::-1].ravel()).reshape(4, 4)[::-1], want, atol=1e-12)
+    from_above = (X @ B.ravel()).reshape(4, 4)
+    for result in (from_above, from_above[::-1]):
+        assert np.abs(result - want).max() > 0.1
+
+
+def test_the_receptive_field_of_the_third_output_is_its_neighbours():
+    K, n = RNG.normal(size=3), 5
+    M = np.stack([np.correlate(e, K, "same") for e in np.eye(n)], axis=1)  # s = M x
+    assert list(np.flatnonzero(M[2]) + 1) == [2, 3, 4]
+
+
+def test_it_is_the_deep_layers_that_see_the_whole_image():
+    fields = [receptive_field([Window(3), Window(2, 2)] * depth).size for depth in range(1, 5)]
+    assert fields[0] == 4
+    assert np.all(np.diff(fields) > 0)
+    assert fields[-1] > 28
+
+
+def test_a_shift_before_or_after_the_convolution_and_not_both():
+    image, K = RNG.normal(size=(8, 8)), RNG.normal(size=(3, 3))
+
+    def convolve(a):
+        return signal.convolve2d(a, K, "same", boundary="wrap")
+
+    def g(a):
+        return np.roll(a, 1, axis=1)
+
+    np.testing.assert_allclose(convolve(g(image)), g(convolve(image)), atol=1e-12)
+    assert np.abs(convolve(g(image)) - g(convolve(g(image)))).max() > 0.1  # printed, with I′ = g(I)
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_pooling_every_k_positions_leaves_one_in_k_along_each_axis(axes):
+    k, m = 3, 27
+    assert m**axes / output_size(m, Window(k, k)) ** axes == k**axes
+
+
+def test_an_octave_is_a_shift_only_on_a_logarithmic_axis():
+    overtones = 220.0 * np.arange(1, 6)
+    linear, logarithmic = (np.diff(f(2 * overtones) - f(overtones)) for f in (np.asarray, np.log2))
+    np.testing.assert_allclose(logarithmic, 0, atol=1e-12)
+    np.testing.assert_allclose(linear, 220)

@@ -279,5 +279,86 @@ DISAGREEMENTS: tuple[Disagreement, ...] = (
         "would read ∇_W J = h gᵀ and ∇_h J = W g, instead of g hᵀ and Wᵀ g.",
         (_SHOWN, "F5.3"),
     ),
+    Disagreement(
+        "C6",
+        "son cero en todas partes menos por un conjunto finito de puntos (también llamado padding)",
+        "That is finite support, which turns the infinite sum into a finite one. Padding is something else: "
+        "zeros put around the stored values, so that the kernel can also stand at and over the edge.",
+        (f"{_BOOK}, 9.1", "C6.1"),
+    ),
+    Disagreement(
+        "C6",
+        "((m₁ − m₂ + 2P)/S + 1) × ((n₁ − n₂ + 2P)/S + 1)",
+        "The quotients are rounded down: ⌊(m − k + 2P)/S⌋ + 1. As printed, 28 pixels with a kernel of 3, P = "
+        "1 and S = 2 give 14.5. Nor is the result always smaller than the image: with 2P = k − 1 it is as "
+        "large, with more padding larger.",
+        (_SHOWN, "C6.2"),
+    ),
+    Disagreement(
+        "C6",
+        "específicamente, la matriz que tendríamos sería una circulante: una matriz cuadrada",
+        "The matrix printed below it is Toeplitz, not circulant: it has n + m − 1 rows and n columns, and "
+        "nothing comes back in at the other side. A circulant matrix is periodic convolution; it is the "
+        "printed one's linear convolution only once x and h are filled with zeros to n + m − 1.",
+        (_SHOWN, "C6.3"),
+    ),
+    Disagreement(
+        "C6",
+        "una matriz de submatrices circulantes (que a su vez también es circulante)",
+        "Circulant in its blocks, and each block is circulant; as a matrix of numbers it is not circulant: "
+        "from one row to the next of a block row, entries turn within their blocks, not along the whole row.",
+        (_SHOWN, "C6.3"),
+    ),
+    Disagreement(
+        "C6",
+        "a partir de las filas de A (en orden inverso), y el vector b se construye apilando las filas de la "
+        "matriz B",
+        "In the same order, both from the last row: with the blocks from below and b from above the product "
+        "is not A ∗ B. The example then prints A once more as B, and its X again in place of the vector b.",
+        (_SHOWN, "C6.3"),
+    ),
+    Disagreement(
+        "C6",
+        "la capa receptiva de s₃ son las tres unidades x₂, x₃ y x₅",
+        "x₂, x₃ and x₄: a kernel of three taps sees three neighbours.",
+        (_SHOWN, "C6.5"),
+    ),
+    Disagreement(
+        "C6",
+        "por lo que las conexiones directas […] son más huecas, las unidades en las primeras capas pueden "
+        "estar indirectamente conectadas a toda o a la mayoría de la imagen",
+        "The units of the deeper layers are, and that although direct connections are sparse, not because of "
+        "it. A unit of the first layer sees no more than its kernel.",
+        (_SHOWN, f"{_BOOK}, 9.2", "C6.5"),
+    ),
+    Disagreement(
+        "C6",
+        "conv(g(I)) ⇔ g(conv(I′))",
+        "conv(g(I)) = g(conv(I)), an equation between images. With I′ = g(I) on the right, the shift would "
+        "be applied twice.",
+        (_SHOWN, "C6.6"),
+    ),
+    Disagreement(
+        "C6",
+        "la norma L² para una vecindad triangular",
+        "Rectangular, like the windows of the maximum and of the mean.",
+        (f"{_BOOK}, 9.3", "C6.7"),
+    ),
+    Disagreement(
+        "C6",
+        "regiones de agregación con un espacio entre ellas de k píxeles […] la siguiente capa tiene k veces "
+        "menos insumos que procesar",
+        "k times along one axis: of an image k² times fewer, of a volume k³. The book has the same sentence.",
+        (_SHOWN, f"{_BOOK}, 9.3", "C6.8"),
+    ),
+    Disagreement(
+        "C7",
+        "Using convolution across the frequency axis […] the same melody played in a different octave "
+        "produces the same representation but at a different height",
+        "Only with a logarithmic frequency axis. The rows of a Fourier transform are equally spaced in "
+        "frequency: an octave doubles every frequency and so the distances between the overtones, which is a "
+        "scaling and not a shift. The table is the book's.",
+        (_SHOWN, f"{_BOOK}, 9.7"),
+    ),
 )
 """In the order of the notes."""
