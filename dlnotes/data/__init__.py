@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dlnotes.data.mnist_sets import fashion_mnist, mnist
     from dlnotes.data.pairs import number_words
     from dlnotes.data.sequences import reber
+    from dlnotes.data.sounds import sound, sound_folder
     from dlnotes.data.split import split_indices
     from dlnotes.data.store import DataNotFound
     from dlnotes.data.synthetic import two_moons, xor
@@ -37,6 +38,8 @@ SOURCES: dict[str, str] = {
     "image_folder": "files",
     "series": "ts_files",
     "japanese_vowels": "ts_files",
+    "sound": "sounds",
+    "sound_folder": "sounds",
     "xor": "synthetic",
     "two_moons": "synthetic",
     "reber": "sequences",
@@ -83,6 +86,8 @@ __all__ = [
     "read_inputs",
     "reber",
     "series",
+    "sound",
+    "sound_folder",
     "source",
     "split_indices",
     "tabular",

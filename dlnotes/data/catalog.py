@@ -22,6 +22,7 @@ _GENERATED = {
     "two_moons": ("vector, 2 classes", "two half circles"),
     "reber": ("tokens, 2 classes", "Reber, 1967"),
     "number_words": ("pair, tokens", "English number words"),
+    "sound": ("sequence or image, 6 classes", "tones, chirps and clicks in noise"),
     "list_ops": ("tree, 10 classes", "Nangia and Bowman, 2018"),
 }
 

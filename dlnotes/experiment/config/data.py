@@ -120,6 +120,32 @@ class JapaneseVowels(Section):
     data_dir: str | None = Field(default=None, description="folder with the .ts files; else the usual places")
 
 
+class _Sound(_Split):
+    window: int = Field(default=256, ge=4, description="samples of a frame of the spectrogram, even")
+    standardize: bool = True
+
+
+class Sound(_Sound):
+    """Synthetic chirps, tones and clicks in noise, six classes: waveforms or spectrograms."""
+
+    kind: Literal["sound"]
+    form: Literal["waveform", "spectrogram"] = "waveform"
+    n: int = Field(default=3000, ge=60)
+    noise: float = Field(default=0.5, ge=0, description="of the background, relative to the sound")
+    hop: int = Field(default=64, ge=1, description="samples from a frame to the next")
+
+
+class SoundFolder(_Sound):
+    """Your own .wav files: a folder with one sub-folder per class."""
+
+    kind: Literal["sound_folder"]
+    path: str
+    form: Literal["waveform", "spectrogram"] = "spectrogram"
+    rate: int = Field(default=8000, ge=100, description="samples a second, every file is resampled to it")
+    seconds: float = Field(default=1.0, gt=0, description="longest time; what comes after is cut")
+    hop: int = Field(default=128, ge=1, description="samples from a frame to the next")
+
+
 class Xor(Section):
     """The four points of XOR: training and test set are the same."""
 
@@ -202,6 +228,8 @@ Data = Annotated[
     | ImageFolder
     | SeriesFiles
     | JapaneseVowels
+    | Sound
+    | SoundFolder
     | Xor
     | TwoMoons
     | Tabular
@@ -219,6 +247,8 @@ INPUT_OF: dict[str, tuple[str, str] | None] = {
     "image_folder": ("image", "classification"),
     "series": ("sequence", "classification"),
     "japanese_vowels": ("sequence", "classification"),
+    "sound": None,
+    "sound_folder": None,
     "xor": ("vector", "classification"),
     "two_moons": ("vector", "classification"),
     "tabular": ("vector", "any"),

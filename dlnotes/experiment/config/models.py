@@ -245,7 +245,7 @@ ACCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rbf_network": (("vector", "image"), ("classification", "regression", "any")),
     "graph": (("vector", "image"), ("classification", "regression", "any")),
     "cnn": (("image",), ("classification", "regression", "any")),
-    "conv_net": (("image", "sequence"), ("classification", "regression", "any")),
+    "conv_net": (("image", "sequence", "volume"), ("classification", "regression", "any")),
     "sequence_classifier": (("tokens", "sequence"), ("classification", "regression")),
     "character_model": (("tokens",), ("tokens",)),
     "seq2seq": (("pair",), ("tokens",)),
