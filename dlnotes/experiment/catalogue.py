@@ -194,8 +194,9 @@ ROWS: tuple[Row, ...] = (
     _claim("C6.8", "Pooling hardly changes under small shifts", "layers.max_pool"),
     _claim("C6.9", "Pooling over filters learns other invariances", "layers.maxout"),
     _code("C6.10", "Pooling regions found in the data",
-          "layers.cluster_locations layers.clustered_pool layers.learned_pool layers.init_learned_pooling",
-          "layers/test_clustered_pooling layers/test_learned_pooling", built=True),
+          "layers.cluster_locations layers.clustered_pool layers.learned_pool layers.init_learned_pooling "
+          "models.conv_net",
+          "layers/test_clustered_pooling layers/test_learned_pooling models/test_pooled_heads", built=True),
     _claim("C6.11", "Three shapes of image classifier", "models.cnn layers.global_avg_pool"),
     _claim("C7.1", "A label for every pixel"),
     _claim("C7.2", "Labels refined by shared convolutions, several times over"),

@@ -14,10 +14,12 @@ from dlnotes.layers import random
 from dlnotes.layers.activations import MONOTONE
 from dlnotes.layers.activations import activation as activation_named
 from dlnotes.layers.arguments import all_positive, chosen, positive, shares
+from dlnotes.layers.clustered_pooling import clustered_pool
 from dlnotes.layers.convolution import Convolution, convolve, init_convolution
 from dlnotes.layers.dense_layer import Dense, add_bias
 from dlnotes.layers.dense_layer import dense as affine
 from dlnotes.layers.initializers import initializer as initializer_named
+from dlnotes.layers.learned_pooling import LearnedPooling, init_learned_pooling, learned_pool
 from dlnotes.layers.masked import (
     masked_adaptive_pool,
     masked_group_norm,
@@ -33,7 +35,7 @@ from dlnotes.models.model import Model
 from dlnotes.typing import Array, PRNGKey
 
 POOLINGS = {"max": max_pool, "average": avg_pool}
-HEADS = ("flatten", "grid", "average", "maps")
+HEADS = ("flatten", "learned", "grid", "clustered", "average", "maps")
 NORMALIZATIONS = ("none", "layer", "group")
 
 
@@ -94,11 +96,13 @@ class ConvNet(NamedTuple):
       stages: for each stage its blocks, `Block` or `Residual`.
       hidden: dense layers ``h = g(h W + b)`` between the maps and the output.
       output: `Dense`, (features, outputs).
+      pooling: `LearnedPooling` of the head "learned", else ``None``.
     """
 
     stages: tuple[tuple[Block | Residual, ...], ...]
     hidden: tuple[Dense, ...]
     output: Dense
+    pooling: LearnedPooling | None = None
 
 
 def conv_net(
@@ -106,7 +110,7 @@ def conv_net(
     outputs: int,
     *,
     stages: Sequence[Stage] = (Stage(32, pool=2), Stage(64, pool=2)),
-    head: Literal["flatten", "grid", "average", "maps"] = "flatten",
+    head: Literal["flatten", "learned", "grid", "clustered", "average", "maps"] = "flatten",
     grid: int = 2,
     dense: Sequence[int] = (),
     activation: str = "relu",
@@ -119,10 +123,12 @@ def conv_net(
 ) -> Model:
     """A convolutional network over signals, images, volumes or video; parameters: `ConvNet`.
 
-    After the stages stands one of the heads: the maps laid out flat ("flatten", for one size only); their
-    means over a fixed grid of regions that grow with the input ("grid"); their means over all
-    positions ("average"). Without dense layers the last is the mean of one map per class, and "maps"
-    with the same parameters gives these maps. All but "flatten" take inputs of any size.
+    After the stages stands one of the heads. For one size only: the maps laid out flat ("flatten"), or
+    their means over regions that are learned, see `LearnedPooling` ("learned"). For any size: their
+    means over a fixed grid of regions that grow with the input ("grid"), over as many regions as the
+    grid has that are found in each input, see `clustered_pool` ("clustered"), or over all positions
+    ("average"). Without dense layers the last is the mean of one map per class, and "maps" with the
+    same parameters gives these maps.
 
     ``apply`` takes a mask ``(batch, *sizes)``, True on the real positions, a box from the first position
     on: then padding changes nothing, the answer is that of the example alone.
@@ -132,7 +138,8 @@ def conv_net(
       outputs: number of outputs (logits).
       stages: of convolutions; see `Stage`. Convolutions keep the size, or divide it by their stride.
       head: see above.
-      grid: regions along each axis of the head "grid".
+      grid: regions along each axis of the heads "grid" and "learned" (which starts near it); "clustered"
+        has as many in all.
       dense: units of each dense layer between the head and the output; may be empty.
       activation: a name in ``layers.ACTIVATIONS``.
       normalization: after each convolution, over each example: "none", "layer" (all channels
@@ -151,7 +158,7 @@ def conv_net(
     Raises:
       ValueError: on sizes, rates or names that are not allowed, or where nothing is left of the maps.
 
-    Source: notes C6.7, C6.11, C7.4, C7.5; He et al., 2016 (residual blocks); Wu and He, 2018 (groups);
+    Source: notes C6.7, C6.10, C6.11, C7.4, C7.5; He et al., 2016 (residual blocks); Wu and He, 2018 (groups);
     Qiao et al., 2019 (standardised weights).
 
     Example:
@@ -171,18 +178,18 @@ def conv_net(
     groups = {"none": 0, "layer": 1, "group": groups}[normalization]
     how = _How(activation_named(activation), activation in MONOTONE, standardize_weights, groups)
     left = _sizes_left(stages, sizes, groups)
-    if head == "flatten" and None in left:
+    if head in ("flatten", "learned") and None in left:
         raise ValueError(
-            f"head: got 'flatten' for inputs {tuple(inputs)}, it takes one size only; "
-            f"allowed for any size: {', '.join(HEADS[1:])}"
+            f"head: got {head!r} for inputs {tuple(inputs)}, it takes one size only; "
+            f"allowed for any size: {', '.join(HEADS[2:])}"
         )
-    if head == "grid" and any(m is not None and m < grid for m in left):
+    if head in ("grid", "learned") and any(m is not None and m < grid for m in left):
         raise ValueError(f"grid: got {grid}, larger than the maps of {left} that the stages leave")
     if head == "maps" and widths:
         raise ValueError(f"dense: got {widths}, the head 'maps' has no dense layers")
     last = stages[-1].channels if stages else channels
-    regions = {"flatten": prod(m or 1 for m in left), "grid": grid ** len(sizes)}.get(head, 1)
-    features = last * regions
+    one = {"flatten": prod(m or 1 for m in left), "average": 1, "maps": 1}
+    features = last * one.get(head, grid ** len(sizes))
 
     def init(key: PRNGKey, /) -> ConvNet:
         key_stages, key_dense = random.split(key, 2)
@@ -197,7 +204,8 @@ def conv_net(
                 before = stage.channels
             drawn.append(tuple(blocks))
         *hidden, output = chain(key_dense, (features, *widths), widths, outputs, initializer, init_scale, 0.0)
-        return ConvNet(tuple(drawn), tuple(hidden), output)
+        pooling = init_learned_pooling([m or 1 for m in left], grid) if head == "learned" else None
+        return ConvNet(tuple(drawn), tuple(hidden), output, pooling)
 
     def apply(params: ConvNet, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
         _check_input(x, mask, sizes, channels)
@@ -211,6 +219,10 @@ def conv_net(
             return only(affine(params.output, random.dropout(keys[0], h, dropout)), mask)
         if head == "grid":
             h = masked_adaptive_pool(h, mask, grid)
+        elif head == "clustered":
+            h = clustered_pool(h, grid ** len(sizes), "mean", mask=mask)
+        elif head == "learned" and params.pooling is not None:
+            h = learned_pool(params.pooling, h, mask=mask)
         elif head == "average":
             h = masked_mean(h, mask)
         h = random.dropout(keys[0], h.reshape(h.shape[0], features), dropout)

@@ -160,10 +160,12 @@ class ConvNet(_WithDropout):
 
     kind: Literal["conv_net"]
     stages: tuple[ConvStage, ...] = Field(min_length=1)
-    head: Literal["flatten", "grid", "average"] = Field(
-        default="flatten", description="how the maps become numbers: all of them, means over a grid, one mean"
+    head: Literal["flatten", "learned", "grid", "clustered", "average"] = Field(
+        default="flatten",
+        description="how the maps become numbers: all of them, or means over learned regions, a grid, "
+        "regions found in each input, everything",
     )
-    grid: int = Field(default=2, ge=1, le=64, description="regions along each axis of the head 'grid'")
+    grid: int = Field(default=2, ge=1, le=64, description="regions along each axis of the heads with regions")
     dense: tuple[Width, ...] = ()
     activation: Activation = "relu"
     normalization: Literal["none", "layer", "group"] = "none"
