@@ -67,6 +67,8 @@ class Stage(NamedTuple):
 class Block(NamedTuple):
     """Parameters of ``h = g(norm(x ∗ K) + b)``; with a norm, its shift is the bias.
 
+    The last block of a stage is pooled: before its norm where it has one, else after its activation.
+
     Attributes:
       convolution: `Convolution`, kernel (*window, in, out).
       norm: `LayerNorm` of size out, or ``None``.
@@ -77,15 +79,17 @@ class Block(NamedTuple):
 
 
 class Residual(NamedTuple):
-    """Parameters of ``h = g(norm₂(g(norm₁(x ∗ K₁) + b₁) ∗ K₂) + b₂ + s(x))``.
+    """Parameters of ``h = g(s(x) + γ (norm₂(g(norm₁(x ∗ K₁) + b₁) ∗ K₂) + b₂))``.
 
     Attributes:
       first, second: the two blocks; the stride is the first one's.
+      gain: ``(out,)`` γ, which starts at 0: a deep stack is trained from the first step on.
       shortcut: 1-convolution s where stride or channels change, else ``None``: s(x) = x.
     """
 
     first: Block
     second: Block
+    gain: Array
     shortcut: Convolution | None
 
 
@@ -247,21 +251,15 @@ def _init_block(
 ) -> Block | Residual:
     outputs = stage.channels
 
-    def block(key: PRNGKey, inputs: int, gain: float = 1.0) -> Block:
-        scale = jnp.full((outputs,), gain)
-        return Block(
-            draw(key, window, inputs, outputs), LayerNorm(scale, jnp.zeros(outputs)) if norm else None
-        )
+    def block(key: PRNGKey, inputs: int) -> Block:
+        scale, shift = jnp.ones(outputs), jnp.zeros(outputs)
+        return Block(draw(key, window, inputs, outputs), LayerNorm(scale, shift) if norm else None)
 
     if not stage.residual:
         return block(key, inputs)
     first, second, shortcut = random.split(key, 3)
     own = draw(shortcut, (1,) * len(window), inputs, outputs) if stride > 1 or inputs != outputs else None
-    # The block starts as its shortcut alone: deep stacks are then trained from the first step on.
-    last = block(second, outputs, 0.0)
-    if not norm:
-        last = Block(last.convolution._replace(K=jnp.zeros_like(last.convolution.K)), None)
-    return Residual(block(first, inputs), last, own)
+    return Residual(block(first, inputs), block(second, outputs), jnp.zeros(outputs), own)
 
 
 def _stage(
@@ -270,49 +268,46 @@ def _stage(
     """The maps after a stage, and which of their positions are real."""
     for i, block in enumerate(blocks):
         stride = stage.stride if i == 0 else 1
-        last = stage.pool > 1 and i == len(blocks) - 1
-        pool = stage.pool if last else 1
+        pool = stage.pool if i == len(blocks) - 1 else 1
         if isinstance(block, Residual):
-            h, mask = _residual(stage, block, h, mask, stride, how)
-            if last:
-                h, mask = POOLINGS[stage.pooling](h, pool), pooled_mask(mask, pool)
+            z, inner = _convolved(stage, block.first, h, mask, stride, how)
+            z = how.activation(_normalized(block.first, z, inner, how))
+            z, _ = _convolved(stage, block.second, z, inner, 1, how)
+            z = _normalized(block.second, z, inner, how)
+            if block.shortcut is not None:
+                h = add_bias(convolve(h, block.shortcut.K, stride=stride, padding=0), block.shortcut.b)
+            h, mask = how.activation(h + jnp.broadcast_to(block.gain, z.shape) * z), inner
+            h, mask = _pooled(stage, h, mask, pool)
             continue
         z, mask = _convolved(stage, block, h, mask, stride, how)
-        # Max-pooling and a monotone activation commute: pooled first, both run on fewer numbers.
-        if last and how.monotone and stage.pooling == "max":
-            z, mask, last = max_pool(z, pool), pooled_mask(mask, pool), False
-        h = how.activation(_shifted(block, z))
-        if last:
-            h, mask = POOLINGS[stage.pooling](h, pool), pooled_mask(mask, pool)
+        if block.norm is not None or (how.monotone and stage.pooling == "max"):
+            # Without a norm the order makes no difference: max-pooling and a monotone function commute.
+            z, mask = _pooled(stage, z, mask, pool)
+            h = how.activation(_normalized(block, z, mask, how))
+        else:
+            h, mask = _pooled(stage, how.activation(_normalized(block, z, mask, how)), mask, pool)
     return h, mask
-
-
-def _residual(
-    stage: Stage, block: Residual, h: Array, mask: Array | None, stride: int, how: _How
-) -> tuple[Array, Array | None]:
-    z, inner = _convolved(stage, block.first, h, mask, stride, how)
-    z = how.activation(_shifted(block.first, z))
-    z, _ = _convolved(stage, block.second, z, inner, 1, how)
-    if block.shortcut is not None:
-        h = add_bias(convolve(h, block.shortcut.K, stride=stride, padding=0), block.shortcut.b)
-    return how.activation(_shifted(block.second, z) + h), inner
 
 
 def _convolved(
     stage: Stage, block: Block, h: Array, mask: Array | None, stride: int, how: _How
 ) -> tuple[Array, Array | None]:
-    """``norm(x ∗ K)`` (with the norm's shift, without the bias) and its mask."""
+    """``x ∗ K`` of size ⌈size / stride⌉, and its mask."""
     K = standardized(block.convolution.K) if how.standardize else block.convolution.K
     reach = (stage.kernel - 1) * stage.dilation // 2
     z = convolve(only(h, mask), K, stride=stride, padding=reach, dilation=stage.dilation)
-    mask = strided_mask(mask, stride)
-    if block.norm is not None:
-        z = masked_group_norm(block.norm, z, mask, groups=how.groups)
-    return z, mask
+    return z, strided_mask(mask, stride)
 
 
-def _shifted(block: Block, z: Array) -> Array:
-    return z if block.norm is not None else add_bias(z, block.convolution.b)
+def _normalized(block: Block, z: Array, mask: Array | None, how: _How) -> Array:
+    """``norm(z) + b``, where the norm's shift is the bias."""
+    if block.norm is None:
+        return add_bias(z, block.convolution.b)
+    return masked_group_norm(block.norm, z, mask, groups=how.groups)
+
+
+def _pooled(stage: Stage, h: Array, mask: Array | None, window: int) -> tuple[Array, Array | None]:
+    return (h, mask) if window == 1 else (POOLINGS[stage.pooling](h, window), pooled_mask(mask, window))
 
 
 def standardized(kernel: Array) -> Array:
