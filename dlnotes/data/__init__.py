@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dlnotes.data.store import DataNotFound
     from dlnotes.data.synthetic import two_moons, xor
     from dlnotes.data.ts_files import japanese_vowels, series
+    from dlnotes.data.videos import moving_digits
 
 SOURCES: dict[str, str] = {
     "digits": "bundled",
@@ -40,6 +41,7 @@ SOURCES: dict[str, str] = {
     "japanese_vowels": "ts_files",
     "sound": "sounds",
     "sound_folder": "sounds",
+    "moving_digits": "videos",
     "xor": "synthetic",
     "two_moons": "synthetic",
     "reber": "sequences",
@@ -80,6 +82,7 @@ __all__ = [
     "list_ops",
     "load",
     "mnist",
+    "moving_digits",
     "npy",
     "npz",
     "number_words",

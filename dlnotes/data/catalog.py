@@ -23,6 +23,7 @@ _GENERATED = {
     "reber": ("tokens, 2 classes", "Reber, 1967"),
     "number_words": ("pair, tokens", "English number words"),
     "sound": ("sequence or image, 6 classes", "tones, chirps and clicks in noise"),
+    "moving_digits": ("volume, 9 or 10 classes", "scikit-learn's digits in motion"),
     "list_ops": ("tree, 10 classes", "Nangia and Bowman, 2018"),
 }
 

@@ -146,6 +146,21 @@ class SoundFolder(_Sound):
     hop: int = Field(default=128, ge=1, description="samples from a frame to the next")
 
 
+class MovingDigits(Section):
+    """Videos of a digit that rests or moves in one of eight directions."""
+
+    kind: Literal["moving_digits"]
+    target: Literal["motion", "digit"] = "motion"
+    frames: int = Field(default=8, ge=2)
+    size: int = Field(default=16, ge=8, description="pixels of each side")
+    noise: float = Field(default=0.1, ge=0)
+    n_train: int = Field(default=2000, ge=10)
+    n_validation: int = Field(default=300, ge=1)
+    n_test: int = Field(default=1000, ge=1)
+    seed: int = Field(default=0, ge=0)
+    standardize: bool = True
+
+
 class Xor(Section):
     """The four points of XOR: training and test set are the same."""
 
@@ -230,6 +245,7 @@ Data = Annotated[
     | JapaneseVowels
     | Sound
     | SoundFolder
+    | MovingDigits
     | Xor
     | TwoMoons
     | Tabular
@@ -249,6 +265,7 @@ INPUT_OF: dict[str, tuple[str, str] | None] = {
     "japanese_vowels": ("sequence", "classification"),
     "sound": None,
     "sound_folder": None,
+    "moving_digits": ("volume", "classification"),
     "xor": ("vector", "classification"),
     "two_moons": ("vector", "classification"),
     "tabular": ("vector", "any"),
