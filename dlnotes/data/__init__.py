@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dlnotes.data.synthetic import two_moons, xor
     from dlnotes.data.ts_files import japanese_vowels, series
     from dlnotes.data.videos import moving_digits
+    from dlnotes.data.volumes import brain_patches
 
 SOURCES: dict[str, str] = {
     "digits": "bundled",
@@ -42,6 +43,7 @@ SOURCES: dict[str, str] = {
     "sound": "sounds",
     "sound_folder": "sounds",
     "moving_digits": "videos",
+    "brain_patches": "volumes",
     "xor": "synthetic",
     "two_moons": "synthetic",
     "reber": "sequences",
@@ -73,6 +75,7 @@ __all__ = [
     "Pair",
     "Standardize",
     "Trees",
+    "brain_patches",
     "csv",
     "digits",
     "evaluate_inputs",

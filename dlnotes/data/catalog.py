@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,15 @@ _BUNDLED = {
     "iris": ("vector, 3 classes", "tabular", None, "CC BY 4.0", "Fisher, 1936"),
     "diabetes": ("vector, regression", "tabular", None, "as in scikit-learn", "Efron et al., 2004"),
     "text": ("tokens, language model", "text", {}, "BSD-3 and PSF", "scikit-learn and Python help texts"),
+}
+_EXTRAS = {  # kind, package that holds the files, extra of dlnotes that installs it
+    "brain_patches": (
+        "volume, 3 classes",
+        "nilearn",
+        "volumes",
+        "free, with its copyright notice",
+        "Fonov et al., 2011",
+    ),
 }
 _GENERATED = {
     "xor": ("vector, 2 classes", "Minsky and Papert, 1969"),
@@ -66,6 +76,17 @@ def available() -> list[dict[str, Any]]:
                 "kind": kind,
                 "found": "bundled",
                 "how": "comes with the libraries that dlnotes depends on",
+                "licence": licence,
+                "source": source,
+            }
+        )
+    for name, (kind, package, extra, licence, source) in _EXTRAS.items():
+        entries.append(
+            {
+                "name": name,
+                "kind": kind,
+                "found": "bundled" if find_spec(package) else None,
+                "how": f'comes with {package}: pip install "dlnotes[{extra}]"',
                 "licence": licence,
                 "source": source,
             }
@@ -132,7 +153,7 @@ def check(name: str, *, data_dir: str | Path | None = None) -> list[str]:
 
 
 def _check_name(name: str) -> None:
-    known = [*_PUBLISHED, *_FILES, *_BUNDLED, *_GENERATED]
+    known = [*_PUBLISHED, *_FILES, *_BUNDLED, *_EXTRAS, *_GENERATED]
     if name not in known:
         raise ValueError(f"name: got {name!r}, allowed are {', '.join(known)}")
 

@@ -39,8 +39,8 @@ def moving_digits(
 
     It begins anywhere and comes in again at the other side (the picture is a torus), so that every place
     is as likely in every frame: a frame tells nothing of the motion, and the frames in no order tell no
-    direction from its opposite. Grey levels are in [0, 1], plus normal noise. Digits of scikit-learn's collection (1,797 images) are drawn from three
-    groups that have none in common, one for each part.
+    direction from its opposite. Grey levels are in [0, 1], plus normal noise. Digits of scikit-learn's
+    collection (1,797 images) are drawn from three groups that have none in common, one for each part.
 
     Args:
       target: "motion", still or one of eight directions; or "digit", which of the ten it is.

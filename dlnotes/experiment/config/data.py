@@ -161,6 +161,17 @@ class MovingDigits(Section):
     standardize: bool = True
 
 
+class BrainPatches(Section):
+    """Cubes of a mean brain's image, the tissue at the centre to be told; needs the volumes extra."""
+
+    kind: Literal["brain_patches"]
+    size: int = Field(default=13, ge=3, le=31, description="voxels (mm) of each side, odd")
+    n_train: int = Field(default=3000, ge=3)
+    n_validation: int = Field(default=600, ge=1)
+    n_test: int = Field(default=1500, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+
 class Xor(Section):
     """The four points of XOR: training and test set are the same."""
 
@@ -246,6 +257,7 @@ Data = Annotated[
     | Sound
     | SoundFolder
     | MovingDigits
+    | BrainPatches
     | Xor
     | TwoMoons
     | Tabular
@@ -266,6 +278,7 @@ INPUT_OF: dict[str, tuple[str, str] | None] = {
     "sound": None,
     "sound_folder": None,
     "moving_digits": ("volume", "classification"),
+    "brain_patches": ("volume", "classification"),
     "xor": ("vector", "classification"),
     "two_moons": ("vector", "classification"),
     "tabular": ("vector", "any"),
