@@ -276,9 +276,7 @@ def recipe_of(
         raise ValueError("training.label_smoothing: only cross_entropy can be smoothed")
     if config.augment is not None and dataset.input != "image":
         raise ValueError(f"augment: is for images, {dataset.name} has {dataset.input} inputs")
-    augmenter = None
-    if config.augment is not None and any(config.augment.model_dump().values()):
-        augmenter = partial(augment, **config.augment.model_dump())
+    augmenter = _augmenter(config, dataset)
 
     def build(hyper: Hyper) -> Recipe:
         options = {name: _options(config, name, hyper) for name in ("model", "optimizer", "training")}
@@ -308,6 +306,26 @@ def recipe_of(
         )
 
     return build
+
+
+def _augmenter(config: Config, dataset: Dataset) -> Callable[[Array, Array], Array] | None:
+    """The random changes of [augment] as ``augment(key, x)``; ``None`` when nothing is changed."""
+    if config.augment is None:
+        return None
+    options = config.augment.model_dump()
+    fill, change = options.pop("fill"), partial(augment, **options)
+    if not any(options.values()):
+        return None
+    scale = dataset.standardize
+    if fill == "mean" or scale is None:
+        return change
+    black = np.asarray(-scale.mean / scale.scale, np.float32)
+
+    def on_black(key: Array, x: Array) -> Array:
+        shift = jnp.broadcast_to(jnp.asarray(black, x.dtype), x.shape)
+        return change(key, x - shift) + shift
+
+    return on_black
 
 
 def _options(config: Config, section: str, hyper: Hyper) -> dict[str, Any]:

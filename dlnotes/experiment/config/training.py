@@ -228,6 +228,9 @@ class Augment(Section):
     erase: float = Field(
         default=0.0, ge=0, lt=1, description="share of the area covered by a random rectangle"
     )
+    fill: Literal["mean", "black"] = Field(
+        default="mean", description="of vacated and covered pixels: the training mean, or raw 0"
+    )
 
 
 class Devices(Section):
