@@ -23,6 +23,10 @@ SHORT = {"duration": "4 steps", "batch_size": 8, "seeds": 2}
 RUNS = {
     "vector": ({"kind": "two_moons", "n": 60}, {"kind": "mlp", "widths": [4]}),
     "image": ({"kind": "digits"}, {"kind": "cnn", "channels": [2], "dense": []}),
+    "volume": (
+        {"kind": "moving_digits", "frames": 3, "size": 8, "n_train": 20, "n_validation": 4, "n_test": 8},
+        {"kind": "conv_net", "stages": [{"channels": 2}], "head": "average"},
+    ),
     "tokens": (
         {"kind": "reber", "n": 40, "max_length": 20},
         {"kind": "sequence_classifier", "hidden": 3, "embedding": 2},
@@ -117,7 +121,7 @@ def test_evaluate_a_table_with_columns_left_out(tmp_path):
     assert read(predict_run(result.folder, tmp_path / "t.csv"))[0] == ["row", "class", "p(no)", "p(yes)"]
 
 
-@pytest.mark.parametrize("kind", ["vector", "image"])
+@pytest.mark.parametrize("kind", ["vector", "image", pytest.param("volume", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("suffix", [".csv", ".npz"])
 def test_predict_classes_with_their_probabilities(kind, suffix, trained, tmp_path):
     result = trained(kind)
@@ -232,7 +236,8 @@ np.savez(sys.argv[3], one=model.call(*batches[0]), seven=model.call(*batches[1])
 """
 
 
-SLOW = [pytest.param(k, marks=pytest.mark.slow) for k in ("image", "text", "tree", "regression", "density")]
+SLOW = ("image", "volume", "text", "tree", "regression", "density")
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in SLOW]
 
 
 @pytest.mark.parametrize("kind", ["vector", "tokens", "pair", *SLOW])
@@ -243,7 +248,7 @@ def test_an_export_needs_only_jax_and_takes_any_batch(kind, trained, tmp_path):
     some = jax.tree.map(lambda a: a[:7], tuple(part))
     x, _, mask = some
     mask = np.ones(np.asarray(jax.tree.leaves(x)[0]).shape[:2], bool) if mask is None else mask
-    if kind in ("vector", "image", "regression", "density"):
+    if kind in ("vector", "image", "volume", "regression", "density"):
         raw, x = raw_of(result, split="train")
         arguments = [raw]
         expected = apply(result, x, 1)

@@ -241,11 +241,11 @@ Model = Annotated[
 ]
 
 ACCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "linear": (("vector", "image"), ("classification", "regression", "any")),
-    "mlp": (("vector", "image"), ("classification", "regression", "any")),
-    "maxout_mlp": (("vector", "image"), ("classification", "regression", "any")),
-    "rbf_network": (("vector", "image"), ("classification", "regression", "any")),
-    "graph": (("vector", "image"), ("classification", "regression", "any")),
+    "linear": (("vector", "image", "volume"), ("classification", "regression", "any")),
+    "mlp": (("vector", "image", "volume"), ("classification", "regression", "any")),
+    "maxout_mlp": (("vector", "image", "volume"), ("classification", "regression", "any")),
+    "rbf_network": (("vector", "image", "volume"), ("classification", "regression", "any")),
+    "graph": (("vector", "image", "volume"), ("classification", "regression", "any")),
     "cnn": (("image",), ("classification", "regression", "any")),
     "conv_net": (("image", "sequence", "volume"), ("classification", "regression", "any")),
     "sequence_classifier": (("tokens", "sequence"), ("classification", "regression")),
