@@ -3,13 +3,17 @@
 On CPU the gradient is the trap: the weight gradient that plain autodiff derives keeps unusual
 dimension numbers inside a compiled loop and runs an order of magnitude slower. There the gradient
 is written as two more convolutions of the canonical kind (channels last, kernel (k, k, in, out)),
-and so is the gradient of the gradient. Elsewhere the compiler's own convolution is used as it is.
+and so is the gradient of the gradient: a stride of one is a dilation of the others. In three
+dimensions the taps along the first axis become channels of a 2-D convolution, and channels that do
+not mix are sums of shifted products or convolutions of their own. Elsewhere the compiler's own
+convolution is used as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import product
 from typing import Any, NamedTuple
 
 import jax
@@ -70,8 +74,8 @@ def convolve(
     ``y[i, j, o] = Σ_{m, n, c} x[S·i + D·m − P, S·j + D·n − P, c] K[m, n, c, o]``, of size
     ``⌊(size − D·(k − 1) − 1 + 2P) / S⌋ + 1`` along each axis. The number of dimensions is read off ``x``.
 
-    Reverse-mode gradients of any order, vmap and bfloat16 work on every platform. On CPU with
-    stride, dilation and groups of 1 there is no forward mode (``jax.jvp``).
+    Reverse-mode gradients of any order, vmap and bfloat16 work on every platform. On CPU there is no
+    forward mode (``jax.jvp``), unless each channel is a group of its own.
 
     Args:
       x: ``(batch, *sizes, in)`` with one, two or three sizes.
@@ -118,53 +122,115 @@ def convolve(
         )
     if flip:
         kernel = lax.rev(kernel, tuple(range(n)))
-    general = partial(
-        lax.conv_general_dilated,
-        window_strides=strides,
-        padding=pads,
-        rhs_dilation=dilations,
-        dimension_numbers=_LAYOUT[n],
+    steps = _Steps(strides, pads, (1,) * n, dilations)
+    # Branches are chosen when the program is lowered for a platform: nothing is decided at run time.
+    return lax.platform_dependent(
+        x, kernel, cpu=partial(_on_cpu, steps, groups), default=partial(_compilers_own, steps, groups)
+    )
+
+
+class _Steps(NamedTuple):
+    """How a window walks: ``spread`` is the distance of the input's values, ``dilations`` of the kernel's."""
+
+    strides: tuple[int, ...]
+    pads: Pads
+    spread: tuple[int, ...]
+    dilations: tuple[int, ...]
+
+
+def _compilers_own(steps: _Steps, groups: int, x: Array, kernel: Array) -> Array:
+    """The reference formulation, and the fast one wherever the compiler knows better than on CPU."""
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        *steps,
+        dimension_numbers=_LAYOUT[x.ndim - 2],
         feature_group_count=groups,
     )
-    if set(strides + dilations) != {1} or groups != 1:
-        return general(x, kernel)
-    # Branches are chosen when the program is lowered for a platform: nothing is decided at run time.
-    return lax.platform_dependent(x, kernel, cpu=partial(_canonical, pads), default=general)
+
+
+def _on_cpu(steps: _Steps, groups: int, x: Array, kernel: Array) -> Array:
+    if groups > 1 and kernel.shape[-2] == 1:
+        return _channel_by_channel(steps, x, kernel)
+    if groups > 1:
+        parts = zip(jnp.split(x, groups, -1), jnp.split(kernel, groups, -1))
+        return jnp.concatenate([_on_cpu(steps, 1, *part) for part in parts], -1)
+    if x.ndim == 5:
+        return _plane_by_plane(steps, x, kernel)
+    return _canonical(steps, x, kernel)
+
+
+def _taps(x: Array, steps: _Steps, window: Sequence[int]) -> list[Array]:
+    """For each tap of the window along the first axes, what it meets in ``x`` at all places."""
+    n = len(window)
+    x = jnp.pad(x, ((0, 0), *steps.pads[:n], *((0, 0),) * (x.ndim - 1 - n)))
+    walks = []
+    for size, k, s, d in zip(x.shape[1:], window, steps.strides, steps.dilations):
+        places = (size - d * (k - 1) - 1) // s + 1
+        walks.append([slice(d * t, d * t + s * (places - 1) + 1, s) for t in range(k)])
+    return [x[(slice(None), *tap)] for tap in product(*walks)]
+
+
+def _channel_by_channel(steps: _Steps, x: Array, kernel: Array) -> Array:
+    """Depthwise: nothing is summed over channels, so it is a sum of shifted products."""
+    each = kernel.shape[-1] // x.shape[-1]
+    taps = _taps(x if each == 1 else jnp.repeat(x, each, -1), steps, kernel.shape[:-2])
+    weights = kernel.reshape(-1, 1, kernel.shape[-1])
+    total = taps[0] * jnp.broadcast_to(weights[0], taps[0].shape)
+    for tap, weight in zip(taps[1:], weights[1:]):
+        total = total + tap * jnp.broadcast_to(weight, tap.shape)
+    return total
+
+
+def _plane_by_plane(steps: _Steps, x: Array, kernel: Array) -> Array:
+    """3-D: the planes that a kernel spans are laid side by side as channels, then each is a 2-D image."""
+    stacked = jnp.concatenate(_taps(x, steps, kernel.shape[:1]), -1)
+    flat = jnp.moveaxis(kernel, 0, 2).reshape(*kernel.shape[1:3], -1, kernel.shape[-1])
+    planes = stacked.reshape(-1, *stacked.shape[2:])
+    y = _canonical(_Steps(*(along[1:] for along in steps)), planes, flat)
+    return y.reshape(*stacked.shape[:2], *y.shape[1:])
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _canonical(pads: Pads, x: Array, kernel: Array) -> Array:
-    """Cross-correlation of stride 1 whose gradients are again calls of this function."""
-    return _one_by_one(pads)(x, kernel)
+def _canonical(steps: _Steps, x: Array, kernel: Array) -> Array:
+    """Cross-correlation whose gradients are again calls of this function."""
+    return _one_by_one(steps)(x, kernel)
 
 
-def _forward(pads: Pads, x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _canonical(pads, x, kernel), (x, kernel)
+def _forward(steps: _Steps, x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _canonical(steps, x, kernel), (x, kernel)
 
 
-def _backward(pads: Pads, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+def _backward(steps: _Steps, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     x, kernel = saved
-    n = x.ndim - 2
-    sizes = tuple(range(n))
+    axes = tuple(range(x.ndim - 2))
+    full, same = [], []
+    for i, (stride, (before, _), spread, dilation) in enumerate(zip(*steps)):
+        size = spread * (x.shape[1 + i] - 1) + 1
+        reach = dilation * (kernel.shape[i] - 1) + 1
+        out = stride * (g.shape[1 + i] - 1) + 1
+        full.append((reach - 1 - before, size + before - out))
+        # A negative number where the last windows did not reach the end.
+        same.append((before, out + reach - 1 - size - before))
+    strides, _, spreads, dilations = steps
     # dx: g against the kernel turned round, in and out exchanged ("full" where forward was "valid").
-    full = tuple((k - 1 - before, k - 1 - after) for k, (before, after) in zip(kernel.shape, pads))
-    dx: Any = _canonical(full, g, jnp.swapaxes(lax.rev(kernel, sizes), -1, -2))
+    turned = jnp.swapaxes(lax.rev(kernel, axes), -1, -2)
+    dx: Any = _canonical(_Steps(spreads, tuple(full), strides, dilations), g, turned)
     # dK: x against g, with the channels as the batch and the batch as the channels.
-    dK: Any = _canonical(pads, jnp.swapaxes(x, 0, -1), jnp.moveaxis(g, 0, -2))
+    across = _Steps(dilations, tuple(same), spreads, strides)
+    dK: Any = _canonical(across, jnp.swapaxes(x, 0, -1), jnp.moveaxis(g, 0, -2))
     return dx, jnp.moveaxis(dK, 0, -2)
 
 
 _canonical.defvjp(_forward, _backward)
 
 
-def _one_by_one(pads: Pads) -> Any:
+def _one_by_one(steps: _Steps) -> Any:
     """The convolution with its own rule for vmap: a grouped convolution, the usual one, is slow on CPU."""
 
     @jax.custom_batching.custom_vmap
     def convolution(x: Array, kernel: Array) -> Array:
-        return lax.conv_general_dilated(
-            x, kernel, (1,) * len(pads), pads, dimension_numbers=_LAYOUT[len(pads)]
-        )
+        return _compilers_own(steps, 1, x, kernel)
 
     @convolution.def_vmap
     def rule(size: int, batched: list[bool], x: Array, kernel: Array) -> tuple[Array, bool]:
