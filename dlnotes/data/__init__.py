@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dlnotes.data.inputs import Inputs, evaluate_inputs, read_inputs
     from dlnotes.data.mnist_sets import fashion_mnist, mnist
     from dlnotes.data.pairs import number_words
+    from dlnotes.data.photos import photo_patches
     from dlnotes.data.sequences import reber
     from dlnotes.data.sounds import sound, sound_folder
     from dlnotes.data.split import split_indices
@@ -43,6 +44,7 @@ SOURCES: dict[str, str] = {
     "sound": "sounds",
     "sound_folder": "sounds",
     "moving_digits": "videos",
+    "photo_patches": "photos",
     "brain_patches": "volumes",
     "xor": "synthetic",
     "two_moons": "synthetic",
@@ -89,6 +91,7 @@ __all__ = [
     "npy",
     "npz",
     "number_words",
+    "photo_patches",
     "read_inputs",
     "reber",
     "series",

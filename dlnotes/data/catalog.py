@@ -16,6 +16,13 @@ _BUNDLED = {
     "wine": ("vector, 3 classes", "tabular", None, "CC BY 4.0", "Aeberhard and Forina, UCI 1991"),
     "iris": ("vector, 3 classes", "tabular", None, "CC BY 4.0", "Fisher, 1936"),
     "diabetes": ("vector, regression", "tabular", None, "as in scikit-learn", "Efron et al., 2004"),
+    "photo_patches": (
+        "image in colour, 2 classes",
+        "photo_patches",
+        {},
+        "CC BY 2.0",
+        "danielbuechele and vultilion, flickr.com",
+    ),
     "text": ("tokens, language model", "text", {}, "BSD-3 and PSF", "scikit-learn and Python help texts"),
 }
 _EXTRAS = {  # kind, package that holds the files, extra of dlnotes that installs it

@@ -172,6 +172,14 @@ class BrainPatches(Section):
     seed: int = Field(default=0, ge=0)
 
 
+class PhotoPatches(Section):
+    """Tiles of two colour photographs that come with scikit-learn; which of the two is the class."""
+
+    kind: Literal["photo_patches"]
+    size: int = Field(default=16, ge=4, le=64, description="pixels of each side")
+    standardize: bool = True
+
+
 class Xor(Section):
     """The four points of XOR: training and test set are the same."""
 
@@ -258,6 +266,7 @@ Data = Annotated[
     | SoundFolder
     | MovingDigits
     | BrainPatches
+    | PhotoPatches
     | Xor
     | TwoMoons
     | Tabular
@@ -279,6 +288,7 @@ INPUT_OF: dict[str, tuple[str, str] | None] = {
     "sound_folder": None,
     "moving_digits": ("volume", "classification"),
     "brain_patches": ("volume", "classification"),
+    "photo_patches": ("image", "classification"),
     "xor": ("vector", "classification"),
     "two_moons": ("vector", "classification"),
     "tabular": ("vector", "any"),
