@@ -237,7 +237,7 @@ def measure(options: SmoothedLabels) -> dict[str, np.ndarray]:
 
 
 ALONE, AFTER, JOINT = range(3)
-WAYS = ("network alone", "smoothed after", "trained through the smoothing")
+WAYS = ("network alone", "smoothed after", "trained through it")
 
 
 def draw(options: SmoothedLabels, m: Measured) -> Plot:
@@ -268,7 +268,6 @@ def draw(options: SmoothedLabels, m: Measured) -> Plot:
         axis.set_ylim(-2.6, 0.6)
         axis.set_xlabel(f"{label}, mean and 95% interval")
     right.axvline(m["true_regions"].mean(), color=GREY, ls="--", lw=1, label="in truth")
-    right.set_xscale("log")
     right.legend(fontsize=9)
     gains = 100 * (m["accuracy"][1:] - m["accuracy"][:1]).mean(1)
     before, after, joint = m["regions"].mean(1)
@@ -335,4 +334,8 @@ CLAIM = Claim(
             rule=Above(90.0),
         ),
     ),
+    reading="All parts hold, but the gains in pixels are small, a seventh and a fifth of a point: in the "
+    "scenes that are drawn the errors are whole parts of objects, which neighbours cannot mend. What "
+    "smoothing after training does is to halve the number of regions, to fewer than there are in truth; trained "
+    "through it the network keeps more of them.",
 )

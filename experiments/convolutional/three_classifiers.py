@@ -28,6 +28,7 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.data.mnist_sets import FASHION_MNIST
 from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
 from dlnotes.experiment.claims.statistics import paired
 from dlnotes.experiment.figure_style import BLUE, GREEN, ORANGE, new_figure, set_title
@@ -286,7 +287,7 @@ def draw(options: ThreeClassifiers, m: Measured) -> Plot:
     axis.set_xticks(m["sizes"][::1], [str(s) for s in m["sizes"]], fontsize=8)
     axis.legend(loc="lower center", fontsize=9)
     grid = right.subplots(3, len(m["scene"]))
-    names = data.mnist_sets.FASHION_MNIST.classes
+    names = FASHION_MNIST.classes
     for i, (image, classes, maps) in enumerate(zip(m["scene"], m["scene_classes"], m["scene_maps"])):
         for row, picture in enumerate((image[..., 0], *maps)):
             cell = grid[row, i]
@@ -298,9 +299,8 @@ def draw(options: ThreeClassifiers, m: Measured) -> Plot:
     gap = (of_sizes(m, MAPS, TRAINED + BETWEEN) - of_sizes(m, FLAT, TRAINED + BETWEEN)).mean()
     set_title(
         figure,
-        f"With {m['parameters'][FLAT] / m['parameters'][MAPS]:.1f} times fewer parameters the class maps are "
-        f"{gap:+.1f} points from the flat one, and their largest class is the object's at "
-        f"{100 * m['map_right'].mean():.0f}% of its places",
+        f"Class maps: {m['parameters'][FLAT] / m['parameters'][MAPS]:.1f} times fewer parameters, {gap:+.1f} "
+        f"points of accuracy; they name the object at {100 * m['map_right'].mean():.0f}% of its places",
     )
     cells = [(w, s) for w in range(3) for s in range(len(m["sizes"]))]
     return Plot(
@@ -401,4 +401,12 @@ CLAIM = Claim(
             rule=Above(50.0),
         ),
     ),
+    reading="(a) is 8 points better, although it resizes: it has 2.7 and 6.3 times the parameters, and "
+    "presumably resizing spares it what the other two have to learn, that clothes look alike at all sizes. "
+    "The best rates of (b) and (c) lie at the upper end of the grid, and all train for 400 steps only: "
+    "other rates or longer training may narrow the gap, which was not measured. Between the trained sizes "
+    "accuracy falls most at 15, of which the two poolings drop three rows and columns; beyond them, at "
+    "10 and 28, far more. The maps do tell places, a class being three times as probable at its own object "
+    "as at the other, but at single places they are no labels: trained for their mean alone, most places of "
+    "an object vote for other classes.",
 )
