@@ -335,7 +335,7 @@ CLAIM = Claim(
         ),
     ),
     reading="All parts hold, but the gains in pixels are small, a seventh and a fifth of a point: in the "
-    "scenes that are drawn the errors are whole parts of objects, which neighbours cannot mend. What "
-    "smoothing after training does is to halve the number of regions, to fewer than there are in truth; trained "
-    "through it the network keeps more of them.",
+    "scenes that are drawn the errors are whole parts of objects, which neighbours cannot mend. Smoothing "
+    "after training halves the number of regions, to fewer than there are in truth; trained through it "
+    "the network keeps more of them.",
 )
