@@ -48,8 +48,9 @@ class Case(NamedTuple):
     Attributes:
       name: as on the command line.
       title: for the report.
-      kind: "mlp" (``sizes`` are the widths, input first) or "cnn" (``sizes`` are the image's
-        (height, width, channels), the two convolutions' channels, the dense width, the classes).
+      kind: "mlp" (``sizes`` are the widths, input first), "cnn" (``sizes`` are the image's
+        (height, width, channels), the two convolutions' channels, the dense width, the classes), or one
+        of `STAGES` (``sizes`` are the input's, its channels, those of the stages, the classes).
       sizes: see ``kind``.
       hidden: activation of the hidden layers.
       output: "sigmoid" (one unit, −log p of a Bernoulli) or "softmax" (−log p of a category).
@@ -64,7 +65,7 @@ class Case(NamedTuple):
 
     name: str
     title: str
-    kind: Literal["mlp", "cnn"]
+    kind: Literal["mlp", "cnn", "residual", "conv1d", "conv3d"]
     sizes: tuple[int, ...]
     hidden: Literal["tanh", "relu"]
     output: Literal["sigmoid", "softmax"]
@@ -77,6 +78,31 @@ class Case(NamedTuple):
     variants: tuple[str, ...]
 
 
+class Stages(NamedTuple):
+    """Stages of one convolution or residual block each, then the mean over all positions and a dense layer.
+
+    Attributes:
+      rank: sizes of an input.
+      kernel: width of the kernels; zeros of half of it are put around.
+      strides: of each stage.
+      residual: ``h = relu(s(x) + γ · (relu(x ∗ K₁ + b₁) ∗ K₂ + b₂))``, s a 1-convolution where the shape
+        changes and γ, one a channel, starts at 1; else ``h = relu(x ∗ K + b)``.
+      pool: width of the max-pooling that ends a stage.
+    """
+
+    rank: int
+    kernel: int
+    strides: tuple[int, ...]
+    residual: bool
+    pool: int
+
+
+STAGES = {
+    "residual": Stages(2, 3, (1, 2, 2), True, 1),
+    "conv1d": Stages(1, 5, (1, 1, 1), False, 1),
+    "conv3d": Stages(3, 3, (1, 1, 1), False, 2),
+}
+
 REFERENCE = "torch_eager"
 
 _PEERS = (
@@ -88,6 +114,16 @@ _PEERS = (
     "flax_loop",
     "ours",
 )
+
+_CONVOLUTIONAL = (
+    REFERENCE,
+    "torch_channels_last",
+    "torch_compile",
+    "flax_loop",
+    "ours",
+    "ours_steps",
+)
+"""``ours_steps`` is the same network stepped from a Python loop: what the scan is worth on this machine."""
 
 CASES: dict[str, Case] = {
     case.name: case
@@ -107,7 +143,27 @@ CASES: dict[str, Case] = {
         Case(
             "cnn", "CNN 28×28, conv32-pool-conv64-pool-128-10, batch 128", "cnn",
             (28, 28, 1, 32, 64, 128, 10), "relu", "softmax", 128, 1e-3, 8192, 0, "examples/s", 1,
-            (REFERENCE, "torch_channels_last", *_PEERS[1:]),
+            (REFERENCE, "torch_channels_last", *_PEERS[1:], "ours_steps"),
+        ),
+        Case(
+            "cnn_32", "the same CNN, batch 32", "cnn",
+            (28, 28, 1, 32, 64, 128, 10), "relu", "softmax", 32, 1e-3, 8192, 0, "examples/s", 1,
+            _CONVOLUTIONAL,
+        ),
+        Case(
+            "cnn_residual", "residual network 32×32×3, blocks of 16, 32 and 64, batch 64", "residual",
+            (32, 32, 3, 16, 32, 64, 10), "relu", "softmax", 64, 1e-3, 4096, 0, "examples/s", 1,
+            _CONVOLUTIONAL,
+        ),
+        Case(
+            "cnn_1d", "1-D convolutions, 256 × 9, three of 64 channels, batch 64", "conv1d",
+            (256, 9, 64, 64, 64, 10), "relu", "softmax", 64, 1e-3, 4096, 0, "examples/s", 1,
+            tuple(name for name in _CONVOLUTIONAL if name != "torch_channels_last"),
+        ),
+        Case(
+            "cnn_3d", "3-D convolutions, 16³, 8, 16 and 32 channels, batch 16", "conv3d",
+            (16, 16, 16, 1, 8, 16, 32, 10), "relu", "softmax", 16, 1e-3, 1024, 0, "examples/s", 1,
+            _CONVOLUTIONAL,
         ),
         Case(
             "seeds32", "32 seeds of the small MLP, batch 32 each", "mlp", (64, 32, 10), "relu", "softmax",
@@ -157,9 +213,30 @@ def layer_shapes(case: Case) -> list[tuple[int, ...]]:
     """The shape of each layer's W."""
     if case.kind == "mlp":
         return list(zip(case.sizes[:-1], case.sizes[1:]))
+    if case.kind in STAGES:
+        return _stage_shapes(case, STAGES[case.kind])
     height, width, channels, first, second, dense, classes = case.sizes
     flat = (height // 4) * (width // 4) * second
     return [(3, 3, channels, first), (3, 3, first, second), (flat, dense), (dense, classes)]
+
+
+def input_shape(case: Case) -> tuple[int, ...]:
+    """The shape of an example."""
+    rank = {"mlp": 0, "cnn": 2}.get(case.kind)
+    return case.sizes[: 1 + (STAGES[case.kind].rank if rank is None else rank)]
+
+
+def _stage_shapes(case: Case, how: Stages) -> list[tuple[int, ...]]:
+    """Of each stage its convolutions, the shortcut last, then the dense layer."""
+    *channels, classes = case.sizes[how.rank :]
+    window, shapes = (how.kernel,) * how.rank, []
+    for before, after, stride in zip(channels, channels[1:], how.strides):
+        shapes.append((*window, before, after))
+        if how.residual:
+            shapes.append((*window, after, after))
+            if stride > 1 or before != after:
+                shapes.append((*(1,) * how.rank, before, after))
+    return [*shapes, (channels[-1], classes)]
 
 
 def make_weights(case: Case, seed: int = 0) -> Weights:
@@ -179,14 +256,13 @@ def _examples(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
     if case.name == "xor":
         x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
         return x, np.array([0, 1, 1, 0], np.int32)
-    if case.sizes[0] == 64:
+    if case.kind == "mlp" and case.sizes[0] == 64:
         from sklearn.datasets import load_digits
 
         digits: Any = load_digits()
         pixels, labels = digits["data"], digits["target"]
         return (pixels[: case.examples] / 16).astype(np.float32), labels[: case.examples].astype(np.int32)
-    shape = case.sizes[:1] if case.kind == "mlp" else case.sizes[:3]
-    x = rng.random((case.examples, *shape), np.float32)
+    x = rng.random((case.examples, *input_shape(case)), np.float32)
     flat = x.reshape(case.examples, -1)
     teacher = rng.normal(size=(flat.shape[1], case.sizes[-1])).astype(np.float32)
     scores = flat @ teacher

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -24,7 +25,7 @@ from dlnotes.training.loop import resident_batches, streamed_batches, train_chun
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe, init_state
 from dlnotes.typing import Batch
-from scripts.bench.cases import Case, Data, Weights
+from scripts.bench.cases import STAGES, Case, Data, Weights, input_shape
 from scripts.bench.interface import Variant
 
 CHUNK_SECONDS = 0.1
@@ -42,12 +43,41 @@ def mlp(case: Case, weights: Weights, data: Data) -> Variant:
 
 
 def cnn(case: Case, weights: Weights, data: Data) -> Variant:
-    """conv 32, pool, conv 64, pool, dense 128, dense 10."""
-    first, second, dense, classes = case.sizes[3:]
-    model = models.cnn(
-        case.sizes[:3], classes, channels=(first, second), dense=(dense,), activation=case.hidden
-    )
-    return _train(case, weights, data, model, capacity=256)
+    """The convolutional cases."""
+    return _train(case, weights, data, network(case), capacity=256)
+
+
+def network(case: Case) -> Model:
+    """conv 32, pool, conv 64, pool, dense 128, dense 10; or the stages of a case."""
+    if case.kind not in STAGES:
+        first, second, dense, classes = case.sizes[3:]
+        return models.cnn(
+            case.sizes[:3], classes, channels=(first, second), dense=(dense,), activation=case.hidden
+        )
+    how = STAGES[case.kind]
+    *channels, classes = case.sizes[how.rank + 1 :]
+    stages = [
+        models.Stage(m, kernel=how.kernel, stride=s, residual=how.residual, pool=how.pool)
+        for m, s in zip(channels, how.strides)
+    ]
+    return models.conv_net(input_shape(case), classes, stages=stages, head="average", activation=case.hidden)
+
+
+def given(case: Case, params: Any, weights: Weights) -> Any:
+    """Parameters like ``params`` with the given weights; the gains of residual blocks, which are none, 1."""
+    # The leaves come in the order of the layers, W (or K) before b.
+    arrays = iter([a if case.members else a[None] for layer in weights for a in layer])
+
+    def filled(path: Any, leaf: Any) -> np.ndarray:
+        a = np.ones(leaf.shape, np.float32) if getattr(path[-1], "name", "") == "gain" else next(arrays)
+        if a.shape != leaf.shape:
+            raise ValueError(f"weights: got {a.shape}, the model has {leaf.shape}")
+        return a
+
+    filled_in = jax.tree_util.tree_map_with_path(filled, params)
+    if next(arrays, None) is not None:
+        raise ValueError("weights: got more than the model has")
+    return filled_in
 
 
 def seeds32(case: Case, weights: Weights, data: Data) -> Variant:
@@ -55,7 +85,17 @@ def seeds32(case: Case, weights: Weights, data: Data) -> Variant:
     return _train(case, weights, data, _mlp(case), capacity=2**12, cpu_devices=cpu_count())
 
 
-_SETUP = {"xor": mlp, "mlp_small": mlp, "mlp_large": mlp, "cnn": cnn, "seeds32": seeds32}
+_SETUP = {
+    "xor": mlp,
+    "mlp_small": mlp,
+    "mlp_large": mlp,
+    "cnn": cnn,
+    "cnn_32": cnn,
+    "cnn_residual": cnn,
+    "cnn_1d": cnn,
+    "cnn_3d": cnn,
+    "seeds32": seeds32,
+}
 
 
 def _mlp(case: Case) -> Model:
@@ -83,18 +123,11 @@ def _train(
             data_per_member=per_member,
         )
         return compile_chunk(
-            placement, chunk, data_axis=0 if per_member else None, convolutions=case.name == "cnn"
+            placement, chunk, data_axis=0 if per_member else None, convolutions=case.kind != "mlp"
         )
 
     state = fetch(jax.jit(partial(init_state, lambda hyper: recipe))(np.arange(members, dtype=np.int32), {}))
-    # The parameters' leaves come in the order of the layers, W (or K) before b.
-    arrays = [a if case.members else a[None] for layer in weights for a in layer]
-    leaves, structure = jax.tree.flatten(state.members.params)
-    if [a.shape for a in arrays] != [leaf.shape for leaf in leaves]:
-        raise ValueError(
-            f"weights: got {[a.shape for a in arrays]}, the model has {[a.shape for a in leaves]}"
-        )
-    params = jax.tree.unflatten(structure, arrays)
+    params = given(case, state.members.params, weights)
     state = put_state(placement, state._replace(members=state.members._replace(params=params)))
 
     def check(fixed):

@@ -69,6 +69,29 @@ def summarize(results: dict[str, Any], reference: str) -> dict[str, Any]:
     return results
 
 
+def keep(document: dict[str, Any], earlier: dict[str, Any]) -> None:
+    """Take the results of an earlier run into ``document``, each with when it was measured."""
+    then = {"date": earlier["date"], "load": earlier["machine"]["load"]}
+    then |= {k: earlier["settings"][k] for k in ("rounds", "seconds")}
+    names = [*earlier["cases"], *(["first_step"] if earlier["first_step"] else [])]
+    document["measured"] = {name: then for name in names} | earlier.get("measured", {})
+    for key in ("cases", "first_step", "versions"):
+        document[key] = dict(earlier[key])
+
+
+def _when(document: dict[str, Any], name: str) -> list[str]:
+    """A line for a case that an earlier run measured."""
+    then = document.get("measured", {}).get(name)
+    now = {"date": document["date"], "load": document["machine"]["load"]}
+    now |= {k: document["settings"][k] for k in ("rounds", "seconds")}
+    if then is None or then == now:
+        return []
+    return [
+        f"Measured on {then['date']}: {then['rounds']} rounds of {then['seconds']:g} s, "
+        f"load before {then['load']:.2f}.\n"
+    ]
+
+
 def judge(bars: Sequence[Any], cases: dict[str, Any], first_step: dict[str, Any]) -> list[dict[str, Any]]:
     """A verdict per bar: "met", "missed" or "not measured".
 
@@ -131,6 +154,7 @@ def markdown(document: dict[str, Any]) -> str:
         parts += ["## Bars\n", table(("bar", "measured", "verdict"), rows)]
     for name, case in document["cases"].items():
         parts.append(f"## {name}: {document['titles'][name]}\n")
+        parts += _when(document, name)
         rows = []
         for variant, result in case.items():
             if result["error"]:
@@ -148,6 +172,7 @@ def markdown(document: dict[str, Any]) -> str:
         parts.append(table(("variant", document["units"][name], "ratio", "loss difference"), rows))
     if document["first_step"]:
         parts.append("## First step\n")
+        parts += _when(document, "first_step")
         parts.append(
             "Seconds from the call to the loss of the first step, in fresh processes: with an empty "
             "compilation cache, then with the one just filled. The import comes before and is not included.\n"

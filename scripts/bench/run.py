@@ -1,12 +1,14 @@
 """Benchmarks against the peers: ``python scripts/bench/run.py --torch-python PATH``.
 
-Writes ``results.md`` and ``results.json`` into ``--out``. torch and keras are no dependencies of dlnotes:
+Writes ``results.md`` and ``results.json`` into ``--out``; cases of an earlier ``results.json`` there that are
+not measured again are kept. torch and keras are no dependencies of dlnotes:
 install them anywhere, for example in a second virtual environment, and name its interpreter.
 """
 
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import json
 import subprocess
 import sys
@@ -22,12 +24,12 @@ INSTALL = "python -m pip install torch keras flax optax"
 
 
 def chosen(option: str, text: str, allowed: list[str]) -> list[str]:
-    """The comma-separated names of an option, in the order of ``allowed``."""
+    """The comma-separated names or patterns of an option, in the order of ``allowed``."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
-        if name not in allowed:
+        if not fnmatch.filter(allowed, name):
             raise SystemExit(f"{option}: got {name!r}, allowed are {', '.join(allowed)}")
-    return [name for name in allowed if name in names]
+    return [one for one in allowed if any(fnmatch.fnmatchcase(one, name) for name in names)]
 
 
 def require(python: str, variants: list[str]) -> None:
@@ -57,7 +59,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     everything = [*bench.CASES, bench.FIRST_STEP]
-    parser.add_argument("--cases", default=",".join(everything), help=f"of {', '.join(everything)}")
+    parser.add_argument(
+        "--cases", default=",".join(everything), help=f"of {', '.join(everything)}; * as in cnn*"
+    )
     parser.add_argument("--peers", default=",".join(peers), help=f"of {', '.join(peers)}")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.5, help="a round lasts at least this long")
@@ -93,8 +97,14 @@ def main() -> None:
         "units": {case.name: case.unit for case in bench.CASES.values()},
         "cases": {},
         "first_step": {},
+        "measured": {},
         "bars": [],
     }
+    here = {"date": document["date"], "load": document["machine"]["load"]} | {
+        k: document["settings"][k] for k in ("rounds", "seconds")
+    }
+    if (args.out / "results.json").is_file():
+        report.keep(document, json.loads((args.out / "results.json").read_text()))
     args.out.mkdir(parents=True, exist_ok=True)
     logs = args.out / "logs"
 
@@ -107,7 +117,7 @@ def main() -> None:
                     version = f"{known} and {version}"
                 document["versions"][library] = version if not known or " and " in version else known
         document["bars"] = report.judge(
-            [b for b in bench.BARS if (b.case if b.kind == "ratio" else bench.FIRST_STEP) in names],
+            [b for b in bench.BARS if b.case in document["cases" if b.kind == "ratio" else "first_step"]],
             document["cases"],
             document["first_step"],
         )
@@ -122,6 +132,7 @@ def main() -> None:
                     bench.CASES[case], variants, python, args.first_repeats, args.timeout, logs, say
                 )
                 document["first_step"][case] = results
+                document["measured"][name] = here
                 write(results)
         else:
             case = bench.CASES[name]
@@ -130,6 +141,8 @@ def main() -> None:
                 case, variants, python, args.rounds, args.seconds, args.timeout, logs, say
             )
             document["cases"][name] = report.summarize(results, bench.REFERENCE)
+            document["measured"][name] = here
+            document["cases"] = {k: document["cases"][k] for k in bench.CASES if k in document["cases"]}
             write(results)
     say(f"written: {args.out / 'results.md'}, {args.out / 'results.json'}")
 

@@ -139,3 +139,74 @@ def test_page(report):
     assert len(rows) == 1
     assert rows[0].endswith("… |")
     assert math.isclose(cases["xor"]["ours"]["rate"]["median"], 300.0)
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(f"bench_{name}", _PATH.with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_an_earlier_runs_cases_are_kept_with_their_date(report):
+    def run(date, names):
+        return {
+            "date": date,
+            "machine": {"cpu": "a CPU", "cores": 2, "system": "Linux", "load": 0.1},
+            "versions": {"jax": "1"},
+            "settings": {
+                "rounds": 5,
+                "seconds": 1.5,
+                "check_steps": 5,
+                "tolerance": 1e-4,
+                "reference": "torch",
+            },
+            "titles": {"xor": "XOR", "cnn": "CNN"},
+            "units": {"xor": "steps/s", "cnn": "examples/s"},
+            "cases": {name: report.summarize({"torch": result([100.0])}, "torch") for name in names},
+            "first_step": {},
+            "bars": [],
+        }
+
+    new = run("2026-02-02", [])
+    report.keep(new, run("2026-01-01", ["xor"]))
+    new["cases"] |= run("", ["cnn"])["cases"]
+    page = report.markdown(new)
+    assert "## xor: XOR\n\nMeasured on 2026-01-01: 5 rounds of 1.5 s" in page
+    assert "## cnn: CNN\n\n| variant" in page
+
+
+def test_cases_are_chosen_by_pattern():
+    run = load("run")
+    assert run.chosen("--cases", "cnn*, xor", ["xor", "mlp", "cnn", "cnn_1d"]) == ["xor", "cnn", "cnn_1d"]
+    with pytest.raises(SystemExit, match="--cases: got 'rnn"):
+        run.chosen("--cases", "rnn*", ["xor", "cnn"])
+
+
+@pytest.mark.parametrize("kind", ["residual", "conv1d", "conv3d"])
+def test_weights_fit_our_network(kind):
+    """Every case's arrays are those of the model, in its order, and flax computes the same with them."""
+    pytest.importorskip("flax")
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from scripts.bench import cases, ours
+    from scripts.bench.variants import flax_loop
+
+    case = next(c for c in cases.CASES.values() if c.kind == kind)
+    rank = cases.STAGES[kind].rank
+    case = case._replace(sizes=(*(8,) * rank, 2, 3, 4, 5, 6))
+    weights = cases.make_weights(case)
+    model = ours.network(case)
+    like = jax.eval_shape(jax.vmap(model.init), jax.random.split(jax.random.key(0), 1))
+    params = jax.tree.map(lambda a: jnp.asarray(a[0]), ours.given(case, like, weights))
+    theirs = flax_loop.params_of(case, weights)
+    x = np.random.default_rng(0).normal(size=(2, *cases.input_shape(case))).astype(np.float32)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        want = flax_loop.Network(case).apply({"params": theirs}, x)
+    np.testing.assert_allclose(jax.jit(model.apply)(params, jnp.asarray(x)), want, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="weights: got"):
+        ours.given(case, like, weights[:1] + weights)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -11,7 +13,7 @@ import numpy as np
 import optax
 from flax.training.train_state import TrainState
 
-from scripts.bench.cases import Case, Data, Weights
+from scripts.bench.cases import STAGES, Case, Data, Weights
 from scripts.bench.interface import Variant
 
 IN_FLIGHT = 8
@@ -25,6 +27,8 @@ class Network(nn.Module):
 
     @nn.compact
     def __call__(self, x):
+        if self.case.kind in STAGES:
+            return self.staged(x)
         if self.case.kind == "cnn":
             for features in self.case.sizes[3:5]:
                 x = nn.relu(nn.Conv(features, (3, 3), padding="SAME", name=self.named(features))(x))
@@ -38,26 +42,58 @@ class Network(nn.Module):
             x = nn.Dense(width)(activation(x) if i else x)
         return x
 
+    def staged(self, x):
+        how = STAGES[self.case.kind]
+        *channels, classes = self.case.sizes[how.rank + 1 :]
+        window, ends = (how.kernel,) * how.rank, how.kernel // 2
+        for features, s in zip(channels, how.strides):
+            step = (s,) * how.rank
+            z = nn.Conv(features, window, step, padding=ends)(x)
+            if how.residual:
+                z = nn.Conv(features, window, padding=ends)(nn.relu(z))
+                changed = s > 1 or features != x.shape[-1]
+                gain = self.param(f"gain_{features}", nn.initializers.ones, (features,))
+                z = (nn.Conv(features, (1,) * how.rank, step)(x) if changed else x) + gain * z
+            x = nn.relu(z)
+            if how.pool > 1:
+                x = nn.max_pool(x, (how.pool,) * how.rank, (how.pool,) * how.rank)
+        return nn.Dense(classes)(x.mean(range(1, how.rank + 1)))
+
     def named(self, features: int) -> str:
         return f"Conv_{self.case.sizes[3:5].index(features)}"
 
 
-def _params(weights: Weights) -> dict:
+def params_of(case: Case, weights: Weights) -> dict:
+    """The parameters of `Network`."""
     params, count = {}, {"Conv": 0, "Dense": 0}
     for W, b in weights:
-        kind = "Conv" if W.ndim == 4 else "Dense"
+        kind = "Conv" if W.ndim - (case.members > 0) > 2 else "Dense"
         params[f"{kind}_{count[kind]}"] = {"kernel": jnp.asarray(W), "bias": jnp.asarray(b)}
         count[kind] += 1
+    if case.kind == "residual":
+        params |= {f"gain_{m}": jnp.ones(m) for m in case.sizes[3:-1]}
     return params
 
 
 def setup(case: Case, weights: Weights, data: Data) -> Variant:
     """The step is vmapped over members where there are some."""
     network = Network(case)
+    params = params_of(case, weights)
+    return loop(case, data, lambda params, x: network.apply({"params": params}, x), params)
+
+
+def loop(
+    case: Case,
+    data: Data,
+    apply: Callable[[Any, Any], Any],
+    params: Any,
+    options: dict[str, str] | None = None,
+) -> Variant:
+    """Adam on ``apply(params, x)``, a step a call, compiled with ``options``."""
 
     def step(state: TrainState, x, y):
         def loss_of(params):
-            logits = state.apply_fn({"params": params}, x)
+            logits = state.apply_fn(params, x)
             if case.output == "sigmoid":
                 return optax.sigmoid_binary_cross_entropy(logits[:, 0], y).mean()
             return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
@@ -66,12 +102,12 @@ def setup(case: Case, weights: Weights, data: Data) -> Variant:
         return state.apply_gradients(grads=grads), loss
 
     def create(params) -> TrainState:
-        return TrainState.create(apply_fn=network.apply, params=params, tx=optax.adam(case.learning_rate))
+        return TrainState.create(apply_fn=apply, params=params, tx=optax.adam(case.learning_rate))
 
     if case.members:
         step, create = jax.vmap(step), jax.vmap(create)
-    train_step = jax.jit(step, donate_argnums=0)
-    state = create(_params(weights))
+    train_step = jax.jit(step, donate_argnums=0, compiler_options=options)
+    state = create(params)
 
     rng = np.random.default_rng(0)
     x, y = data.x, data.y if case.output == "softmax" else data.y.astype(np.float32)

@@ -13,6 +13,7 @@ from scripts.bench.variants import torch_common as common
 def setup(case: Case, weights: Weights, data: Data) -> Variant:
     """As `torch_eager`, another memory format."""
     common.use_all_cores()
-    model = common.build(case, weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layout = torch.channels_last_3d if case.kind == "conv3d" else torch.channels_last
+    model = common.build(case, weights).to(memory_format=layout)  # type: ignore[call-overload]
     step = common.eager_step(model, common.loss_of(case), common.adam(model, case))
-    return common.variant(case, data, step, torch.channels_last)
+    return common.variant(case, data, step, layout)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from scripts.bench.cases import Case, Data, Weights
+from scripts.bench.cases import STAGES, Case, Data, Weights
 from scripts.bench.interface import Variant
 
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -24,6 +24,8 @@ def use_all_cores() -> None:
 
 def build(case: Case, weights: Weights) -> nn.Module:
     """The network of a case with the given weights, as a user would write it."""
+    if case.kind in STAGES:
+        return _staged(case, weights)
     if case.kind == "mlp":
         layers: list[nn.Module] = []
         for i, (n, m) in enumerate(zip(case.sizes[:-1], case.sizes[1:])):
@@ -53,12 +55,60 @@ def build(case: Case, weights: Weights) -> nn.Module:
     return nn.Sequential(*layers)
 
 
+def _staged(case: Case, weights: Weights) -> nn.Module:
+    """The stages of a case."""
+    how = STAGES[case.kind]
+    conv = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[how.rank - 1]
+    pool = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[how.rank - 1]
+    before, *channels, classes = case.sizes[how.rank :]
+    layers: list[nn.Module] = []
+    for after, s in zip(channels, how.strides):
+        if how.residual:
+            layers.append(_Residual(before, after, s, how.kernel))
+        else:
+            layers += [conv(before, after, how.kernel, s, how.kernel // 2), nn.ReLU()]
+        if how.pool > 1:
+            layers.append(pool(how.pool))
+        before = after
+    model = nn.Sequential(*layers, _Mean(), nn.Linear(before, classes))
+    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    learned = [layer for layer in model.modules() if isinstance(layer, kinds)]
+    with torch.no_grad():
+        for layer, (W, b) in zip(learned, to_torch(case, weights), strict=True):
+            layer.weight.copy_(torch.from_numpy(W))
+            assert layer.bias is not None
+            layer.bias.copy_(torch.from_numpy(b))
+    return model
+
+
+class _Mean(nn.Module):
+    """Over all positions, for each channel."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(2).mean(2)
+
+
+class _Residual(nn.Module):
+    """A block as in `scripts.bench.cases.Stages`."""
+
+    def __init__(self, before: int, after: int, stride: int, kernel: int):
+        super().__init__()
+        self.first = nn.Conv2d(before, after, kernel, stride, kernel // 2)
+        self.second = nn.Conv2d(after, after, kernel, 1, kernel // 2)
+        changed = stride > 1 or before != after
+        self.shortcut = nn.Conv2d(before, after, 1, stride) if changed else nn.Identity()
+        self.gain = nn.Parameter(torch.ones(after, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.shortcut(x) + self.gain * self.second(torch.relu(self.first(x))))
+
+
 def to_torch(case: Case, weights: Weights) -> Weights:
     """(in, out) becomes (out, in), HWIO becomes OIHW, and the flattening becomes channel first."""
     out = []
     for i, (W, b) in enumerate(weights):
-        if W.ndim == 4:
-            W = W.transpose(3, 2, 0, 1)
+        if W.ndim > 2:
+            W = np.moveaxis(W, (-1, -2), (0, 1))
         elif case.kind == "cnn" and i == 2:
             height, width, channels = case.sizes[0] // 4, case.sizes[1] // 4, case.sizes[4]
             W = W.reshape(height, width, channels, -1).transpose(3, 2, 0, 1).reshape(W.shape[1], -1)
@@ -74,10 +124,10 @@ def loss_of(case: Case) -> nn.Module:
 
 
 def tensors(case: Case, x: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """NCHW images; float targets of shape (batch, 1) for a sigmoid, int64 labels otherwise."""
+    """Channels first; float targets of shape (batch, 1) for a sigmoid, int64 labels otherwise."""
     xs, ys = torch.from_numpy(x), torch.from_numpy(y)
-    if case.kind == "cnn":
-        xs = xs.permute(0, 3, 1, 2).contiguous()
+    if case.kind != "mlp":
+        xs = xs.movedim(-1, 1).contiguous()
     return xs, ys.float()[:, None] if case.output == "sigmoid" else ys.long()
 
 
