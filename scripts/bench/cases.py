@@ -65,7 +65,7 @@ class Case(NamedTuple):
 
     name: str
     title: str
-    kind: Literal["mlp", "cnn", "residual", "conv1d", "conv3d"]
+    kind: Literal["mlp", "cnn", "residual", "conv1d", "conv3d", "pool"]
     sizes: tuple[int, ...]
     hidden: Literal["tanh", "relu"]
     output: Literal["sigmoid", "softmax"]
@@ -101,6 +101,7 @@ STAGES = {
     "residual": Stages(2, 3, (1, 2, 2), True, 1),
     "conv1d": Stages(1, 5, (1, 1, 1), False, 1),
     "conv3d": Stages(3, 3, (1, 1, 1), False, 2),
+    "pool": Stages(2, 1, (1,), False, 2),
 }
 
 REFERENCE = "torch_eager"
@@ -164,6 +165,10 @@ CASES: dict[str, Case] = {
             "cnn_3d", "3-D convolutions, 16³, 8, 16 and 32 channels, batch 16", "conv3d",
             (16, 16, 16, 1, 8, 16, 32, 10), "relu", "softmax", 16, 1e-3, 1024, 0, "examples/s", 1,
             _CONVOLUTIONAL,
+        ),
+        Case(
+            "cnn_pool", "2×2 max-pooling of 28×28×32 after a 1×1 convolution, batch 128", "pool",
+            (28, 28, 32, 32, 10), "relu", "softmax", 128, 1e-3, 1024, 0, "examples/s", 1, _CONVOLUTIONAL,
         ),
         Case(
             "seeds32", "32 seeds of the small MLP, batch 32 each", "mlp", (64, 32, 10), "relu", "softmax",

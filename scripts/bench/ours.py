@@ -94,6 +94,7 @@ _SETUP = {
     "cnn_residual": cnn,
     "cnn_1d": cnn,
     "cnn_3d": cnn,
+    "cnn_pool": cnn,
     "seeds32": seeds32,
 }
 

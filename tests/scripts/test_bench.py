@@ -185,7 +185,7 @@ def test_cases_are_chosen_by_pattern():
         run.chosen("--cases", "rnn*", ["xor", "cnn"])
 
 
-@pytest.mark.parametrize("kind", ["residual", "conv1d", "conv3d"])
+@pytest.mark.parametrize("kind", ["residual", "conv1d", "conv3d", "pool"])
 def test_weights_fit_our_network(kind):
     """Every case's arrays are those of the model, in its order, and flax computes the same with them."""
     pytest.importorskip("flax")
@@ -198,7 +198,7 @@ def test_weights_fit_our_network(kind):
 
     case = next(c for c in cases.CASES.values() if c.kind == kind)
     rank = cases.STAGES[kind].rank
-    case = case._replace(sizes=(*(8,) * rank, 2, 3, 4, 5, 6))
+    case = case._replace(sizes=(*(8,) * rank, 2, *(3, 4, 5)[: len(cases.STAGES[kind].strides)], 6))
     weights = cases.make_weights(case)
     model = ours.network(case)
     like = jax.eval_shape(jax.vmap(model.init), jax.random.split(jax.random.key(0), 1))
