@@ -166,9 +166,8 @@ def _potts_of(costs: np.ndarray) -> MeanField:
 
 def regions(labels: np.ndarray) -> np.ndarray:
     """Connected regions of equal labels in a scene, on average, by seed."""
-    count = [
-        [sum(ndimage.label(scene == k)[1] for k in range(LABELS)) for scene in of_seed] for of_seed in labels
-    ]
+    label: Any = ndimage.label
+    count = [[sum(label(scene == k)[1] for k in range(LABELS)) for scene in of_seed] for of_seed in labels]
     return np.mean(count, 1)
 
 
@@ -243,7 +242,8 @@ WAYS = ("network alone", "smoothed after", "trained through it")
 def draw(options: SmoothedLabels, m: Measured) -> Plot:
     """Two scenes and their labels above; accuracy and number of regions below."""
     figure = new_figure(10.5, 6.4)
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.5, 1))
+    halves: Any = figure.subfigures(2, 1, height_ratios=(1.5, 1))
+    top, bottom = halves
     names = ("noisy scene", "true labels", *WAYS)
     cells = top.subplots(2, len(names))
     for i in range(2):

@@ -159,8 +159,8 @@ def measure(options: ThreeClassifiers) -> dict[str, np.ndarray]:
     def some(seed: int, n: int, size: int) -> np.ndarray:
         return np.random.default_rng(seed).permutation(n)[:size]
 
-    rows = np.stack([some(s, clothes.train.size, options.images) for s in seeds])
-    test_rows = np.stack([some(1000 + s, test.size, options.test) for s in seeds])
+    rows = np.stack([some(s, clothes.train.size, options.images) for s in seeds.tolist()])
+    test_rows = np.stack([some(1000 + s, test.size, options.test) for s in seeds.tolist()])
     other = np.repeat(some(options.seeds, clothes.train.size, options.images)[None], len(RATES), 0)
     held = resized(np.repeat(validation.x[None, : options.test], len(RATES), 0), ONE_SIZE)
     held_y = np.repeat(validation.y[None, : options.test], len(RATES), 0)
@@ -271,7 +271,8 @@ def of_sizes(m: Measured, which: int, sizes: tuple[int, ...]) -> np.ndarray:
 def draw(options: ThreeClassifiers, m: Measured) -> Plot:
     """Accuracy by size on the left; canvases and their class maps on the right."""
     figure = new_figure(11.5, 4.8)
-    left, right = figure.subfigures(1, 2, width_ratios=(1.15, 1))
+    halves: Any = figure.subfigures(1, 2, width_ratios=(1.15, 1))
+    left, right = halves
     axis = left.subplots()
     axis.axvspan(min(TRAINED), max(TRAINED), color="#F2F2F2", zorder=0)
     for which, (name, color) in enumerate(zip(NAMES, COLORS)):
