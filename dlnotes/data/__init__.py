@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dlnotes.data.bundled import digits, tabular
+    from dlnotes.data.composed import scenes
     from dlnotes.data.corpus import text
     from dlnotes.data.dataset import Dataset, Examples, Pair, Standardize, Trees
     from dlnotes.data.expressions import list_ops
     from dlnotes.data.files import csv, image_folder, npy, npz
     from dlnotes.data.inputs import Inputs, evaluate_inputs, read_inputs
+    from dlnotes.data.masks import image_masks
     from dlnotes.data.mnist_sets import fashion_mnist, mnist
     from dlnotes.data.pairs import number_words
     from dlnotes.data.photos import photo_patches
@@ -46,6 +48,8 @@ SOURCES: dict[str, str] = {
     "moving_digits": "videos",
     "photo_patches": "photos",
     "brain_patches": "volumes",
+    "image_masks": "masks",
+    "scenes": "composed",
     "xor": "synthetic",
     "two_moons": "synthetic",
     "reber": "sequences",
@@ -83,6 +87,7 @@ __all__ = [
     "evaluate_inputs",
     "fashion_mnist",
     "image_folder",
+    "image_masks",
     "japanese_vowels",
     "list_ops",
     "load",
@@ -94,6 +99,7 @@ __all__ = [
     "photo_patches",
     "read_inputs",
     "reber",
+    "scenes",
     "series",
     "sound",
     "sound_folder",

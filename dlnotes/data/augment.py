@@ -8,12 +8,13 @@ example's change depends on its own key alone and not on how the batch is divide
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from dlnotes.layers.random import fold_in
-from dlnotes.typing import Array, PRNGKey
+from dlnotes.typing import IGNORE, Array, PRNGKey
 
 
 def _each(f: Callable[[PRNGKey, Array], Array], key: PRNGKey, x: Array) -> Array:
@@ -156,6 +157,22 @@ def augment(
     if erase:
         x = _erase(fold_in(key, 3), x, erase, fill=fill)
     return x
+
+
+def augment_labels(key: PRNGKey, y: Array, **changes: Any) -> Array:
+    """The classes of the pixels of images that `augment` changes with the same key and the same options.
+
+    A pixel that comes in from outside, or that is covered, has no target: it is `IGNORE`.
+
+    Args:
+      key: one key or one per example.
+      y: ``(batch, height, width)`` int.
+      changes: as for `augment`.
+
+    Returns:
+      Classes of the shape and dtype of ``y``.
+    """
+    return augment(key, y[..., None], **(changes | {"fill": IGNORE}))[..., 0]
 
 
 _crop, _shift, _flip, _erase = crop, shift, flip, erase

@@ -35,6 +35,7 @@ _EXTRAS = {  # kind, package that holds the files, extra of dlnotes that install
     ),
 }
 _GENERATED = {
+    "scenes": ("image, 11 classes a pixel", "overlapping digits in clutter"),
     "xor": ("vector, 2 classes", "Minsky and Papert, 1969"),
     "two_moons": ("vector, 2 classes", "two half circles"),
     "reber": ("tokens, 2 classes", "Reber, 1967"),

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 InputKind = Literal["vector", "image", "volume", "sequence", "tokens", "pair", "tree"]
-Task = Literal["classification", "regression", "tokens"]
+Task = Literal["classification", "regression", "tokens", "pixels"]
 
 
 class Examples(NamedTuple):
@@ -56,7 +56,8 @@ class Dataset:
         channels), "sequence" (n, time, features) float with mask, "tokens" (n, time) int with mask,
         "pair" (`Pair` of source and shifted target), "tree" (`Trees`).
       task: "classification" (``y`` is (n,) int), "regression" (``y`` is (n, outputs) float),
-        "tokens" (``y`` is (n, time) int with -1 where there is no target).
+        "tokens" (``y`` is (n, time) int with -1 where there is no target), "pixels" (``y`` is
+        (n, height, width) int, likewise).
       inputs: per-example shape of ``x`` for float inputs (``(28, 28, 1)``); for tokens, pairs and
         trees ``(vocabulary size,)``, the number of input symbols.
       outputs: number of classes, of output symbols, or of regression outputs.

@@ -28,7 +28,7 @@ def npz(
     mask: str = "mask",
     lengths: str = "lengths",
     input: Literal["auto", "vector", "image", "volume", "sequence", "tokens"] = "auto",
-    task: Literal["auto", "classification", "regression", "tokens"] = "auto",
+    task: Literal["auto", "classification", "regression", "tokens", "pixels"] = "auto",
     validation: float | int = 0.1,
     test: float | int = 0.2,
     seed: int = 0,
@@ -42,11 +42,13 @@ def npz(
         ``(n, depth, height, width, channels)``, or ``(n, time)`` whole numbers with ``input = "tokens"``.
         Images and volumes of bytes are divided by 255.
       y: name of the targets: ``(n,)`` labels 0..k-1 or texts, ``(n,)`` or ``(n, outputs)`` floats, or
-        ``(n, time)`` whole numbers with -1 where there is no target (``task = "tokens"``).
+        ``(n, time)`` whole numbers with -1 where there is no target (``task = "tokens"``), or ``(n, height,
+        width)`` for the class of each pixel, likewise.
       mask: name of ``(n, time)`` booleans for sequences and tokens; may be absent.
       lengths: name of ``(n,)`` lengths, instead of a mask; may be absent.
       input: kind of input; "auto" tells vector, sequence, image and volume by the number of axes.
-      task: "auto" takes floats for regression and everything else for classification.
+      task: "auto" takes floats for regression, whole numbers with three axes for classes of pixels, and
+        everything else for classification.
       validation: share or number of examples for validation.
       test: the same for the test part.
       seed: of the split.
@@ -85,7 +87,7 @@ def npy(
     y_path: str | Path,
     *,
     input: Literal["auto", "vector", "image", "volume", "sequence", "tokens"] = "auto",
-    task: Literal["auto", "classification", "regression", "tokens"] = "auto",
+    task: Literal["auto", "classification", "regression", "tokens", "pixels"] = "auto",
     validation: float | int = 0.1,
     test: float | int = 0.2,
     seed: int = 0,
@@ -177,6 +179,8 @@ def targets(
     Raises:
       ValueError: naming file and row.
     """
+    if task == "auto" and y.dtype.kind in "biu" and y.ndim == 3:
+        task = "pixels"
     if task == "auto":
         task = "regression" if y.dtype.kind == "f" else "classification"
     if task == "classification":
@@ -190,20 +194,21 @@ def targets(
         y = y.astype(np.float64).reshape(len(y), -1)
         arrays.check_finite(path, "y", y)
         return y, "regression", y.shape[1], ()
-    if task == "tokens":
-        if y.dtype.kind not in "biu" or x.ndim < 2 or y.shape != x.shape[:2]:
+    if task in ("tokens", "pixels"):
+        axes, what = (2, "symbol") if task == "tokens" else (3, "class")
+        if y.dtype.kind not in "biu" or x.ndim < axes or y.shape != x.shape[:axes]:
             raise ValueError(
-                f"{path}: y has shape {y.shape} and type {y.dtype}, {x.shape[:2]} whole numbers are needed"
+                f"{path}: y has shape {y.shape} and type {y.dtype}, {x.shape[:axes]} whole numbers are needed"
             )
         if int(y.min()) < -1:
-            row = int(np.argmax((y < -1).any(axis=1)))
+            row = int(np.argmax(y.reshape(len(y), -1).min(axis=1) < -1))
             raise ValueError(
-                f"{path}: y: row {row} holds {y[row].min()}, allowed are symbols from 0, and -1 for none"
+                f"{path}: y: row {row} holds {y[row].min()}, allowed is a {what} from 0, and -1 for none"
             )
         if int(y.max()) < 1:
-            raise ValueError(f"{path}: y: the largest symbol is {y.max()}, two symbols are needed")
-        return y, "tokens", int(y.max()) + 1, tuple(str(i) for i in range(int(y.max()) + 1))
-    raise ValueError(f"task: got {task!r}, allowed are auto, classification, regression, tokens")
+            raise ValueError(f"{path}: y: the largest {what} is {y.max()}, two are needed")
+        return y, task, int(y.max()) + 1, tuple(str(i) for i in range(int(y.max()) + 1))
+    raise ValueError(f"task: got {task!r}, allowed are auto, classification, regression, tokens, pixels")
 
 
 def _split(

@@ -3,7 +3,8 @@
 What a file may be depends on the data set that the model knows:
 
 - "vector": ``.csv`` with the same columns, ``.npz``, ``.npy``;
-- "image": an image file, a folder of images (of sub-folders by class, for evaluation), ``.npz``, ``.npy``;
+- "image": an image file, a folder of images (for evaluation one of sub-folders by class, or of
+  ``images/`` and ``masks/``), ``.npz``, ``.npy``;
 - "volume": ``.npz``, ``.npy``;
 - "sequence": ``.ts``, ``.npz`` (with "mask" or "lengths"), ``.npy``;
 - "tokens": ``.txt``, ``.npz``, ``.npy``; "pair" and "tree": ``.txt``.
@@ -23,6 +24,7 @@ import numpy as np
 from dlnotes.data import arrays, standardize, table
 from dlnotes.data.build import length_mask, pad
 from dlnotes.data.dataset import Dataset, Examples, Pair
+from dlnotes.data.masks import check_classes, paired, read_mask
 from dlnotes.data.ts_files import pad_series, read_ts
 
 UNKNOWN = "<unk>"
@@ -216,14 +218,15 @@ def _array_targets(path: Path, y: np.ndarray, x: np.ndarray, dataset: Dataset) -
         y = y.astype(np.float64).reshape(len(y), dataset.outputs)
         arrays.check_finite(path, "y", y)
         return y
-    if dataset.task == "tokens":
-        if y.dtype.kind not in "biu" or y.shape != x.shape[:2]:
+    if dataset.task in ("tokens", "pixels"):
+        shape = x.shape[:2] if dataset.task == "tokens" else x.shape[:3]
+        if y.dtype.kind not in "biu" or y.shape != shape:
             raise ValueError(
-                f"{path}: y has shape {y.shape} and type {y.dtype}, {x.shape[:2]} whole numbers are needed"
+                f"{path}: y has shape {y.shape} and type {y.dtype}, {shape} whole numbers are needed"
             )
         wrong = (y < -1) | (y >= dataset.outputs)
         if wrong.any():
-            row = int(np.argmax(wrong.any(axis=1)))
+            row = int(np.argmax(wrong.reshape(len(y), -1).any(axis=1)))
             raise ValueError(
                 f"{path}: y: row {row} holds {y[row][wrong[row]][0]}, allowed is -1..{dataset.outputs - 1}"
             )
@@ -243,7 +246,12 @@ def _array_targets(path: Path, y: np.ndarray, x: np.ndarray, dataset: Dataset) -
 def _read_images(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:
     height, width, channels = dataset.inputs
     y = None
-    if with_targets:
+    if with_targets and dataset.task == "pixels":
+        pairs = paired(path)
+        files = [image for image, _ in pairs]
+        y = np.stack([read_mask(mask, image=image, size=(height, width)) for image, mask in pairs])
+        check_classes(pairs, y, dataset.outputs)
+    elif with_targets:
         if not path.is_dir():
             raise ValueError(
                 f"{path}: one image has no target, a folder with one sub-folder a class is needed"

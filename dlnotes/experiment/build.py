@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import models
-from dlnotes.data.augment import augment
+from dlnotes.data.augment import augment, augment_labels
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.order import steps_per_epoch
 from dlnotes.experiment.config import Config, Point, dynamic_paths, points
@@ -34,7 +34,7 @@ from dlnotes.outputs import (
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import max_norm, optimizer
 from dlnotes.training.state import Hyper, Recipe, RecipeOf
-from dlnotes.typing import Array
+from dlnotes.typing import Array, PRNGKey
 
 ModelOf = Callable[[dict[str, Any]], Model]
 """A model from the options of [model], some of which may be traced numbers."""
@@ -151,6 +151,8 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
         if kind == "conv_net":
             stages = [models.Stage(**section.model_dump()) for section in options.pop("stages")]
             return models.conv_net(sizes_of(dataset), outputs, stages=stages, **options)
+        if kind in ("pixel_labeller", "recurrent_refinement"):
+            return getattr(models, kind)(dataset.inputs, outputs, **options)
         if kind == "sequence_classifier":
             embedding = options.pop("embedding") if dataset.input == "tokens" else None
             options.pop("embedding", None)
@@ -238,10 +240,11 @@ def loss_of(config: Config, dataset: Dataset) -> Measure:
 
 
 def metrics_of(dataset: Dataset, spread: Unit | None = None) -> dict[str, Measure]:
-    """The metrics reported for a task, by name; of the distribution's mean where the network gives one."""
+    """The metrics of a task by name; of the distribution's mean where the network gives one."""
     names = {
         "classification": ("accuracy",),
         "regression": ("absolute_error",),
+        "pixels": ("accuracy",),
         "tokens": ("accuracy", "exact_match") if dataset.input == "pair" else ("accuracy",),
     }[dataset.task]
     if spread is None:
@@ -308,24 +311,28 @@ def recipe_of(
     return build
 
 
-def _augmenter(config: Config, dataset: Dataset) -> Callable[[Array, Array], Array] | None:
-    """The random changes of [augment] as ``augment(key, x)``; ``None`` when nothing is changed."""
+def _augmenter(config: Config, dataset: Dataset) -> Callable[[PRNGKey, Array, Any], tuple[Array, Any]] | None:
+    """The random changes of [augment] as ``augment(key, x, y)``; ``None`` when nothing is changed."""
     if config.augment is None:
         return None
     options = config.augment.model_dump()
-    fill, change = options.pop("fill"), partial(augment, **options)
+    fill = options.pop("fill")
     if not any(options.values()):
         return None
     scale = dataset.standardize
-    if fill == "mean" or scale is None:
-        return change
-    black = np.asarray(-scale.mean / scale.scale, np.float32)
+    black = None
+    if fill != "mean" and scale is not None:
+        black = np.asarray(-scale.mean / scale.scale, np.float32)
 
-    def on_black(key: Array, x: Array) -> Array:
+    def change(key: PRNGKey, x: Array, y: Any) -> tuple[Array, Any]:
+        if dataset.task == "pixels":
+            y = augment_labels(key, y, **options)
+        if black is None:
+            return augment(key, x, **options), y
         shift = jnp.broadcast_to(jnp.asarray(black, x.dtype), x.shape)
-        return change(key, x - shift) + shift
+        return augment(key, x - shift, **options) + shift, y
 
-    return on_black
+    return change
 
 
 def _options(config: Config, section: str, hyper: Hyper) -> dict[str, Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from dlnotes.experiment.trainer import Progress, Watch
 
-SHARES = frozenset({"accuracy", "exact_match"})
+SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f"})
 """Metrics that are shown in per cent."""
 
 PLAIN_SECONDS = 10.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlnotes.experiment import predicted_figures
+from dlnotes.experiment import pixel_figures, predicted_figures
 from dlnotes.experiment.display import (
     SHARES,
     best_point,
@@ -60,6 +60,8 @@ def draw(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]
     if len(result.summary["points"]) > 1:
         chosen.append(("sweep", sweep))
     chosen += predicted_figures.fitting(result.dataset)
+    if result.dataset.task == "pixels":
+        chosen += [("pixel_labels", pixel_figures.pixel_labels), ("class_iou", pixel_figures.class_overlap)]
     kept.figures.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for name, function in chosen:

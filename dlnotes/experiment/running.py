@@ -23,6 +23,7 @@ from dlnotes.devices.prepare import cpu_count, prepare
 from dlnotes.experiment.build import Group, groups
 from dlnotes.experiment.config import Config, ConfigError, load
 from dlnotes.experiment.folder import RunFolder, read_json, write_json
+from dlnotes.experiment.pixel_quality import label_quality
 from dlnotes.experiment.result import Result, Trained
 from dlnotes.experiment.summary import summarize_group
 from dlnotes.experiment.trainer import Outcome, Progress, Trainer, Watch
@@ -295,7 +296,11 @@ def _final(trainer: Trainer, outcome: Outcome) -> dict[str, dict[str, np.ndarray
     """Metrics of every split that exists but the training part, which the log has."""
     dataset = trainer.dataset
     names = [n for n in ("validation", "test") if getattr(dataset, n) is not None]
-    return {name: trainer.evaluate(outcome.state.members, name) for name in names or ["train"]}
+    found = {name: trainer.evaluate(outcome.state.members, name) for name in names or ["train"]}
+    if dataset.task == "pixels":
+        for name, metrics in found.items():
+            metrics |= label_quality(trainer, outcome.state.members, dataset.split(name))
+    return found
 
 
 def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:

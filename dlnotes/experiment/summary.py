@@ -10,7 +10,7 @@ from scipy import stats
 from dlnotes.experiment.build import Group
 from dlnotes.experiment.trainer import Outcome
 
-SHARES = frozenset({"accuracy", "exact_match"})
+SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f"})
 """Metrics that are shares: larger is better, and an interval cannot leave [0, 1]."""
 
 
@@ -91,11 +91,11 @@ def summarize_group(
 
 
 def headline(record: dict[str, Any]) -> tuple[str, str, dict[str, Any]] | None:
-    """The split and metric to show first: test before validation, accuracy before error before loss."""
+    """The split and metric to show first: test before validation, the strictest metric first."""
     for split in ("test", "validation", "train"):
         metrics = record["metrics"].get(split)
         if metrics:
-            for name in ("exact_match", "accuracy", "absolute_error", "loss"):
+            for name in ("exact_match", "mean_iou", "accuracy", "absolute_error", "loss"):
                 if name in metrics:
                     return split, name, metrics[name]
     return None

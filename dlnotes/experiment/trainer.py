@@ -31,6 +31,12 @@ from dlnotes.typing import Batch
 CHUNK_SECONDS = 0.25
 """Aim for the length of a compiled call: short enough for a live display and a prompt stop."""
 
+CONVOLUTIONAL = frozenset({"cnn", "conv_net", "pixel_labeller", "recurrent_refinement", "given"})
+"""Families with convolutions, for which the compiler needs other options on CPU."""
+
+MOST_PIXELS = 2**20
+"""Pixels of images that a member evaluates at once."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -94,7 +100,7 @@ class Trainer:
     ):
         config = group.config
         self.group, self.dataset, self.placement = group, dataset, placement
-        self.convolutions = config.model.kind in ("cnn", "conv_net", "given")
+        self.convolutions = config.model.kind in CONVOLUTIONAL
         self.lengths: Durations = durations(config, dataset)
         self.recipe_of = recipe_of(config, dataset, model, join=group.members == 1)
         if "training.label_smoothing" in group.hypers and dataset.task == "regression":
@@ -341,16 +347,23 @@ class Trainer:
             self._blocks[split] = self._put_blocks(self.dataset.split(split))
         return self._blocks[split]
 
-    def _put_blocks(self, examples: Any) -> Any:
+    def _block_rows(self) -> int:
+        """Examples evaluated at once; fewer of large images, whose maps of features take memory."""
         rows = max(32, min(1024, 8192 // self.group.members))
+        if self.dataset.input == "image":
+            rows = max(1, min(rows, MOST_PIXELS // (self.dataset.inputs[0] * self.dataset.inputs[1])))
+        return rows
+
+    def _put_blocks(self, examples: Any) -> Any:
+        rows = self._block_rows()
         parts = len(self.placement.devices) if self.placement.split == "batch" else 1
         return put_blocks(self.placement, blocks_of(examples, rows, parts=parts))
 
-    def predict(self, members: Member, examples: Any) -> np.ndarray:
-        """Network outputs ``(members, examples, ...)`` on one device, float32."""
-        blocks = blocks_of(examples, max(32, min(1024, 8192 // self.group.members)))
+    def predict(self, members: Member, examples: Any, *, classes: bool = False) -> np.ndarray:
+        """Outputs ``(members, examples, ...)`` on one device, float32, or the most probable classes."""
+        blocks = blocks_of(examples, self._block_rows())
         predict = jax.jit(
-            loop.predict_blocks(self.recipe_of, best=self.keep_best),
+            loop.predict_blocks(self.recipe_of, best=self.keep_best, classes=classes),
             compiler_options=compiler_options(convolutions=self.convolutions),
         )
         slim = members._replace(opt_state=(), best=members.best if self.keep_best else None)

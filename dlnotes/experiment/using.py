@@ -15,6 +15,7 @@ from dlnotes.data.dataset import Dataset, Examples, Standardize
 from dlnotes.experiment.build import unit_of
 from dlnotes.experiment.config import ConfigError
 from dlnotes.experiment.decoding import decode, decoded_length
+from dlnotes.experiment.pixel_quality import label_quality
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.running import open_run
 from dlnotes.experiment.summary import SHARES, mean_interval
@@ -41,14 +42,18 @@ def evaluate_run(
       ConfigError: when the run, the split or the file do not fit.
     """
     trained = _opened(run)
+    members = trained.state.members
     try:
         if data_path is None:
-            measured = trained.trainer.evaluate(trained.state.members, split)
+            examples = trained.dataset.split(split)
+            measured = trained.trainer.evaluate(members, split)
         else:
             examples = data.evaluate_inputs(
                 data_path, trained.dataset, target=getattr(trained.config.data, "target", None)
             )
-            measured = trained.trainer.evaluate_examples(trained.state.members, examples)
+            measured = trained.trainer.evaluate_examples(members, examples)
+        if trained.dataset.task == "pixels":
+            measured |= label_quality(trained.trainer, members, examples)
     except (ValueError, OSError) as error:
         raise ConfigError(str(data_path or trained.folder.path), [str(error)]) from None
     seeds = trained.config.training.seeds
@@ -64,6 +69,7 @@ def predict_run(
 ) -> Path:
     """Predict for the inputs in a file and write what came out.
 
+    Pixels: a mask for each image, class numbers as the grey levels of a PNG file, or all in one ``.npz``.
     Classification: class and probability of every class; regression: the value in the target's own
     units; sequences to sequences: the decoded symbols; language models: bits per symbol and the most
     probable next symbol.
@@ -71,7 +77,8 @@ def predict_run(
     Args:
       run: its folder, or what `open_run` returned.
       path: inputs, in the form of the training data (see `dlnotes.data.read_inputs`).
-      output: ``.csv`` or ``.npz``; by default predictions.csv in the run folder.
+      output: ``.csv`` or ``.npz``; by default predictions.csv in the run folder. For pixels a folder, by
+        default predictions/ in the run folder, or ``.npz``.
       member: which of the trained members predicts.
 
     Returns:
@@ -82,7 +89,11 @@ def predict_run(
     """
     trained = _opened(run)
     target = Path(output) if output is not None else trained.folder.path / "predictions.csv"
-    if target.suffix not in (".csv", ".npz"):
+    if trained.dataset.task == "pixels":
+        target = trained.folder.path / "predictions" if output is None else target
+        if target.suffix not in ("", ".npz"):
+            raise ConfigError(str(target), ["output: must be a folder, for masks, or end in .npz"])
+    elif target.suffix not in (".csv", ".npz"):
         raise ConfigError(str(target), ["output: must end in .csv or .npz"])
     one = _member(trained, member)
     try:
@@ -90,6 +101,8 @@ def predict_run(
     except (ValueError, OSError) as error:
         raise ConfigError(str(path), [str(error)]) from None
     columns = _predictions(trained, one, inputs)
+    if trained.dataset.task == "pixels" and target.suffix != ".npz":
+        return _write_masks(target, inputs.rows, columns["class"])
     if target.suffix == ".npz":
         np.savez(target, allow_pickle=False, row=np.array(inputs.rows), **columns)
         return target
@@ -100,6 +113,20 @@ def predict_run(
             cells = [np.atleast_1d(values[i]) for values in columns.values()]
             writer.writerow([row, *(_cell(v) for cell in cells for v in cell)])
     return target
+
+
+def _write_masks(folder: Path, rows: tuple[str, ...], labels: np.ndarray) -> Path:
+    """One PNG file for each image, named after it."""
+    from PIL import Image
+
+    names = [str(Path(row).with_suffix("")) for row in rows]
+    if len(set(names)) < len(rows):  # a.jpg beside a.png
+        names = list(rows)
+    for name, mask in zip(names, labels):
+        path = folder / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask.astype(np.uint8 if labels.max() < 256 else np.uint16)).save(path)
+    return folder
 
 
 def _predictions(trained: Trained, one: Member, inputs: data.Inputs) -> dict[str, np.ndarray]:
@@ -113,6 +140,8 @@ def _predictions(trained: Trained, one: Member, inputs: data.Inputs) -> dict[str
     outputs = trained.trainer.predict(one, Examples(x, y, mask))[0]
     if dataset.task == "regression":
         return _values(trained, outputs)
+    if dataset.task == "pixels":
+        return {"class": outputs.argmax(-1).astype(np.int32)}
     p = np.asarray(jax.nn.softmax(jnp.asarray(outputs)))
     names = np.array(dataset.classes)
     if dataset.task == "classification":
@@ -256,9 +285,10 @@ def _exportable(trained: Trained, params: Params):
             return logits * _aligned(scale.scale, logits) + _aligned(scale.mean, logits)
         return jax.nn.softmax(logits)
 
-    result = (
-        "values `(batch, outputs)`" if dataset.task == "regression" else "probabilities `(batch, classes)`"
-    )
+    result = {
+        "regression": "values `(batch, outputs)`",
+        "pixels": "probabilities `(batch, height, width, classes)`",
+    }.get(dataset.task, "probabilities `(batch, classes)`")
     if dataset.input in ("vector", "image", "volume"):
         scale = dataset.standardize
 

@@ -19,6 +19,8 @@ _HOME = {
     "cnn": "convolutional",
     "Stage": "convolution_stages",
     "conv_net": "convolution_stages",
+    "pixel_labeller": "pixel_labels",
+    "recurrent_refinement": "refinement",
     "from_flax": "flax_module",
     "sequence_classifier": "sequence",
     "character_model": "sequence",

@@ -83,6 +83,25 @@ def cross_entropy(logits: Array, y: Array, *, label_smoothing: float | Array = 0
     return PerExample(_sum_positions(jnp.where(real, nll, 0.0)), target_count(y))
 
 
+def over_steps(loss: Measure, output: Array, y: Array) -> PerExample:
+    """The mean of a loss over the steps of a network that answers several times.
+
+    Args:
+      loss: of one answer.
+      output: ``(batch, ..., steps, K)``.
+      y: ``(batch, ...)`` the targets of every step.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> z = jnp.array([[[0.0, 0.0], [0.0, 50.0]]])
+      >>> round(float(over_steps(cross_entropy, z, jnp.array([1])).total[0]), 4)
+      0.3466
+    """
+    steps = output.shape[-2]
+    measured = loss(output, jnp.broadcast_to(y[..., None], (*y.shape, steps)))
+    return PerExample(measured.total / steps, measured.count / steps)
+
+
 def binary_cross_entropy(logits: Array, y: Array) -> PerExample:
     """``ζ((1 − 2y)z)`` for logits ``(batch,)`` or ``(batch, 1)`` and labels ``(batch,)`` in {0, 1}."""
     z = logits.astype(jnp.float32).reshape(y.shape)

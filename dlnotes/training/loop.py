@@ -177,12 +177,25 @@ def evaluate_blocks(
     return evaluate
 
 
-def predict_blocks(recipe_of: RecipeOf, *, best: bool) -> Callable[[Member, Batch], Array]:
-    """Build ``predict(members, blocks) -> outputs`` ``(members, blocks, rows, ...)``, not yet compiled."""
+def predict_blocks(
+    recipe_of: RecipeOf, *, best: bool, classes: bool = False
+) -> Callable[[Member, Batch], Array]:
+    """Build ``predict(members, blocks) -> outputs`` ``(members, blocks, rows, ...)``, not yet compiled.
+
+    Args:
+      recipe_of: of the members.
+      best: use the parameters that were best on validation.
+      classes: give the most probable class, int32, instead of a number for each.
+    """
 
     def one(member: Member, blocks: Batch) -> Array:
         recipe, params = recipe_of(member.hyper), evaluated_params(member, best=best)
-        return jax.lax.map(lambda block: evaluate_batch(recipe, params, block)[1], blocks)
+
+        def outputs(block: Batch) -> Array:
+            found = evaluate_batch(recipe, params, block)[1]
+            return jnp.argmax(found, axis=-1).astype(jnp.int32) if classes else found
+
+        return jax.lax.map(outputs, blocks)
 
     def predict(members: Member, blocks: Batch) -> Array:
         if members.stopped_at.shape[0] == 1:

@@ -34,7 +34,7 @@ class Recipe(NamedTuple):
       loss: the training loss of a batch's examples.
       metrics: what is measured beside the loss, by name.
       optimizer: an optax transformation.
-      augment: ``augment(key, x) -> x`` on training inputs, or ``None``.
+      augment: ``augment(key, x, y) -> (x, y)`` on training examples, or ``None``.
       project: ``project(params) -> params`` after each update (max-norm), or ``None``.
       compute_dtype: of the forward and backward pass; parameters and sums stay float32.
       accumulate: parts a batch is computed in.
@@ -48,7 +48,7 @@ class Recipe(NamedTuple):
     loss: Measure
     metrics: dict[str, Measure]
     optimizer: optax.GradientTransformation
-    augment: Callable[[PRNGKey, Any], Any] | None = None
+    augment: Callable[[PRNGKey, Any, Any], tuple[Any, Any]] | None = None
     project: Callable[[Params], Params] | None = None
     compute_dtype: Any = jnp.float32
     accumulate: int = 1

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from dlnotes.layers.random import fold_in
 from dlnotes.outputs.losses import target_count
 from dlnotes.training.flat import global_norm
 from dlnotes.training.state import BAD_GRADIENT, BAD_LOSS, Member, Recipe
@@ -51,13 +52,8 @@ def objective(
       count: ``()`` number of targets of the *whole* batch, over all parts and devices, so that the
         parts' objectives and gradients add up.
     """
-    x = batch.x
-    augment_key = model_key = None
-    if key is not None:
-        augment_key, model_key = (jax.vmap(lambda k, i=i: jax.random.fold_in(k, i))(key) for i in range(2))
-    if recipe.augment is not None and augment_key is not None:
-        x = recipe.augment(augment_key, x)
-    params, x = cast_floats((params, x), recipe.compute_dtype)
+    model_key = None if key is None else fold_in(key, 1)
+    params, x = cast_floats((params, batch.x), recipe.compute_dtype)
     output = recipe.model.apply(params, x, key=model_key, mask=batch.mask)
     output = cast_floats(output, jnp.float32)
     sums = metric_sums(recipe, output, batch, training=True)
@@ -116,6 +112,9 @@ def train_step(
     """
     rows = batch.weight.shape[0]
     key = example_keys(member.key, step, first_row, rows) if recipe.random else None
+    if recipe.augment is not None and key is not None:
+        x, y = recipe.augment(fold_in(key, 0), batch.x, batch.y)
+        batch = batch._replace(x=x, y=y)
     count = jnp.sum(batch.weight * target_count(batch.y))
     if axis_name is not None:
         count = jax.lax.psum(count, axis_name)

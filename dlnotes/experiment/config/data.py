@@ -10,7 +10,7 @@ from dlnotes.experiment.config.fields import Section
 
 Part = Annotated[int | float, Field(ge=0)]
 ArrayInput = Literal["auto", "vector", "image", "volume", "sequence", "tokens"]
-ArrayTask = Literal["auto", "classification", "regression", "tokens"]
+ArrayTask = Literal["auto", "classification", "regression", "tokens", "pixels"]
 
 
 class _Split(Section):
@@ -170,6 +170,46 @@ class BrainPatches(Section):
     n_validation: int = Field(default=600, ge=1)
     n_test: int = Field(default=1500, ge=1)
     seed: int = Field(default=0, ge=0)
+    standardize: bool = True
+
+
+class ImageMasks(_Split):
+    """Your own pictures with the class of each pixel: a folder with images/ and masks/ of the same names."""
+
+    kind: Literal["image_masks"]
+    path: str
+    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (64, 64)
+    channels: Literal[1, 3] = 3
+    classes: tuple[str, ...] = Field(
+        default=(), description="a name for each class number; else the numbers in the masks"
+    )
+    standardize: bool = True
+
+
+class Scenes(Section):
+    """Objects over one another and over clutter, with the class of each pixel."""
+
+    kind: Literal["scenes"]
+    source: Literal["digits", "mnist", "fashion_mnist"] = Field(
+        default="digits", description='of the objects; "digits" needs no files'
+    )
+    size: tuple[Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)]] = (32, 32)
+    objects: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
+        default=(1, 3), description="least and greatest number of objects in a scene"
+    )
+    object_size: tuple[Annotated[int, Field(ge=3)], Annotated[int, Field(ge=3)]] = Field(
+        default=(10, 16), description="least and greatest length in pixels of an object's longer side"
+    )
+    clutter: int = Field(default=6, ge=0, description="unlabelled fragments of objects in a scene")
+    noise: float = Field(default=0.1, ge=0, description="deviation of the noise on grey levels in [0, 1]")
+    classes: int = Field(default=10, ge=1, le=10, description="classes of the source that are used")
+    n_train: int = Field(default=2000, ge=1)
+    n_validation: int = Field(default=200, ge=0)
+    n_test: int = Field(default=500, ge=0)
+    seed: int = Field(default=0, ge=0)
+    standardize: bool = True
+    data_dir: str | None = Field(default=None, description="folder with the source's files")
+    download: bool = Field(default=True, description="fetch the source's files when they are not found")
 
 
 class PhotoPatches(Section):
@@ -267,6 +307,8 @@ Data = Annotated[
     | MovingDigits
     | BrainPatches
     | PhotoPatches
+    | ImageMasks
+    | Scenes
     | Xor
     | TwoMoons
     | Tabular
@@ -289,6 +331,8 @@ INPUT_OF: dict[str, tuple[str, str] | None] = {
     "moving_digits": ("volume", "classification"),
     "brain_patches": ("volume", "classification"),
     "photo_patches": ("image", "classification"),
+    "image_masks": ("image", "pixels"),
+    "scenes": ("image", "pixels"),
     "xor": ("vector", "classification"),
     "two_moons": ("vector", "classification"),
     "tabular": ("vector", "any"),

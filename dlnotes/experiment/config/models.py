@@ -176,6 +176,38 @@ class ConvNet(_WithDropout):
     initializer: Initializer = "he_normal"
 
 
+class PixelLabeller(_WithDropout):
+    """A class for every pixel: an encoder-decoder with skips, a coarse grid enlarged, or full size."""
+
+    kind: Literal["pixel_labeller"]
+    form: Literal["encoder_decoder", "coarse", "full_size"] = Field(
+        default="encoder_decoder",
+        description="pooling and back up with skips; labels of the pooled grid enlarged; pooling of stride 1",
+    )
+    channels: tuple[Width, ...] = Field(
+        default=(16, 32, 64), min_length=1, description="maps of each stage; pooling between two stages"
+    )
+    kernel: int = Field(default=3, ge=1, le=31, description="odd")
+    convolutions: int = Field(default=1, ge=1, le=16, description="convolutions per stage")
+    activation: Activation = "relu"
+    normalization: Literal["none", "layer"] = "none"
+    mean_field: int = Field(
+        default=0, ge=0, le=100, description="updates of a trained mean-field smoothing; 0 for none"
+    )
+    initializer: Initializer = "he_normal"
+
+
+class RecurrentRefinement(_WithDropout):
+    """A guess of every pixel's class, refined by the same convolutions in each step."""
+
+    kind: Literal["recurrent_refinement"]
+    steps: int = Field(default=3, ge=1, le=64, description="guesses; 1 is a one-shot network")
+    hidden: Width = 32
+    kernel: int = Field(default=5, ge=1, le=31, description="odd")
+    activation: Activation = "relu"
+    initializer: Initializer = "he_normal"
+
+
 class SequenceClassifier(_WithDropout):
     """A recurrent net with one answer per sequence."""
 
@@ -232,6 +264,8 @@ Model = Annotated[
     | Graph
     | Cnn
     | ConvNet
+    | PixelLabeller
+    | RecurrentRefinement
     | SequenceClassifier
     | CharacterModel
     | Seq2Seq
@@ -248,13 +282,15 @@ ACCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "graph": (("vector", "image", "volume"), ("classification", "regression", "any")),
     "cnn": (("image",), ("classification", "regression", "any")),
     "conv_net": (("image", "sequence", "volume"), ("classification", "regression", "any")),
+    "pixel_labeller": (("image",), ("pixels",)),
+    "recurrent_refinement": (("image",), ("pixels",)),
     "sequence_classifier": (("tokens", "sequence"), ("classification", "regression")),
     "character_model": (("tokens",), ("tokens",)),
     "seq2seq": (("pair",), ("tokens",)),
     "tree_net": (("tree",), ("classification",)),
     "given": (
         ("vector", "image", "volume", "sequence", "tokens", "pair", "tree"),
-        ("classification", "regression", "tokens", "any"),
+        ("classification", "regression", "tokens", "pixels", "any"),
     ),
 }
 """The inputs and tasks each family can be trained on."""
