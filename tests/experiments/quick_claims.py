@@ -13,6 +13,8 @@ from dlnotes.experiment.claims.running import judge, open_claim, run_claim
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SLOW = {
     "C6.11",
+    "C7.1",
+    "C7.2",
     "C7.3",
     "F1.4",
     "F2.10",
