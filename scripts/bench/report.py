@@ -71,7 +71,7 @@ def summarize(results: dict[str, Any], reference: str) -> dict[str, Any]:
 
 def keep(document: dict[str, Any], earlier: dict[str, Any]) -> None:
     """Take the results of an earlier run into ``document``, each with when it was measured."""
-    then = {"date": earlier["date"], "load": earlier["machine"]["load"]}
+    then = {"date": earlier["date"], "load": earlier["machine"]["load"], "cpu": earlier["machine"]["cpu"]}
     then |= {k: earlier["settings"][k] for k in ("rounds", "seconds")}
     names = [*earlier["cases"], *(["first_step"] if earlier["first_step"] else [])]
     document["measured"] = {name: then for name in names} | earlier.get("measured", {})
@@ -82,12 +82,12 @@ def keep(document: dict[str, Any], earlier: dict[str, Any]) -> None:
 def _when(document: dict[str, Any], name: str) -> list[str]:
     """A line for a case that an earlier run measured."""
     then = document.get("measured", {}).get(name)
-    now = {"date": document["date"], "load": document["machine"]["load"]}
+    now = {"date": document["date"], "load": document["machine"]["load"], "cpu": document["machine"]["cpu"]}
     now |= {k: document["settings"][k] for k in ("rounds", "seconds")}
     if then is None or then == now:
         return []
     return [
-        f"Measured on {then['date']}: {then['rounds']} rounds of {then['seconds']:g} s, "
+        f"Measured on {then['date']}, {then['cpu']}: {then['rounds']} rounds of {then['seconds']:g} s, "
         f"load before {then['load']:.2f}.\n"
     ]
 

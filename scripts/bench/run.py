@@ -100,9 +100,11 @@ def main() -> None:
         "measured": {},
         "bars": [],
     }
-    here = {"date": document["date"], "load": document["machine"]["load"]} | {
-        k: document["settings"][k] for k in ("rounds", "seconds")
-    }
+    here = {
+        "date": document["date"],
+        "load": document["machine"]["load"],
+        "cpu": document["machine"]["cpu"],
+    } | {k: document["settings"][k] for k in ("rounds", "seconds")}
     if (args.out / "results.json").is_file():
         report.keep(document, json.loads((args.out / "results.json").read_text()))
     args.out.mkdir(parents=True, exist_ok=True)

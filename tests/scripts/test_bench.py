@@ -174,7 +174,7 @@ def test_an_earlier_runs_cases_are_kept_with_their_date(report):
     report.keep(new, run("2026-01-01", ["xor"]))
     new["cases"] |= run("", ["cnn"])["cases"]
     page = report.markdown(new)
-    assert "## xor: XOR\n\nMeasured on 2026-01-01: 5 rounds of 1.5 s" in page
+    assert "## xor: XOR\n\nMeasured on 2026-01-01, a CPU: 5 rounds of 1.5 s" in page
     assert "## cnn: CNN\n\n| variant" in page
 
 
