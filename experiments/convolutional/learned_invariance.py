@@ -1,0 +1,319 @@
+"""A maximum over filters with weights of their own learns not to mind a rotation.
+
+The notes: pooling over positions is invariant to shifts; pooling over filters learned separately can learn
+what to be invariant to. Three filters and a maximum can learn to answer a digit whichever way it is turned:
+one of the filters answers, and the maximum is almost the same.
+
+Measured on MNIST, 14 × 14 pixels, turned by any angle: 16 maximum units over 4 filters of 7 × 7 each
+(convolutional maxout), the largest value of a unit over all places, and a linear output, trained to tell
+the digits. A response is such a largest value, of a unit or of a filter, so where a part of the digit lies
+has no effect. Its sensitivity is the share of its variance, over test digits and twelve angles, that
+turning one and the same digit makes: 0 for a response that only depends on the digit, about 1 for one that
+only depends on the angle. It has no scale.
+
+Beside the single filters of the same network stand: the same units before training, the network trained
+on upright digits only, maxima over trained filters taken from different units (each brought to mean 0 and
+deviation 1, so that none is always the largest), and networks of single filters with ReLU, with as many
+outputs or as many filters. All are trained alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from pydantic import Field
+from scipy import ndimage
+
+from dlnotes import data, outputs
+from dlnotes.data.dataset import Examples
+from dlnotes.experiment.claims import Below, Claim, Interval, Measured, Options, Part, Plot, ratio
+from dlnotes.experiment.figure_style import BLUE, GREY, new_figure, set_title
+from dlnotes.experiment.fitting import fit
+from dlnotes.layers import Convolution, conv, conv_maxout, dense, init_convolution, init_dense, relu
+from dlnotes.layers.dense_layer import Dense
+from dlnotes.models.model import Model
+from dlnotes.training.optimizers import optimizer
+from dlnotes.training.state import Recipe
+from dlnotes.typing import Array, PRNGKey
+
+SIDE, WINDOW, CLASSES = 14, 7, 10
+UNITS, GROUP = 16, 4
+ANGLES = np.arange(0, 360, 30)
+NETWORKS = ("maxout", "upright", "equal_outputs", "equal_filters")
+
+
+class LearnedInvariance(Options):
+    """Sizes of the experiment."""
+
+    images: int = Field(6000, ge=64, description="training images, each turned once")
+    steps: int = Field(600, ge=1, description="steps of each training")
+    batch: int = Field(64, ge=1, description="examples of a step")
+    test: int = Field(300, ge=10, description="test images, each seen at every angle")
+
+
+class Network(NamedTuple):
+    """Parameters of ``logits = max over places of (max in groups of x ∗ K + b) · W + c``.
+
+    Attributes:
+      filters: K (window, window, 1, units·group), b.
+      output: W (units, classes), c.
+    """
+
+    filters: Convolution
+    output: Dense
+
+
+def network(units: int, group: int) -> Model:
+    """Units that are maxima over groups of filters; a group of one is a filter with ReLU."""
+
+    def init(key: PRNGKey, /) -> Network:
+        one, two = jax.random.split(key)
+        return Network(
+            init_convolution(one, (WINDOW, WINDOW), 1, units * group), init_dense(two, units, CLASSES)
+        )
+
+    def apply(params: Network, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
+        if group == 1:
+            z = relu(conv(params.filters, x, padding="VALID"))
+        else:
+            z = conv_maxout(params.filters, x, group, padding="VALID")
+        return dense(params.output, z.max((1, 2)))
+
+    return Model(init, apply)
+
+
+def turned(images: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """Images ``(n, 28, 28, 1)`` turned about their centre, one angle each, then means over 2 × 2 pixels."""
+    found = np.stack(
+        [
+            ndimage.rotate(image, angle, axes=(0, 1), reshape=False, order=1, mode="nearest")
+            for image, angle in zip(images, angles)
+        ]
+    )
+    return found.reshape(len(images), SIDE, 2, SIDE, 2, 1).mean((2, 4)).astype(np.float32)
+
+
+def sensitivity(responses: np.ndarray) -> np.ndarray:
+    """Share of each unit's variance that lies within images: ``(images, angles, units)`` to ``(units,)``.
+
+    Not a number for a unit that never changes.
+    """
+    r = responses.astype(np.float64)
+    total = r.var((0, 1))
+    return np.where(total > 1e-12, r.var(1).mean(0) / np.where(total > 1e-12, total, 1.0), np.nan)
+
+
+def grouped(responses: np.ndarray, group: int = GROUP) -> np.ndarray:
+    """The largest of each group of filters, ``(..., units·group)`` to ``(..., units)``."""
+    return responses.reshape(*responses.shape[:-1], -1, group).max(-1)
+
+
+def regrouped(responses: np.ndarray) -> np.ndarray:
+    """The largest over as many filters, each of another unit, after bringing all to one scale."""
+    units = responses.shape[-1] // GROUP
+    standard = (responses - responses.mean((0, 1))) / np.maximum(responses.std((0, 1)), 1e-6)
+    which = [(u + j) % units * GROUP + j for u in range(units) for j in range(GROUP)]
+    return grouped(standard[..., which])
+
+
+def train(model: Model, examples: Examples, o: LearnedInvariance) -> Network:
+    """Parameters of every seed before and after training, leaves ``(2, seeds, ...)``."""
+    result = fit(
+        Recipe(model, outputs.cross_entropy, {}, optimizer("adam", 0.003)),
+        examples,
+        steps=o.steps,
+        batch_size=min(o.batch, o.images),
+        seeds=range(o.seeds),
+        every=o.steps,
+        probe=lambda params: params,
+        record=o.steps,
+        convolutions=True,
+    )
+    return result.probes
+
+
+def responses_of(filters: Convolution, x: np.ndarray) -> np.ndarray:
+    """The largest response of each filter over all places, ``(seeds, images, angles, filters)``."""
+
+    @jax.jit
+    def all_of(filters: Convolution, x: Array) -> Array:
+        return jax.lax.map(lambda f: conv(f, x, padding="VALID").max((1, 2)), filters)
+
+    found = np.asarray(all_of(filters, x.reshape(-1, SIDE, SIDE, 1)))
+    return found.reshape(found.shape[0], *x.shape[:2], -1)
+
+
+def accuracy_of(r: np.ndarray, output: Dense, labels: np.ndarray) -> np.ndarray:
+    """Share of the turned test images told right from the units' responses, ``(seeds,)``."""
+    logits = np.einsum("siau,suc->siac", r, output.W) + np.asarray(output.b)[:, None, None]
+    return (logits.argmax(-1) == labels[:, None]).mean((1, 2))
+
+
+def measure(options: LearnedInvariance) -> dict[str, np.ndarray]:
+    """Turn the digits, train the networks, compare their responses at all angles."""
+    digits = data.load("mnist")
+    upright, labels = digits.train.x[: options.images], digits.train.y[: options.images]
+    angles = np.random.default_rng(0).uniform(0, 360, len(upright))
+    every = Examples(turned(upright, angles), labels)
+    straight = Examples(turned(upright, 0 * angles), labels)
+    unseen = digits.split("test")
+    images, truth = unseen.x[: options.test], unseen.y[: options.test]
+    x = np.stack([turned(images, np.full(len(images), angle)) for angle in ANGLES], axis=1)
+
+    found: dict[str, np.ndarray] = {}
+    settings = ((GROUP, UNITS, every), (GROUP, UNITS, straight), (1, UNITS, every), (1, UNITS * GROUP, every))
+    accuracy = []
+    for name, (group, units, examples) in zip(NETWORKS, settings):
+        params = train(network(units, group), examples, options)
+        for i, state in enumerate(("before", "after")):
+            r = responses_of(jax.tree.map(lambda a, i=i: a[i], params.filters), x)
+            kinds = {"filter": r, "unit": grouped(r)} if group > 1 else {"unit": np.maximum(r, 0)}
+            if group > 1:
+                kinds["regrouped"] = np.stack([regrouped(one) for one in r])
+            for kind, values in kinds.items():
+                mean_of = [np.nanmean(sensitivity(one)) for one in values]
+                found[f"{name}_{kind}_{state}"] = np.array(mean_of)
+        output = jax.tree.map(lambda a: a[-1], params.output)
+        accuracy.append(accuracy_of(kinds["unit"], output, truth))
+        if name == NETWORKS[0]:
+            found["filters"] = np.asarray(params.filters.K)[-1, 0, :, :, 0]
+            found["responses"] = np.asarray(r[0])
+    return found | {"accuracy": np.array(accuracy), "digits": x[:2, :, :, :, 0]}
+
+
+BARS = (
+    ("maxout before training: one filter", "maxout_filter_before", GREY),
+    ("maximum of its group", "maxout_unit_before", BLUE),
+    ("maxout: one filter", "maxout_filter_after", GREY),
+    ("maximum of its group", "maxout_unit_after", BLUE),
+    ("maximum over filters of other groups", "maxout_regrouped_after", GREY),
+    ("maxout, trained on upright digits: one filter", "upright_filter_after", GREY),
+    ("maximum of its group", "upright_unit_after", BLUE),
+    ("single filters with ReLU, equal outputs", "equal_outputs_unit_after", GREY),
+    ("single filters with ReLU, equal filters", "equal_filters_unit_after", GREY),
+)
+
+
+def draw(options: LearnedInvariance, m: Measured) -> Plot:
+    """Sensitivities, the filters of three units, and their responses to one digit at every angle."""
+    figure = new_figure(11.5, 4.8)
+    axes: dict[str, Any] = figure.subplot_mosaic(
+        [["bars", *(f"{u}{j}" for j in range(GROUP)), f"turn{u}"] for u in range(3)],
+        width_ratios=(4.4, *(1,) * GROUP, 2.6),
+    )
+    axis = axes["bars"]
+    for place, (_, key, color) in enumerate(BARS):
+        values = m[key]
+        axis.barh(-place, values.mean(), color=color, height=0.7)
+        axis.plot(values, np.full(len(values), -place), "k.", ms=2.5)
+    axis.set_yticks(-np.arange(len(BARS)), [label for label, _, _ in BARS], fontsize=9)
+    axis.set_xlabel("share of a response's variance made by turning the digit")
+    r = m["responses"]
+    best = np.argsort(sensitivity(grouped(r)))[:3]
+    shown = 0
+    for row, u in enumerate(best):
+        members = slice(u * GROUP, (u + 1) * GROUP)
+        kernels = m["filters"][..., members]
+        limit = np.abs(kernels).max()
+        for j in range(GROUP):
+            axes[f"{row}{j}"].imshow(kernels[..., j], cmap="RdBu_r", vmin=-limit, vmax=limit)
+            axes[f"{row}{j}"].axis("off")
+        axis = axes[f"turn{row}"]
+        for j in range(GROUP):
+            axis.plot(
+                ANGLES, r[shown, :, members][:, j], color=GREY, lw=1, label=None if j else "its filters"
+            )
+        axis.plot(ANGLES, r[shown, :, members].max(1), color=BLUE, lw=2.2, alpha=0.7, label="the maximum")
+        axis.set_xticks([0, 90, 180, 270], ["", "", "", ""] if row < 2 else ["0°", "90°", "180°", "270°"])
+        axis.tick_params(labelsize=8)
+    axes["00"].set_title("filters of the three steadiest units", fontsize=9)
+    axes["turn0"].set_title("response to a digit, turned", fontsize=9)
+    axes["turn0"].legend(fontsize=8, loc="upper right")
+    one, most = (m[f"maxout_{kind}_after"].mean() for kind in ("filter", "unit"))
+    start = m["maxout_unit_before"].mean()
+    set_title(
+        figure,
+        f"Turning the digit makes {100 * one:.0f}% of the variance of one filter of a trained group and "
+        f"{100 * most:.0f}% of that of its maximum ({100 * start:.0f}% before training)",
+    )
+    kept = {key: m[key] for _, key, _ in BARS}
+    accuracy: dict[str, float] = dict(zip(NETWORKS, m["accuracy"].mean(1)))
+    return Plot(
+        figure,
+        {
+            "response": list(kept),
+            "sensitivity": [v.mean() for v in kept.values()],
+            "deviation": [v.std() for v in kept.values()],
+            "test accuracy of the trained network": [accuracy[key.rsplit("_", 2)[0]] for key in kept],
+        },
+    )
+
+
+def _against(key: str) -> Callable[[Measured], Interval]:
+    return lambda m: ratio(m["maxout_unit_after"], m[key])
+
+
+def _gained(m: Measured) -> Interval:
+    before, after = (m[f"maxout_unit_{s}"] / m[f"maxout_filter_{s}"] for s in ("before", "after"))
+    return ratio(after, before)
+
+
+WHAT = "sensitivity of the maximum / of "
+CLAIM = Claim(
+    id="C6.9",
+    statement="A maximum over filters learned separately can learn to be invariant to a transformation of "
+    "its input, such as a rotation.",
+    source="notes, «operación de convolución y agrupación»; Goodfellow et al. 2016, 9.3 and figure 9.9",
+    options=LearnedInvariance,
+    measure=measure,
+    draw=draw,
+    parts=(
+        Part(
+            "than one filter",
+            "After training the maximum of a group is less sensitive to a rotation than one filter of it.",
+            what=WHAT + "one filter of its group, mean of units",
+            effect=_against("maxout_filter_after"),
+            rule=Below(1.0),
+        ),
+        Part(
+            "it is learned",
+            "Training widens the gap between the maximum and one filter.",
+            what="that ratio after training / before",
+            effect=_gained,
+            rule=Below(1.0),
+        ),
+        Part(
+            "learned from turned digits",
+            "What it becomes invariant to comes from the data: turned digits make it less sensitive than "
+            "upright ones.",
+            what=WHAT + "the maximum in a network trained on upright digits",
+            effect=_against("upright_unit_after"),
+            rule=Below(1.0),
+        ),
+        Part(
+            "the group is learned",
+            "The filters of a group belong together: a maximum over filters of different groups is more "
+            "sensitive.",
+            what=WHAT + "the maximum over trained filters of different groups",
+            effect=_against("maxout_regrouped_after"),
+            rule=Below(1.0),
+        ),
+        Part(
+            "than single filters, equal outputs",
+            "It is less sensitive than the units of a network of single filters with as many outputs.",
+            what=WHAT + "a filter with ReLU, network of 16",
+            effect=_against("equal_outputs_unit_after"),
+            rule=Below(1.0),
+        ),
+        Part(
+            "than single filters, equal filters",
+            "It is less sensitive than the units of a network of single filters with as many filters.",
+            what=WHAT + "a filter with ReLU, network of 64",
+            effect=_against("equal_filters_unit_after"),
+            rule=Below(1.0),
+        ),
+    ),
+)
