@@ -229,7 +229,7 @@ def draw(options: LearnedInvariance, m: Measured) -> Plot:
         axis.plot(ANGLES, r[shown, :, members].max(1), color=BLUE, lw=2.2, alpha=0.7, label="the maximum")
         axis.set_xticks([0, 90, 180, 270], ["", "", "", ""] if row < 2 else ["0°", "90°", "180°", "270°"])
         axis.tick_params(labelsize=8)
-    axes["00"].set_title("filters of the three steadiest units", fontsize=9)
+    axes["00"].set_title("filters of the three steadiest units", fontsize=9, loc="left")
     axes["turn0"].set_title("response to a digit, turned", fontsize=9)
     axes["turn0"].legend(fontsize=8, loc="upper right")
     one, most = (m[f"maxout_{kind}_after"].mean() for kind in ("filter", "unit"))
