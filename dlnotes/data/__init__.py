@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dlnotes.data.mnist_sets import fashion_mnist, mnist
     from dlnotes.data.pairs import number_words
     from dlnotes.data.photos import photo_patches
+    from dlnotes.data.placed_digits import sized_digits
     from dlnotes.data.sequences import reber
     from dlnotes.data.sounds import sound, sound_folder
     from dlnotes.data.split import split_indices
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 SOURCES: dict[str, str] = {
     "digits": "bundled",
+    "sized_digits": "placed_digits",
     "tabular": "bundled",
     "mnist": "mnist_sets",
     "fashion_mnist": "mnist_sets",
@@ -101,6 +103,7 @@ __all__ = [
     "reber",
     "scenes",
     "series",
+    "sized_digits",
     "sound",
     "sound_folder",
     "source",

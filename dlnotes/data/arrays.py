@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from dlnotes.data.build import length_mask
+from dlnotes.data.buckets import masked_sizes
+from dlnotes.data.build import box_mask, length_mask
 from dlnotes.data.dataset import InputKind
 
 _DAMAGE = (  # what numpy and zipfile raise on bytes that are not what they say (found by fuzzing)
@@ -126,30 +127,43 @@ def check_inputs(path: str | Path, x: np.ndarray, kind: str, mask: np.ndarray | 
 
 
 def read_mask(
-    path: str | Path, arrays: dict[str, np.ndarray], x: np.ndarray, *, mask: str, lengths: str
+    path: str | Path, arrays: dict[str, np.ndarray], x: np.ndarray, *, mask: str, lengths: str, axes: int = 1
 ) -> np.ndarray | None:
-    """``(n, time)`` booleans from an array of masks or of lengths, or ``None`` when there is neither.
+    """``(n, *sizes)`` booleans from an array of masks or of lengths, or ``None`` when there is neither.
+
+    Lengths are ``(n,)``, or ``(n, axes)`` sizes where there are several axes. The mask of several must be
+    a box from the first position on.
 
     Raises:
       ValueError: naming file and row, when the array does not fit ``x`` or a row has no position.
     """
+    inner = x.shape[: 1 + axes]
     if mask in arrays and lengths in arrays:
         raise ValueError(f"{path}: holds both {mask!r} and {lengths!r}, one of them is enough")
     if mask in arrays:
         found = arrays[mask]
-        if found.shape != x.shape[:2]:
-            raise ValueError(f"{path}: {mask} has shape {found.shape}, x needs {x.shape[:2]}")
+        if found.shape != inner:
+            raise ValueError(f"{path}: {mask} has shape {found.shape}, x needs {inner}")
         if not np.isin(found, (0, 1)).all():
-            row = int(np.argmax(~np.isin(found, (0, 1)).all(axis=1)))
+            row = int(np.argmax(~np.isin(found, (0, 1)).reshape(len(found), -1).all(axis=1)))
             raise ValueError(f"{path}: {mask}: row {row} holds something other than 0 and 1")
         found = found.astype(bool)
     elif lengths in arrays:
         sizes = arrays[lengths]
-        if sizes.shape != x.shape[:1] or sizes.dtype.kind not in "iu":
+        shape = x.shape[:1] if axes == 1 else (len(x), axes)
+        if sizes.shape != shape or sizes.dtype.kind not in "iu":
+            many = f"{len(x)}" if axes == 1 else f"{shape}"
             raise ValueError(
                 f"{path}: {lengths} has shape {sizes.shape} and type {sizes.dtype}, "
-                f"x needs {len(x)} whole numbers"
+                f"x needs {many} whole numbers"
             )
+        if axes > 1 and ((wrong := (sizes < 1) | (sizes > np.array(inner[1:]))).any()):
+            row = int(np.argmax(wrong.any(axis=1)))
+            raise ValueError(
+                f"{path}: {lengths}: row {row} is {sizes[row].tolist()}, allowed is 1..{list(inner[1:])}"
+            )
+        if axes > 1:
+            return box_mask(sizes, inner[1:])
         if x.ndim < 2 or ((sizes < 1) | (sizes > x.shape[1])).any():
             limit = x.shape[1] if x.ndim > 1 else 0
             row = int(np.argmax((sizes < 1) | (sizes > limit)))
@@ -157,8 +171,15 @@ def read_mask(
         found = length_mask(sizes, x.shape[1])
     else:
         return None
-    if not found.any(axis=1).all():
-        raise ValueError(f"{path}: {mask}: row {int(np.argmin(found.any(axis=1)))} has no real position")
+    real = found.reshape(len(found), -1).any(axis=1)
+    if not real.all():
+        raise ValueError(f"{path}: {mask}: row {int(np.argmin(real))} has no real position")
+    if axes > 1:
+        odd = (found != box_mask(masked_sizes(found), inner[1:])).reshape(len(found), -1).any(axis=1)
+        if odd.any():
+            raise ValueError(
+                f"{path}: {mask}: row {int(np.argmax(odd))} is no box from the first position on"
+            )
     return found
 
 
@@ -207,8 +228,16 @@ def whole_labels(path: str | Path, y: np.ndarray) -> np.ndarray:
     return y.astype(np.int64)
 
 
-def read_image(path: str | Path, *, size: tuple[int, int], channels: int) -> np.ndarray:
+def read_image(
+    path: str | Path, *, size: tuple[int, int] | None, channels: int, max_size: int | None = None
+) -> np.ndarray:
     """An image file as ``(height, width, channels)`` float32 in [0, 1], resized bilinearly.
+
+    Args:
+      path: the file.
+      size: ``(height, width)``, or ``None`` for its own.
+      channels: 1 (grey) or 3 (colour).
+      max_size: without ``size``, a longer side is brought down to this, the other in proportion.
 
     Raises:
       ValueError: naming the file, when it is not a complete image.
@@ -240,7 +269,11 @@ def read_image(path: str | Path, *, size: tuple[int, int], channels: int) -> np.
         Image.DecompressionBombWarning,
     ) as error:
         raise ValueError(f"{path}: not readable as an image, is it complete? ({error})") from None
-    height, width = size
+    if size is None:
+        scale = min(1.0, (max_size or max(image.size)) / max(image.size))
+        width, height = (max(1, round(side * scale)) for side in image.size)
+    else:
+        height, width = size
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     pixels = np.asarray(image, np.float32) / 255

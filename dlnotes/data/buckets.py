@@ -209,13 +209,13 @@ def _improved(sizes: np.ndarray, counts: np.ndarray, shapes: np.ndarray) -> tupl
         shapes = np.array([sizes[index == b].max(axis=0) for b in range(len(shapes))])
 
 
-def sizes_of(mask: np.ndarray) -> np.ndarray:
+def masked_sizes(mask: np.ndarray) -> np.ndarray:
     """``(n, axes)`` size of every example: along each axis, up to its last real position.
 
     Args:
       mask: ``(n, *sizes)`` booleans.
 
-    >>> sizes_of(np.array([[True, True, False], [True, False, False]])).tolist()
+    >>> masked_sizes(np.array([[True, True, False], [True, False, False]])).tolist()
     [[2], [1]]
     """
     mask = np.asarray(mask)
@@ -259,7 +259,7 @@ def divide(examples: Examples, most: int) -> list[tuple[np.ndarray, Examples]]:
       examples: padded, with a mask.
       most: the largest number of buckets.
     """
-    chosen = choose_buckets(sizes_of(examples.mask), most=most)
+    chosen = choose_buckets(masked_sizes(examples.mask), most=most)
     return [
         (rows := np.flatnonzero(chosen.index == b), crop(rows_of(examples, rows), shape))
         for b, shape in enumerate(chosen.shapes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,34 @@ def pad(
     for row, sequence in zip(rows, sequences):
         row[: len(sequence)] = sequence
     return rows
+
+
+def box_mask(sizes: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """``(n, *shape)`` booleans, True where every index is before the row's size along that axis.
+
+    >>> box_mask([[1, 2]], (2, 3)).astype(int).tolist()
+    [[[1, 1, 0], [0, 0, 0]]]
+    """
+    sizes = np.asarray(sizes)
+    mask = np.ones((len(sizes), *shape), bool)
+    for axis, length in enumerate(shape):
+        line = length_mask(sizes[:, axis], length)
+        mask &= line.reshape(len(sizes), *(length if a == axis else 1 for a in range(len(shape))))
+    return mask
+
+
+def pad_boxes(examples: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Arrays ``(*sizes, channels)`` of different sizes as one, zeros behind each, and its mask.
+
+    Returns:
+      ``(n, *largest sizes, channels)`` and ``(n, *largest sizes)`` booleans.
+    """
+    sizes = np.array([a.shape[:-1] for a in examples])
+    shape = tuple(int(s) for s in sizes.max(axis=0))
+    x = np.zeros((len(examples), *shape, examples[0].shape[-1]), examples[0].dtype)
+    for row, a in zip(x, examples):
+        row[tuple(slice(0, s) for s in a.shape)] = a
+    return x, box_mask(sizes, shape)
 
 
 def length_mask(lengths: Any, length: int) -> np.ndarray:

@@ -12,6 +12,7 @@ _PUBLISHED = {s.name: s for s in (mnist_sets.MNIST, mnist_sets.FASHION_MNIST)}
 _FILES = {"japanese_vowels": ("sequence, 9 classes", ts_files.JAPANESE_VOWELS)}
 _BUNDLED = {
     "digits": ("image, 10 classes", "digits", {}, "CC BY 4.0", "Alpaydin and Kaynak, UCI 1998"),
+    "sized_digits": ("image, 10 classes", "sized_digits", {}, "CC BY 4.0", "digits at many sizes"),
     "breast_cancer": ("vector, 2 classes", "tabular", None, "CC BY 4.0", "Wolberg et al., UCI 1995"),
     "wine": ("vector, 3 classes", "tabular", None, "CC BY 4.0", "Aeberhard and Forina, UCI 1991"),
     "iris": ("vector, 3 classes", "tabular", None, "CC BY 4.0", "Fisher, 1936"),

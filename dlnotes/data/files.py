@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from dlnotes.data import arrays, table
-from dlnotes.data.build import Parts, assemble
+from dlnotes.data.build import Parts, assemble, pad_boxes
 from dlnotes.data.dataset import Dataset, InputKind, Task
 from dlnotes.data.split import split_indices
 from dlnotes.data.store import sha256
@@ -44,8 +44,9 @@ def npz(
       y: name of the targets: ``(n,)`` labels 0..k-1 or texts, ``(n,)`` or ``(n, outputs)`` floats, or
         ``(n, time)`` whole numbers with -1 where there is no target (``task = "tokens"``), or ``(n, height,
         width)`` for the class of each pixel, likewise.
-      mask: name of ``(n, time)`` booleans for sequences and tokens; may be absent.
-      lengths: name of ``(n,)`` lengths, instead of a mask; may be absent.
+      mask: name of ``(n, time)`` booleans for sequences and tokens, ``(n, height, width)`` for images of
+        several sizes, one axis more for volumes; may be absent.
+      lengths: name of ``(n,)`` lengths, or ``(n, axes)`` sizes, instead of a mask; may be absent.
       input: kind of input; "auto" tells vector, sequence, image and volume by the number of axes.
       task: "auto" takes floats for regression, whole numbers with three axes for classes of pixels, and
         everything else for classification.
@@ -137,13 +138,14 @@ def _from_arrays(
     sources: dict[str, str],
 ) -> Dataset:
     kind: InputKind = arrays.guess_input(x_path, x) if input == "auto" else input  # pyright: ignore[reportAssignmentType]
-    if inner and kind not in ("sequence", "tokens"):
-        raise ValueError(f"{x_path}: {', '.join(inner)} makes sense for sequences and tokens, x is {kind!r}")
+    if inner and kind == "vector":
+        raise ValueError(f"{x_path}: {', '.join(inner)} makes sense for sequences and grids, x is {kind!r}")
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
         raise ValueError(
             f"{y_path}: y has shape {y.shape}, x has {x.shape}: one target for each row is needed"
         )
-    real = arrays.read_mask(x_path, inner, x, mask=mask, lengths=lengths)
+    axes = {"image": 2, "volume": 3}.get(kind, 1)
+    real = arrays.read_mask(x_path, inner, x, mask=mask, lengths=lengths, axes=axes)
     x = arrays.check_inputs(x_path, x, kind, real)
     y, job, outputs, classes = targets(y_path, y, task, x=x)
     symbols = tuple(str(i) for i in range(int(x.max()) + 1)) if kind == "tokens" else ()
@@ -341,7 +343,8 @@ def _csv_target(
 def image_folder(
     path: str | Path,
     *,
-    size: tuple[int, int],
+    size: tuple[int, int] | Literal["own"],
+    max_size: int = 256,
     channels: Literal[1, 3] = 3,
     validation: float | int = 0.1,
     test: float | int = 0.2,
@@ -352,7 +355,9 @@ def image_folder(
 
     Args:
       path: the folder.
-      size: ``(height, width)`` that every image is resized to.
+      size: ``(height, width)`` that every image is resized to; "own" keeps the size of each: the images
+        are padded behind, and a mask ``(n, height, width)`` says which pixels are real.
+      max_size: with ``size = "own"``, an image whose longer side is above this is brought down to it.
       channels: 3 for colour, 1 for grey levels.
       validation: share or number of images for validation.
       test: the same for the test part.
@@ -366,10 +371,17 @@ def image_folder(
     folders = arrays.class_folders(path)
     if len(folders) < 2:
         raise ValueError(f"{path}: the only class is {folders[0].name!r}, two sub-folders are needed")
-    if len(size) != 2 or min(size) < 1:
-        raise ValueError(f"size: got {size}, allowed is (height, width) in pixels, at least 1 each")
+    own = size == "own"
+    if not own and (len(size) != 2 or isinstance(size, str) or min(size) < 1):
+        raise ValueError(
+            f"size: got {size!r}, allowed is (height, width) in pixels, at least 1 each, or 'own'"
+        )
+    if max_size < 1:
+        raise ValueError(f"max_size: got {max_size}, allowed is at least 1 pixel")
     files = [(label, file) for label, folder in enumerate(folders) for file in arrays.folder_images(folder)]
-    x = np.stack([arrays.read_image(file, size=size, channels=channels) for _, file in files])
+    shape = None if isinstance(size, str) else size
+    read = [arrays.read_image(file, size=shape, channels=channels, max_size=max_size) for _, file in files]
+    x, mask = pad_boxes(read) if own else (np.stack(read), None)
     y = np.array([label for label, _ in files])
     classes = tuple(folder.name for folder in folders)
     return assemble(
@@ -388,6 +400,7 @@ def image_folder(
         input="image",
         task="classification",
         outputs=len(classes),
+        mask=mask,
         standardize=standardize,
         classes=classes,
         sources={str(file): sha256(file) for _, file in files},

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dlnotes.data import arrays, standardize, table
-from dlnotes.data.build import length_mask, pad
+from dlnotes.data.build import length_mask, pad, pad_boxes
 from dlnotes.data.dataset import Dataset, Examples, Pair
 from dlnotes.data.masks import check_classes, paired, read_mask
 from dlnotes.data.ts_files import pad_series, read_ts
@@ -36,7 +36,7 @@ class Inputs(NamedTuple):
     Attributes:
       x: standardised array, or `Pair`, or `Trees`. A pair's target is the begin symbol alone, ``(n, 1)``.
       rows: what each example is called: "0", "1", … in arrays, "line 2" in text, an image's file name.
-      mask: ``(n, time)`` booleans, or ``None``.
+      mask: ``(n, time)`` or ``(n, *sizes)`` booleans, or ``None``.
     """
 
     x: Any
@@ -49,7 +49,8 @@ def read_inputs(path: str | Path, dataset: Dataset) -> Inputs:
 
     Args:
       path: a file or folder, see the module's docstring; a CSV file's target column is not needed.
-      dataset: the data set that the model was trained on; its arrays are not read.
+      dataset: the data set that the model was trained on; its arrays are not read. Where its images
+        have sizes of their own, those in the file keep theirs, up to its longest side.
 
     Raises:
       FileNotFoundError: when there is no such file.
@@ -162,14 +163,20 @@ def _read_arrays(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
     if "x" not in found:
         raise ValueError(f"{path}: holds no array 'x', it has {', '.join(found) or 'none'}")
     x, kind = found["x"], dataset.input
-    alone = kind != "tokens" and (
-        x.shape == dataset.inputs or (kind in ("image", "volume") and (*x.shape, 1) == dataset.inputs)
-    )
+    spatial = kind in ("image", "volume")
+    own_size = spatial and dataset.train.mask is not None
+    alone = kind != "tokens" and (x.shape == dataset.inputs or (spatial and (*x.shape, 1) == dataset.inputs))
+    if own_size and (x.ndim, x.shape[-1:]) == (len(dataset.inputs), dataset.inputs[-1:]):
+        alone = True
     if alone or (kind == "tokens" and x.ndim == 1):
         x = x[None]  # a single example
     mask = None
     if kind in ("sequence", "tokens"):
         mask = arrays.read_mask(path, found, x, mask="mask", lengths="lengths")
+    if own_size:
+        axes = len(dataset.inputs) - 1
+        mask = arrays.read_mask(path, found, x, mask="mask", lengths="lengths", axes=axes)
+        mask = np.ones(x.shape[: 1 + axes], bool) if mask is None else mask
     x = arrays.check_inputs(path, x, kind, mask)
     if kind == "tokens":
         if int(x.max()) >= dataset.inputs[0]:
@@ -179,6 +186,8 @@ def _read_arrays(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
             )
     else:
         same = x.shape[2:] == dataset.inputs[1:] if kind == "sequence" else x.shape[1:] == dataset.inputs
+        if own_size:
+            same = x.shape[-1] == dataset.inputs[-1]
         if not same:
             raise ValueError(
                 f"{path}: x has shape {x.shape}, {dataset.name} needs (n, {str(dataset.inputs)[1:]}"
@@ -265,9 +274,14 @@ def _read_images(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
         y = np.array([label for label, _ in labelled])
     else:
         files = arrays.folder_images(path) if path.is_dir() else [path]
-    x = np.stack([arrays.read_image(file, size=(height, width), channels=channels) for file in files])
+    own = dataset.train.mask is not None  # images of their own sizes, up to the largest known
+    size = None if own else (height, width)
+    read = [
+        arrays.read_image(file, size=size, channels=channels, max_size=max(height, width)) for file in files
+    ]
+    x, mask = pad_boxes(read) if own else (np.stack(read), None)
     rows = tuple(str(f.relative_to(path)) if path.is_dir() else f.name for f in files)
-    return Inputs(standardize.apply(dataset.standardize, x), rows, None), y
+    return Inputs(standardize.apply(dataset.standardize, x, mask), rows, mask), y
 
 
 def encode_symbols(string: str, symbols: tuple[str, ...], *, path: str | Path, line: int) -> list[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 from math import isqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -156,3 +156,66 @@ def batch_rows(step: Any, *, n: int, batch_size: int, key_words: Any, xp: Any = 
     second = _mix(words[1:2] ^ (epoch + np.uint32(0x632BE5AB)))
     rows = permute(place, n, xp.concatenate([first, second]), xp=xp)
     return rows.astype(xp.int32), weight
+
+
+class BucketOrder(NamedTuple):
+    """The order of examples that lie sorted by bucket: a batch is of one bucket, each visited in turn.
+
+    An epoch has ``S = Σ_b s_b`` steps, ``s_b = ceil(n_b / batch_size)`` of them of bucket b, in an order
+    that a keyed permutation of the epoch's number gives. It is the same for every member, whose batches
+    then have one shape at a step; the rows inside a bucket follow each member's own key words.
+
+    Attributes:
+      shapes: the padded sizes of each bucket.
+      counts: n_b, at least 1 each; bucket b's examples are the rows from ``Σ_{a<b} n_a`` on.
+      batch_size: rows in a batch.
+
+    >>> order = BucketOrder(((4,), (9,)), (5, 3), 2)
+    >>> sorted(int(order.at(t)[0][0]) for t in range(order.per_epoch))
+    [0, 0, 0, 1, 1]
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    counts: tuple[int, ...]
+    batch_size: int
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Steps of each bucket in an epoch."""
+        return tuple(steps_per_epoch(n, self.batch_size) for n in self.counts)
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps of an epoch."""
+        return sum(self.steps)
+
+    def at(self, step: Any, *, xp: Any = np) -> tuple[Any, Any]:
+        """The bucket of a step, and the number of that bucket's batches before it, each int32 ``(1,)``.
+
+        Args:
+          step: 0, 1, 2, …; may be traced.
+          xp: ``numpy`` or ``jax.numpy``.
+        """
+        total, steps = np.uint32(self.per_epoch), np.array(self.steps, np.uint32)
+        ends = np.cumsum(steps, dtype=np.uint32)
+        step = xp.asarray(step).astype(xp.uint32).reshape(1)
+        epoch, number = step // total, step % total
+        words = xp.concatenate([_mix(epoch * np.uint32(_GOLDEN) + np.uint32(0xB0CE7)), _mix(~epoch)])
+        place = permute(number, self.per_epoch, words, xp=xp)
+        bucket = (place[:, None] >= xp.asarray(ends)[None, :]).sum(axis=1).astype(xp.int32)
+        first, own = xp.asarray(ends - steps)[bucket], xp.asarray(steps)[bucket]
+        return bucket, (epoch * own + place - first).astype(xp.int32)
+
+    def rows(self, bucket: int, own: Any, *, key_words: Any, xp: Any = np) -> tuple[Any, Any]:
+        """`batch_rows` of a bucket's batch number ``own``, as rows of all examples.
+
+        Args:
+          bucket: which (static).
+          own: of `at`.
+          key_words: the member's two uint32 words; every bucket mixes its number into them.
+          xp: ``numpy`` or ``jax.numpy``.
+        """
+        words = xp.asarray(key_words).astype(xp.uint32) ^ np.uint32(_GOLDEN * (bucket + 1) & 0xFFFFFFFF)
+        n = self.counts[bucket]
+        rows, weight = batch_rows(own, n=n, batch_size=self.batch_size, key_words=words, xp=xp)
+        return rows + np.int32(sum(self.counts[:bucket])), weight

@@ -12,8 +12,9 @@ import numpy as np
 
 from dlnotes import models
 from dlnotes.data.augment import augment, augment_labels
+from dlnotes.data.buckets import Buckets, choose_buckets, masked_sizes
 from dlnotes.data.dataset import Dataset
-from dlnotes.data.order import steps_per_epoch
+from dlnotes.data.order import BucketOrder, steps_per_epoch
 from dlnotes.experiment.config import Config, Point, dynamic_paths, points
 from dlnotes.experiment.config.fields import steps_in
 from dlnotes.experiment.config.models import GraphNode
@@ -108,7 +109,8 @@ def durations(config: Config, dataset: Dataset) -> Durations:
     """The config's durations for this data set; a batch is never larger than the training part."""
     n = dataset.train.size
     batch_size = min(config.training.batch_size, n)
-    per_epoch = steps_per_epoch(n, batch_size)
+    order = bucket_order(buckets_of(config, dataset), batch_size)
+    per_epoch = steps_per_epoch(n, batch_size) if order is None else order.per_epoch
     steps = partial(steps_in, steps_per_epoch=per_epoch, examples_per_epoch=n)
     total = steps(config.training.duration)
     every = config.checkpoint.every
@@ -120,6 +122,26 @@ def durations(config: Config, dataset: Dataset) -> Durations:
         batch_size=batch_size,
         per_epoch=per_epoch,
     )
+
+
+def buckets_of(config: Config, dataset: Dataset) -> Buckets | None:
+    """The buckets of the training part, ``None`` where everything is padded to the largest.
+
+    Raises:
+      ValueError: when buckets are asked for and the examples have no sizes of their own.
+    """
+    most, mask = config.training.buckets, dataset.train.mask
+    if most == 1:
+        return None
+    if mask is None or dataset.input in ("pair", "tree"):
+        why = "examples of one size" if mask is None else f"{dataset.input} inputs"
+        raise ValueError(f"training.buckets: got {most}, {dataset.name} has {why}: allowed is 1")
+    return choose_buckets(masked_sizes(mask), most=most)
+
+
+def bucket_order(buckets: Buckets | None, batch_size: int) -> BucketOrder | None:
+    """The order of the training part sorted by bucket, ``None`` without any."""
+    return None if buckets is None else BucketOrder(buckets.shapes, buckets.counts, batch_size)
 
 
 def model_of(config: Config, dataset: Dataset) -> ModelOf:
@@ -207,6 +229,12 @@ def _require_fit(kind: str, dataset: Dataset) -> None:
             f"model.kind: {kind!r} cannot be trained on {dataset.name} ({dataset.input} inputs, "
             f"{dataset.task}); allowed: {', '.join(fits) or 'none'}"
         )
+    own_sizes = dataset.train.mask is not None and dataset.input in ("image", "volume")
+    if own_sizes and kind not in ("conv_net", "given"):
+        raise ValueError(
+            f"model.kind: {kind!r} takes {dataset.input}s of one size, those of {dataset.name} have sizes of "
+            "their own; allowed: conv_net"
+        )
 
 
 def unit_of(config: Config, dataset: Dataset) -> Unit | None:
@@ -279,6 +307,8 @@ def recipe_of(
         raise ValueError("training.label_smoothing: only cross_entropy can be smoothed")
     if config.augment is not None and dataset.input != "image":
         raise ValueError(f"augment: is for images, {dataset.name} has {dataset.input} inputs")
+    if config.augment is not None and dataset.train.mask is not None:
+        raise ValueError(f"augment: is for images of one size, those of {dataset.name} have their own")
     augmenter = _augmenter(config, dataset)
 
     def build(hyper: Hyper) -> Recipe:

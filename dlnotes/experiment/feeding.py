@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from dlnotes.data.buckets import divide
 from dlnotes.data.dataset import Examples
-from dlnotes.data.order import batch_rows
+from dlnotes.data.order import BucketOrder, batch_rows
 from dlnotes.devices.placement import Placement, put, put_local
-from dlnotes.training.loop import BatchAt, Division, resident_batches, streamed_batches
+from dlnotes.training.loop import (
+    Division,
+    resident_batches,
+    resident_buckets,
+    streamed_batches,
+    streamed_buckets,
+)
 from dlnotes.typing import Batch
 
 CHUNK_BYTES = 64 * 2**20
@@ -43,6 +51,7 @@ class Feed:
       batch_size: rows of a whole batch.
       words: ``(members, 2)`` uint32 order words.
       resident: whether the data lie on the device whole.
+      order: of examples that lie sorted by bucket, or ``None``.
     """
 
     def __init__(
@@ -54,19 +63,24 @@ class Feed:
         batch_size: int,
         words: np.ndarray,
         resident: bool,
+        order: BucketOrder | None = None,
     ):
         self.examples, self.placement, self.division = examples, placement, division
         self.batch_size, self.words, self.resident = batch_size, np.asarray(words), resident
         self.rows_per_part = division.rows_per_part(batch_size)
-        self.per_member = not resident
+        self.per_member, self.order = not resident, order
+        self.bucket_at = None if order is None else lambda step: order.at(step, xp=jnp)[0][0]
         if resident:
             self._data = put(placement, examples)
-            self.batch_at: BatchAt = resident_batches(examples.size, batch_size, division)
+            if order is None:
+                self.batch_at = resident_batches(examples.size, batch_size, division)
+            else:
+                self.batch_at = resident_buckets(order, division)
             self.capacity, self.data_axis = int(np.clip(METRIC_ROWS // len(self.words), 16, 4096)), None
         else:
             row = size_of(examples) / examples.size
             bytes_per_step = row * self.rows_per_part * division.parts * len(self.words)
-            self.batch_at = streamed_batches()
+            self.batch_at = streamed_batches() if order is None else streamed_buckets(order)
             self.capacity = int(np.clip(CHUNK_BYTES / max(bytes_per_step, 1), 1, 256))
             self.data_axis = {"none": None, "members": 0, "batch": 2}[placement.split]
 
@@ -94,7 +108,11 @@ class Feed:
         weight = np.zeros(rows.shape, np.float32)
         for m, words in enumerate(self.words):
             for i in range(n_steps):
-                r, w = batch_rows(first + i, n=n, batch_size=self.batch_size, key_words=words)
+                if self.order is None:
+                    r, w = batch_rows(first + i, n=n, batch_size=self.batch_size, key_words=words)
+                else:
+                    bucket, own = self.order.at(first + i)
+                    r, w = self.order.rows(int(bucket[0]), own, key_words=words)
                 rows[m, i, : len(r)], weight[m, i, : len(w)] = r, w
         rows, weight = rows[..., mine], weight[..., mine]
         x, y, mask = jax.tree.map(lambda a: a[rows], tuple(examples))
@@ -132,6 +150,22 @@ def blocks_of(examples: Examples, rows: int, *, parts: int = 1) -> Batch:
     weight = np.concatenate([np.ones(n, np.float32), np.zeros(fill, np.float32)]).reshape(count, rows)
     x, y, mask = jax.tree.map(leaf, tuple(examples))
     return Batch(x, y, mask, weight)
+
+
+def bucketed_blocks_of(examples: Examples, rows: int, most: int, *, parts: int = 1) -> list[Batch]:
+    """`blocks_of` each of at most ``most`` buckets, their arrays cut to the bucket's shape."""
+    return [blocks_of(part, rows, parts=parts) for _, part in divide(examples, most)]
+
+
+def joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Outputs by bucket, ``(members, rows, ...)`` each, in the order of the rows; 0 where a bucket ends."""
+    shape = np.max([outputs.shape[2:] for _, outputs in parts], axis=0).astype(int)
+    members, n = parts[0][1].shape[0], sum(len(where) for where, _ in parts)
+    joined = np.zeros((members, n, *shape), parts[0][1].dtype)
+    for where, outputs in parts:
+        inner = tuple(slice(0, s) for s in outputs.shape[2:])
+        joined[(slice(None), where, *inner)] = outputs
+    return joined
 
 
 def put_blocks(placement: Placement, blocks: Batch) -> Batch:

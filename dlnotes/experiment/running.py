@@ -316,6 +316,7 @@ def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:
         "steps_planned": [t.lengths.total for t in trainers],
         "batch_size": [t.lengths.batch_size for t in trainers],
         "placement": [t.placement.describe() for t in trainers],
+        "buckets": [None if t.buckets is None else t.buckets.words() for t in trainers],
         "seconds": seconds,
         "training_seconds": [o.seconds for o in outcomes],
         "first_step_seconds": [o.first_step_seconds for o in outcomes],

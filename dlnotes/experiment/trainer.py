@@ -13,13 +13,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dlnotes.data.buckets import divide, rows_of
 from dlnotes.data.dataset import Dataset
 from dlnotes.devices import placement as placing
 from dlnotes.devices.agreement import agree
 from dlnotes.devices.compile import compiler_options, single_use_options
-from dlnotes.experiment.build import Durations, Group, durations, metrics_of, recipe_of
+from dlnotes.experiment.build import (
+    Durations,
+    Group,
+    bucket_order,
+    buckets_of,
+    durations,
+    metrics_of,
+    recipe_of,
+)
 from dlnotes.experiment.config import ConfigError
-from dlnotes.experiment.feeding import Feed, blocks_of, fits_on_device, put_blocks
+from dlnotes.experiment.feeding import Feed, blocks_of, bucketed_blocks_of, fits_on_device, joined, put_blocks
 from dlnotes.experiment.metrics_log import MetricsLog
 from dlnotes.models.model import Model
 from dlnotes.training import loop
@@ -101,6 +110,7 @@ class Trainer:
         config = group.config
         self.group, self.dataset, self.placement = group, dataset, placement
         self.convolutions = config.model.kind in CONVOLUTIONAL
+        self.buckets = buckets_of(config, dataset)
         self.lengths: Durations = durations(config, dataset)
         self.recipe_of = recipe_of(config, dataset, model, join=group.members == 1)
         if "training.label_smoothing" in group.hypers and dataset.task == "regression":
@@ -185,6 +195,9 @@ class Trainer:
             writers=writers,
         )
         watcher = _Watcher(watch, lengths, self.group.members)
+        if self.buckets is not None:
+            count = len(self.buckets.shapes)
+            watcher.say(f"{self.buckets.words()}; the training step is compiled for {count} shapes")
         restored = self.restore(store, watcher.say) if store else None
         if store and first:
             store.set_aside_after(int(restored[0].step) if restored else None)
@@ -275,13 +288,17 @@ class Trainer:
             resident = False
         elif resident is None:
             resident = fits_on_device(self.dataset.train, self.placement)
+        train, buckets = self.dataset.train, self.buckets
+        if buckets is not None:
+            train = rows_of(train, np.argsort(buckets.index, kind="stable"))
         feed = Feed(
-            self.dataset.train,
+            train,
             self.placement,
             self.division,
             batch_size=self.lengths.batch_size,
             words=words,
             resident=resident,
+            order=bucket_order(buckets, self.lengths.batch_size),
         )
         chunk = loop.train_chunk(
             self.recipe_of,
@@ -291,6 +308,7 @@ class Trainer:
             division=self.division,
             rows_per_part=feed.rows_per_part,
             data_per_member=feed.per_member,
+            bucket_at=feed.bucket_at,
         )
         return feed, placing.compile_chunk(
             self.placement, chunk, data_axis=feed.data_axis, convolutions=self.convolutions
@@ -357,18 +375,29 @@ class Trainer:
     def _put_blocks(self, examples: Any) -> Any:
         rows = self._block_rows()
         parts = len(self.placement.devices) if self.placement.split == "batch" else 1
-        return put_blocks(self.placement, blocks_of(examples, rows, parts=parts))
+        if self.buckets is None:
+            return put_blocks(self.placement, blocks_of(examples, rows, parts=parts))
+        divided = bucketed_blocks_of(examples, rows, self.group.config.training.buckets, parts=parts)
+        return [put_blocks(self.placement, blocks) for blocks in divided]
 
     def predict(self, members: Member, examples: Any, *, classes: bool = False) -> np.ndarray:
         """Outputs ``(members, examples, ...)`` on one device, float32, or the most probable classes."""
-        blocks = blocks_of(examples, self._block_rows())
+        rows = self._block_rows()
         predict = jax.jit(
             loop.predict_blocks(self.recipe_of, best=self.keep_best, classes=classes),
             compiler_options=compiler_options(convolutions=self.convolutions),
         )
         slim = members._replace(opt_state=(), best=members.best if self.keep_best else None)
-        outputs = np.asarray(predict(slim, blocks))
-        return outputs.reshape(outputs.shape[0], -1, *outputs.shape[3:])[:, : examples.size]
+
+        def outputs_of(part: Any) -> np.ndarray:
+            outputs = np.asarray(predict(slim, blocks_of(part, rows)))
+            return outputs.reshape(outputs.shape[0], -1, *outputs.shape[3:])[:, : part.size]
+
+        if self.buckets is None:
+            return outputs_of(examples)
+        return joined(
+            [(where, outputs_of(part)) for where, part in divide(examples, len(self.buckets.shapes))]
+        )
 
     def _taken(self, state: TrainState, known: np.ndarray, step: int, n: int) -> int:
         """Of the ``n`` steps after ``step``, those up to the one at which the last member stopped."""

@@ -209,7 +209,7 @@ model = jax.export.deserialize(bytearray(open("{file}", "rb").read()))
 output = model.call({call})
 ```
 
-Arguments (the batch size is free):
+Arguments (the batch size, and every size that is a letter, is free):
 {arguments}
 
 Result: {result}
@@ -289,6 +289,15 @@ def _exportable(trained: Trained, params: Params):
         "regression": "values `(batch, outputs)`",
         "pixels": "probabilities `(batch, height, width, classes)`",
     }.get(dataset.task, "probabilities `(batch, classes)`")
+    if dataset.input in ("image", "volume") and train.mask is not None:
+        scale = dataset.standardize
+        sizes = ", ".join("dhw"[-(len(dataset.inputs) - 1) :])
+
+        def sized(x, mask):
+            return answer(model.apply(params, _standardized(x, scale), mask=mask))
+
+        x = shape(f"b, {sizes}, {dataset.inputs[-1]}", jnp.float32)
+        return sized, {"x": x, "mask": shape(f"b, {sizes}", jnp.bool_)}, result
     if dataset.input in ("vector", "image", "volume"):
         scale = dataset.standardize
 

@@ -7,14 +7,16 @@ and gives the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from dlnotes.data.buckets import crop
 from dlnotes.data.dataset import Examples
-from dlnotes.data.order import batch_rows
+from dlnotes.data.order import BucketOrder, batch_rows
 from dlnotes.training.state import (
     Member,
     RecipeOf,
@@ -68,16 +70,22 @@ def resident_batches(n: int, batch_size: int, division: Division) -> BatchAt:
         if division.parts == 1 and rows_here == batch_size == n:
             return Batch(data.x, data.y, data.mask, jnp.ones(n, jnp.float32))
         rows, weight = batch_rows(step, n=n, batch_size=batch_size, key_words=order_words(member), xp=jnp)
-        fill = rows_here * division.parts - batch_size
-        rows, weight = jnp.pad(rows, (0, fill)), jnp.pad(weight, (0, fill))
-        if division.axis_name is not None:
-            first = jax.lax.axis_index(division.axis_name) * rows_here
-            rows = jax.lax.dynamic_slice_in_dim(rows, first, rows_here)
-            weight = jax.lax.dynamic_slice_in_dim(weight, first, rows_here)
-        x, y, mask = jax.tree.map(lambda a: a[rows], tuple(data))
-        return Batch(x, y, mask, weight)
+        return _gathered(data, rows, weight, division)
 
     return batch_at
+
+
+def _gathered(data: Examples, rows: Array, weight: Array, division: Division) -> Batch:
+    """This device's part of the batch of some rows."""
+    rows_here = division.rows_per_part(len(rows))
+    fill = rows_here * division.parts - len(rows)
+    rows, weight = jnp.pad(rows, (0, fill)), jnp.pad(weight, (0, fill))
+    if division.axis_name is not None:
+        first = jax.lax.axis_index(division.axis_name) * rows_here
+        rows = jax.lax.dynamic_slice_in_dim(rows, first, rows_here)
+        weight = jax.lax.dynamic_slice_in_dim(weight, first, rows_here)
+    x, y, mask = jax.tree.map(lambda a: a[rows], tuple(data))
+    return Batch(x, y, mask, weight)
 
 
 def streamed_batches() -> BatchAt:
@@ -89,38 +97,73 @@ def streamed_batches() -> BatchAt:
     return batch_at
 
 
+def resident_buckets(order: BucketOrder, division: Division) -> tuple[BatchAt, ...]:
+    """For each bucket, its batches out of data that lie on the device whole, padded and sorted by bucket."""
+
+    def of(bucket: int) -> BatchAt:
+        def batch_at(data: Examples, member: Member, step: Array, i: Array) -> Batch:
+            own = order.at(step, xp=jnp)[1]
+            rows, weight = order.rows(bucket, own, key_words=order_words(member), xp=jnp)
+            return crop(_gathered(data, rows, weight, division), order.shapes[bucket])
+
+        return batch_at
+
+    return tuple(of(bucket) for bucket in range(len(order.counts)))
+
+
+def streamed_buckets(order: BucketOrder) -> tuple[BatchAt, ...]:
+    """For each bucket, its batches out of the padded ones that the host has laid out for this chunk."""
+    padded = streamed_batches()
+
+    def of(shape: tuple[int, ...]) -> BatchAt:
+        return lambda data, member, step, i: crop(padded(data, member, step, i), shape)
+
+    return tuple(of(shape) for shape in order.shapes)
+
+
 def train_chunk(
     recipe_of: RecipeOf,
-    batch_at: BatchAt,
+    batch_at: BatchAt | Sequence[BatchAt],
     *,
     metric_names: tuple[str, ...],
     capacity: int,
     division: Division,
     rows_per_part: int,
     data_per_member: bool = False,
+    bucket_at: Callable[[Array], Array] | None = None,
 ) -> Callable[[TrainState, Any, Array], tuple[TrainState, Array]]:
     """Build ``chunk(state, data, n_steps) -> (state, metrics)``, not yet compiled.
 
     Args:
       recipe_of: see `RecipeOf`.
-      batch_at: `resident_batches` or `streamed_batches`.
+      batch_at: `resident_batches` or `streamed_batches`; with ``bucket_at`` one for each bucket.
       metric_names: in the order they take in the result.
       capacity: largest ``n_steps``.
       division: of a batch over devices.
       rows_per_part: rows of a batch that this device gets.
       data_per_member: whether the leaves of ``data`` have a members axis.
+      bucket_at: ``bucket_at(step)``, the number of the bucket whose ``batch_at`` a step takes. Every
+        bucket's step is compiled once, as a branch of the one program.
 
     Returns:
       A function whose metrics are ``(capacity, metrics, members)`` float32, the first ``n_steps`` filled.
     """
 
-    def one(member: Member, data: Any, step: Array, i: Array) -> tuple[Member, Array]:
+    def taken(batch_at: BatchAt, member: Member, data: Any, step: Array, i: Array) -> tuple[Member, Array]:
         batch = batch_at(data, member, step, i)
         first = 0 if division.axis_name is None else jax.lax.axis_index(division.axis_name) * rows_per_part
         member, metrics = train_step(
             recipe_of(member.hyper), member, batch, step, first_row=first, axis_name=division.axis_name
         )
         return member, jnp.stack([metrics[name] for name in metric_names])
+
+    branches = [partial(taken, b) for b in ([batch_at] if callable(batch_at) else batch_at)]
+
+    def one(member: Member, data: Any, step: Array, i: Array) -> tuple[Member, Array]:
+        if bucket_at is None:
+            return branches[0](member, data, step, i)
+        # The bucket is not a matter of the member: under vmap this stays a branch, of which one is run.
+        return jax.lax.switch(bucket_at(step), branches, member, data, step, i)
 
     def chunk(state: TrainState, data: Any, n_steps: Array) -> tuple[TrainState, Array]:
         count = state.members.stopped_at.shape[0]
@@ -148,14 +191,14 @@ def train_chunk(
 
 def evaluate_blocks(
     recipe_of: RecipeOf, *, metric_names: tuple[str, ...], best: bool, axis_name: str | None = None
-) -> Callable[[Member, Batch], Array]:
+) -> Callable[[Member, Any], Array]:
     """Build ``evaluate(members, blocks) -> metrics``, not yet compiled.
 
-    ``blocks`` is a whole split as batches: leaves ``(blocks, rows, ...)``. The result is
-    ``(metrics, members)`` float32 means over the split.
+    ``blocks`` is a whole split as batches, leaves ``(blocks, rows, ...)``, or a list of such, one a
+    bucket. The result is ``(metrics, members)`` float32 means over the split.
     """
 
-    def one(member: Member, blocks: Batch) -> Array:
+    def one(member: Member, blocks: Batch | list[Batch]) -> Array:
         recipe = recipe_of(member.hyper)
         params = evaluated_params(member, best=best)
 
@@ -163,13 +206,14 @@ def evaluate_blocks(
             sums, _ = evaluate_batch(recipe, params, block)
             return total + jnp.stack([jnp.stack(sums[name]) for name in metric_names]), None
 
-        zeros = jnp.zeros((len(metric_names), 2), jnp.float32)
-        total, _ = jax.lax.scan(add, zeros, blocks)
+        total = jnp.zeros((len(metric_names), 2), jnp.float32)
+        for part in blocks if isinstance(blocks, list) else [blocks]:
+            total, _ = jax.lax.scan(add, total, part)
         if axis_name is not None:
             total = jax.lax.psum(total, axis_name)
         return total[:, 0] / jnp.maximum(total[:, 1], 1.0)
 
-    def evaluate(members: Member, blocks: Batch) -> Array:
+    def evaluate(members: Member, blocks: Batch | list[Batch]) -> Array:
         if members.stopped_at.shape[0] == 1:
             return one(jax.tree.map(lambda a: a[0], members), blocks)[:, None]
         return jax.vmap(one, in_axes=(0, None))(members, blocks).T

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dlnotes.data.buckets import choose_buckets, crop, divide, sizes_of
+from dlnotes.data.buckets import choose_buckets, crop, divide, masked_sizes
 from dlnotes.data.dataset import Examples
 
 
@@ -123,7 +123,7 @@ def padded(rng, n=12, largest=(7, 9)):
 
 def test_sizes_and_division_lose_nothing():
     examples, sizes = padded(np.random.default_rng(1))
-    np.testing.assert_array_equal(sizes_of(examples.mask), sizes)
+    np.testing.assert_array_equal(masked_sizes(examples.mask), sizes)
     seen = []
     for rows, part in divide(examples, 3):
         seen += rows.tolist()

@@ -28,6 +28,15 @@ class Digits(_Split):
     standardize: bool = True
 
 
+class SizedDigits(_Split):
+    """The bundled digits at many sizes, on images of many sizes."""
+
+    kind: Literal["sized_digits"]
+    min_size: int = Field(default=8, ge=8, le=512)
+    max_size: int = Field(default=32, ge=8, le=512)
+    standardize: bool = True
+
+
 class _Idx(Section):
     validation: Part = Field(
         default=5000, description="share or number of training images held out for validation"
@@ -93,7 +102,10 @@ class ImageFolder(_Split):
 
     kind: Literal["image_folder"]
     path: str
-    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (32, 32)
+    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | Literal["own"] = Field(
+        default=(32, 32), description="that all are resized to; 'own' keeps each one's size"
+    )
+    max_size: int = Field(default=256, ge=1, description="longest side kept with size = 'own'")
     channels: Literal[1, 3] = 3
     standardize: bool = True
 
@@ -294,6 +306,7 @@ class ListOps(Section):
 
 Data = Annotated[
     Digits
+    | SizedDigits
     | Mnist
     | FashionMnist
     | Npz
@@ -321,6 +334,7 @@ Data = Annotated[
 
 INPUT_OF: dict[str, tuple[str, str] | None] = {
     "digits": ("image", "classification"),
+    "sized_digits": ("image", "classification"),
     "mnist": ("image", "classification"),
     "fashion_mnist": ("image", "classification"),
     "image_folder": ("image", "classification"),

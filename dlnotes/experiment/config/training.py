@@ -166,6 +166,12 @@ class Training(Section):
 
     duration: Duration = "10 epochs"
     batch_size: int = Field(default=64, ge=1)
+    buckets: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="padded shapes, at most, for examples of many sizes; 1 pads all to the largest",
+    )
     seeds: int = Field(default=1, ge=1, le=4096, description="independent trainings, run at once")
     loss: Literal[
         "auto",
