@@ -102,7 +102,8 @@ def class_overlap(kept: RunFolder, result: Result, trainers: list[Trainer]) -> l
         axes.plot(100 * each.T, np.tile(rows[:, None], len(each)), "o", color=GREY, markersize=3)
     for row, value in zip(rows, mean):
         if np.isfinite(value):
-            axes.text(1, row, f"{100 * value:.0f}", va="center", color="white", fontsize=8)
+            color = "white" if value > 0.06 else "black"
+            axes.text(1, row, f"{100 * value:.0f}", va="center", color=color, fontsize=8)
     axes.set_yticks(rows, names)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
