@@ -224,7 +224,11 @@ ROWS: tuple[Row, ...] = (
            config="configs/claims/C7.3_smoothed_labels.toml"),
     _code("C7.4", "One convolution for sound, motion, images, volumes and video",
           "layers.convolve models.conv_net", "models/test_data_kinds", built=True),
-    _claim("C7.5", "One set of weights for inputs of any size", "layers.convolve"),
+    _claim("C7.5", "One set of weights for inputs of any size",
+           "models.conv_net data.buckets.choose_buckets data.sized_digits layers.masked_adaptive_pool",
+           "data/test_buckets data/test_own_sizes models/test_any_size experiment/test_bucketed "
+           "experiments/test_claims_c7",
+           config="configs/claims/C7.5_any_size.toml"),
     _code("R8.1", "An unrolled recurrence is the composition of its steps", "layers.recurrent.unroll",
           "layers/test_recurrent", built=True),
     _claim("R8.2", "Sharing over time carries to lengths never seen", "models.sequence_classifier"),
