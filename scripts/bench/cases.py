@@ -18,7 +18,7 @@ CHECK_STEPS = 5
 """How many first steps must give the same losses before anything is timed."""
 
 TOLERANCE = 1e-4
-"""Largest relative difference of those losses."""
+"""Largest relative difference of those losses, or of the probabilities of a case without training."""
 
 
 class Data(NamedTuple):
@@ -28,13 +28,16 @@ class Data(NamedTuple):
       x: ``(examples, ...)`` float32, images are NHWC; ``examples`` is a multiple of the batch.
       y: ``(examples,)`` int32 labels.
       check_x, check_y: the fixed first batches, ``(CHECK_STEPS, batch, ...)``, and with members
-        ``(CHECK_STEPS, members, batch, ...)``.
+        ``(CHECK_STEPS, members, batch, ...)``; none without training.
+      sizes: ``(examples, axes)`` int32: each example lies at the beginning of its row of ``x``, and is as
+        large as this; no rows where every example fills its own.
     """
 
     x: np.ndarray
     y: np.ndarray
     check_x: np.ndarray
     check_y: np.ndarray
+    sizes: np.ndarray = np.zeros((0, 0), np.int32)
 
     @property
     def batches(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -43,7 +46,7 @@ class Data(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One network trained by Adam (b1 0.9, b2 0.999, eps 1e-8).
+    """One network trained by Adam (b1 0.9, b2 0.999, eps 1e-8), or only asked for answers.
 
     Attributes:
       name: as on the command line.
@@ -61,11 +64,12 @@ class Case(NamedTuple):
       unit: of the rate.
       per_unit: examples that make one unit.
       variants: who takes part, the reference first.
+      note: for the report, what else is to be known.
     """
 
     name: str
     title: str
-    kind: Literal["mlp", "cnn", "residual", "conv1d", "conv3d", "pool"]
+    kind: Literal["mlp", "cnn", "residual", "conv1d", "conv3d", "pool", "overlap_pool", "any_size"]
     sizes: tuple[int, ...]
     hidden: Literal["tanh", "relu"]
     output: Literal["sigmoid", "softmax"]
@@ -76,10 +80,16 @@ class Case(NamedTuple):
     unit: str
     per_unit: int
     variants: tuple[str, ...]
+    note: str = ""
+
+    @property
+    def trains(self) -> bool:
+        """Whether there are updates; else all examples, of different sizes, are answered again and again."""
+        return self.kind != "any_size"
 
 
 class Stages(NamedTuple):
-    """Stages of one convolution or residual block each, then the mean over all positions and a dense layer.
+    """Stages of one convolution or residual block each, then means over positions and a dense layer.
 
     Attributes:
       rank: sizes of an input.
@@ -87,7 +97,10 @@ class Stages(NamedTuple):
       strides: of each stage.
       residual: ``h = relu(s(x) + γ · (relu(x ∗ K₁ + b₁) ∗ K₂ + b₂))``, s a 1-convolution where the shape
         changes and γ, one a channel, starts at 1; else ``h = relu(x ∗ K + b)``.
-      pool: width of the max-pooling that ends a stage.
+      pool: width of the max-pooling that ends a stage; a smaller window at the edge is dropped.
+      pool_stride: its stride, by default the width.
+      grid: the means are over so many regions along each axis, cell i of g from ``⌊i·m/g⌋`` up to
+        ``⌈(i + 1)·m/g⌉``; 1: over all positions.
     """
 
     rank: int
@@ -95,6 +108,8 @@ class Stages(NamedTuple):
     strides: tuple[int, ...]
     residual: bool
     pool: int
+    pool_stride: int | None = None
+    grid: int = 1
 
 
 STAGES = {
@@ -102,7 +117,12 @@ STAGES = {
     "conv1d": Stages(1, 5, (1, 1, 1), False, 1),
     "conv3d": Stages(3, 3, (1, 1, 1), False, 2),
     "pool": Stages(2, 1, (1,), False, 2),
+    "overlap_pool": Stages(2, 1, (1,), False, 3, pool_stride=2),
+    "any_size": Stages(2, 3, (1, 1, 1), False, 2, grid=2),
 }
+
+BUCKETS = 8
+"""Padded shapes, at most, that ours computes images of different sizes in."""
 
 REFERENCE = "torch_eager"
 
@@ -169,6 +189,20 @@ CASES: dict[str, Case] = {
         Case(
             "cnn_pool", "2×2 max-pooling of 28×28×32 after a 1×1 convolution, batch 128", "pool",
             (28, 28, 32, 32, 10), "relu", "softmax", 128, 1e-3, 1024, 0, "examples/s", 1, _CONVOLUTIONAL,
+        ),
+        Case(
+            "cnn_overlap_pool", "3×3 max-pooling, stride 2, of 28×28×32 after a 1×1 convolution, batch 128",
+            "overlap_pool", (28, 28, 32, 32, 10), "relu", "softmax", 128, 1e-3, 1024, 0, "examples/s", 1,
+            _CONVOLUTIONAL,
+        ),
+        Case(
+            "cnn_any_size", "answers for 256 square images of 16 to 64 pixels, three convolutions, 2×2 means",
+            "any_size", (64, 64, 3, 16, 32, 64, 10), "relu", "softmax", 256, 0.0, 256, 0, "examples/s", 1,
+            (REFERENCE, "torch_by_size", "ours", "ours_padded"),
+            "The forward pass alone, of all images: torch_eager one by one, torch_by_size together those of "
+            f"the same size, ours in at most {BUCKETS} padded shapes with masks, ours_padded all in the "
+            "largest. Batches are put together, and ours is compiled (a program a shape), before the clock "
+            "starts. What is compared are the probabilities of every image.",
         ),
         Case(
             "seeds32", "32 seeds of the small MLP, batch 32 each", "mlp", (64, 32, 10), "relu", "softmax",
@@ -241,7 +275,7 @@ def _stage_shapes(case: Case, how: Stages) -> list[tuple[int, ...]]:
             shapes.append((*window, after, after))
             if stride > 1 or before != after:
                 shapes.append((*(1,) * how.rank, before, after))
-    return [*shapes, (channels[-1], classes)]
+    return [*shapes, (channels[-1] * how.grid**how.rank, classes)]
 
 
 def make_weights(case: Case, seed: int = 0) -> Weights:
@@ -277,6 +311,8 @@ def _examples(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
 def make_data(case: Case, seed: int = 0) -> Data:
     """The data set and the fixed first batches of a case."""
     rng = np.random.default_rng([seed, 2])
+    if not case.trains:
+        return _of_many_sizes(case, rng)
     x, y = _examples(case, rng)
     if case.batch == case.examples:
         index = np.tile(np.arange(case.batch), (CHECK_STEPS, 1))
@@ -284,6 +320,26 @@ def make_data(case: Case, seed: int = 0) -> Data:
         lead = (CHECK_STEPS, case.members) if case.members else (CHECK_STEPS,)
         index = rng.integers(0, case.examples, (*lead, case.batch))
     return Data(x, y, x[index], y[index])
+
+
+def _of_many_sizes(case: Case, rng: np.random.Generator) -> Data:
+    """Square images (cubes, …), their sides uniform from a quarter of the largest to the largest."""
+    largest = input_shape(case)[0]
+    sides = rng.integers(largest // 4, largest + 1, case.examples, np.int32)
+    x = np.zeros((case.examples, *input_shape(case)), np.float32)
+    sizes = np.repeat(sides[:, None], len(input_shape(case)) - 1, axis=1)
+    for row, size in zip(x, sizes):
+        box = tuple(slice(m) for m in size)
+        row[box] = rng.random(row[box].shape, np.float32)
+    y = np.zeros(case.examples, np.int32)
+    return Data(x, y, x[:0], y[:0], sizes)
+
+
+def probabilities(logits: Any) -> list[list[float]]:
+    """The softmax of each row."""
+    z = np.asarray(logits, np.float64)
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return (e / e.sum(-1, keepdims=True)).tolist()
 
 
 def save_inputs(path: Path, weights: Weights, data: Data) -> None:

@@ -17,9 +17,11 @@ class Variant(NamedTuple):
     Attributes:
       check: ``check(batches) -> losses`` takes one step from the initial weights on each ``(x, y)``
         in turn, and returns the loss of each before its update (with members, a row a step). It is
-        called once, before any ``run``.
+        called once, before any ``run``. Of a case without training: the probabilities of every example
+        of the data, a row an example; there are no batches.
       run: ``run(seconds) -> (examples, elapsed)`` trains on, shuffling every epoch, until at least
-        ``seconds`` have passed, and returns only when the last update is computed.
+        ``seconds`` have passed, and returns only when the last update is computed. Of a case without
+        training it answers all the data, again and again.
     """
 
     check: Callable[[Sequence[tuple[np.ndarray, np.ndarray]]], Any]

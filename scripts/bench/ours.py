@@ -3,20 +3,23 @@
 ``setup`` is called in a fresh process before jax has chosen its devices, so a case may ask for several.
 ``check`` takes the first steps on the fixed batches as a streamed chunk; ``run`` then goes on from that
 state with the engine's own order of the data. The first-step measure times ``setup`` and ``check`` of
-one batch.
+one batch. Of a case without training the model is compiled once for each padded shape.
 """
 
 from __future__ import annotations
 
 import time
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import jax
 import numpy as np
 
-from dlnotes import models
+from dlnotes import layers, models
+from dlnotes.data.buckets import divide
 from dlnotes.data.dataset import Examples
+from dlnotes.devices.compile import compiler_options
 from dlnotes.devices.placement import compile_chunk, fetch, place, put, put_state
 from dlnotes.devices.prepare import cpu_count, prepare
 from dlnotes.models import Model
@@ -25,7 +28,7 @@ from dlnotes.training.loop import resident_batches, streamed_batches, train_chun
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe, init_state
 from dlnotes.typing import Batch
-from scripts.bench.cases import STAGES, Case, Data, Weights, input_shape
+from scripts.bench.cases import BUCKETS, STAGES, Case, Data, Stages, Weights, input_shape, probabilities
 from scripts.bench.interface import Variant
 
 CHUNK_SECONDS = 0.1
@@ -55,12 +58,90 @@ def network(case: Case) -> Model:
             case.sizes[:3], classes, channels=(first, second), dense=(dense,), activation=case.hidden
         )
     how = STAGES[case.kind]
+    if how.pool_stride is not None:
+        return _overlapping(case, how)
     *channels, classes = case.sizes[how.rank + 1 :]
     stages = [
         models.Stage(m, kernel=how.kernel, stride=s, residual=how.residual, pool=how.pool)
         for m, s in zip(channels, how.strides)
     ]
-    return models.conv_net(input_shape(case), classes, stages=stages, head="average", activation=case.hidden)
+    return models.conv_net(
+        input_shape(case) if case.trains else (*(None,) * how.rank, case.sizes[how.rank]),
+        classes,
+        stages=stages,
+        head="average" if how.grid == 1 else "grid",
+        grid=how.grid,
+        activation=case.hidden,
+    )
+
+
+def _overlapping(case: Case, how: Stages) -> Model:
+    """Stages whose pooling windows overlap, which `models.conv_net` has not, from the layers."""
+    *channels, classes = case.sizes[how.rank :]
+
+    def init(key):
+        *keys, last = jax.random.split(key, len(channels))
+        drawn = [
+            layers.init_convolution(k, (how.kernel,) * how.rank, before, after)
+            for k, (before, after) in zip(keys, pairwise(channels))
+        ]
+        return (*drawn, layers.init_dense(last, channels[-1], classes))
+
+    def apply(params, x, *, key=None, mask=None):
+        *stages, output = params
+        for stage, stride in zip(stages, how.strides):
+            x = layers.conv_stage(
+                stage,
+                x,
+                activation=case.hidden,
+                window=how.pool,
+                pool_stride=how.pool_stride,
+                stride=stride,
+                padding=how.kernel // 2,
+            )
+        return layers.dense(output, layers.global_avg_pool(x))
+
+    return Model(init, apply)
+
+
+def any_size(case: Case, weights: Weights, data: Data, most: int = BUCKETS) -> Variant:
+    """Answers in at most ``most`` padded shapes; what is padding is masked."""
+    prepare(1)
+    model = network(case)
+    like = jax.eval_shape(jax.vmap(model.init), jax.random.split(jax.random.key(0), 1))
+    params = jax.device_put(jax.tree.map(lambda a: a[0], given(case, like, weights)))
+    inner = data.x.shape[1:-1]
+    places = np.stack(np.meshgrid(*map(np.arange, inner), indexing="ij"), -1)
+    mask = (places < np.expand_dims(data.sizes, tuple(range(1, 1 + len(inner))))).all(-1)
+    parts = [
+        (rows, jax.device_put((part.x, part.mask)))
+        for rows, part in divide(Examples(data.x, data.y, mask), most)
+    ]
+    answer = jax.jit(
+        lambda params, x, mask: model.apply(params, x, mask=mask),
+        compiler_options=compiler_options(convolutions=True),
+    )
+
+    def answers() -> np.ndarray:
+        out = np.empty((case.examples, case.sizes[-1]), np.float32)
+        computed = [(rows, answer(params, *part)) for rows, part in parts]
+        for rows, logits in computed:
+            out[rows] = logits
+        return out
+
+    def check(fixed):
+        return probabilities(answers())
+
+    def run(seconds: float) -> tuple[int, float]:
+        start, done = time.perf_counter(), 0
+        while True:
+            answers()
+            done += case.examples
+            elapsed = time.perf_counter() - start
+            if elapsed >= seconds:
+                return done, elapsed
+
+    return Variant(check, run)
 
 
 def given(case: Case, params: Any, weights: Weights) -> Any:
@@ -95,6 +176,8 @@ _SETUP = {
     "cnn_1d": cnn,
     "cnn_3d": cnn,
     "cnn_pool": cnn,
+    "cnn_overlap_pool": cnn,
+    "cnn_any_size": any_size,
     "seeds32": seeds32,
 }
 

@@ -155,6 +155,8 @@ def markdown(document: dict[str, Any]) -> str:
     for name, case in document["cases"].items():
         parts.append(f"## {name}: {document['titles'][name]}\n")
         parts += _when(document, name)
+        if name in document.get("notes", {}):
+            parts.append(document["notes"][name] + "\n")
         rows = []
         for variant, result in case.items():
             if result["error"]:

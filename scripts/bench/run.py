@@ -95,6 +95,7 @@ def main() -> None:
         },
         "titles": {case.name: case.title for case in bench.CASES.values()},
         "units": {case.name: case.unit for case in bench.CASES.values()},
+        "notes": {case.name: case.note for case in bench.CASES.values() if case.note},
         "cases": {},
         "first_step": {},
         "measured": {},

@@ -185,7 +185,7 @@ def test_cases_are_chosen_by_pattern():
         run.chosen("--cases", "rnn*", ["xor", "cnn"])
 
 
-@pytest.mark.parametrize("kind", ["residual", "conv1d", "conv3d", "pool"])
+@pytest.mark.parametrize("kind", ["residual", "conv1d", "conv3d", "pool", "overlap_pool"])
 def test_weights_fit_our_network(kind):
     """Every case's arrays are those of the model, in its order, and flax computes the same with them."""
     pytest.importorskip("flax")
@@ -210,3 +210,68 @@ def test_weights_fit_our_network(kind):
     np.testing.assert_allclose(jax.jit(model.apply)(params, jnp.asarray(x)), want, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="weights: got"):
         ours.given(case, like, weights[:1] + weights)
+
+
+def alone(weights, x, grid):
+    """One image of any size through 3×3 convolutions, ReLU, 2×2 pooling, regional means and a dense layer."""
+    import numpy as np
+
+    for K, b in weights[:-1]:
+        around = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((1, 1), (1, 1), (0, 0))), (3, 3), (0, 1))
+        h = np.maximum(np.einsum("hwcij,ijco->hwo", around, K) + b, 0)
+        m, n = len(h) // 2, h.shape[1] // 2
+        x = h[: 2 * m, : 2 * n].reshape(m, 2, n, 2, -1).max((1, 3))
+
+    def cells(m):
+        return [slice(i * m // grid, -(-(i + 1) * m // grid)) for i in range(grid)]
+
+    means = [x[r, c].mean((0, 1)) for r in cells(x.shape[0]) for c in cells(x.shape[1])]
+    W, b = weights[-1]
+    return np.concatenate(means) @ W + b
+
+
+def test_images_of_many_sizes_are_answered_as_if_alone():
+    """By buckets or all in one shape, in the order of the data; what lies beyond an image is not read."""
+    import numpy as np
+
+    from scripts.bench import cases, ours
+
+    case = next(c for c in cases.CASES.values() if not c.trains)
+    case = case._replace(sizes=(32, 32, 2, 3, 4, 5, 6), examples=7, batch=7)
+    weights, data = cases.make_weights(case), cases.make_data(case)
+    assert data.sizes.min() >= 8
+    assert data.sizes.max() <= 32
+    assert len(np.unique(data.sizes, axis=0)) > 3
+    images = [x[: size[0], : size[1]] for x, size in zip(data.x, data.sizes)]
+    want = cases.probabilities([alone(weights, x, cases.STAGES[case.kind].grid) for x in images])
+    junk = data._replace(x=np.full_like(data.x, 9))
+    for i, image in enumerate(images):
+        junk.x[i, : image.shape[0], : image.shape[1]] = image
+    for given, most in ((data, 3), (junk, 1)):
+        variant = ours.any_size(case, weights, given, most)
+        np.testing.assert_allclose(variant.check([]), want, rtol=1e-4)
+    answered, seconds = variant.run(0)
+    assert answered == 7
+    assert seconds > 0
+
+
+def test_a_note_stands_below_its_case(report):
+    document = {
+        "date": "2026-01-01",
+        "machine": {"cpu": "a CPU", "cores": 2, "system": "Linux", "load": 0.1},
+        "versions": {},
+        "settings": {
+            "rounds": 5,
+            "seconds": 1.5,
+            "check_steps": 5,
+            "tolerance": 1e-4,
+            "reference": "torch",
+        },
+        "titles": {"xor": "XOR"},
+        "units": {"xor": "steps/s"},
+        "notes": {"xor": "Only the forward pass."},
+        "cases": {"xor": report.summarize({"torch": result([100.0])}, "torch")},
+        "first_step": {},
+        "bars": [],
+    }
+    assert "## xor: XOR\n\nOnly the forward pass.\n\n| variant" in report.markdown(document)

@@ -56,7 +56,7 @@ class Network(nn.Module):
                 z = (nn.Conv(features, (1,) * how.rank, step)(x) if changed else x) + gain * z
             x = nn.relu(z)
             if how.pool > 1:
-                x = nn.max_pool(x, (how.pool,) * how.rank, (how.pool,) * how.rank)
+                x = nn.max_pool(x, (how.pool,) * how.rank, (how.pool_stride or how.pool,) * how.rank)
         return nn.Dense(classes)(x.mean(range(1, how.rank + 1)))
 
     def named(self, features: int) -> str:

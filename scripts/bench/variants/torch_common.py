@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
-from scripts.bench.cases import STAGES, Case, Data, Weights
+from scripts.bench.cases import STAGES, Case, Data, Weights, probabilities
 from scripts.bench.interface import Variant
 
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -68,9 +68,10 @@ def _staged(case: Case, weights: Weights) -> nn.Module:
         else:
             layers += [conv(before, after, how.kernel, s, how.kernel // 2), nn.ReLU()]
         if how.pool > 1:
-            layers.append(pool(how.pool))
+            layers.append(pool(how.pool, how.pool_stride))
         before = after
-    model = nn.Sequential(*layers, _Mean(), nn.Linear(before, classes))
+    means = [_Mean()] if how.grid == 1 else [nn.AdaptiveAvgPool2d(how.grid), nn.Flatten()]
+    model = nn.Sequential(*layers, *means, nn.Linear(before * how.grid**how.rank, classes))
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
     learned = [layer for layer in model.modules() if isinstance(layer, kinds)]
     with torch.no_grad():
@@ -112,6 +113,9 @@ def to_torch(case: Case, weights: Weights) -> Weights:
         elif case.kind == "cnn" and i == 2:
             height, width, channels = case.sizes[0] // 4, case.sizes[1] // 4, case.sizes[4]
             W = W.reshape(height, width, channels, -1).transpose(3, 2, 0, 1).reshape(W.shape[1], -1)
+        elif case.kind in STAGES and STAGES[case.kind].grid > 1:
+            cells = STAGES[case.kind].grid ** STAGES[case.kind].rank
+            W = W.reshape(cells, -1, W.shape[1]).transpose(2, 1, 0).reshape(W.shape[1], -1)
         else:
             W = W.T
         out.append((np.ascontiguousarray(W), b))
@@ -180,5 +184,37 @@ def variant(case: Case, data: Data, step: Step, memory_format: torch.memory_form
             elapsed = time.perf_counter() - start
             if elapsed >= seconds:
                 return steps * case.batch, elapsed
+
+    return Variant(check, run)
+
+
+def answers(case: Case, weights: Weights, data: Data, groups: Sequence[np.ndarray]) -> Variant:
+    """Inference, a batch for each group of row numbers; the images of a group are of one size."""
+    use_all_cores()
+    model = build(case, weights).eval()
+    parts = []
+    for rows in groups:
+        box = tuple(slice(int(m)) for m in data.sizes[rows[0]])
+        images, _ = tensors(case, np.ascontiguousarray(data.x[(rows, *box)]), data.y[rows])
+        parts.append((torch.from_numpy(rows), images))
+
+    @torch.inference_mode()
+    def answer() -> torch.Tensor:
+        out = torch.empty(case.examples, case.sizes[-1])
+        for rows, images in parts:
+            out[rows] = model(images)
+        return out
+
+    def check(fixed):
+        return probabilities(answer().numpy())
+
+    def run(seconds: float) -> tuple[int, float]:
+        start, done = time.perf_counter(), 0
+        while True:
+            answer()
+            done += case.examples
+            elapsed = time.perf_counter() - start
+            if elapsed >= seconds:
+                return done, elapsed
 
     return Variant(check, run)

@@ -1,8 +1,13 @@
-"""PyTorch as it comes: a module, a loss, ``torch.optim.Adam``, a Python loop over tensors in memory."""
+"""PyTorch as it comes: a module, a loss, ``torch.optim.Adam``, a Python loop over tensors in memory.
+
+Images of different sizes are answered one by one.
+"""
 
 from __future__ import annotations
 
 import time
+
+import numpy as np
 
 from scripts.bench.cases import Case, Data, Weights
 from scripts.bench.interface import Variant
@@ -11,6 +16,8 @@ from scripts.bench.variants import torch_common as common
 
 def setup(case: Case, weights: Weights, data: Data) -> Variant:
     """One network, or with members one after another."""
+    if not case.trains:
+        return common.answers(case, weights, data, list(np.arange(case.examples)[:, None]))
     common.use_all_cores()
     if case.members:
         return _one_after_another(case, weights, data)
