@@ -4,7 +4,7 @@ import importlib.util
 import json
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -206,7 +206,7 @@ def test_weights_fit_our_network(kind):
     theirs = flax_loop.params_of(case, weights)
     x = np.random.default_rng(0).normal(size=(2, *cases.input_shape(case))).astype(np.float32)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        want = flax_loop.Network(case).apply({"params": theirs}, x)
+        want: Any = flax_loop.Network(case).apply({"params": theirs}, x)
     np.testing.assert_allclose(jax.jit(model.apply)(params, jnp.asarray(x)), want, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="weights: got"):
         ours.given(case, like, weights[:1] + weights)
