@@ -172,7 +172,14 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
             return models.cnn(dataset.inputs, outputs, **options)
         if kind == "conv_net":
             stages = [models.Stage(**section.model_dump()) for section in options.pop("stages")]
-            return models.conv_net(sizes_of(dataset), outputs, stages=stages, **options)
+            mirror = options.pop("mirror")
+            if mirror and (dataset.input != "image" or None in sizes_of(dataset)):
+                raise ValueError(
+                    f"model.mirror: got true for {dataset.input} inputs of {dataset.name}, "
+                    "allowed for images of one size"
+                )
+            network = models.conv_net(sizes_of(dataset), outputs, stages=stages, **options)
+            return models.mirrored(network) if mirror else network
         if kind in ("pixel_labeller", "recurrent_refinement"):
             return getattr(models, kind)(dataset.inputs, outputs, **options)
         if kind == "sequence_classifier":

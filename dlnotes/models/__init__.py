@@ -22,6 +22,7 @@ _HOME = {
     "pixel_labeller": "pixel_labels",
     "recurrent_refinement": "refinement",
     "from_flax": "flax_module",
+    "mirrored": "mirrored_answers",
     "sequence_classifier": "sequence",
     "character_model": "sequence",
     "seq2seq": "encoder_decoder",

@@ -168,3 +168,14 @@ def test_wrong_inputs_are_named(key):
     any_size = models.conv_net((None, 1), 2, head="average")
     with pytest.raises(ValueError, match=r"mask: got shape \(1, 4\)"):
         any_size.apply(any_size.init(key), jnp.ones((1, 8, 1)), mask=jnp.ones((1, 4), bool))
+
+
+def test_mirrored_answers(key):
+    plain = models.conv_net((6, 5, 1), 3, stages=[Stage(4, pool=2)], dropout=0.3)
+    model = models.mirrored(plain)
+    params, x = random(model.init(key), key), jax.random.normal(key, (4, 6, 5, 1))
+    want = (plain.apply(params, x) + plain.apply(params, x[:, :, ::-1])) / 2
+    np.testing.assert_allclose(model.apply(params, x), want, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(model.apply(params, x, key=key), plain.apply(params, x, key=key))
+    with pytest.raises(ValueError, match="mask: a mirrored model"):
+        model.apply(params, x, mask=jnp.ones((4, 6, 5), bool))

@@ -173,6 +173,9 @@ class ConvNet(_WithDropout):
     standardize_weights: bool = Field(
         default=False, description="use each channel's kernel with mean 0 and a fixed variance"
     )
+    mirror: bool = Field(
+        default=False, description="answer with the mean over the input and its mirror image, left to right"
+    )
     initializer: Initializer = "he_normal"
 
 
