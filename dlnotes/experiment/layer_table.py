@@ -15,11 +15,13 @@ _HEAD = ("layer", "output", "parameters", "multiply-adds", "receptive field")
 def layer_table(config: Config) -> str:
     """The layers of a config's network for one example, as lines of text; nothing is trained.
 
-    Of a sweep the first point is shown. The data are read, for their sizes; where that or the network
-    is not possible, the text says why.
+    Of a sweep the first point is shown. The data are read, for their sizes, but never downloaded; where
+    that or the network is not possible, the text says why.
     """
+    first = groups(config)[0].config
+    if "download" in type(first.data).model_fields:
+        first = first.model_copy(update={"data": first.data.model_copy(update={"download": False})})
     try:
-        first = groups(config)[0].config
         dataset = load_data(first)
         model = recipe_of(first, dataset)({}).model
         one = dataset.train
