@@ -36,18 +36,19 @@ def motion():
 def photographs():
     """Patches of two photographs; a number of colours, too few to be told by one pixel."""
     rng = np.random.default_rng(0)
+    images = np.asarray(load_sample_images().images) / 255 - 0.5
     x, y = [], np.arange(2 * N) % 2
     for label in y:
         i, j = rng.integers(0, 380), rng.integers(0, 600)
-        x.append(load_sample_images().images[label][i : i + 32 : 2, j : j + 32 : 2] / 255 - 0.5)
-    return np.stack(x), y
+        x.append(images[label, i : i + 32 : 2, j : j + 32 : 2])
+    return np.asarray(x), y
 
 
 def volumes():
     """A ball or a rod of about as many voxels, anywhere in noise."""
     rng = np.random.default_rng(0)
     y = np.arange(2 * N) % 2
-    place = np.stack(np.mgrid[:12, :12, :12])
+    place = np.mgrid[:12, :12, :12]
     centre = rng.uniform(4, 8, (2 * N, 3, 1, 1, 1))
     squares = (place - centre) ** 2
     ball = squares.sum(1) < 12
