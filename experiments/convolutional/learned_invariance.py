@@ -231,6 +231,7 @@ def draw(options: LearnedInvariance, m: Measured) -> Plot:
         axis.tick_params(labelsize=8)
     axes["00"].set_title("filters of the three steadiest units", fontsize=9, loc="left")
     axes["turn0"].set_title("response to a digit, turned", fontsize=9)
+    axes["turn0"].set_ylim(top=1.45 * axes["turn0"].get_ylim()[1])  # room for the legend
     axes["turn0"].legend(fontsize=8, loc="upper right")
     one, most = (m[f"maxout_{kind}_after"].mean() for kind in ("filter", "unit"))
     start = m["maxout_unit_before"].mean()
