@@ -172,7 +172,8 @@ def augment_labels(key: PRNGKey, y: Array, **changes: Any) -> Array:
     Returns:
       Classes of the shape and dtype of ``y``.
     """
-    return augment(key, y[..., None], **(changes | {"fill": IGNORE}))[..., 0]
+    changes["fill"] = IGNORE
+    return augment(key, y[..., None], **changes)[..., 0]
 
 
 _crop, _shift, _flip, _erase = crop, shift, flip, erase

@@ -100,7 +100,7 @@ def class_overlap(kept: RunFolder, result: Result, trainers: list[Trainer]) -> l
     axes.barh(rows, 100 * mean, color=BLUE, alpha=0.85, height=0.7)
     if len(each) > 1:
         axes.plot(100 * each.T, np.tile(rows[:, None], len(each)), "o", color=GREY, markersize=3)
-    for row, value in zip(rows, mean):
+    for row, value in enumerate(mean):
         if np.isfinite(value):
             color = "white" if value > 0.06 else "black"
             axes.text(1, row, f"{100 * value:.0f}", va="center", color=color, fontsize=8)

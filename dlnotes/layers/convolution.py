@@ -187,7 +187,8 @@ def _plane_by_plane(steps: _Steps, x: Array, kernel: Array) -> Array:
     stacked = jnp.concatenate(_taps(x, steps, kernel.shape[:1]), -1)
     flat = jnp.moveaxis(kernel, 0, 2).reshape(*kernel.shape[1:3], -1, kernel.shape[-1])
     planes = stacked.reshape(-1, *stacked.shape[2:])
-    y = _canonical(_Steps(*(along[1:] for along in steps)), planes, flat)
+    strides, pads, spread, dilations = steps
+    y: Any = _canonical(_Steps(strides[1:], pads[1:], spread[1:], dilations[1:]), planes, flat)
     return y.reshape(*stacked.shape[:2], *y.shape[1:])
 
 

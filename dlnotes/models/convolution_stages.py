@@ -192,8 +192,8 @@ def conv_net(
     if head == "maps" and widths:
         raise ValueError(f"dense: got {widths}, the head 'maps' has no dense layers")
     last = stages[-1].channels if stages else channels
-    one = {"flatten": prod(m or 1 for m in left), "average": 1, "maps": 1}
-    features = last * one.get(head, grid ** len(sizes))
+    one: dict[str, int] = {"flatten": prod(m or 1 for m in left), "average": 1, "maps": 1}
+    features = last * (one[head] if head in one else grid ** len(sizes))
 
     def init(key: PRNGKey, /) -> ConvNet:
         key_stages, key_dense = random.split(key, 2)
@@ -326,13 +326,13 @@ def standardized(kernel: Array) -> Array:
 
 
 def _shape(inputs: Sequence[int | None]) -> tuple[tuple[int | None, ...], int]:
-    shape = tuple(inputs) if not isinstance(inputs, int) else ()
+    shape: tuple[Any, ...] = tuple(inputs) if not isinstance(inputs, int) else ()
     good = 2 <= len(shape) <= 4 and isinstance(shape[-1], int)
     if not good or any(m is not None and (not isinstance(m, int) or m < 1) for m in shape):
         raise ValueError(
             f"inputs: got {inputs}, allowed are 1 to 3 sizes (positive, or None) and the channels"
         )
-    return shape[:-1], shape[-1]  # type: ignore[return-value]
+    return shape[:-1], shape[-1]
 
 
 def _sizes_left(

@@ -17,6 +17,8 @@ by other seeds on validation scenes; each seed has its own training scenes, weig
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from pydantic import Field
 
@@ -90,7 +92,8 @@ def draw(options: PixelLabels, m: Measured) -> Plot:
     """Both measures of every network, above some scenes with their labels."""
     names = list(NETWORKS)
     figure = new_figure(10.5, 7.4)
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.55))
+    panels: Any = figure.subfigures(2, 1, height_ratios=(1, 1.55))
+    upper, lower = panels
     for axes, (measure, title) in zip(
         upper.subplots(1, 2, sharey=True),
         (("iou", "mean intersection over union (%)"), ("outlines", "outlines within a pixel, F (%)")),
