@@ -6,7 +6,7 @@ smaller than the input. To avoid it one may leave pooling out, give a coarse tab
 stride of one. They do not say which is best: that stride one pays against the coarse table is what is judged
 here, and in addition (not from the notes) whether an encoder-decoder with skips needs it.
 
-Measured on scenes of one to three digits of five classes over clutter. "Full size" has three stages of
+Measured on scenes of one or two digits of four classes over clutter. "Full size" has three stages of
 3×3 convolutions with max-pooling of stride one between them, kernels dilated so that a unit sees as far as
 with pooling; "coarse" is the same network with pooling of stride two, its 4×4 times smaller table of logits
 enlarged linearly; the encoder-decoder goes back up with the maps of each size beside. Each at about the
@@ -41,7 +41,7 @@ NETWORKS = {
 FULL, COARSE, COARSE_WIDE, DECODER, DECODER_WIDE = range(5)
 COLORS = (BLUE, ORANGE, ORANGE, GREEN, GREEN)
 RATES = (0.003, 0.01, 0.03)
-CLASSES = 5
+CLASSES = 4
 EXAMPLES = 4
 """Test scenes that are drawn."""
 
@@ -49,10 +49,10 @@ EXAMPLES = 4
 class PixelLabels(Options):
     """Sizes of the experiment."""
 
-    side: int = Field(24, ge=12, description="height and width of a scene")
+    side: int = Field(20, ge=12, description="height and width of a scene")
     scenes: int = Field(1500, ge=8, description="training scenes of a seed")
     pool: int = Field(5000, ge=8, description="scenes from which they are drawn")
-    steps: int = Field(300, ge=1, description="steps of each training")
+    steps: int = Field(700, ge=1, description="steps of each training")
     batch: int = Field(16, ge=1, description="scenes of a step")
     tuning_seeds: int = Field(1, ge=1, description="trainings of each network with each learning rate")
     test: int = Field(500, ge=8, description="validation scenes, and test scenes")
@@ -67,7 +67,7 @@ def network(index: int, side: int) -> Model:
 def measure(options: PixelLabels) -> dict[str, np.ndarray]:
     """Every network at its best rate, on the same scenes."""
     o = options
-    scenes = small_scenes(o.side, CLASSES, o.pool, o.test, o.test)
+    scenes = small_scenes(o.side, CLASSES, o.pool, o.test, o.test, most=2, clutter=2)
     sizes = Sizes(o.seeds, o.tuning_seeds, o.scenes, o.steps, o.batch)
     made = [network(i, o.side) for i in range(len(NETWORKS))]
     found = [judge(model, scenes, sizes, RATES) for model in made]
@@ -204,4 +204,8 @@ CLAIM = Claim(
             COARSE_WIDE,
         ),
     ),
+    revised="The first full run, 300 steps on 24 x 24 scenes of one to three digits of five classes over "
+    "four fragments, was too short for every network: mean overlap stayed below 25%, and the full-size "
+    "network lost to the coarse one. Now 700 steps on 20 x 20 scenes of one or two digits of four classes "
+    "over two fragments. Networks, rates, parts and thresholds stayed.",
 )

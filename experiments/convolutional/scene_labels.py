@@ -110,15 +110,17 @@ def judge(model: Model, scenes: Dataset, sizes: Sizes, rates: Sequence[float]) -
     )
 
 
-def small_scenes(side: int, classes: int, pool: int, validation: int, test: int) -> Dataset:
-    """Scenes of one to three handwritten digits over clutter."""
+def small_scenes(
+    side: int, classes: int, pool: int, validation: int, test: int, *, most: int = 3, clutter: int = 4
+) -> Dataset:
+    """Scenes of one to ``most`` handwritten digits over clutter."""
     return data.load(
         "scenes",
         source="mnist",
         size=(side, side),
-        objects=(1, 3),
+        objects=(1, most),
         object_size=(side * 2 // 5, side * 3 // 5),
-        clutter=4,
+        clutter=clutter,
         classes=classes,
         n_train=pool,
         n_validation=validation,

@@ -69,7 +69,7 @@ FEW_UNITS = 39
 EXAMPLES = (100, 300, 900, 2700)
 """Each divides the last: a smaller set is repeated to its length, so that one program trains all."""
 COMPARED = EXAMPLES.index(900)
-RATES = (0.0005, 0.002, 0.008)
+RATES = (0.002, 0.008, 0.032)
 FAR_FEWER = 2.0
 SHARED, UNSHARED, DENSE, FEW, SHARED_POOLED, UNSHARED_POOLED = range(6)
 NAMES = (
@@ -374,4 +374,13 @@ CLAIM = Claim(
             "pooled, than dense", "a dense layer of as many units, once it is pooled", SHARED_POOLED, DENSE
         ),
     ),
+    reading="The counts are exact, and with a hundredth of the weights of the unshared layer the convolution "
+    "is nearly as good: within two points at every number of images. But it does not learn from fewer of "
+    "them, here. The clothes are centred and fill the image, so each place has its own meaning, the linear "
+    "output has weights of its own for every place anyway, and one layer of 5 x 5 kernels has little to "
+    "share. At 2,700 images it is ahead of the others, by less than half a point: sharing may pay with "
+    "more images and layers, or where things move about, which was not measured.",
+    revised="After a first full run the grid of learning rates, 0.0005-0.008, became 0.002-0.032, since "
+    "the convolution's best lay at its upper end for every number of images; it is the same in the new grid, "
+    "except at 300 images and in the pooled network. No part changed its verdict.",
 )
