@@ -78,6 +78,19 @@ def test_files(tmp_path):
     assert kept["options"] == far["options"]
 
 
+def test_earlier_claims_are_kept(tmp_path):
+    first, second = record("F1.2"), record("F1.3")
+    results.write([first, second], tmp_path)
+    again = record("F1.3") | {"seconds": 77.0}
+    results.write([again], tmp_path)
+    kept = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert [r["id"] for r in kept] == ["F1.2", "F1.3"]
+    assert kept[1]["seconds"] == 77.0
+    results.write([record("F1.2") | {"seconds": 1.0, "budget": "quick"}], tmp_path)
+    kept = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert [r["budget"] for r in kept] == ["full", "full"]
+
+
 COMMITTED = json.loads((ROOT / "experiments" / "results.json").read_text(encoding="utf-8"))
 
 

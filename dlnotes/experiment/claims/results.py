@@ -22,7 +22,7 @@ from dlnotes.experiment.claims.wording import (
     rule_sign,
 )
 from dlnotes.experiment.display import duration_in_words
-from dlnotes.experiment.folder import write_json, write_text
+from dlnotes.experiment.folder import read_json, write_json, write_text
 
 COMMAND = "dlnotes report --results experiments"
 """What makes these files, unless told otherwise."""
@@ -32,6 +32,9 @@ def write(
     records: Iterable[Record], folder: str | Path, rows: Sequence[Row] = ROWS, *, command: str = COMMAND
 ) -> tuple[Path, Path]:
     """Write ``RESULTS.md`` and ``results.json``.
+
+    Claims in a ``results.json`` that is there already are kept where they were not measured again; one
+    of a full measurement does not give way to a quick one.
 
     Args:
       records: of measured claims; other kinds are left out.
@@ -44,8 +47,15 @@ def write(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    found = in_order(records, rows)
     text, data = folder / "RESULTS.md", folder / "results.json"
+    earlier = {record["name"]: record for record in read_json(data) or []}
+    fresh = {record["name"]: record for record in in_order(records, rows)}
+    fresh = {
+        name: record
+        for name, record in fresh.items()
+        if record["budget"] == "full" or earlier.get(name, record)["budget"] != "full"
+    }
+    found = in_order((earlier | fresh).values(), rows)
     write_text(text, markdown(found, rows, command=command))
     write_json(data, [portable(record) for record in found])
     return text, data
