@@ -209,6 +209,7 @@ ROWS: tuple[Row, ...] = (
           "models.conv_net",
           "layers/test_clustered_pooling layers/test_learned_pooling models/test_pooled_heads", built=True),
     _claim("C6.11", "Three shapes of image classifier", "models.conv_net layers.global_avg_pool",
+           "models/test_convolution_stages experiments/test_image_claims experiments/test_claims_c6",
            config="configs/claims/C6.11_three_classifiers.toml"),
     _claim("C7.1", "A label for every pixel",
            "models.pixel_labeller data.scenes data.image_masks outputs.segmentation.boundary_f",

@@ -65,12 +65,12 @@ class Stage(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Parameters of ``h = g(norm(x ∗ K) + b)``; with a norm, its shift is the bias.
+    """Parameters of ``h = g(norm(x ∗ K) + b)``; with a norm, its shift is the bias and there is no b.
 
     The last block of a stage is pooled: before its norm where it has one, else after its activation.
 
     Attributes:
-      convolution: `Convolution`, kernel (*window, in, out).
+      convolution: `Convolution`, kernel (*window, in, out); its b is ``None`` with a norm.
       norm: `LayerNorm` of size out, or ``None``.
     """
 
@@ -83,7 +83,7 @@ class Residual(NamedTuple):
 
     Attributes:
       first, second: the two blocks; the stride is the first one's.
-      gain: ``(out,)`` γ, which starts at 0: a deep stack is trained from the first step on.
+      gain: ``(out,)`` γ, which starts at 0.1: a deep stack starts near its shortcuts.
       shortcut: 1-convolution s where stride or channels change, else ``None``: s(x) = x.
     """
 
@@ -252,14 +252,16 @@ def _init_block(
     outputs = stage.channels
 
     def block(key: PRNGKey, inputs: int) -> Block:
-        scale, shift = jnp.ones(outputs), jnp.zeros(outputs)
-        return Block(draw(key, window, inputs, outputs), LayerNorm(scale, shift) if norm else None)
+        drawn = draw(key, window, inputs, outputs)
+        if not norm:
+            return Block(drawn, None)
+        return Block(drawn._replace(b=None), LayerNorm(jnp.ones(outputs), jnp.zeros(outputs)))
 
     if not stage.residual:
         return block(key, inputs)
     first, second, shortcut = random.split(key, 3)
     own = draw(shortcut, (1,) * len(window), inputs, outputs) if stride > 1 or inputs != outputs else None
-    return Residual(block(first, inputs), block(second, outputs), jnp.zeros(outputs), own)
+    return Residual(block(first, inputs), block(second, outputs), jnp.full((outputs,), 0.1), own)
 
 
 def _stage(

@@ -80,14 +80,14 @@ def test_residual_blocks_against_flax(key, normalization, groups):
     assert blocks[1].shortcut is None
 
 
-def test_a_residual_block_starts_as_its_shortcut(key):
-    model = models.conv_net(
-        (6, 3), 2, stages=[Stage(3, residual=True)], activation="identity", head="average"
-    )
+def test_a_deep_residual_stack_starts_near_its_shortcuts(key):
+    stages = [Stage(3, blocks=20, residual=True)]
+    model = models.conv_net((6, 3), 2, stages=stages, activation="identity", head="average")
     params = model.init(key)
     x = jax.random.normal(key, (4, 6, 3))
-    want = affine(params.output, x.mean(1))
-    np.testing.assert_allclose(model.apply(params, x), want, rtol=1e-5, atol=1e-6)
+    shortcuts = affine(params.output, x.mean(1))
+    assert jnp.abs(model.apply(params, x)).max() < 3 * jnp.abs(shortcuts).max()
+    assert {float(g) for block in params.stages[0] for g in block.gain} == {float(jnp.float32(0.1))}
 
 
 def test_maps_average_to_the_all_convolutional_answer(key):
@@ -108,8 +108,7 @@ def test_standardized_kernels(key):
     np.testing.assert_allclose(K.var((0, 1, 2)), np.full(5, 2 / 36), rtol=1e-4)
 
 
-@pytest.mark.parametrize("rank", [1, 2, 3])
-@pytest.mark.parametrize("head", ["grid", "average", "maps"])
+@pytest.mark.parametrize(("rank", "head"), [(1, "grid"), (1, "maps"), (2, "average")])
 def test_padding_changes_nothing(rank, head, key):
     stages = [
         Stage(8, blocks=2, pool=2, residual=True),
