@@ -5,13 +5,16 @@ import re
 import subprocess
 import sys
 import tomllib
+from inspect import signature
 from pathlib import Path
+from typing import get_args
 
 import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dlnotes.data import source
 from dlnotes.experiment.config import (
     ConfigError,
     dynamic_paths,
@@ -22,6 +25,7 @@ from dlnotes.experiment.config import (
     read_raw,
     to_toml,
 )
+from dlnotes.experiment.config.data import Data
 from dlnotes.experiment.config.fields import steps_in
 
 ROOT = Path(__file__).parents[2]
@@ -308,3 +312,10 @@ def test_reading_a_config_does_not_load_jax():
         "assert not loaded, loaded"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("section", get_args(get_args(Data)[0]), ids=lambda s: s.__name__)
+def test_a_source_takes_all_that_its_section_offers(section):
+    kind = section.model_fields["kind"].annotation.__args__[0]
+    offered = set(section.model_fields) - {"kind"}
+    assert offered <= set(signature(source(kind)).parameters), kind

@@ -182,7 +182,6 @@ class BrainPatches(Section):
     n_validation: int = Field(default=600, ge=1)
     n_test: int = Field(default=1500, ge=1)
     seed: int = Field(default=0, ge=0)
-    standardize: bool = True
 
 
 class ImageMasks(_Split):
