@@ -18,8 +18,6 @@ def test_stratified_parts_are_disjoint_exact_and_proportional(counts, validation
     n = len(labels)
     assume(all(part == 0 or part * n >= 0.5 for part in (validation, test)))  # no part of less than one
     assume(n - round(validation * n) - round(test * n) >= len(counts))  # else refused
-        n - round(validation * n) - round(test * n) >= len(counts)
-    )  # else refused: see the tests of errors
     sizes = part_sizes(n, validation=validation, test=test)
     parts = split_indices(n, validation=validation, test=test, seed=seed, stratify=labels)
     assert tuple(map(len, parts)) == sizes
