@@ -76,7 +76,7 @@ def moving_digits(
             raise ValueError(f"{name}: got {value}, at least {least} is needed")
     if target not in ("motion", "digit"):
         raise ValueError(f"target: got {target!r}, allowed are motion, digit")
-    found: tuple[Any, Any] = load_digits(return_X_y=True)
+    found: Any = load_digits(return_X_y=True)
     images, labels = found
     images = images.reshape(-1, SIDE, SIDE).astype(np.float32) / 16
     rng = np.random.default_rng(seed)
