@@ -11,6 +11,7 @@ from jax import lax
 
 from dlnotes.layers.arguments import positive
 from dlnotes.layers.normalization import LayerNorm
+from dlnotes.layers.pooling import global_avg_pool
 from dlnotes.layers.pooling_kinds import adaptive_pool
 from dlnotes.typing import Array
 
@@ -46,9 +47,9 @@ def masked_mean(x: Array, mask: Array | None) -> Array:
       >>> masked_mean(x, jnp.array([[True, True, False]]))
       Array([[2.]], dtype=float32)
     """
-    axes = tuple(range(1, x.ndim - 1))
     if mask is None:
-        return x.mean(axes)
+        return global_avg_pool(x)
+    axes = tuple(range(1, x.ndim - 1))
     count = jnp.maximum(mask.sum(axes), 1).astype(x.dtype)
     return only(x, mask).sum(axes) / count[:, None]
 

@@ -29,7 +29,7 @@ from dlnotes.experiment.pixel_figures import class_colors
 from dlnotes.models.counting import count
 from dlnotes.models.model import Model
 
-from .scene_labels import Sizes, judge, small_scenes
+from .scene_labels import Sizes, judge, small_scenes, table
 
 NETWORKS = {
     "full size": ("full_size", (8, 16, 24)),
@@ -124,19 +124,7 @@ def draw(options: PixelLabels, m: Measured) -> Plot:
         f"Pooling of stride one instead of a coarse table: {gains[0]:+.1f} points of outline F at equal "
         f"parameters, {gains[1]:+.1f} at equal compute",
     )
-    return Plot(
-        figure,
-        {
-            "network": names,
-            "parameters": m["parameters"],
-            "multiply_adds": m["multiply_adds"],
-            "rate": m["rate"],
-            "mean_iou": m["iou"].mean(1),
-            "mean_iou_deviation": m["iou"].std(1, ddof=1),
-            "boundary_f": m["outlines"].mean(1),
-            "boundary_f_deviation": m["outlines"].std(1, ddof=1),
-        },
-    )
+    return Plot(figure, table(names, m))
 
 
 def _part(name: str, statement: str, measure: str, first: int, second: int) -> Part:

@@ -24,7 +24,7 @@ from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figur
 from dlnotes.models.counting import count
 from dlnotes.models.model import Model
 
-from .scene_labels import Sizes, judge, small_scenes
+from .scene_labels import Sizes, judge, small_scenes, table
 
 GUESSES = (1, 2, 3, 4, 5)
 HIDDEN, KERNEL, CLASSES = 24, 3, 4
@@ -105,19 +105,7 @@ def draw(options: RefinedLabels, m: Measured) -> Plot:
     gain = 100 * (m["iou"][many - 1] - m["iou"][0]).mean()
     set_title(figure, f"Five guesses with the same kernels instead of one: {gain:+.1f} points of overlap")
     names = [f"{t} guesses" if t > 1 else "1 guess" for t in GUESSES] + [f"at once, {n}" for n in ONE_SHOT]
-    return Plot(
-        figure,
-        {
-            "network": names,
-            "parameters": m["parameters"],
-            "multiply_adds": m["multiply_adds"],
-            "rate": m["rate"],
-            "mean_iou": m["iou"].mean(1),
-            "mean_iou_deviation": m["iou"].std(1, ddof=1),
-            "boundary_f": m["outlines"].mean(1),
-            "boundary_f_deviation": m["outlines"].std(1, ddof=1),
-        },
-    )
+    return Plot(figure, table(names, m))
 
 
 def _gain(m: Measured, first: int, second: int) -> Interval:

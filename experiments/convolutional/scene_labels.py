@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import numpy as np
 
 from dlnotes import data, outputs
 from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.experiment.claims import Measured
 from dlnotes.experiment.fitting import Fit, fit
 from dlnotes.models.model import Model
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
@@ -126,3 +127,17 @@ def small_scenes(
         n_validation=validation,
         n_test=test,
     )
+
+
+def table(names: Sequence[str], m: Measured) -> dict[str, Any]:
+    """The numbers of every network, one row each."""
+    return {
+        "network": names,
+        "parameters": m["parameters"],
+        "multiply_adds": m["multiply_adds"],
+        "rate": m["rate"],
+        "mean_iou": m["iou"].mean(1),
+        "mean_iou_deviation": m["iou"].std(1, ddof=1),
+        "boundary_f": m["outlines"].mean(1),
+        "boundary_f_deviation": m["outlines"].std(1, ddof=1),
+    }
