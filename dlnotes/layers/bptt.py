@@ -12,12 +12,15 @@ hidden). Source: notes R9.2 (back-propagation through time).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from dlnotes.typing import Array
+from dlnotes.layers.activations import ACTIVATIONS
+from dlnotes.typing import Array, Params
 
 
 class LSTMCarry(NamedTuple):
@@ -33,7 +36,10 @@ class LSTMCarry(NamedTuple):
 
 
 def hold(active: Array | None, new: Array, old: Array) -> Array:
-    return new if active is None else jnp.where(active, new, old)
+    """``new`` where a step is active, (batch, 1), and ``old`` elsewhere; a state is (batch, …, hidden)."""
+    if active is None:
+        return new
+    return jnp.where(jnp.expand_dims(active, tuple(range(active.ndim, new.ndim))), new, old)
 
 
 def _before(first: Array, later: Array) -> Array:
@@ -56,28 +62,38 @@ def _from_tanh(t: Array, n: int) -> Array:
     return jnp.concatenate([0.5 * t[..., :n] + 0.5, t[..., n:]], -1)
 
 
-def _run_rnn(W, z, h, active):
+_SLOPES: dict[str, Callable[[Array], Array]] = {
+    "tanh": lambda h: 1 - h * h,
+    "relu": lambda h: (h > 0).astype(h.dtype),
+    "identity": jnp.ones_like,
+}
+"""g' of the plain cell's activations, told by the value g(a) itself."""
+
+
+def _run_rnn(activation, W, z, h, active):
+    g = ACTIVATIONS[activation]
+
     def step(h, inputs):
         z, active = inputs
-        h = hold(active, jnp.tanh(z + h @ W), h)
+        h = hold(active, g(z + h @ W), h)
         return h, h
 
     return jax.lax.scan(step, h, (z, active))
 
 
-rnn_steps = jax.custom_vjp(_run_rnn)
+rnn_steps = jax.custom_vjp(_run_rnn, nondiff_argnums=(0,))
 
 
-def _rnn_forward(W, z, h0, active):
-    h, hs = _run_rnn(W, z, h0, active)
+def _rnn_forward(activation, W, z, h0, active):
+    h, hs = _run_rnn(activation, W, z, h0, active)
     return (h, hs), (W, h0, hs, active)
 
 
-def _rnn_backward(saved, cotangents):
+def _rnn_backward(activation, saved, cotangents):
     W, h0, hs, active = saved
     dh, dhs = cotangents
     W_T = W.T  # copied once here, or it would be read column by column at every step
-    slope = 1 - hs * hs
+    slope = _SLOPES[activation](hs)
     if active is not None:
         slope = jnp.where(active, slope, 0)
 
@@ -203,3 +219,68 @@ def _gru_backward(saved, cotangents):
 
 
 gru_steps.defvjp(_gru_forward, _gru_backward)
+
+
+def written_out(
+    advance: Callable[[Any, Any, Array, Array], tuple[Any, Array]], read: Callable[[Any], Array]
+) -> Callable[[Params, Any, Array, Array | None], tuple[Any, Array]]:
+    """Back-propagation through time for any cell with one recurrent product, ``r_t = read(carry_{t-1}) W``.
+
+    The rest of a step may be anything element-wise; autodiff gives its part of the backward step, whose
+    products of all steps are taken out: ``r`` is computed again as one product, and so is dW.
+
+    Args:
+      advance: ``advance(params, carry, z, r) -> (carry, h)``; does not read ``U``, ``W`` and ``b``.
+      read: ``read(carry)``, the rows that W multiplies.
+
+    Returns:
+      ``fused(params, carry, z, active) -> (carry, hs)``, as in `Cell`; ``params`` have fields U, W, b.
+    """
+
+    def held(rest, carry, z, r, active):
+        new, h = advance(rest, carry, z, r)
+        return jax.tree.map(partial(hold, active), new, carry), h
+
+    def run(W, rest, z, carry, active, save=False):
+        def step(carry, inputs):
+            z, active = inputs
+            new, h = held(rest, carry, z, read(carry) @ W, active)
+            return new, (h, carry) if save else h
+
+        return jax.lax.scan(step, carry, (z, active))
+
+    @jax.custom_vjp
+    def steps(W, rest, z, carry, active):
+        return run(W, rest, z, carry, active)
+
+    def forward(W, rest, z, carry, active):
+        last, (hs, before) = run(W, rest, z, carry, active, save=True)
+        return (last, hs), (W, rest, z, before, active)
+
+    def backward(saved, cotangents):
+        W, rest, z, before, active = saved
+        last, dhs = cotangents
+        W_T = W.T
+        fed = jax.vmap(read)(before)
+        r = fed @ W
+
+        def step(state, inputs):
+            dcarry, drest = state
+            before, z, r, active, dh = inputs
+            _, pull = jax.vjp(partial(held, active=active), rest, before, z, r)
+            more, dbefore, dz, dr = pull((dcarry, dh))
+            _, pull_fed = jax.vjp(read, before)
+            dbefore = jax.tree.map(jnp.add, dbefore, pull_fed(dr @ W_T)[0])
+            return (dbefore, jax.tree.map(jnp.add, drest, more)), (dz, dr)
+
+        start = (last, jax.tree.map(jnp.zeros_like, rest))
+        (dcarry, drest), (dz, dr) = jax.lax.scan(step, start, (before, z, r, active, dhs), reverse=True)
+        return _over_steps(fed, dr), drest, dz, dcarry, None
+
+    steps.defvjp(forward, backward)
+
+    def fused(params, carry, z, active):
+        rest = params._replace(U=None, W=None, b=None)
+        return steps(params.W, rest, z, carry, active)
+
+    return fused

@@ -83,6 +83,17 @@ def test_equals_flax(name, module):
     close(got, np.where(real[..., None], want, 0))
     close((got_last.c, got_last.h) if name == "lstm" else got_last, tuple(last) if name == "lstm" else last)
 
+    def their_loss(params, xs):
+        weights = {"params": {"cell": flax_params(name, params)}}
+        hs = net.apply(weights, xs, initial_carry=first, seq_lengths=LENGTHS)[1]
+        return jnp.sum(jnp.where(real[..., None], jnp.sin(hs), 0))
+
+    def our_loss(params, xs):
+        return jnp.sum(jnp.sin(unroll(cell, params, xs, lengths=LENGTHS, carry=carry)[1]))
+
+    got, want = (jax.jit(jax.grad(f, (0, 1)))(params, xs) for f in (our_loss, their_loss))
+    close(got, want)
+
 
 @cells
 def test_equals_loop(name):
