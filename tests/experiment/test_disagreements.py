@@ -217,3 +217,91 @@ def test_an_octave_is_a_shift_only_on_a_logarithmic_axis():
     linear, logarithmic = (np.diff(f(2 * overtones) - f(overtones)) for f in (np.asarray, np.log2))
     np.testing.assert_allclose(logarithmic, 0, atol=1e-12)
     np.testing.assert_allclose(linear, 220)
+
+
+def recurrent_states(W, U, b, x, h):
+    states = [h]
+    for row in x:
+        states.append(np.tanh(b + W @ states[-1] + U @ row))
+    return states
+
+
+def test_the_slope_of_tanh_stands_between_the_weights_and_the_gradient():
+    """Of a loss that is a function of the last state, by the state before it."""
+    W, b, before, after = RNG.normal(size=(4, 4)), RNG.normal(size=4), RNG.normal(size=4), RNG.normal(size=4)
+
+    def loss(h):
+        return after @ np.tanh(b + W @ h)
+
+    h = np.tanh(b + W @ before)
+    steps = 1e-6 * np.eye(4)
+    numeric = np.array([(loss(before + s) - loss(before - s)) / 2e-6 for s in steps])
+    np.testing.assert_allclose(W.T @ np.diag(1 - h**2) @ after, numeric, atol=1e-8)
+    with pytest.raises(ValueError, match="matmul"):
+        (W.T @ after[:, None]) @ np.diag(1 - h**2)  # as printed, with the gradient a column
+    by_elements = (W.T @ after) @ np.diag(1 - h**2)
+    assert np.abs(by_elements - numeric).max() > 0.1
+
+
+def test_the_slopes_are_as_many_as_the_hidden_units():
+    hidden, tau = 3, 7
+    states = recurrent_states(
+        RNG.normal(size=(hidden, hidden)), RNG.normal(size=(hidden, 2)), 0, RNG.normal(size=(tau, 2)),
+        np.zeros(hidden),
+    )  # fmt: skip
+    assert np.diag(1 - states[-1] ** 2).shape == (hidden, hidden)
+
+
+def test_the_gradient_of_the_output_weights_is_a_sum_of_outer_products():
+    tau, hidden, outputs = 5, 3, 4
+    h, g = RNG.normal(size=(tau, hidden)), RNG.normal(size=(tau, outputs))
+    V = RNG.normal(size=(outputs, hidden))
+
+    def loss(V):
+        return sum(g[t] @ (V @ h[t]) for t in range(tau))  # its gradient by o_t is g_t
+
+    steps = 1e-6 * np.eye(V.size).reshape(V.size, *V.shape)
+    numeric = np.array([(loss(V + s) - loss(V - s)) / 2e-6 for s in steps]).reshape(V.shape)
+    columns = [(g[t][:, None], h[t][:, None]) for t in range(tau)]
+    np.testing.assert_allclose(sum(o @ s.T for o, s in columns), numeric, atol=1e-8)
+    with pytest.raises(ValueError, match="matmul"):
+        sum(o.T @ s.T for o, s in columns)
+
+
+def test_the_linear_recurrence_gives_the_power_and_not_its_transpose():
+    W, h0 = RNG.normal(size=(4, 4)), RNG.normal(size=4)
+
+    def state(W, t):
+        h = h0
+        for _ in range(t):
+            h = W @ h
+        return h
+
+    power = np.linalg.matrix_power(W, 5)
+    np.testing.assert_allclose(state(W, 5), power @ h0)
+    assert np.abs(state(W, 5) - power.T @ h0).max() > 0.1
+    S = (W + W.T) / 2
+    values, Q_T = np.linalg.eigh(S)
+    np.testing.assert_allclose(state(S, 5), Q_T @ np.diag(values**5) @ Q_T.T @ h0)
+
+
+def test_what_stays_is_along_the_largest_eigenvector():
+    Q = linalg.qr(RNG.normal(size=(4, 4)))[0]
+    W = Q.T @ np.diag([0.9, -0.7, 0.5, 0.2]) @ Q
+    h = np.linalg.matrix_power(W, 60) @ RNG.normal(size=4)
+    shares = np.abs(Q @ h) / np.linalg.norm(h)
+    assert shares[0] == pytest.approx(1)
+    assert shares[1:].max() < 1e-5  # eigenvectors too, and yet discarded
+
+
+def test_a_product_of_weights_has_its_variance_but_is_nearly_always_tiny():
+    n, v = 5, 0.9
+    products = np.prod(np.sqrt(v) * RNG.uniform(-(3**0.5), 3**0.5, size=(200_000, n)), axis=1)
+    assert products.var() == pytest.approx(v**n, rel=0.03)
+    chains = np.log(np.abs(RNG.normal(size=(5000, 100)))).sum(axis=1)  # v = 1: the variance stays 1
+    assert np.median(chains) < -60
+    assert np.mean(chains > np.log(0.1)) < 0.001
+    wide = RNG.normal(size=200)
+    for _ in range(100):
+        wide = RNG.normal(size=(200, 200)) @ wide / 200**0.5
+    assert 0.05 < wide.var() < 20

@@ -360,5 +360,77 @@ DISAGREEMENTS: tuple[Disagreement, ...] = (
         "scaling and not a shift. The table is the book's.",
         (_SHOWN, f"{_BOOK}, 9.7"),
     ),
+    Disagreement(
+        "R8",
+        "La operación de convolución permite que la red aprenda parámetros a través del tiempo, pero es "
+        "simple (solo tiene una capa)",
+        "It lets the network share parameters over time, but it is shallow: how far an output sees is set by "
+        "the kernel and the number of layers, while a recurrence reaches back to the first step. Shallow "
+        "need not be one layer.",
+        (f"{_BOOK}, 10", "R8.2"),
+    ),
+    Disagreement(
+        "R9",
+        "Las redes recurrentes que producen un insumo en cada momento del tiempo",
+        "An output at each step («un resultado»), as in the two patterns that follow.",
+        (f"{_BOOK}, 10.2", "R9.1"),
+    ),
+    Disagreement(
+        "R9",
+        "∇_h⁽ᵗ⁾ L = Wᵀ (∇_h⁽ᵗ⁺¹⁾ L) diag(1 − (h⁽ᵗ⁺¹⁾)²) + Vᵀ ∇_o⁽ᵗ⁾ L",
+        "Wᵀ diag(1 − (h⁽ᵗ⁺¹⁾)²) ∇_h⁽ᵗ⁺¹⁾ L: the diagonal stands between Wᵀ and the gradient. As printed a "
+        "column is multiplied by a matrix from the right; read as a product by elements, the slopes of tanh "
+        "would scale what comes out of Wᵀ instead of what goes in, and the gradient is another one.",
+        (_SHOWN, f"{_BOOK}, 10.2.2", "R9.2"),
+    ),
+    Disagreement(
+        "R9",
+        "diag(1 − (h⁽ᵗ⁺¹⁾)²) = [1 − (h₁⁽ᵗ⁺¹⁾)² … 0; …; 0 … 1 − (h_τ⁽ᵗ⁺¹⁾)²]",
+        "The last entry belongs to the last hidden unit, h_n; τ counts the steps.",
+        (_SHOWN, "R9.2"),
+    ),
+    Disagreement(
+        "R9",
+        "∇_V L = Σ_t (∇_o⁽ᵗ⁾ L)ᵀ [h⁽ᵗ⁾]ᵀ",
+        "Σ_t (∇_o⁽ᵗ⁾ L) [h⁽ᵗ⁾]ᵀ, a sum of outer products, as in the lines for W and U. A row times a row is "
+        "not defined.",
+        (_SHOWN, f"{_BOOK}, 10.2.2", "R9.2"),
+    ),
+    Disagreement(
+        "R9",
+        "se puede aplicar a cualquier RNN, más solo a RNNs cuyo resultado sea una secuencia de símbolos",
+        "To any recurrent net and not only («y no solo») to those that put out symbols, as the bracket after "
+        "it says: it serves for sequences of real numbers too.",
+        (f"{_BOOK}, 10.2.3", "R9.7"),
+    ),
+    Disagreement(
+        "R12",
+        "h⁽ᵗ⁾ = W h⁽ᵗ⁻¹⁾ ⇒ h⁽ᵗ⁾ = (Wᵗ)ᵀ h⁽⁰⁾",
+        "h⁽ᵗ⁾ = Wᵗ h⁽⁰⁾. The transpose belongs to the recurrence h⁽ᵗ⁾ = Wᵀ h⁽ᵗ⁻¹⁾, with which the book "
+        "begins. The next line, Qᵀ Λᵗ Q h⁽⁰⁾, needs a symmetric W, and for that one the two agree.",
+        (_SHOWN, f"{_BOOK}, 10.7", "R12.1"),
+    ),
+    Disagreement(
+        "R12",
+        "Cualquier componente de h⁽⁰⁾ que no esté alineado con el vector propio será eventualmente "
+        "descartado",
+        "With the eigenvector of the eigenvalue largest in magnitude: its share of the state tends to one.",
+        (_SHOWN, f"{_BOOK}, 10.7", "R12.1"),
+    ),
+    Disagreement(
+        "R12",
+        "la varianza de este producto es O(vⁿ) […] ponderaciones individuales con varianza v = (v*)^{1/n}",
+        "Exactly vⁿ, and the rule does give the variance v*. But a single chain is not carried by it: with "
+        "normal weights of v = 1 half of the products of a hundred are below e^−60 in magnitude, and the "
+        "variance is made by products too rare to be met. It is the sum over the many paths of a wide "
+        "network that keeps a signal.",
+        (_SHOWN, "R12.2"),
+    ),
+    Disagreement(
+        "R12",
+        "pueden evitar el problema de la explosión y la desaparición de parámetros",
+        "Of gradients: the parameters neither explode nor vanish.",
+        (f"{_BOOK}, 10.7", "R12.2"),
+    ),
 )
 """In the order of the notes."""
