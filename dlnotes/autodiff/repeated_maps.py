@@ -98,9 +98,10 @@ def components_over_time(found: Spectrum, steps: int) -> Array:
 
     Source: notes R12.1.
     """
-    t = jnp.arange(steps + 1).reshape(-1, *(1,) * found.components.ndim)
-    values = found.values.reshape(*(1,) * found.components.ndim, -1)
-    return values**t * found.components[None]
+    # By repeated products: a power of a negative number is not real for a float exponent.
+    first = found.components[None]
+    factors = found.values.reshape(*(1,) * found.components.ndim, -1)
+    return jnp.cumprod(jnp.concatenate([first, jnp.broadcast_to(factors, (steps, *first.shape[1:]))]), 0)
 
 
 def lost(found: Spectrum, steps: int) -> Array:
