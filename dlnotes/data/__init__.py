@@ -13,19 +13,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dlnotes.data.bundled import digits, tabular
+    from dlnotes.data.chaos import lorenz, mackey_glass
     from dlnotes.data.composed import scenes
     from dlnotes.data.corpus import text
     from dlnotes.data.dataset import Dataset, Examples, Pair, Standardize, Trees
     from dlnotes.data.expressions import list_ops
     from dlnotes.data.files import csv, image_folder, npy, npz
     from dlnotes.data.inputs import Inputs, evaluate_inputs, read_inputs
+    from dlnotes.data.long_term import adding, copy_memory, latch, parity, temporal_order
     from dlnotes.data.masks import image_masks
     from dlnotes.data.mnist_sets import fashion_mnist, mnist
     from dlnotes.data.pairs import number_words
+    from dlnotes.data.parallel import text_pairs, verses
     from dlnotes.data.photos import photo_patches
     from dlnotes.data.placed_digits import sized_digits
+    from dlnotes.data.pronunciation import cmudict
     from dlnotes.data.sequences import reber
+    from dlnotes.data.series_tables import csv_series
     from dlnotes.data.sounds import sound, sound_folder
+    from dlnotes.data.speech import speeches
     from dlnotes.data.split import split_indices
     from dlnotes.data.store import DataNotFound
     from dlnotes.data.synthetic import two_moons, xor
@@ -42,6 +48,7 @@ SOURCES: dict[str, str] = {
     "npz": "files",
     "npy": "files",
     "csv": "files",
+    "csv_series": "series_tables",
     "image_folder": "files",
     "series": "ts_files",
     "japanese_vowels": "ts_files",
@@ -55,8 +62,19 @@ SOURCES: dict[str, str] = {
     "xor": "synthetic",
     "two_moons": "synthetic",
     "reber": "sequences",
+    "adding": "long_term",
+    "copy_memory": "long_term",
+    "temporal_order": "long_term",
+    "latch": "long_term",
+    "parity": "long_term",
+    "mackey_glass": "chaos",
+    "lorenz": "chaos",
     "number_words": "pairs",
+    "cmudict": "pronunciation",
+    "text_pairs": "parallel",
+    "verses": "parallel",
     "text": "corpus",
+    "speeches": "speech",
     "list_ops": "expressions",
 }
 """The module of this package that holds each source; the source is the function of the same name."""
@@ -83,21 +101,29 @@ __all__ = [
     "Pair",
     "Standardize",
     "Trees",
+    "adding",
     "brain_patches",
+    "cmudict",
+    "copy_memory",
     "csv",
+    "csv_series",
     "digits",
     "evaluate_inputs",
     "fashion_mnist",
     "image_folder",
     "image_masks",
     "japanese_vowels",
+    "latch",
     "list_ops",
     "load",
+    "lorenz",
+    "mackey_glass",
     "mnist",
     "moving_digits",
     "npy",
     "npz",
     "number_words",
+    "parity",
     "photo_patches",
     "read_inputs",
     "reber",
@@ -107,10 +133,14 @@ __all__ = [
     "sound",
     "sound_folder",
     "source",
+    "speeches",
     "split_indices",
     "tabular",
+    "temporal_order",
     "text",
+    "text_pairs",
     "two_moons",
+    "verses",
     "xor",
 ]
 

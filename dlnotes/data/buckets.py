@@ -2,18 +2,25 @@
 
 A compiled program takes arrays of one shape. Padding every example to the largest wastes work; a
 program for every size wastes compilations. Here at most K shapes are chosen, and every example goes to
-the cheapest that holds it.
+the cheapest that holds it. A grid costs its cells; a pair of sequences, which are read one after the other,
+the steps of both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import prod
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from dlnotes.data.dataset import Examples
+from dlnotes.data.build import take
+from dlnotes.data.dataset import Examples, Pair
+
+Cost = Literal["cells", "steps"]
+_COSTS: dict[Cost, Callable[[np.ndarray], np.ndarray]] = {
+    "cells": lambda sizes: sizes.prod(axis=-1),
+    "steps": lambda sizes: sizes.sum(axis=-1),
+}
 
 _DISTINCT = (2000, 700)
 """Sizes are rounded up until at most so many different ones (of one axis, of several) are left to choose
@@ -24,14 +31,16 @@ class Buckets(NamedTuple):
     """Padded shapes, and which of them each example takes.
 
     Attributes:
-      shapes: sizes of the axes of each bucket, the one with the fewest cells first.
+      shapes: sizes of the axes of each bucket, the cheapest first.
       index: ``(n,)`` int32 bucket of each example.
-      cells: ``(n,)`` int64 real cells of each example, the product of its sizes.
+      cells: ``(n,)`` int64 cost of each example without padding.
+      cost: "cells", the product of the sizes, or "steps", their sum.
     """
 
     shapes: tuple[tuple[int, ...], ...]
     index: np.ndarray
     cells: np.ndarray
+    cost: Cost = "cells"
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -40,15 +49,16 @@ class Buckets(NamedTuple):
 
     @property
     def waste(self) -> float:
-        """Padded cells for each real cell, ``Σ_b n_b |shape_b| / Σ_i cells_i``: 1 is without padding."""
-        padded = sum(n * prod(shape) for n, shape in zip(self.counts, self.shapes))
-        return padded / int(self.cells.sum())
+        """Padded cells (or steps) for each real one, ``Σ_b n_b |shape_b| / Σ_i cells_i``: 1 is without
+        padding."""
+        padded = (np.array(self.counts) * _COSTS[self.cost](np.array(self.shapes))).sum()
+        return float(padded / self.cells.sum())
 
     @property
     def waste_of_one(self) -> float:
         """The same if every example were padded to the largest size of each axis."""
         largest = np.max(np.array(self.shapes), axis=0)
-        return len(self.index) * prod(int(s) for s in largest) / int(self.cells.sum())
+        return float(len(self.index) * _COSTS[self.cost](largest) / self.cells.sum())
 
     def words(self) -> str:
         """The choice in a sentence, for a log.
@@ -63,17 +73,19 @@ class Buckets(NamedTuple):
         plural = "" if len(self.shapes) == 1 else "s"
         against = "" if len(self.shapes) == 1 else f" ({self.waste_of_one:.2f} in one bucket)"
         return (
-            f"{len(self.shapes)} bucket{plural}: {each}; {self.waste:.2f} padded cells for each real "
-            f"one{against}"
+            f"{len(self.shapes)} bucket{plural}: {each}; {self.waste:.2f} padded {self.cost} for each "
+            f"real one{against}"
         )
 
 
-def choose_buckets(sizes: Any, *, most: int, multiple: int | Sequence[int] = 1) -> Buckets:
+def choose_buckets(
+    sizes: Any, *, most: int, multiple: int | Sequence[int] = 1, cost: Cost = "cells"
+) -> Buckets:
     """At most K padded shapes for examples of many sizes, with as little padding as can be found.
 
-    The cost of a choice is ``Σ_i |shape of i's bucket|``, the cells that are computed. For one axis, and
-    wherever every size fits into the next, a dynamic programme over the (at most 2,000 different) ordered
-    sizes finds the least:
+    The cost of a choice is ``Σ_i |shape of i's bucket|``, the cells or steps that are computed. For one
+    axis, and wherever every size fits into the next, a dynamic programme over the (at most 2,000 different)
+    ordered sizes finds the least:
     ``f_k(j) = min_i f_{k−1}(i) + n(i, j)·|max(i, j)|``. For several axes (where the problem is a hard one)
     the best is taken of that programme along the cells and along each axis, and of merging, from one
     bucket a size, the two whose union costs least; each is then improved by moving every example to the
@@ -83,6 +95,7 @@ def choose_buckets(sizes: Any, *, most: int, multiple: int | Sequence[int] = 1) 
       sizes: ``(n,)`` or ``(n, axes)`` whole numbers, at least 1.
       most: the largest number of buckets, K.
       multiple: every size of a bucket is a multiple of this, one number or one an axis.
+      cost: of a shape: "cells", the product of its sizes, or "steps", their sum.
 
     Raises:
       ValueError: when there is no size, one is below 1, or ``most`` or ``multiple`` is.
@@ -104,17 +117,17 @@ def choose_buckets(sizes: Any, *, most: int, multiple: int | Sequence[int] = 1) 
     unit = np.broadcast_to(np.asarray(multiple, np.int64), sizes.shape[1:])
     if int(unit.min()) < 1:
         raise ValueError(f"multiple: got {multiple}, allowed is at least 1")
-    sizes = sizes.astype(np.int64)
+    sizes, of = sizes.astype(np.int64), _COSTS[cost]
     distinct, inverse, counts = _rounded(sizes, unit)
-    found = [_improved(distinct, counts, shapes) for shapes in _candidates(distinct, counts, most)]
-    shapes, index = min(found, key=lambda f: (_cost(f[0], f[1], counts), len(f[0])))
+    found = [_improved(distinct, counts, shapes, of) for shapes in _candidates(distinct, counts, most, of)]
+    shapes, index = min(found, key=lambda f: (_cost(f[0], f[1], counts, of), len(f[0])))
     # Rounding, to have fewer sizes to choose among, may have left room.
     index = index[inverse]
     exact = -(-sizes // unit) * unit
     shapes = np.array([exact[index == b].max(axis=0) for b in range(len(shapes))])
-    shapes, index = _improved(exact, np.ones(len(exact), np.int64), shapes)
+    shapes, index = _improved(exact, np.ones(len(exact), np.int64), shapes, of)
     return Buckets(
-        tuple(tuple(int(s) for s in shape) for shape in shapes), index.astype(np.int32), sizes.prod(axis=1)
+        tuple(tuple(int(s) for s in shape) for shape in shapes), index.astype(np.int32), of(sizes), cost
     )
 
 
@@ -129,28 +142,31 @@ def _rounded(sizes: np.ndarray, unit: np.ndarray) -> tuple[np.ndarray, np.ndarra
         unit = 2 * unit
 
 
-def _cost(shapes: np.ndarray, index: np.ndarray, counts: np.ndarray) -> int:
-    return int((counts * shapes.prod(axis=1)[index]).sum())
+CostOf = Callable[[np.ndarray], np.ndarray]
 
 
-def _candidates(distinct: np.ndarray, counts: np.ndarray, most: int) -> list[np.ndarray]:
+def _cost(shapes: np.ndarray, index: np.ndarray, counts: np.ndarray, of: CostOf) -> int:
+    return int((counts * of(shapes)[index]).sum())
+
+
+def _candidates(distinct: np.ndarray, counts: np.ndarray, most: int, of: CostOf) -> list[np.ndarray]:
     """Choices of shapes, ``(buckets, axes)`` each, every one of which holds all sizes."""
     axes = distinct.shape[1]
-    orders = [np.lexsort((*distinct.T, distinct.prod(axis=1)))]
+    orders = [np.lexsort((*distinct.T, of(distinct)))]
     if axes > 1:
-        orders += [np.lexsort((distinct.prod(axis=1), distinct[:, a])) for a in range(axes)]
-    found = [_divided(distinct[order], counts[order], most) for order in orders]
-    return found if axes == 1 else [*found, _merged(distinct, counts, most)]
+        orders += [np.lexsort((of(distinct), distinct[:, a])) for a in range(axes)]
+    found = [_divided(distinct[order], counts[order], most, of) for order in orders]
+    return found if axes == 1 else [*found, _merged(distinct, counts, most, of)]
 
 
-def _divided(sizes: np.ndarray, counts: np.ndarray, most: int) -> np.ndarray:
+def _divided(sizes: np.ndarray, counts: np.ndarray, most: int, of: CostOf) -> np.ndarray:
     """The best division of ordered sizes into at most ``most`` runs, by dynamic programming."""
     m = len(sizes)
     before = np.concatenate([[0], np.cumsum(counts)])
     # run[i, j]: cells when sizes i … j−1 share a bucket
     run = np.full((m, m + 1), np.inf)
     for i in range(m):
-        largest = np.maximum.accumulate(sizes[i:], axis=0).prod(axis=1)
+        largest = of(np.maximum.accumulate(sizes[i:], axis=0))
         run[i, i + 1 :] = largest * (before[i + 1 :] - before[i])
     least, back = np.full(m + 1, np.inf), []
     least[0] = 0.0
@@ -169,13 +185,13 @@ def _divided(sizes: np.ndarray, counts: np.ndarray, most: int) -> np.ndarray:
     return np.array(shapes)
 
 
-def _merged(sizes: np.ndarray, counts: np.ndarray, most: int) -> np.ndarray:
+def _merged(sizes: np.ndarray, counts: np.ndarray, most: int, of: CostOf) -> np.ndarray:
     """Shapes left when, from one a size, the two whose union costs least are merged until few remain."""
     shapes, held = sizes.astype(np.float64), counts.astype(np.float64)
-    own = held * shapes.prod(axis=1)
+    own = held * of(shapes)
 
     def extra(i: int) -> np.ndarray:
-        union = np.maximum(shapes, shapes[i]).prod(axis=1)
+        union = of(np.maximum(shapes, shapes[i]))
         return np.where(held > 0, (held + held[i]) * union - own - own[i], np.inf)
 
     costs = np.array([extra(i) for i in range(len(shapes))])
@@ -183,7 +199,7 @@ def _merged(sizes: np.ndarray, counts: np.ndarray, most: int) -> np.ndarray:
     for _ in range(len(shapes) - most):
         i, j = divmod(int(np.argmin(costs)), len(shapes))
         shapes[i], held[i], held[j] = np.maximum(shapes[i], shapes[j]), held[i] + held[j], 0.0
-        own[i] = held[i] * shapes[i].prod()
+        own[i] = held[i] * of(shapes[i])
         costs[j, :] = costs[:, j] = np.inf
         costs[i, :] = extra(i)
         costs[i, i] = np.inf
@@ -191,18 +207,20 @@ def _merged(sizes: np.ndarray, counts: np.ndarray, most: int) -> np.ndarray:
     return shapes[held > 0].astype(np.int64)
 
 
-def _improved(sizes: np.ndarray, counts: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _improved(
+    sizes: np.ndarray, counts: np.ndarray, shapes: np.ndarray, of: CostOf
+) -> tuple[np.ndarray, np.ndarray]:
     """Each size in the cheapest bucket that holds it, shapes as small as their sizes allow, until stable."""
     cost = None
     while True:
         shapes = np.unique(shapes, axis=0)
-        shapes = shapes[np.lexsort((*shapes.T, shapes.prod(axis=1)))]
+        shapes = shapes[np.lexsort((*shapes.T, of(shapes)))]
         index = np.full(len(sizes), -1)
         for b in range(len(shapes) - 1, -1, -1):  # the cheapest comes last and wins
             index[(sizes <= shapes[b]).all(axis=1)] = b
         used = np.unique(index)
         shapes, index = shapes[used], np.searchsorted(used, index)
-        now = _cost(shapes, index, counts)
+        now = _cost(shapes, index, counts, of)
         if cost is not None and now >= cost:
             return shapes, index
         cost = now
@@ -227,29 +245,46 @@ def masked_sizes(mask: np.ndarray) -> np.ndarray:
     return np.stack(found, axis=1)
 
 
+def example_sizes(examples: Examples) -> np.ndarray:
+    """``(n, axes)`` sizes of every example: those of its mask, and of a pair the target's length too."""
+    sizes = masked_sizes(examples.mask)
+    if not isinstance(examples.x, Pair):
+        return sizes
+    return np.concatenate([sizes, masked_sizes(np.asarray(examples.y) >= 0)], axis=1)
+
+
+def buckets_for(examples: Examples, most: int) -> Buckets:
+    """`choose_buckets` for padded examples: by cells, and pairs by the steps of source and target."""
+    cost: Cost = "steps" if isinstance(examples.x, Pair) else "cells"
+    return choose_buckets(example_sizes(examples), most=most, cost=cost)
+
+
 def crop(examples: Any, shape: Sequence[int], *, lead: int = 1) -> Any:
     """Padded arrays cut to a bucket's shape: the mask, the inputs, and targets that lie at positions.
 
     Args:
       examples: `Examples`, or another tuple whose first three fields are x, y and mask.
-      shape: sizes of the mask's axes to keep, from the beginning of each.
+      shape: sizes of the mask's axes to keep, from the beginning of each; of a pair the source's length and
+        the target's.
       lead: axes before those of the mask.
 
     Returns:
       The same with smaller arrays; targets of a whole example are left as they are.
     """
-    axes = len(shape)
-    inner = examples.mask.shape[lead:]
 
-    def cut(a: Any) -> Any:
+    def cut(a: Any, shape: Sequence[int] = shape) -> Any:
         return a[(slice(None),) * lead + tuple(slice(0, s) for s in shape)]
 
-    def is_at_positions(y: Any) -> bool:
-        whole = np.dtype(y.dtype).kind in "iub"
-        return tuple(y.shape[lead : lead + axes]) == tuple(inner) and (whole or y.ndim > lead + axes)
-
-    y = cut(examples.y) if is_at_positions(examples.y) else examples.y
-    return examples._replace(x=cut(examples.x), y=y, mask=cut(examples.mask))
+    x, y, mask = examples[:3]
+    if isinstance(x, Pair):
+        of_source, of_target = shape[:1], shape[1:]
+        x = Pair(cut(x.source, of_source), cut(x.target, of_target))
+        return examples._replace(x=x, y=cut(y, of_target), mask=cut(mask, of_source))
+    axes = len(shape)
+    at_positions = tuple(y.shape[lead : lead + axes]) == tuple(mask.shape[lead:])
+    if at_positions and (np.dtype(y.dtype).kind in "iub" or y.ndim > lead + axes):
+        y = cut(y)
+    return examples._replace(x=cut(x), y=y, mask=cut(mask))
 
 
 def divide(examples: Examples, most: int) -> list[tuple[np.ndarray, Examples]]:
@@ -259,7 +294,7 @@ def divide(examples: Examples, most: int) -> list[tuple[np.ndarray, Examples]]:
       examples: padded, with a mask.
       most: the largest number of buckets.
     """
-    chosen = choose_buckets(masked_sizes(examples.mask), most=most)
+    chosen = buckets_for(examples, most)
     return [
         (rows := np.flatnonzero(chosen.index == b), crop(rows_of(examples, rows), shape))
         for b, shape in enumerate(chosen.shapes)
@@ -268,4 +303,4 @@ def divide(examples: Examples, most: int) -> list[tuple[np.ndarray, Examples]]:
 
 def rows_of(examples: Examples, rows: np.ndarray) -> Examples:
     """Some examples, in the order of ``rows``."""
-    return Examples(examples.x[rows], examples.y[rows], examples.mask[rows])
+    return Examples(take(examples.x, rows), examples.y[rows], examples.mask[rows])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dlnotes.data import standardize as standardizing
-from dlnotes.data.dataset import Dataset, Examples, InputKind, Task
+from dlnotes.data.dataset import Dataset, Examples, Forecast, InputKind, Task
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -36,6 +36,9 @@ def assemble(
     symbols: tuple[str, ...] = (),
     features: tuple[str, ...] = (),
     sources: dict[str, str] | None = None,
+    references: dict[str, tuple[tuple[tuple[int, ...], ...], ...]] | None = None,
+    records: dict[str, str] | None = None,
+    forecast: Forecast | None = None,
 ) -> Dataset:
     """Cuts, standardises on the training part, and fixes the dtypes (float32, int32, bool).
 
@@ -88,6 +91,9 @@ def assemble(
         standardize_y=scale_y,
         features=features,
         sources=sources or {},
+        references=references or {},
+        records=records or {},
+        forecast=forecast,
     )
 
 

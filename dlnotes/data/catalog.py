@@ -6,10 +6,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from dlnotes.data import mnist_sets, ts_files
+from dlnotes.data import mnist_sets, parallel, pronunciation, speech, store, ts_files
 
 _PUBLISHED = {s.name: s for s in (mnist_sets.MNIST, mnist_sets.FASHION_MNIST)}
-_FILES = {"japanese_vowels": ("sequence, 9 classes", ts_files.JAPANESE_VOWELS)}
+_FILES = {
+    "japanese_vowels": ("sequence, 9 classes", ts_files.JAPANESE_VOWELS),
+    "cmudict": ("pair, tokens", pronunciation.CMUDICT),
+    "verses": ("pair, tokens", parallel.VERSES),
+    "speeches": ("tokens, language model", speech.SPEECHES),
+}
 _BUNDLED = {
     "digits": ("image, 10 classes", "digits", {}, "CC BY 4.0", "Alpaydin and Kaynak, UCI 1998"),
     "sized_digits": ("image, 10 classes", "sized_digits", {}, "CC BY 4.0", "digits at many sizes"),
@@ -40,6 +45,13 @@ _GENERATED = {
     "xor": ("vector, 2 classes", "Minsky and Papert, 1969"),
     "two_moons": ("vector, 2 classes", "two half circles"),
     "reber": ("tokens, 2 classes", "Reber, 1967"),
+    "adding": ("sequence, regression", "Hochreiter and Schmidhuber, 1997"),
+    "copy_memory": ("tokens, tokens", "Arjovsky et al., 2016"),
+    "temporal_order": ("tokens, 4 or 8 classes", "Hochreiter and Schmidhuber, 1997"),
+    "latch": ("sequence, 2 classes", "Bengio, Simard and Frasconi, 1994"),
+    "parity": ("tokens, 2 classes", "Bengio, Simard and Frasconi, 1994"),
+    "mackey_glass": ("sequence, regression", "Mackey and Glass, 1977"),
+    "lorenz": ("sequence, regression", "Lorenz, 1963"),
     "number_words": ("pair, tokens", "English number words"),
     "sound": ("sequence or image, 6 classes", "tones, chirps and clicks in noise"),
     "moving_digits": ("volume, 9 or 10 classes", "scikit-learn's digits in motion"),
@@ -67,13 +79,13 @@ def available() -> list[dict[str, Any]]:
             }
         )
     for name, (kind, files) in _FILES.items():
-        paths = ts_files.locate(files)
+        paths = store.locate(files)
         entries.append(
             {
                 "name": name,
                 "kind": kind,
                 "found": str(paths[0].parent) if paths else None,
-                "how": f"files in $DLNOTES_DATA/{name}/, from {files.where}",
+                "how": f"files in $DLNOTES_DATA/{files.name}/, from {files.where}",
                 "licence": files.licence,
                 "source": files.source,
             }
@@ -126,7 +138,7 @@ def fetch(name: str, *, data_dir: str | Path | None = None) -> Path | None:
     """
     _check_name(name)
     if name in _FILES:
-        return ts_files.obtain(_FILES[name][1], data_dir=data_dir)[0].parent
+        return store.obtain(_FILES[name][1], data_dir=data_dir)[0].parent
     if name not in _PUBLISHED:
         return None
     return mnist_sets.obtain(_PUBLISHED[name], data_dir=data_dir)[0].parent
@@ -145,8 +157,8 @@ def check(name: str, *, data_dir: str | Path | None = None) -> list[str]:
         return _check_published(_PUBLISHED[name], data_dir)
     if name in _FILES:
         try:
-            return ts_files.damage(_FILES[name][1], ts_files.obtain(_FILES[name][1], data_dir=data_dir))
-        except OSError as error:
+            return store.damage(_FILES[name][1], store.obtain(_FILES[name][1], data_dir=data_dir))
+        except (OSError, ValueError) as error:
             return [str(error)]
     from dlnotes.data import load
 
@@ -169,11 +181,10 @@ def _check_name(name: str) -> None:
 
 def _check_published(published: mnist_sets.IdxSet, data_dir: str | Path | None) -> list[str]:
     from dlnotes.data.idx import read_idx
-    from dlnotes.data.store import folders
 
     paths = mnist_sets.locate(published, data_dir=data_dir)
     if paths is None:
-        searched = ", ".join(str(f) for f in folders(published.name, data_dir=data_dir))
+        searched = ", ".join(str(f) for f in store.folders(published.name, data_dir=data_dir))
         return [f"{published.name}: its four files are in none of {searched}"]
     problems = []
     for file, path in zip(published.files, paths):

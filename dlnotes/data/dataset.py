@@ -44,6 +44,13 @@ class Standardize(NamedTuple):
         return x * self.scale + self.mean
 
 
+class Forecast(NamedTuple):
+    """What a window of a series is followed by: the columns ``targets`` of the row ``horizon`` steps on."""
+
+    targets: tuple[str, ...]
+    horizon: int
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Splits of one data set and the facts that a model and a plot need.
@@ -67,6 +74,12 @@ class Dataset:
       standardize_y: how raw regression targets were normalised, or ``None``.
       features: names of the input columns (CSV), else empty.
       sources: files the data were read from, with their SHA-256 (for the run folder).
+      references: of a "pair" data set whose examples have several right answers: by split, for each
+        example all of them, each as class numbers without the end symbol. ``y`` holds the first. A split
+        that is not there has the one answer of ``y``.
+      forecast: what the targets of a windowed series are, else ``None``.
+      records: texts to be kept in the run's folder, by file name (which words are in which part, say).
+      missing: why there are no examples but only their shapes (see `dlnotes.data.facts`), else empty.
     """
 
     name: str
@@ -83,6 +96,10 @@ class Dataset:
     standardize_y: Standardize | None = None
     features: tuple[str, ...] = ()
     sources: dict[str, str] = field(default_factory=dict)
+    references: dict[str, tuple[tuple[tuple[int, ...], ...], ...]] = field(default_factory=dict)
+    forecast: Forecast | None = None
+    records: dict[str, str] = field(default_factory=dict)
+    missing: str = ""
 
     def split(self, name: str) -> Examples:
         """The split called ``name`` ("train", "validation" or "test").
@@ -93,6 +110,8 @@ class Dataset:
         known = {"train": self.train, "validation": self.validation, "test": self.test}
         if name not in known:
             raise ValueError(f"split: got {name!r}, allowed are {', '.join(known)}")
+        if self.missing:
+            raise ValueError(f"split: the examples of {self.name} are not at hand, {self.missing}")
         examples = known[name]
         if examples is None:
             have = ", ".join(k for k, v in known.items() if v is not None)

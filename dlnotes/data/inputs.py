@@ -6,7 +6,8 @@ What a file may be depends on the data set that the model knows:
 - "image": an image file, a folder of images (for evaluation one of sub-folders by class, or of
   ``images/`` and ``masks/``), ``.npz``, ``.npy``;
 - "volume": ``.npz``, ``.npy``;
-- "sequence": ``.ts``, ``.npz`` (with "mask" or "lengths"), ``.npy``;
+- "sequence": ``.ts``, ``.npz`` (with "mask" or "lengths"), ``.npy``; ``.csv`` with the same columns where
+  the model forecasts a series: every window of its rows;
 - "tokens": ``.txt``, ``.npz``, ``.npy``; "pair" and "tree": ``.txt``.
 
 A ``.txt`` file has one example a line. For evaluation the target follows after a tab (class name, or
@@ -24,7 +25,9 @@ import numpy as np
 from dlnotes.data import arrays, standardize, table
 from dlnotes.data.build import length_mask, pad, pad_boxes
 from dlnotes.data.dataset import Dataset, Examples, Pair
+from dlnotes.data.forecasting import windows_of
 from dlnotes.data.masks import check_classes, paired, read_mask
+from dlnotes.data.series_tables import series_of
 from dlnotes.data.ts_files import pad_series, read_ts
 
 UNKNOWN = "<unk>"
@@ -97,6 +100,8 @@ def _read(
         return _read_arrays(path, dataset, with_targets)
     if kind == "sequence" and end == ".ts":
         return _read_series(path, dataset, with_targets)
+    if kind == "sequence" and end == ".csv" and dataset.forecast is not None:
+        return _read_windows(path, dataset, with_targets)
     if kind == "vector" and end == ".csv":
         return _read_csv(path, dataset, target, with_targets)
     if kind == "image" and end not in (".csv", ".txt"):
@@ -105,7 +110,7 @@ def _read(
         "vector": ".csv, .npz, .npy",
         "image": "an image, a folder of images, .npz, .npy",
         "volume": ".npz, .npy",
-        "sequence": ".ts, .npz, .npy",
+        "sequence": ".ts, .npz, .npy" if dataset.forecast is None else ".csv, .npz, .npy",
         "tokens": ".txt, .npz, .npy",
     }
     raise ValueError(f"{path}: {kind!r} inputs of {dataset.name} are read from {allowed.get(kind, '.txt')}")
@@ -215,6 +220,22 @@ def _read_series(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
     return Inputs(x, rows, mask), y
 
 
+def _read_windows(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:
+    read, forecast = table.read_table(path), dataset.forecast
+    window, _ = dataset.inputs
+    series = series_of(read, dataset.features)
+    left = forecast.horizon if with_targets and forecast is not None else 0
+    if len(series) < window + left:
+        raise ValueError(f"{path}: {len(series)} rows are too few, {dataset.name} needs {window + left}")
+    x = windows_of(series[: len(series) - left], window)
+    x = standardize.apply(dataset.standardize, x)
+    rows = tuple(f"line {line}" for line in read.lines[window - 1 : len(series) - left])
+    if forecast is None or not with_targets:
+        return Inputs(x, rows, None), None
+    targets = [dataset.features.index(name) for name in forecast.targets]
+    return Inputs(x, rows, None), series[window - 1 + left :, targets]
+
+
 def _array_targets(path: Path, y: np.ndarray, x: np.ndarray, dataset: Dataset) -> np.ndarray:
     if y.ndim == 0 or len(y) != len(x):
         raise ValueError(f"{path}: y has shape {y.shape}, x has {x.shape}: one target for each row is needed")
@@ -287,7 +308,8 @@ def _read_images(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
 def encode_symbols(string: str, symbols: tuple[str, ...], *, path: str | Path, line: int) -> list[int]:
     """Symbol numbers of one line: characters, or words between spaces where some symbols are longer.
 
-    A symbol that is not among ``symbols`` becomes ``<unk>`` where the data set has it.
+    A symbol that is not among ``symbols`` is taken in lower case, or becomes ``<unk>`` where the data set
+    has it.
 
     Raises:
       ValueError: naming line and symbol when one is unknown.
@@ -303,7 +325,7 @@ def encode_symbols(string: str, symbols: tuple[str, ...], *, path: str | Path, l
         parts = list("".join(string.split()))
     codes = []
     for part in parts:
-        code = index.get(part, index.get(UNKNOWN))
+        code = index.get(part, index.get(part.lower(), index.get(UNKNOWN)))
         if code is None or part in special:
             known = " ".join(s for s in symbols if s not in special)
             raise ValueError(f"{path}: line {line}: unknown symbol {part!r}, known are: {known}")

@@ -5,11 +5,31 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 SYSTEM = Path("/usr/share/datasets")  # where Debian's dataset-* packages put their files
 TIMEOUT = 30.0  # seconds without an answer or a byte
+
+
+class FileSet(NamedTuple):
+    """Published files that nothing downloads.
+
+    Attributes:
+      name: of the data set and of its folder.
+      files: their names with the SHA-256 of what they hold, of ``.gz`` files that of the content.
+      where: where they can be had, in words.
+      licence: in words.
+      source: who made it.
+    """
+
+    name: str
+    files: dict[str, str]
+    where: str
+    licence: str
+    source: str
 
 
 class DataNotFound(FileNotFoundError):
@@ -114,3 +134,55 @@ def download(urls: Sequence[str], path: Path, *, digest: str, timeout: float | N
         finally:
             temporary.unlink(missing_ok=True)
     raise DataNotFound(f"{path.name} could not be downloaded:\n  " + "\n  ".join(reasons))
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """What a file holds, decompressed where its name ends in ``.gz``.
+
+    Raises:
+      ValueError: naming the file, when it is no whole gzip file.
+    """
+    import gzip
+
+    data = Path(path).read_bytes()
+    if Path(path).suffix != ".gz":
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: not readable as gzip, is it complete? ({error})") from None
+
+
+def locate(published: FileSet, *, data_dir: str | Path | None = None) -> list[Path] | None:
+    """The files where they all lie in one folder of this machine, else ``None``."""
+    return find(list(published.files), folders(published.name, data_dir=data_dir))
+
+
+def obtain(published: FileSet, *, data_dir: str | Path | None = None) -> list[Path]:
+    """The files, which nothing downloads: they must be on this machine.
+
+    Raises:
+      DataNotFound: with the names of the files and the folders that were searched.
+    """
+    paths = locate(published, data_dir=data_dir)
+    if paths is None:
+        name, searched = published.name, ", ".join(map(str, folders(published.name, data_dir=data_dir)))
+        several = "files" if len(published.files) > 1 else "file"
+        raise DataNotFound(
+            f"{name}: not found on this machine.\nPut the {several} {' and '.join(published.files)}\n"
+            f"into the folder {name}/ of a folder of your choice, and name that folder in the "
+            f"environment variable DLNOTES_DATA (DLNOTES_DATA=/my/data for /my/data/{name}/).\n"
+            f"{'They' if len(published.files) > 1 else 'It'} can be had from {published.where}.\n"
+            f"Searched: {searched}"
+        )
+    return paths
+
+
+def damage(published: FileSet, paths: Sequence[Path]) -> list[str]:
+    """One line for each file that is not the published one."""
+    found = [hashlib.sha256(read_bytes(path)).hexdigest() for path in paths]
+    return [
+        f"{path}: SHA-256 is {digest}, that of the published file is {expected}"
+        for path, digest, expected in zip(paths, found, published.files.values())
+        if digest != expected
+    ]

@@ -228,17 +228,7 @@ def _assemble(
     )
 
 
-class SeriesSet(NamedTuple):
-    """A published pair of ``.ts`` files: names with their SHA-256, and where they can be had."""
-
-    name: str
-    files: dict[str, str]
-    where: str
-    licence: str
-    source: str
-
-
-JAPANESE_VOWELS = SeriesSet(
+JAPANESE_VOWELS = store.FileSet(
     name="japanese_vowels",
     files={
         "JapaneseVowels_TRAIN.ts": "68a430eabd919cc77f40b1f5f3bc0dcafacc1486bca9260785aeb7d262cc78cd",
@@ -249,38 +239,6 @@ JAPANESE_VOWELS = SeriesSet(
     licence="CC BY 4.0",
     source="Kudo, Toyama and Shimbo, 1999 (UCI, UEA archive)",
 )
-
-
-def locate(published: SeriesSet, *, data_dir: str | Path | None = None) -> list[Path] | None:
-    """The files where they all lie in one folder of this machine, else ``None``."""
-    return store.find(list(published.files), store.folders(published.name, data_dir=data_dir))
-
-
-def obtain(published: SeriesSet, *, data_dir: str | Path | None = None) -> list[Path]:
-    """The files, which nothing downloads: they must be on this machine.
-
-    Raises:
-      DataNotFound: with the names of the files and the folders that were searched.
-    """
-    paths = locate(published, data_dir=data_dir)
-    if paths is None:
-        searched = ", ".join(map(str, store.folders(published.name, data_dir=data_dir)))
-        raise store.DataNotFound(
-            f"{published.name}: not found on this machine.\nPut the files {' and '.join(published.files)}\n"
-            f"into the folder {published.name}/ of a folder of your choice, and name that folder in the "
-            f"environment variable DLNOTES_DATA (DLNOTES_DATA=/my/data for /my/data/{published.name}/).\n"
-            f"They can be had from {published.where}.\nSearched: {searched}"
-        )
-    return paths
-
-
-def damage(published: SeriesSet, paths: list[Path]) -> list[str]:
-    """One line for each file that is not the published one."""
-    return [
-        f"{path}: SHA-256 is {found}, that of the published file is {digest}"
-        for path, digest in zip(paths, published.files.values())
-        if (found := store.sha256(path)) != digest
-    ]
 
 
 def japanese_vowels(
@@ -307,8 +265,8 @@ def japanese_vowels(
 
     Source: Kudo, Toyama and Shimbo, Pattern Recognition Letters 20, 1999.
     """
-    paths = obtain(JAPANESE_VOWELS, data_dir=data_dir)
-    for problem in damage(JAPANESE_VOWELS, paths):
+    paths = store.obtain(JAPANESE_VOWELS, data_dir=data_dir)
+    for problem in store.damage(JAPANESE_VOWELS, paths):
         raise ValueError(problem)
     return _assemble(
         "japanese_vowels", paths, validation=validation, test=0, seed=seed, standardize=standardize

@@ -12,7 +12,7 @@ import numpy as np
 
 from dlnotes import models
 from dlnotes.data.augment import augment, augment_labels
-from dlnotes.data.buckets import Buckets, choose_buckets, masked_sizes
+from dlnotes.data.buckets import Buckets, buckets_for
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.order import BucketOrder, steps_per_epoch
 from dlnotes.experiment.config import Config, Point, dynamic_paths, points
@@ -133,10 +133,10 @@ def buckets_of(config: Config, dataset: Dataset) -> Buckets | None:
     most, mask = config.training.buckets, dataset.train.mask
     if most == 1:
         return None
-    if mask is None or dataset.input in ("pair", "tree"):
+    if mask is None or dataset.input == "tree":
         why = "examples of one size" if mask is None else f"{dataset.input} inputs"
         raise ValueError(f"training.buckets: got {most}, {dataset.name} has {why}: allowed is 1")
-    return choose_buckets(masked_sizes(mask), most=most)
+    return buckets_for(dataset.train, most)
 
 
 def bucket_order(buckets: Buckets | None, batch_size: int) -> BucketOrder | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlnotes.experiment import pixel_figures, predicted_figures
+from dlnotes.experiment import pixel_figures, predicted_figures, text_figures
 from dlnotes.experiment.display import (
     SHARES,
     best_point,
@@ -59,7 +59,7 @@ def draw(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]
     chosen: list[tuple[str, Draw]] = [("learning_curve", learning_curve)]
     if len(result.summary["points"]) > 1:
         chosen.append(("sweep", sweep))
-    chosen += predicted_figures.fitting(result.dataset)
+    chosen += predicted_figures.fitting(result.dataset) + text_figures.fitting(result.dataset)
     if result.dataset.task == "pixels":
         chosen += [("pixel_labels", pixel_figures.pixel_labels), ("class_iou", pixel_figures.class_overlap)]
     kept.figures.mkdir(parents=True, exist_ok=True)

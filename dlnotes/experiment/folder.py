@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from dlnotes.data.dataset import Dataset
+from dlnotes.data.facts import facts_of
 from dlnotes.experiment.config import ClaimConfig, Config, ConfigError, load, to_toml
 
 
@@ -65,6 +67,11 @@ class RunFolder:
         """Folder of figures and the numbers behind them."""
         return self.path / "figures"
 
+    @property
+    def facts_path(self) -> Path:
+        """What is known of the data: vocabulary, classes, scales, shapes, SHA-256 of files."""
+        return self.path / "data" / "facts.json"
+
     def group(self, index: int, count: int) -> Path:
         """Where the metrics and checkpoints of a group of members are: here, if there is but one."""
         return self.path if count == 1 else self.path / f"group-{index:03d}"
@@ -76,6 +83,14 @@ class RunFolder:
     def summary(self) -> dict[str, Any] | None:
         """The summary, or ``None`` before the run has ended."""
         return read_json(self.summary_path)
+
+
+def keep_facts(folder: RunFolder, dataset: Dataset) -> None:
+    """Write what is known of the data, and the texts that the data set gives for the record."""
+    folder.facts_path.parent.mkdir(exist_ok=True)
+    write_json(folder.facts_path, facts_of(dataset))
+    for name, text in dataset.records.items():
+        write_text(folder.facts_path.parent / name, text)
 
 
 def environment(command: list[str] | None = None) -> dict[str, Any]:

@@ -17,12 +17,13 @@ import numpy as np
 
 from dlnotes import data
 from dlnotes.data.dataset import Dataset
+from dlnotes.data.facts import changes, dataset_of
 from dlnotes.devices.compile import enable_compilation_cache
 from dlnotes.devices.placement import Placement, place
 from dlnotes.devices.prepare import cpu_count, prepare
 from dlnotes.experiment.build import Group, groups
 from dlnotes.experiment.config import Config, ConfigError, load
-from dlnotes.experiment.folder import RunFolder, read_json, write_json
+from dlnotes.experiment.folder import RunFolder, keep_facts, read_json, write_json
 from dlnotes.experiment.pixel_quality import label_quality
 from dlnotes.experiment.result import Result, Trained
 from dlnotes.experiment.summary import summarize_group
@@ -64,6 +65,20 @@ def prepare_devices(config: Config, *, processes: int = 1) -> None:
         several = members > 1 or config.model.kind in RECURRENT or config.devices.strategy != "auto"
         wanted = min(cpu_count(), 64) if several else 1
     prepare(wanted or 1)
+
+
+def _known_data(kept: RunFolder, config: Config) -> Dataset:
+    """The data of a run as they were: what was kept of them, where they are gone or have changed since."""
+    facts = read_json(kept.facts_path)
+    try:
+        dataset = load_data(config)
+    except ConfigError as error:
+        if facts is None:
+            raise
+        return dataset_of(facts, missing="; ".join(error.problems))
+    if facts is None or not (changed := changes(facts, dataset)):
+        return dataset
+    return dataset_of(facts, missing="; ".join(changed))
 
 
 def load_data(config: Config) -> Dataset:
@@ -142,6 +157,8 @@ def run(
         if kept is None and first:
             kept = RunFolder.create(config, command)
         kept = _same_folder(kept)
+        if first:
+            keep_facts(kept, dataset)
     return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
 
 
@@ -166,6 +183,9 @@ def resume(
     config = kept.config()
     prepare_devices(config)
     dataset = load_data(config) if dataset is None else dataset
+    facts = read_json(kept.facts_path)
+    if facts is not None and (changed := changes(facts, dataset)):
+        raise ConfigError(str(folder), [f"data: {problem}" for problem in changed])
     trainers = _trainers(config, dataset, model)
     enable_compilation_cache()
     first = jax.process_index() == 0
@@ -350,6 +370,9 @@ def open_run(
 ) -> Trained:
     """Load a run's newest checkpoint.
 
+    Where its data are gone or are not what they were, it has the vocabulary, classes and scales that were
+    kept in its folder: it can predict, and refuses to be evaluated on a split.
+
     Args:
       folder: of the run.
       group: which compiled program of a sweep over sizes.
@@ -361,7 +384,7 @@ def open_run(
     kept = RunFolder.open(folder)
     config = kept.config()
     prepare_devices(config)
-    dataset = load_data(config) if dataset is None else dataset
+    dataset = _known_data(kept, config) if dataset is None else dataset
     all_groups = groups(config)
     if not 0 <= group < len(all_groups):
         raise ConfigError(str(folder), [f"group: got {group}, the run has {len(all_groups)}"])

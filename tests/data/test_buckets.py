@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dlnotes.data.buckets import choose_buckets, crop, divide, masked_sizes
-from dlnotes.data.dataset import Examples
+from dlnotes.data.buckets import buckets_for, choose_buckets, crop, divide, example_sizes, masked_sizes
+from dlnotes.data.dataset import Examples, Pair
 
 
 def partitions(items, most):
@@ -144,3 +144,48 @@ def test_targets_at_positions_are_cut_and_others_are_not():
     assert crop(Examples(x, rng.normal(size=(3, 5, 1)), mask), (2,)).y.shape == (3, 2, 1)
     assert crop(Examples(x, rng.normal(size=(3, 5)), mask), (2,)).y.shape == (3, 5)  # five outputs
     assert crop(Examples(x, rng.integers(0, 4, 3), mask), (2,)).y.shape == (3,)
+
+
+def pairs_of_sizes(sizes):
+    """Pairs whose source and target hold their own row number at every real position."""
+    sizes = np.asarray(sizes)
+    rows = np.arange(1, len(sizes) + 1, dtype=np.int32)[:, None]
+    mask = np.arange(sizes[:, 0].max()) < sizes[:, :1]
+    real = np.arange(sizes[:, 1].max()) < sizes[:, 1:]
+    source, target = np.where(mask, rows, 0), np.where(real, rows, 0)
+    return Examples(Pair(source, target), np.where(real, rows, -1), mask)
+
+
+def test_pairs_are_divided_by_both_lengths_and_nothing_is_lost():
+    sizes = np.random.default_rng(5).integers(1, 25, (400, 2))
+    examples = pairs_of_sizes(sizes)
+    np.testing.assert_array_equal(example_sizes(examples), sizes)
+    chosen = buckets_for(examples, 6)
+    assert len(chosen.shapes) <= 6
+    steps = np.array(chosen.shapes).sum(axis=1)
+    assert chosen.waste == pytest.approx(steps[chosen.index].sum() / sizes.sum())
+    assert chosen.waste < 1.4 < 1.8 < chosen.waste_of_one
+    seen = []
+    for rows, part in divide(examples, 6):
+        assert part.y.shape == part.x.target.shape
+        assert part.mask.shape == part.x.source.shape
+        for i, source, target, y, mask in zip(rows, *part.x, part.y, part.mask):
+            assert source[mask].tolist() == [i + 1] * sizes[i, 0]  # whole, and of no other example
+            assert target[y >= 0].tolist() == y[y >= 0].tolist() == [i + 1] * sizes[i, 1]
+            seen.append(i)
+    assert sorted(seen) == list(range(400))
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_steps_of_both_axes_are_near_the_optimum(most):
+    rng = np.random.default_rng(most)
+    for _ in range(15):
+        sizes = rng.integers(1, 12, (8, 2))
+        found = choose_buckets(sizes, most=most, cost="steps")
+        spent = sum(n * sum(shape) for n, shape in zip(found.counts, found.shapes))
+        least = min(
+            sum(len(g) * int(sizes[g].max(axis=0).sum()) for g in groups)
+            for groups in partitions(list(range(len(sizes))), most)
+        )
+        assert least <= spent <= 1.1 * least
+    assert "padded steps for each real one" in found.words()

@@ -157,7 +157,7 @@ def test_missing_or_damaged_vowels_are_refused(tmp_path):
 
 
 @pytest.mark.skipif(
-    ts_files.locate(ts_files.JAPANESE_VOWELS) is None, reason="the vowels are not on this machine"
+    store.locate(ts_files.JAPANESE_VOWELS) is None, reason="the vowels are not on this machine"
 )
 def test_japanese_vowels_are_the_published_ones():
     d = data.japanese_vowels(validation=27, standardize=False)
@@ -165,7 +165,7 @@ def test_japanese_vowels_are_the_published_ones():
     assert (d.inputs, d.outputs) == ((29, 12), 9)
     assert np.bincount(d.train.y).tolist() == [27] * 9
     assert np.bincount(d.test.y).tolist() == [31, 35, 88, 44, 29, 24, 40, 50, 29]  # UCI's description
-    raw = ts_files.locate(ts_files.JAPANESE_VOWELS)[1].read_text().partition("@data\n")[2].split()
+    raw = store.locate(ts_files.JAPANESE_VOWELS)[1].read_text().partition("@data\n")[2].split()
     for line, x, mask, y in zip(raw, d.test.x, d.test.mask, d.test.y, strict=True):
         *channels, label = line.split(":")
         expected = np.array([np.fromstring(channel, sep=",") for channel in channels]).T

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import logsumexp
 from tiny_run import tiny
 
-from dlnotes.data.buckets import choose_buckets, masked_sizes, rows_of
+from dlnotes.data.buckets import buckets_for, choose_buckets, masked_sizes, rows_of
 from dlnotes.data.dataset import Examples
 from dlnotes.data.order import BucketOrder
 from dlnotes.devices.placement import place
@@ -224,11 +224,56 @@ def test_streamed_chunks_hold_the_rows_of_the_order(tmp_path):
         np.testing.assert_array_equal(got.weight[0, i], weight)
 
 
+def test_pairs_by_both_lengths_are_trained_and_measured_as_if_padded_to_the_largest(tmp_path):
+    data = {"kind": "number_words", "maximum": 9999, "n_train": 60, "n_validation": 9, "n_test": 1}
+    model = {"kind": "seq2seq", "cell": "rnn", "hidden": 4, "embedding": 3}
+    training = {
+        "duration": "8 steps",
+        "batch_size": 11,
+        "seeds": 1,
+        "buckets": 3,
+        "log_every": 1,
+        "ema": None,
+    }
+    config = parse(
+        tiny(tmp_path)
+        | {"data": data, "model": model, "training": training}
+        | {"optimizer": {"kind": "sgd", "learning_rate": 1e-12}}
+    )
+    result = run(config)
+    train, buckets = result.dataset.train, buckets_for(result.dataset.train, 3)
+    assert len(buckets.shapes) == 3
+    order = BucketOrder(buckets.shapes, buckets.counts, 11)
+    sorted_rows = np.argsort(buckets.index, kind="stable")
+    trainer = Trainer(groups(config)[0], result.dataset, place("single", members=1))
+    member = jax.tree.map(lambda a: a[0], init_state(trainer.recipe_of, np.zeros(1, np.int32), {}).members)
+    apply = jax.jit(trainer.recipe_of({}).model.apply)
+    losses = [r["loss"] for r in result.history() if r["split"] == "train"]
+    for t in (0, 3, 7):
+        bucket, own = order.at(t)
+        rows, weight = order.rows(int(bucket[0]), own, key_words=np.asarray(order_words(member)))
+        taken = rows_of(train, sorted_rows[rows[weight > 0]])
+        logits = np.asarray(apply(member.params, taken.x, mask=taken.mask))
+        picked = np.take_along_axis(logits, np.maximum(taken.y, 0)[..., None], -1)[..., 0]
+        real = taken.y >= 0
+        expected = (logsumexp(logits, axis=-1) - picked)[real].mean()
+        np.testing.assert_allclose(losses[t][0], expected, rtol=1e-4)
+    padded = Trainer(
+        groups(parse(config.model_dump() | {"training": training | {"buckets": 1}}))[0],
+        result.dataset,
+        place("single", members=1),
+    )
+    members = result.states[0].members
+    got, expected = (t.evaluate(members, "validation") for t in (trainer, padded))
+    for name, values in expected.items():
+        np.testing.assert_allclose(got[name], values, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("data", "model"),
     [
         ({"kind": "two_moons", "n": 60}, {"kind": "mlp", "widths": [3]}),
-        ({"kind": "number_words", "n_train": 20}, {"kind": "seq2seq", "hidden": 3}),
+        ({"kind": "list_ops", "n_train": 20}, {"kind": "tree_net", "hidden": 3}),
     ],
 )
 def test_buckets_of_examples_of_one_size_are_refused(data, model, tmp_path):

@@ -6,29 +6,42 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dlnotes.experiment.config.fields import Section
+from dlnotes.experiment.config.fields import Part, Section, Split
+from dlnotes.experiment.config.sequence_data import (
+    Adding,
+    Cmudict,
+    CopyMemory,
+    CsvSeries,
+    JapaneseVowels,
+    Latch,
+    ListOps,
+    Lorenz,
+    MackeyGlass,
+    NumberWords,
+    Parity,
+    Reber,
+    SeriesFiles,
+    Sound,
+    SoundFolder,
+    Speeches,
+    TemporalOrder,
+    Text,
+    TextPairs,
+    Verses,
+)
 
-Part = Annotated[int | float, Field(ge=0)]
 ArrayInput = Literal["auto", "vector", "image", "volume", "sequence", "tokens"]
 ArrayTask = Literal["auto", "classification", "regression", "tokens", "pixels"]
 
 
-class _Split(Section):
-    validation: Part = Field(
-        default=0.1, description="share (below 1) or number of examples held out for validation"
-    )
-    test: Part = Field(default=0.2, description="share (below 1) or number of examples held out for the test")
-    seed: int = Field(default=0, ge=0, description="seed of the split, the same for every training seed")
-
-
-class Digits(_Split):
+class Digits(Split):
     """scikit-learn's 1797 handwritten digits, 8×8 pixels, ten classes. No network needed."""
 
     kind: Literal["digits"]
     standardize: bool = True
 
 
-class SizedDigits(_Split):
+class SizedDigits(Split):
     """The bundled digits at many sizes, on images of many sizes."""
 
     kind: Literal["sized_digits"]
@@ -59,7 +72,7 @@ class FashionMnist(_Idx):
     kind: Literal["fashion_mnist"]
 
 
-class Npz(_Split):
+class Npz(Split):
     """Your own arrays in one .npz file."""
 
     kind: Literal["npz"]
@@ -73,7 +86,7 @@ class Npz(_Split):
     standardize: bool = True
 
 
-class Npy(_Split):
+class Npy(Split):
     """Your own arrays in two .npy files."""
 
     kind: Literal["npy"]
@@ -84,7 +97,7 @@ class Npy(_Split):
     standardize: bool = True
 
 
-class Csv(_Split):
+class Csv(Split):
     """Your own table: a header line, a named target column; text columns become one-hot."""
 
     kind: Literal["csv"]
@@ -97,7 +110,7 @@ class Csv(_Split):
     standardize: bool = True
 
 
-class ImageFolder(_Split):
+class ImageFolder(Split):
     """Your own pictures: a folder with one sub-folder per class."""
 
     kind: Literal["image_folder"]
@@ -108,54 +121,6 @@ class ImageFolder(_Split):
     max_size: int = Field(default=256, ge=1, description="longest side kept with size = 'own'")
     channels: Literal[1, 3] = 3
     standardize: bool = True
-
-
-class SeriesFiles(Section):
-    """Your own series of any lengths in .ts files (the UEA archive's form)."""
-
-    kind: Literal["series"]
-    train_path: str
-    test_path: str | None = Field(default=None, description="test examples; else a share of the others")
-    validation: Part = Field(default=0.1, description="share or number of train_path's examples held out")
-    test: Part | None = Field(default=None, description="the same for the test; 0.2 where no test_path is")
-    seed: int = Field(default=0, ge=0, description="seed of the split, the same for every training seed")
-    standardize: bool = True
-
-
-class JapaneseVowels(Section):
-    """Nine speakers saying two vowels: 270 + 370 series of 12 channels and 7 to 29 steps."""
-
-    kind: Literal["japanese_vowels"]
-    validation: Part = Field(default=0.1, description="share or number of training utterances held out")
-    seed: int = Field(default=0, ge=0)
-    standardize: bool = True
-    data_dir: str | None = Field(default=None, description="folder with the .ts files; else the usual places")
-
-
-class _Sound(_Split):
-    window: int = Field(default=256, ge=4, description="samples of a frame of the spectrogram, even")
-    standardize: bool = True
-
-
-class Sound(_Sound):
-    """Synthetic chirps, tones and clicks in noise, six classes: waveforms or spectrograms."""
-
-    kind: Literal["sound"]
-    form: Literal["waveform", "spectrogram"] = "waveform"
-    n: int = Field(default=3000, ge=60)
-    noise: float = Field(default=0.5, ge=0, description="of the background, relative to the sound")
-    hop: int = Field(default=64, ge=1, description="samples from a frame to the next")
-
-
-class SoundFolder(_Sound):
-    """Your own .wav files: a folder with one sub-folder per class."""
-
-    kind: Literal["sound_folder"]
-    path: str
-    form: Literal["waveform", "spectrogram"] = "spectrogram"
-    rate: int = Field(default=8000, ge=100, description="samples a second, every file is resampled to it")
-    seconds: float = Field(default=1.0, gt=0, description="longest time; what comes after is cut")
-    hop: int = Field(default=128, ge=1, description="samples from a frame to the next")
 
 
 class MovingDigits(Section):
@@ -184,7 +149,7 @@ class BrainPatches(Section):
     seed: int = Field(default=0, ge=0)
 
 
-class ImageMasks(_Split):
+class ImageMasks(Split):
     """Your own pictures with the class of each pixel: a folder with images/ and masks/ of the same names."""
 
     kind: Literal["image_masks"]
@@ -237,7 +202,7 @@ class Xor(Section):
     kind: Literal["xor"]
 
 
-class TwoMoons(_Split):
+class TwoMoons(Split):
     """Two interleaved half circles with Gaussian noise."""
 
     kind: Literal["two_moons"]
@@ -246,61 +211,12 @@ class TwoMoons(_Split):
     standardize: bool = True
 
 
-class Tabular(_Split):
+class Tabular(Split):
     """A real table that comes with scikit-learn."""
 
     kind: Literal["tabular"]
     name: Literal["breast_cancer", "wine", "iris", "diabetes"] = "breast_cancer"
     standardize: bool = True
-
-
-class Reber(_Split):
-    """Strings of the embedded Reber grammar against strings with one wrong symbol."""
-
-    kind: Literal["reber"]
-    n: int = Field(default=4000, ge=10)
-    min_length: int = Field(default=9, ge=5)
-    max_length: int = Field(default=40, ge=5)
-    embedded: bool = Field(
-        default=True, description="the grammar inside one that must remember its first symbol"
-    )
-
-
-class NumberWords(Section):
-    """English number words, character by character, to their digits."""
-
-    kind: Literal["number_words"]
-    maximum: int = Field(default=9999, ge=99, le=999_999)
-    n_train: int = Field(default=4000, ge=10)
-    n_validation: int = Field(default=500, ge=1)
-    n_test: int = Field(default=500, ge=1)
-    seed: int = Field(default=0, ge=0)
-
-
-class Text(Section):
-    """Windows of characters of a text, each position predicting the next character."""
-
-    kind: Literal["text"]
-    path: str | None = Field(
-        default=None, description="a UTF-8 text; by default prose that comes with scikit-learn"
-    )
-    window: int = Field(default=64, ge=2)
-    validation: Part = 0.1
-    test: Part = 0.1
-    limit: int | None = Field(default=200_000, ge=100, description="characters read")
-
-
-class ListOps(Section):
-    """Nested list operations (MIN, MAX, MED, SM) as trees; the answer is a digit."""
-
-    kind: Literal["list_ops"]
-    n_train: int = Field(default=5000, ge=10)
-    n_validation: int = Field(default=500, ge=1)
-    n_test: int = Field(default=1000, ge=1)
-    max_depth: int = Field(default=4, ge=1, le=20)
-    max_args: int = Field(default=4, ge=2, le=10)
-    max_length: int = Field(default=50, ge=4)
-    seed: int = Field(default=0, ge=0)
 
 
 Data = Annotated[
@@ -311,6 +227,7 @@ Data = Annotated[
     | Npz
     | Npy
     | Csv
+    | CsvSeries
     | ImageFolder
     | SeriesFiles
     | JapaneseVowels
@@ -325,8 +242,19 @@ Data = Annotated[
     | TwoMoons
     | Tabular
     | Reber
+    | Adding
+    | CopyMemory
+    | TemporalOrder
+    | Latch
+    | Parity
+    | MackeyGlass
+    | Lorenz
     | NumberWords
+    | Cmudict
+    | TextPairs
+    | Verses
     | Text
+    | Speeches
     | ListOps,
     Field(discriminator="kind"),
 ]
@@ -351,8 +279,20 @@ INPUT_OF: dict[str, tuple[str, str] | None] = {
     "tabular": ("vector", "any"),
     "csv": ("vector", "any"),
     "reber": ("tokens", "classification"),
+    "adding": ("sequence", "regression"),
+    "copy_memory": ("tokens", "tokens"),
+    "temporal_order": ("tokens", "classification"),
+    "latch": ("sequence", "classification"),
+    "parity": ("tokens", "classification"),
+    "mackey_glass": ("sequence", "regression"),
+    "lorenz": ("sequence", "regression"),
     "number_words": ("pair", "tokens"),
+    "cmudict": ("pair", "tokens"),
+    "text_pairs": ("pair", "tokens"),
+    "verses": ("pair", "tokens"),
+    "csv_series": ("sequence", "regression"),
     "text": ("tokens", "tokens"),
+    "speeches": ("tokens", "tokens"),
     "list_ops": ("tree", "classification"),
     "npz": None,
     "npy": None,

@@ -59,3 +59,17 @@ def dynamic(default: Any = ..., **limits: Any) -> Any:
     A sweep over such fields is vmapped; a sweep over any other field compiles a program per value.
     """
     return Field(default, json_schema_extra={"dynamic": True}, **limits)
+
+
+Part = Annotated[int | float, Field(ge=0)]
+"""A share (below 1) or a number of examples."""
+
+
+class Split(Section):
+    """How examples are divided at random into training, validation and test."""
+
+    validation: Part = Field(
+        default=0.1, description="share (below 1) or number of examples held out for validation"
+    )
+    test: Part = Field(default=0.2, description="share (below 1) or number of examples held out for the test")
+    seed: int = Field(default=0, ge=0, description="seed of the split, the same for every training seed")

@@ -1,0 +1,102 @@
+"""What a trained model must know of its data, without the data: kept in the run's folder as JSON.
+
+Vocabularies, class names, the scales of inputs and targets, shapes, and the SHA-256 of every file. With them
+a run predicts where its data are gone or have changed since, and says so where examples are needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from dlnotes.data.dataset import Dataset, Examples, Forecast, Pair, Standardize, Trees
+
+_PLAIN = ("name", "input", "task", "inputs", "outputs", "classes", "symbols", "features", "sources")
+_SPLITS = ("train", "validation", "test")
+_TUPLES = {kind.__name__: kind for kind in (Pair, Trees)}
+
+
+def facts_of(dataset: Dataset) -> dict[str, Any]:
+    """The facts as what JSON can hold."""
+    facts = {name: getattr(dataset, name) for name in _PLAIN}
+    for name in ("standardize", "standardize_y"):
+        scale = getattr(dataset, name)
+        facts[name] = scale and {
+            "mean": scale.mean.tolist(),
+            "scale": scale.scale.tolist(),
+            "dtype": str(scale.mean.dtype),
+        }
+    facts["forecast"] = dataset.forecast and dataset.forecast._asdict()
+    facts["splits"] = {name: _shapes(getattr(dataset, name)) for name in _SPLITS}
+    facts["records"] = {
+        name: hashlib.sha256(text.encode()).hexdigest() for name, text in dataset.records.items()
+    }
+    return facts
+
+
+def dataset_of(facts: dict[str, Any], *, missing: str) -> Dataset:
+    """A data set of those facts whose examples are all zero and take no memory.
+
+    Args:
+      facts: of `facts_of`, as read back from JSON.
+      missing: why the examples are not there; `Dataset.split` says so.
+    """
+    kept: dict[str, Any] = {name: tuple(v) if isinstance(v := facts[name], list) else v for name in _PLAIN}
+    for name in ("standardize", "standardize_y"):
+        if scale := facts[name]:
+            mean, deviation = (np.array(scale[part], scale["dtype"]) for part in ("mean", "scale"))
+            kept[name] = Standardize(mean, deviation)
+    if forecast := facts["forecast"]:
+        kept["forecast"] = Forecast(tuple(forecast["targets"]), forecast["horizon"])
+    kept |= {name: _zeros(facts["splits"][name]) for name in _SPLITS}
+    return Dataset(**kept, missing=missing)
+
+
+def changes(facts: dict[str, Any], dataset: Dataset) -> list[str]:
+    """In which facts a data set differs from those that were kept, in words; paths of files do not count."""
+    import json
+
+    now = json.loads(json.dumps(facts_of(dataset)))
+    found = []
+    if sorted(facts["sources"].values()) != sorted(now["sources"].values()):
+        known = set(facts["sources"].values())
+        changed = [path for path, digest in now["sources"].items() if digest not in known]
+        found.append(f"{', '.join(changed) or 'a file'} is not the file that the run was trained on")
+    differing = [name for name in now if name != "sources" and facts.get(name) != now[name]]
+    if differing and not found:
+        found.append(f"its {', '.join(differing)} are no longer what the run was trained on")
+    return found
+
+
+def _shapes(examples: Examples | None) -> dict[str, Any] | None:
+    if examples is None:
+        return None
+
+    def of(a: Any) -> Any:
+        if a is None:
+            return None
+        if isinstance(a, tuple):
+            leaves = {name: of(leaf) for name, leaf in a._asdict().items()}  # pyright: ignore[reportAttributeAccessIssue]
+            return {"of": type(a).__name__, "leaves": leaves}
+        return {"shape": list(a.shape), "dtype": str(a.dtype)}
+
+    return {name: of(getattr(examples, name)) for name in ("x", "y", "mask")}
+
+
+def _zeros(shapes: dict[str, Any] | None) -> Examples | None:
+    if shapes is None:
+        return None
+
+    def of(shape: dict[str, Any] | None) -> Any:
+        if shape is None:
+            return None
+        if "of" in shape:
+            return _TUPLES[shape["of"]](**{name: of(leaf) for name, leaf in shape["leaves"].items()})
+        dtype = np.dtype(shape["dtype"])
+        return np.broadcast_to(
+            np.ones((), dtype) if dtype.kind == "b" else np.zeros((), dtype), shape["shape"]
+        )
+
+    return Examples(*(of(shapes[name]) for name in ("x", "y", "mask")))
