@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dlnotes.data.dataset import Dataset, Examples, Pair, Standardize, Trees
     from dlnotes.data.expressions import list_ops
     from dlnotes.data.files import csv, image_folder, npy, npz
+    from dlnotes.data.image_sequences import pixel_sequences
     from dlnotes.data.inputs import Inputs, evaluate_inputs, read_inputs
     from dlnotes.data.long_term import adding, copy_memory, latch, parity, temporal_order
     from dlnotes.data.masks import image_masks
@@ -52,6 +53,7 @@ SOURCES: dict[str, str] = {
     "image_folder": "files",
     "series": "ts_files",
     "japanese_vowels": "ts_files",
+    "pixel_sequences": "image_sequences",
     "sound": "sounds",
     "sound_folder": "sounds",
     "moving_digits": "videos",
@@ -125,6 +127,7 @@ __all__ = [
     "number_words",
     "parity",
     "photo_patches",
+    "pixel_sequences",
     "read_inputs",
     "reber",
     "scenes",

@@ -10,12 +10,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes import models
+from dlnotes import layers, models
 from dlnotes.data.augment import augment, augment_labels
 from dlnotes.data.buckets import Buckets, buckets_for
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.order import BucketOrder, steps_per_epoch
 from dlnotes.experiment.config import Config, Point, dynamic_paths, points
+from dlnotes.experiment.config.cells import CellTable
 from dlnotes.experiment.config.fields import steps_in
 from dlnotes.experiment.config.models import GraphNode
 from dlnotes.models.layer_graph import Function, Layer
@@ -182,13 +183,15 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
             return models.mirrored(network) if mirror else network
         if kind in ("pixel_labeller", "recurrent_refinement"):
             return getattr(models, kind)(dataset.inputs, outputs, **options)
-        if kind == "sequence_classifier":
+        if kind in ("sequence_classifier", "sequence_labeller"):
             embedding = options.pop("embedding") if dataset.input == "tokens" else None
             options.pop("embedding", None)
-            hidden = options.pop("hidden")
-            return models.sequence_classifier(
-                dataset.inputs[-1], hidden, outputs, embedding=embedding, **options
-            )
+            hidden, cell = options.pop("hidden"), cell_of(options.pop("cell"))
+            factory = getattr(models, kind)
+            return factory(dataset.inputs[-1], hidden, outputs, cell=cell, embedding=embedding, **options)
+        if kind == "grid_recurrent":
+            per_pixel = dataset.task == "pixels"
+            return models.grid_recurrent(sizes_of(dataset), outputs, per_pixel=per_pixel, **options)
         if kind == "character_model":
             return models.character_model(dataset.inputs[0], **options)
         if kind == "seq2seq":
@@ -196,6 +199,24 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
         return models.tree_net(dataset.inputs[0], outputs=outputs, **options)
 
     return build
+
+
+CELLS = {
+    "rnn": layers.plain_cell,
+    "lstm": layers.lstm_variant,
+    "leaky": layers.leaky,
+    "delayed": layers.delayed,
+    "deep_transition": layers.deep_transition,
+}
+"""What makes the cells that have settings."""
+
+
+def cell_of(chosen: str | CellTable) -> str | layers.Cell:
+    """The recurrent cell of a config: its name, or the cell that its table describes."""
+    if isinstance(chosen, str):
+        return chosen
+    options = chosen.model_dump()
+    return CELLS[options.pop("kind")](**options)
 
 
 def sizes_of(dataset: Dataset) -> tuple[int | None, ...]:
@@ -237,10 +258,10 @@ def _require_fit(kind: str, dataset: Dataset) -> None:
             f"{dataset.task}); allowed: {', '.join(fits) or 'none'}"
         )
     own_sizes = dataset.train.mask is not None and dataset.input in ("image", "volume")
-    if own_sizes and kind not in ("conv_net", "given"):
+    if own_sizes and kind not in ("conv_net", "grid_recurrent", "given"):
         raise ValueError(
             f"model.kind: {kind!r} takes {dataset.input}s of one size, those of {dataset.name} have sizes of "
-            "their own; allowed: conv_net"
+            "their own; allowed: conv_net, grid_recurrent"
         )
 
 

@@ -40,7 +40,9 @@ from dlnotes.typing import Batch
 CHUNK_SECONDS = 0.25
 """Aim for the length of a compiled call: short enough for a live display and a prompt stop."""
 
-CONVOLUTIONAL = frozenset({"cnn", "conv_net", "pixel_labeller", "recurrent_refinement", "given"})
+CONVOLUTIONAL = frozenset(
+    {"cnn", "conv_net", "grid_recurrent", "pixel_labeller", "recurrent_refinement", "given"}
+)
 """Families with convolutions, for which the compiler needs other options on CPU."""
 
 MOST_PIXELS = 2**20

@@ -71,8 +71,8 @@ def predict_run(
 
     Pixels: a mask for each image, class numbers as the grey levels of a PNG file, or all in one ``.npz``.
     Classification: class and probability of every class; regression: the value in the target's own
-    units; sequences to sequences: the decoded symbols; language models: bits per symbol and the most
-    probable next symbol.
+    units; sequences to sequences: the decoded symbols; a class for every position: their names, with
+    spaces between; language models: bits per symbol and the most probable next symbol.
 
     Args:
       run: its folder, or what `open_run` returned.
@@ -136,7 +136,7 @@ def _predictions(trained: Trained, one: Member, inputs: data.Inputs) -> dict[str
     x, mask, n = inputs.x, inputs.mask, len(inputs.rows)
     y = np.zeros((n, *dataset.train.y.shape[1:]), dataset.train.y.dtype)
     if dataset.task == "tokens":
-        y = np.zeros(np.asarray(x).shape, np.int32)
+        y = np.zeros(np.asarray(x).shape[:2], np.int32)
     outputs = trained.trainer.predict(one, Examples(x, y, mask))[0]
     if dataset.task == "regression":
         return _values(trained, outputs)
@@ -146,13 +146,20 @@ def _predictions(trained: Trained, one: Member, inputs: data.Inputs) -> dict[str
     names = np.array(dataset.classes)
     if dataset.task == "classification":
         return {"class": names[p.argmax(-1)], "probability": p}
-    lengths = (np.ones(np.asarray(x).shape, bool) if mask is None else mask).sum(1)
+    lengths = (np.ones(np.asarray(x).shape[:2], bool) if mask is None else mask).sum(1)
+    if not predicts_next(dataset):
+        return {"classes": np.array([" ".join(names[q[:n].argmax(-1)]) for q, n in zip(p, lengths)])}
     ids = np.asarray(x)
     bits = np.array([
         -np.log2(np.take_along_axis(p[i, : n - 1], ids[i, 1:n, None], -1)).mean() if n > 1 else np.nan
         for i, n in enumerate(lengths)
     ])  # fmt: skip
     return {"bits_per_symbol": bits, "next": names[p[np.arange(len(p)), lengths - 1].argmax(-1)]}
+
+
+def predicts_next(dataset: Dataset) -> bool:
+    """Whether the target of a position is the next symbol of the input itself (a language model)."""
+    return dataset.input == "tokens" and dataset.symbols == dataset.classes
 
 
 def _values(trained: Trained, outputs: np.ndarray) -> dict[str, np.ndarray]:
@@ -317,7 +324,8 @@ def _exportable(trained: Trained, params: Params):
 
         arguments = {"x": shape(f"b, t{features}", kind), "mask": shape("b, t", jnp.bool_)}
         if dataset.task == "tokens":
-            result = "probabilities of the next symbol `(batch, time, symbols)`"
+            of = "the next symbol" if predicts_next(dataset) else "the class of each position"
+            result = f"probabilities of {of} `(batch, time, {len(dataset.classes)})`"
         return sequence, arguments, result
     if dataset.input == "pair":
         length = decoded_length(dataset)

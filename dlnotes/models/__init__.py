@@ -24,6 +24,8 @@ _HOME = {
     "from_flax": "flax_module",
     "mirrored": "mirrored_answers",
     "sequence_classifier": "sequence",
+    "sequence_labeller": "sequence",
+    "grid_recurrent": "grid_recurrent_net",
     "character_model": "sequence",
     "seq2seq": "encoder_decoder",
     "greedy_decode": "encoder_decoder",

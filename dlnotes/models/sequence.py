@@ -1,4 +1,4 @@
-"""Networks that read a sequence: one label for the whole, or the next symbol at every position."""
+"""Networks that read a sequence: one answer for the whole, one at every position, or the next symbol."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from dlnotes.layers.arguments import positive, shares
 from dlnotes.layers.random import dropout as drop
 from dlnotes.layers.random import fold_in
-from dlnotes.layers.recurrent import cell_of, recurrent_cell, unroll
+from dlnotes.layers.recurrent import Cell, cell_of, recurrent_cell, unroll
 from dlnotes.models.model import Model
 from dlnotes.typing import Array, Params, PRNGKey
 
@@ -42,13 +42,12 @@ def _init(
     hidden: int,
     outputs: int,
     *,
-    cell: str,
+    cell: Cell,
     layers: int,
     embedding: int | None,
     bidirectional: bool,
     init_scale: float | Array,
 ) -> SequenceParams:
-    kind = recurrent_cell(cell)
     key_E, key_V, key_cells = jax.random.split(key, 3)
     scale = jnp.asarray(init_scale, jnp.float32)
     E = None
@@ -59,7 +58,7 @@ def _init(
     def stack(direction: int) -> tuple[Params, ...]:
         widths = [inputs if embedding is None else embedding] + [directions * hidden] * (layers - 1)
         keys = jax.random.split(jax.random.fold_in(key_cells, direction), layers)
-        return tuple(kind.init(k, width, hidden, init_scale=init_scale) for k, width in zip(keys, widths))
+        return tuple(cell.init(k, width, hidden, init_scale=init_scale) for k, width in zip(keys, widths))
 
     glorot = jax.nn.initializers.glorot_uniform()
     V = scale * glorot(key_V, (directions * hidden, outputs), jnp.float32)
@@ -67,12 +66,12 @@ def _init(
 
 
 def _states(
-    params: SequenceParams, x: Array, key: PRNGKey | None, mask: Array | None, rate: float | Array
+    cell: Cell, params: SequenceParams, x: Array, key: PRNGKey | None, mask: Array | None, rate: float | Array
 ) -> tuple[Array, Array]:
     """The top layer's last state and its outputs, (batch, width) and (batch, time, width)."""
     last, hs = [], x
     for k, forward in enumerate(params.forward):
-        run = partial(unroll, cell_of(forward), mask=mask, embedding=params.E if k == 0 else None)
+        run = partial(unroll, cell, mask=mask, embedding=params.E if k == 0 else None)
         if k > 0 and key is not None:
             hs = drop(fold_in(key, k), hs, rate)
         carry, out = run(forward, hs)
@@ -81,12 +80,20 @@ def _states(
             carry, out = run(params.backward[k], hs, reverse=True)
             last, outs = [*last, carry], [*outs, out]
         hs = jnp.concatenate(outs, -1)
-    hidden = cell_of(params.forward[-1]).hidden
-    return jnp.concatenate([hidden(carry) for carry in last], -1), hs
+    return jnp.concatenate([cell.hidden(carry) for carry in last], -1), hs
 
 
 def _readout(params: SequenceParams, h: Array) -> Array:
     return h @ params.V + jnp.expand_dims(params.c, tuple(range(h.ndim - 1)))
+
+
+def _check(cell: CellName | Cell, embedding: int | None, dropout: float | Array, **sizes: int) -> Cell:
+    """The cell, every option checked."""
+    positive(**sizes)
+    if embedding is not None:
+        positive(embedding=embedding)
+    shares(dropout=dropout)
+    return recurrent_cell(cell) if isinstance(cell, str) else cell
 
 
 def sequence_classifier(
@@ -94,7 +101,7 @@ def sequence_classifier(
     hidden: int,
     outputs: int,
     *,
-    cell: CellName = "lstm",
+    cell: CellName | Cell = "lstm",
     layers: int = 1,
     embedding: int | None = None,
     bidirectional: bool = False,
@@ -109,7 +116,7 @@ def sequence_classifier(
       inputs: number of features of a position, or with ``embedding`` the number of symbols.
       hidden: width of each state.
       outputs: number of classes, or of regression outputs.
-      cell: "lstm", "gru" or "rnn".
+      cell: "lstm", "gru", "rnn", or a `Cell` such as ``layers.leaky((1, 10))``.
       layers: how many cells are stacked.
       embedding: width of a table of symbols; then ``x`` is (batch, time) whole numbers.
       bidirectional: a second net reads from right to left.
@@ -131,11 +138,7 @@ def sequence_classifier(
       >>> model.apply(model.init(jax.random.key(0)), jnp.ones((4, 7, 3))).shape
       (4, 2)
     """
-    positive(inputs=inputs, hidden=hidden, outputs=outputs, layers=layers)
-    if embedding is not None:
-        positive(embedding=embedding)
-    recurrent_cell(cell)
-    shares(dropout=dropout)
+    kind = _check(cell, embedding, dropout, inputs=inputs, hidden=hidden, outputs=outputs, layers=layers)
 
     def init(key: PRNGKey) -> SequenceParams:
         return _init(
@@ -143,7 +146,7 @@ def sequence_classifier(
             inputs,
             hidden,
             outputs,
-            cell=cell,
+            cell=kind,
             layers=layers,
             embedding=embedding,
             bidirectional=bidirectional,
@@ -151,8 +154,67 @@ def sequence_classifier(
         )
 
     def apply(params: SequenceParams, x: Array, *, key: PRNGKey | None = None, mask: Array | None = None):
-        last, _ = _states(params, x, key, mask, dropout)
+        last, _ = _states(kind, params, x, key, mask, dropout)
         return _readout(params, drop(None if key is None else fold_in(key, 0), last, dropout))
+
+    return Model(init, apply)
+
+
+def sequence_labeller(
+    inputs: int,
+    hidden: int,
+    outputs: int,
+    *,
+    cell: CellName | Cell = "lstm",
+    layers: int = 1,
+    embedding: int | None = None,
+    bidirectional: bool = False,
+    dropout: float | Array = 0.0,
+    init_scale: float | Array = 1.0,
+) -> Model:
+    """A recurrent net with an output at every position: ``o_t = c + V h_t``.
+
+    The output at t depends on ``x_1 … x_t``; with ``bidirectional`` it reads ``[→h_t; ←h_t]`` and so
+    depends on the whole sequence.
+
+    Args:
+      inputs, hidden, cell, layers, embedding, dropout, init_scale: as of `sequence_classifier`.
+      outputs: number of classes, or of regression outputs, of a position.
+      bidirectional: a second net reads from right to left.
+
+    Returns:
+      A `Model` of `SequenceParams`: ``x`` (batch, time, inputs) or (batch, time), ``mask`` (batch,
+      time), output (batch, time, outputs).
+
+    Raises:
+      ValueError: for sizes below 1, an unknown cell, or a plain dropout rate outside [0, 1).
+
+    Source: notes R9.1 (an output each step), R10.1; Schuster and Paliwal, 1997 (both directions).
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> model = sequence_labeller(3, 16, 2, bidirectional=True)
+      >>> model.apply(model.init(jax.random.key(0)), jnp.ones((4, 7, 3))).shape
+      (4, 7, 2)
+    """
+    kind = _check(cell, embedding, dropout, inputs=inputs, hidden=hidden, outputs=outputs, layers=layers)
+
+    def init(key: PRNGKey) -> SequenceParams:
+        return _init(
+            key,
+            inputs,
+            hidden,
+            outputs,
+            cell=kind,
+            layers=layers,
+            embedding=embedding,
+            bidirectional=bidirectional,
+            init_scale=init_scale,
+        )
+
+    def apply(params: SequenceParams, x: Array, *, key: PRNGKey | None = None, mask: Array | None = None):
+        _, hs = _states(kind, params, x, key, mask, dropout)
+        return _readout(params, drop(None if key is None else fold_in(key, 0), hs, dropout))
 
     return Model(init, apply)
 
@@ -189,9 +251,7 @@ def character_model(
 
     Source: the notes on recurrent networks as directed graphical models.
     """
-    positive(vocabulary=vocabulary, hidden=hidden, layers=layers, embedding=embedding)
-    recurrent_cell(cell)
-    shares(dropout=dropout)
+    kind = _check(cell, embedding, dropout, vocabulary=vocabulary, hidden=hidden, layers=layers)
 
     def init(key: PRNGKey) -> SequenceParams:
         return _init(
@@ -199,7 +259,7 @@ def character_model(
             vocabulary,
             hidden,
             vocabulary,
-            cell=cell,
+            cell=kind,
             layers=layers,
             embedding=embedding,
             bidirectional=False,
@@ -207,7 +267,7 @@ def character_model(
         )
 
     def apply(params: SequenceParams, x: Array, *, key: PRNGKey | None = None, mask: Array | None = None):
-        _, hs = _states(params, x, key, mask, dropout)
+        _, hs = _states(kind, params, x, key, mask, dropout)
         return _readout(params, drop(None if key is None else fold_in(key, 0), hs, dropout))
 
     return Model(init, apply)

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlnotes.layers.recurrent import CELLS
-from dlnotes.models.sequence import character_model, sample, sequence_classifier
+from dlnotes import layers
+from dlnotes.layers.recurrent import CELLS, unroll
+from dlnotes.models.sequence import character_model, sample, sequence_classifier, sequence_labeller
 
 
 @pytest.mark.parametrize("cell", list(CELLS))
@@ -101,3 +102,33 @@ def test_errors():
         sample(params, jax.random.key(0), jnp.zeros((2, 0), jnp.int32), length=3)
     with pytest.raises(ValueError, match="length: got 0"):
         sample(params, jax.random.key(0), jnp.zeros((2, 1), jnp.int32), length=0)
+
+
+def test_labeller_reads_the_past_and_in_both_directions_the_future():
+    mask = jnp.arange(5)[None] < jnp.array([5, 3])[:, None]
+    x = jax.random.normal(jax.random.key(1), (2, 5, 3))
+    for both in (False, True):
+        model = sequence_labeller(3, 4, 2, bidirectional=both, layers=2)
+        params = model.init(jax.random.key(0))
+        apply = jax.jit(lambda x, mask, model=model, params=params: model.apply(params, x, mask=mask))
+        whole = apply(x, mask)
+        assert whole.shape == (2, 5, 2)
+        alone = apply(x[1:, :3], mask[1:, :3])
+        np.testing.assert_allclose(whole[1, :3], alone[0], rtol=1e-5, atol=1e-6)
+        moved = np.abs(apply(x.at[:, 2].add(1.0), mask) - whole).max(-1)
+        assert (moved[:, 2:3] > 0).all()
+        assert (moved[:, :2] > 0).all() == both
+        assert (moved[0, 3:] > 0).all()
+        # What stands on the padding of the second sequence is nobody's business.
+        np.testing.assert_array_equal(apply(x.at[1, 3:].set(9.0), mask)[1, :3], whole[1, :3])
+
+
+def test_cells_with_settings():
+    x = jax.random.normal(jax.random.key(1), (2, 6, 3))
+    for cell in (layers.delayed(2), layers.deep_transition((4,), skip=True), layers.plain_cell("relu")):
+        model = sequence_classifier(3, 4, 2, cell=cell)
+        params = model.init(jax.random.key(0))
+        h = cell.hidden(unroll(cell, params.forward[0], x)[0])
+        np.testing.assert_allclose(
+            model.apply(params, x), h @ params.V + params.c[None], rtol=1e-5, atol=1e-6
+        )

@@ -103,6 +103,8 @@ def _depth(item: Any, raw: Any) -> int:
     for part in item["loc"]:
         if isinstance(node, Mapping) and part not in node and part == node.get("kind"):
             continue
+        if isinstance(part, str) and "[" in part:
+            continue
         depth += 1
         node = _inside(node, part)
     return depth

@@ -19,6 +19,7 @@ from dlnotes.experiment.config.sequence_data import (
     MackeyGlass,
     NumberWords,
     Parity,
+    PixelSequences,
     Reber,
     SeriesFiles,
     Sound,
@@ -247,6 +248,7 @@ Data = Annotated[
     | TemporalOrder
     | Latch
     | Parity
+    | PixelSequences
     | MackeyGlass
     | Lorenz
     | NumberWords
@@ -267,6 +269,7 @@ INPUT_OF: dict[str, tuple[str, str] | None] = {
     "image_folder": ("image", "classification"),
     "series": ("sequence", "classification"),
     "japanese_vowels": ("sequence", "classification"),
+    "pixel_sequences": ("sequence", "classification"),
     "sound": None,
     "sound_folder": None,
     "moving_digits": ("volume", "classification"),

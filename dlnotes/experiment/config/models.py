@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from dlnotes.experiment.config.cells import Cell
 from dlnotes.experiment.config.fields import Section, dynamic
 from dlnotes.models.graph_structure import output_of
 
@@ -211,17 +212,36 @@ class RecurrentRefinement(_WithDropout):
     initializer: Initializer = "he_normal"
 
 
-class SequenceClassifier(_WithDropout):
-    """A recurrent net with one answer per sequence."""
-
-    kind: Literal["sequence_classifier"]
+class _Recurrent(_WithDropout):
     hidden: Width = 64
-    cell: Literal["lstm", "gru", "rnn"] = "lstm"
+    cell: Cell = "lstm"
     layers: int = Field(default=1, ge=1, le=16)
     embedding: Width = Field(
         default=16, description="size of the symbol vectors; unused for numeric sequences"
     )
     bidirectional: bool = False
+
+
+class SequenceClassifier(_Recurrent):
+    """A recurrent net with one answer per sequence."""
+
+    kind: Literal["sequence_classifier"]
+
+
+class SequenceLabeller(_Recurrent):
+    """A recurrent net with an answer at every position; in both directions each sees the whole sequence."""
+
+    kind: Literal["sequence_labeller"]
+
+
+class GridRecurrent(_WithDropout):
+    """A convolution, then recurrent nets that cross the image from its four corners."""
+
+    kind: Literal["grid_recurrent"]
+    hidden: Width = 16
+    layers: int = Field(default=1, ge=1, le=16)
+    channels: Width = Field(default=16, description="maps of the convolution below")
+    kernel: int = Field(default=3, ge=1, le=31, description="of that convolution, odd")
 
 
 class CharacterModel(_WithDropout):
@@ -270,6 +290,8 @@ Model = Annotated[
     | PixelLabeller
     | RecurrentRefinement
     | SequenceClassifier
+    | SequenceLabeller
+    | GridRecurrent
     | CharacterModel
     | Seq2Seq
     | TreeNet
@@ -288,6 +310,8 @@ ACCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "pixel_labeller": (("image",), ("pixels",)),
     "recurrent_refinement": (("image",), ("pixels",)),
     "sequence_classifier": (("tokens", "sequence"), ("classification", "regression")),
+    "sequence_labeller": (("tokens", "sequence"), ("tokens",)),
+    "grid_recurrent": (("image",), ("classification", "regression", "pixels")),
     "character_model": (("tokens",), ("tokens",)),
     "seq2seq": (("pair",), ("tokens",)),
     "tree_net": (("tree",), ("classification",)),

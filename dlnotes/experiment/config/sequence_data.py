@@ -21,6 +21,17 @@ class SeriesFiles(Section):
     standardize: bool = True
 
 
+class PixelSequences(Split):
+    """Images read as sequences, a pixel or a row a step; for MNIST and Fashion-MNIST ``test`` is unused."""
+
+    kind: Literal["pixel_sequences"]
+    source: Literal["digits", "mnist", "fashion_mnist"] = "digits"
+    by: Literal["pixels", "rows"] = "pixels"
+    permuted: bool = Field(default=False, description="the steps in one random order")
+    standardize: bool = True
+    data_dir: str | None = Field(default=None, description="folder with the idx files; else the usual places")
+
+
 class JapaneseVowels(Section):
     """Nine speakers saying two vowels: 270 + 370 series of 12 channels and 7 to 29 steps."""
 

@@ -1,0 +1,233 @@
+"""Labels that need the future: a recurrent net in both directions, a causal one, and a fixed window.
+
+The notes: in a causal net the state at t knows the past and the present only, but often the answer at t
+depends on the whole sequence, as the right reading of a sound may depend on the sounds that follow. A
+bidirectional net reads both ways, without a window of a set size around t.
+
+Measured on strings of two letters and a mute symbol (7 of 10 positions, so that a run of mutes can be
+long). At every position the net names two letters: the last one strictly before it, and the next one
+strictly after it. What is after is independent of what came before: a causal net can name half of the
+next letters by chance, and no more. Three nets of about as many parameters: a GRU in both
+directions, a causal GRU, and convolutions that see four positions to each side. Strings have 8 to 24
+symbols, in padded batches; the bidirectional net is also run on each test string alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field
+
+from dlnotes import models, outputs
+from dlnotes.data.dataset import Examples
+from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, mean, paired
+from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.experiment.fitting import fit
+from dlnotes.models.counting import parameters
+from dlnotes.models.model import Model
+from dlnotes.training.optimizers import optimizer
+from dlnotes.training.state import Recipe
+from dlnotes.typing import IGNORE, Params
+
+LETTERS, SYMBOLS, MUTE = 2, 3, 2
+MUTES = 0.7
+"""Share of positions that say nothing."""
+SHORTEST, LONGEST = 8, 24
+REACH = 4
+"""Positions that the convolutions see to each side."""
+DISTANCES = np.arange(1, 11)
+NETS = ("both directions", "causal", "window")
+LABELS = ("both directions", "causal", f"convolutions, {REACH} to each side")
+COLORS = (BLUE, ORANGE, GREEN)
+BOTH, CAUSAL, WINDOW = range(3)
+
+
+class BothDirections(Options):
+    """Sizes of the experiment."""
+
+    hidden: int = Field(20, ge=1, description="units of each direction of the bidirectional net")
+    examples: int = Field(2000, ge=10, description="training strings")
+    test: int = Field(1000, ge=10, description="test strings")
+    steps: int = Field(800, ge=1, description="steps of each training")
+    batch: int = Field(50, ge=1, description="strings of a step")
+    rate: float = Field(1e-2, gt=0, description="learning rate of Adam, for all three nets")
+
+
+def strings(n: int, seed: int) -> tuple[Examples, np.ndarray]:
+    """Strings, labels ``2·before + after`` (none where either letter is missing), distances to the next.
+
+    Returns:
+      x one-hot (n, LONGEST, SYMBOLS), y (n, LONGEST), the mask; and (n, LONGEST) how far the next letter is.
+    """
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(SHORTEST, LONGEST + 1, n)
+    symbols = np.where(rng.random((n, LONGEST)) < MUTES, MUTE, rng.integers(0, LETTERS, (n, LONGEST)))
+    mask = np.arange(LONGEST) < lengths[:, None]
+    y = np.full((n, LONGEST), IGNORE, np.int32)
+    distance = np.zeros((n, LONGEST), np.int32)
+    for i in range(n):
+        places = np.flatnonzero((symbols[i] != MUTE) & mask[i])
+        for t in range(lengths[i]):
+            before, after = places[places < t], places[places > t]
+            if len(before) and len(after):
+                y[i, t] = LETTERS * symbols[i, before[-1]] + symbols[i, after[0]]
+                distance[i, t] = after[0] - t
+    return Examples(np.eye(SYMBOLS, dtype=np.float32)[symbols] * mask[..., None], y, mask), distance
+
+
+def networks(hidden: int) -> tuple[Model, ...]:
+    """The three nets, in the order of NETS; the causal one and the window have no fewer parameters."""
+    classes = LETTERS**2
+    wide = round(1.7 * hidden)
+    stages = (models.Stage(2 * hidden, kernel=2 * REACH + 1), models.Stage(2 * hidden, kernel=1))
+    return (
+        models.sequence_labeller(SYMBOLS, hidden, classes, cell="gru", bidirectional=True),
+        models.sequence_labeller(SYMBOLS, wide, classes, cell="gru"),
+        models.conv_net((None, SYMBOLS), classes, stages=stages, head="maps"),
+    )
+
+
+def predicted(model: Model, params: Params, examples: Examples) -> np.ndarray:
+    """The label that every member gives every position, (members, examples, time)."""
+    x, mask = jnp.asarray(examples.x), jnp.asarray(examples.mask)
+    run = jax.jit(lambda all: jax.lax.map(lambda p: jnp.argmax(model.apply(p, x, mask=mask), -1), all))
+    return np.asarray(run(params))
+
+
+def padding_error(model: Model, params: Params, examples: Examples, strings: int) -> float:
+    """The largest difference between an output in a padded batch and that of the string alone."""
+    one = jax.tree.map(lambda a: a[0], params)
+    apply = jax.jit(lambda x, mask: model.apply(one, x, mask=mask))
+    batch = np.asarray(apply(jnp.asarray(examples.x[:strings]), jnp.asarray(examples.mask[:strings])))
+    worst = 0.0
+    for i in range(strings):
+        n = int(examples.mask[i].sum())
+        alone = apply(jnp.asarray(examples.x[i : i + 1, :n]), jnp.ones((1, n), bool))
+        worst = max(worst, float(np.abs(batch[i, :n] - np.asarray(alone)[0]).max()))
+    return worst
+
+
+def measure(options: BothDirections) -> dict[str, np.ndarray]:
+    """Shares of right answers: whole labels, the letter before, the one after, and that by distance."""
+    train, _ = strings(options.examples, 0)
+    test, distance = strings(options.test, 1)
+    there = test.y != IGNORE
+    nets = networks(options.hidden)
+    whole = np.zeros((len(NETS), options.seeds))
+    before, after, far = whole.copy(), whole.copy(), whole.copy()
+    by_distance = np.zeros((len(NETS), len(DISTANCES), options.seeds))
+    sizes, padding = np.zeros(len(NETS)), 0.0
+    for k, model in enumerate(nets):
+        fitted = fit(
+            Recipe(model, outputs.cross_entropy, {}, optimizer("adam", options.rate, clip_norm=1.0)),
+            train,
+            steps=options.steps,
+            batch_size=min(options.batch, options.examples),
+            seeds=range(options.seeds),
+            record=options.steps,
+            convolutions=k == WINDOW,
+        )
+        found = predicted(model, fitted.params, test)
+        right = found % LETTERS == test.y % LETTERS
+        whole[k] = (found == test.y)[:, there].mean(-1)
+        before[k] = (found // LETTERS == test.y // LETTERS)[:, there].mean(-1)
+        after[k] = right[:, there].mean(-1)
+        far[k] = right[:, there & (distance > REACH)].mean(-1)
+        for j, d in enumerate(DISTANCES):
+            by_distance[k, j] = right[:, there & (distance == d)].mean(-1)
+        sizes[k] = parameters(jax.tree.map(lambda a: a[0], fitted.params))
+        if k == BOTH:
+            padding = padding_error(model, fitted.params, test, min(20, options.test))
+    return {
+        "whole": whole,
+        "before": before,
+        "after": after,
+        "far": far,
+        "by_distance": by_distance,
+        "parameters": sizes,
+        "padding_error": np.array(padding),
+    }
+
+
+def draw(options: BothDirections, m: Measured) -> Plot:
+    """The next letter by its distance on the left; both letters of each net on the right."""
+    figure = new_figure(9.5, 3.9)
+    left, right = figure.subplots(1, 2, width_ratios=[1.4, 1])
+    for k, (label, color) in enumerate(zip(LABELS, COLORS)):
+        values = 100 * m["by_distance"][k]
+        left.fill_between(DISTANCES, values.min(-1), values.max(-1), color=color, alpha=0.18, lw=0)
+        left.plot(DISTANCES, values.mean(-1), "o-", color=color, label=label)
+        for j, of in enumerate(("before", "after")):
+            points = 100 * m[of][k]
+            place = j + 0.22 * (k - 1)
+            right.plot(np.full(len(points), place), points, "o", color=color, alpha=0.4)
+            right.hlines(points.mean(), place - 0.09, place + 0.09, color=color, lw=2.4)
+    for axes in (left, right):
+        axes.axhline(50, color=GREY, lw=1, ls=":")
+        axes.set_ylim(40, 103)
+    left.text(DISTANCES[-1], 49, "chance", ha="right", va="top", color=GREY, fontsize=9)
+    left.set(xlabel="how far the next letter is", ylabel="next letter right (%)", xticks=DISTANCES)
+    left.legend(fontsize=8.5, loc="lower left", bbox_to_anchor=(0.0, 0.22))
+    right.set(xticks=(0, 1), xlim=(-0.5, 1.5), ylabel="letters right (%), one point a seed")
+    right.set_xticklabels(["the letter before", "the letter after"])
+    found = 100 * m["whole"].mean(-1)
+    set_title(
+        figure,
+        f"Both letters right at {found[BOTH]:.1f}% of positions with both directions, at "
+        f"{found[CAUSAL]:.0f}% in a causal net, at {found[WINDOW]:.0f}% with a window",
+    )
+    table: dict[str, Any] = {"distance": DISTANCES}
+    table |= {f"{n.replace(' ', '_')}_after": m["by_distance"][k].mean(-1) for k, n in enumerate(NETS)}
+    return Plot(figure, table)
+
+
+CLAIM = Claim(
+    id="R10.1",
+    statement="A bidirectional recurrent net solves a labelling task that needs the future, which a causal "
+    "one cannot, and without a window of a set size; in a padded batch each sequence is reversed within "
+    "its own length.",
+    source="notes, «redes bidireccionales»; Schuster and Paliwal 1997; Goodfellow et al. 2016, 10.3",
+    options=BothDirections,
+    measure=measure,
+    draw=draw,
+    parts=(
+        Part(
+            "both directions solve it",
+            "The bidirectional net names both letters.",
+            what="positions with both letters right, %",
+            effect=lambda m: mean(100 * m["whole"][BOTH]),
+            rule=Above(99.0),
+        ),
+        Part(
+            "the causal net cannot",
+            "The causal net names the next letter by chance.",
+            what="next letters right in the causal net, %",
+            effect=lambda m: mean(100 * m["after"][CAUSAL]),
+            rule=Below(52.0),
+        ),
+        Part(
+            "it has learned the rest",
+            "What the causal net can know it has learned.",
+            what="letters before right in the causal net, %",
+            effect=lambda m: mean(100 * m["before"][CAUSAL]),
+            rule=Above(99.0),
+        ),
+        Part(
+            "no window needed",
+            "Beyond the reach of the convolutions the bidirectional net still names the next letter.",
+            what=f"next letters over {REACH} away right, both directions minus window, percentage points",
+            effect=lambda m: paired(100 * m["far"][BOTH], 100 * m["far"][WINDOW]),
+            rule=Above(0.0),
+        ),
+        Part(
+            "padding changes nothing",
+            "In a padded batch each string gives what it gives alone.",
+            what="largest difference of an output (logits)",
+            effect=lambda m: exact(float(m["padding_error"])),
+            rule=Below(1e-3),
+        ),
+    ),
+)

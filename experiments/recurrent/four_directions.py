@@ -1,0 +1,217 @@
+"""Inside or outside a closed outline: a recurrent net in four directions over the image, and a small CNN.
+
+The notes: bidirectional nets extend to images with four recurrent nets, one for each direction; at each
+point the output can depend on what is near and also on what is far, if the nets learn to carry it. Next to
+a convolutional network they allow lateral interactions over long distances between features of the same
+map; a convolution gives them their input.
+
+Measured on noisy images of one rectangle of thin walls, 8 to 12 pixels wide and high; in half of the images
+one of its sides is missing. Every pixel is labelled: inside a closed rectangle, or not. Three networks:
+one 3×3 convolution and recurrent nets from the four corners; three 3×3 convolutions, which see 7×7 pixels
+and have more parameters; and the same three with dilations 1, 2 and 4, which see 15×15. The test images
+come in pairs that differ in the missing side only (the noise too is the same): inside, but farther than
+three pixels from that side, the small CNN sees the same in both and is right in one of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field
+
+from dlnotes import models, outputs
+from dlnotes.data.dataset import Examples
+from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
+from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.experiment.fitting import fit
+from dlnotes.models.counting import parameters
+from dlnotes.models.model import Model
+from dlnotes.training.optimizers import optimizer
+from dlnotes.training.state import Recipe
+from dlnotes.typing import IGNORE, Params
+
+SIDE = 14
+SMALLEST, LARGEST = 8, 12
+REACH = 3
+"""How far the small CNN sees from a pixel."""
+DISTANCES = np.arange(1, LARGEST - 1)
+NETS = ("four directions", "small CNN", "dilated CNN")
+LABELS = ("recurrent, four directions", "CNN that sees 7×7", "CNN that sees 15×15")
+COLORS = (BLUE, ORANGE, GREEN)
+RNN, SMALL, DILATED = range(3)
+
+
+class FourDirections(Options):
+    """Sizes of the experiment."""
+
+    examples: int = Field(2000, ge=10, description="training images")
+    test: int = Field(300, ge=4, description="pairs of test images")
+    noise: float = Field(0.3, ge=0, description="deviation of the noise; walls are 1 on 0")
+    hidden: int = Field(12, ge=1, description="units of each direction")
+    steps: int = Field(1000, ge=1, description="steps of each training")
+    batch: int = Field(32, ge=1, description="images of a step")
+    rate: float = Field(5e-3, gt=0, description="learning rate of Adam, for all three networks")
+
+
+def outlines(n: int, noise: float, rng: Any) -> tuple[np.ndarray, ...]:
+    """Rectangles with all sides, the same with one missing, their insides, and how far that side is.
+
+    Returns:
+      Closed and open images (n, SIDE, SIDE, 1) with the same noise, the inside (n, SIDE, SIDE) booleans,
+      walls of the closed ones likewise, and for inside pixels the distance (n, SIDE, SIDE) to the
+      missing side.
+    """
+    closed, opened = np.zeros((n, SIDE, SIDE), np.float32), np.zeros((n, SIDE, SIDE), np.float32)
+    inside, distance = np.zeros((n, SIDE, SIDE), bool), np.zeros((n, SIDE, SIDE), np.int32)
+    i, j = np.mgrid[:SIDE, :SIDE]
+    for k in range(n):
+        height, width = rng.integers(SMALLEST, LARGEST + 1, 2)
+        top, left = rng.integers(0, SIDE - height + 1), rng.integers(0, SIDE - width + 1)
+        bottom, right = top + height - 1, left + width - 1
+        away = (i - top, bottom - i, j - left, right - j)  # from each side; 0 on it
+        box = np.minimum.reduce(away) >= 0
+        inside[k] = np.minimum.reduce(away) > 0
+        closed[k] = box & ~inside[k]
+        side = rng.integers(4)
+        others = np.minimum.reduce([away[s] for s in range(4) if s // 2 != side // 2]) > 0
+        opened[k] = closed[k] * ~((away[side] == 0) & others)
+        distance[k] = np.where(inside[k], away[side], 0)
+    walls = closed > 0
+    grain = noise * rng.standard_normal(closed.shape, np.float32)
+    return (closed + grain)[..., None], (opened + grain)[..., None], inside, walls, distance
+
+
+def networks(hidden: int) -> tuple[Model, ...]:
+    """The three networks, in the order of NETS."""
+    stages = tuple(models.Stage(16) for _ in range(3))
+    spread = tuple(models.Stage(16, dilation=d) for d in (1, 2, 4))
+    return (
+        models.grid_recurrent((SIDE, SIDE, 1), 2, hidden=hidden, channels=8, per_pixel=True),
+        models.conv_net((SIDE, SIDE, 1), 2, stages=stages, head="maps"),
+        models.conv_net((SIDE, SIDE, 1), 2, stages=spread, head="maps"),
+    )
+
+
+def says_inside(model: Model, params: Params, x: np.ndarray) -> np.ndarray:
+    """What every member says of every pixel, (members, images, SIDE, SIDE) booleans."""
+    run = jax.jit(lambda all, x: jax.lax.map(lambda p: jnp.argmax(model.apply(p, x), -1) == 1, all))
+    return np.asarray(run(params, jnp.asarray(x)))
+
+
+def measure(options: FourDirections) -> dict[str, np.ndarray]:
+    """Shares of inside pixels that are right, over both images of a pair: all, far ones, by distance."""
+    rng = np.random.default_rng(0)
+    closed, opened, inside, walls, _ = outlines(options.examples, options.noise, rng)
+    whole = rng.random(options.examples) < 0.5
+    x = np.where(whole[:, None, None, None], closed, opened)
+    y = np.where(walls, IGNORE, inside & whole[:, None, None]).astype(np.int32)
+    test_closed, test_open, test_inside, _, distance = outlines(options.test, options.noise, rng)
+    accuracy = np.zeros((len(NETS), options.seeds))
+    far, sizes = accuracy.copy(), np.zeros(len(NETS))
+    by_distance = np.zeros((len(NETS), len(DISTANCES), options.seeds))
+    shown = np.zeros((len(NETS), 2, SIDE, SIDE), bool)
+    for k, model in enumerate(networks(options.hidden)):
+        fitted = fit(
+            Recipe(model, outputs.cross_entropy, {}, optimizer("adam", options.rate, clip_norm=1.0)),
+            Examples(x, y),
+            steps=options.steps,
+            batch_size=min(options.batch, options.examples),
+            seeds=range(options.seeds),
+            record=options.steps,
+            convolutions=True,
+        )
+        yes, no = (says_inside(model, fitted.params, images) for images in (test_closed, test_open))
+        right = (yes.astype(np.float64) + ~no) / 2
+        accuracy[k] = right[:, test_inside].mean(-1)
+        far[k] = right[:, test_inside & (distance > REACH)].mean(-1)
+        for j, d in enumerate(DISTANCES):
+            by_distance[k, j] = right[:, test_inside & (distance == d)].mean(-1)
+        shown[k] = yes[0, 0], no[0, 0]
+        sizes[k] = parameters(jax.tree.map(lambda a: a[0], fitted.params))
+    return {
+        "accuracy": accuracy,
+        "far": far,
+        "by_distance": by_distance,
+        "parameters": sizes,
+        "images": np.stack([test_closed[0, ..., 0], test_open[0, ..., 0]]),
+        "truth": np.stack([test_inside[0], np.zeros_like(test_inside[0])]),
+        "shown": shown,
+    }
+
+
+def draw(options: FourDirections, m: Measured) -> Plot:
+    """A pair of images and what the networks say of it; right answers by the missing side's distance."""
+    figure = new_figure(11, 4.4)
+    halves: Any = figure.subfigures(1, 2, width_ratios=(1.35, 1))
+    left, right = halves
+    names = ("image", "truth", "recurrent", "CNN 7×7", "CNN 15×15")
+    cells = left.subplots(2, len(names))
+    for i in range(2):
+        pictures = (m["images"][i], m["truth"][i], *m["shown"][:, i])
+        for cell, picture, name in zip(cells[i], pictures, names):
+            first = name == names[0]
+            cell.imshow(picture, cmap="gray" if first else "viridis", vmin=-0.5 if first else 0, vmax=1.3)
+            cell.set_axis_off()
+            if i == 0:
+                cell.set_title(name, fontsize=9, loc="center")
+    axes = right.subplots()
+    for k, (label, color) in enumerate(zip(LABELS, COLORS)):
+        values = 100 * m["by_distance"][k]
+        axes.fill_between(DISTANCES, values.min(-1), values.max(-1), color=color, alpha=0.18, lw=0)
+        axes.plot(DISTANCES, values.mean(-1), "o-", color=color, label=label)
+    axes.axhline(50, color=GREY, lw=1, ls=":")
+    axes.set(
+        xlabel="distance of the pixel from the missing side",
+        ylabel="inside pixels right in both images (%)",
+        xticks=DISTANCES,
+        ylim=(40, 103),
+    )
+    axes.legend(fontsize=8.5, loc="lower left", bbox_to_anchor=(0.0, 0.2))
+    found = 100 * m["far"].mean(-1)
+    counts = m["parameters"].astype(int)
+    set_title(
+        figure,
+        f"More than {REACH} pixels from the missing side: four directions ({counts[RNN]:,} parameters) "
+        f"{found[RNN]:.1f}% right, the small CNN ({counts[SMALL]:,}) {found[SMALL]:.1f}%, the dilated one "
+        f"{found[DILATED]:.1f}%",
+    )
+    table: dict[str, Any] = {"distance": DISTANCES}
+    table |= {n.replace(" ", "_").lower(): m["by_distance"][k].mean(-1) for k, n in enumerate(NETS)}
+    return Plot(figure, table)
+
+
+CLAIM = Claim(
+    id="R10.2",
+    statement="A recurrent net in four directions over an image, with a convolution below it, uses lateral "
+    "information from far away that a small convolutional network misses.",
+    source="notes, «redes bidireccionales»; Graves et al. 2007; Goodfellow et al. 2016, 10.3",
+    options=FourDirections,
+    measure=measure,
+    draw=draw,
+    parts=(
+        Part(
+            "carried far",
+            "Far from the missing side the recurrent net still knows whether it is there.",
+            what=f"inside pixels more than {REACH} from the missing side right, %",
+            effect=lambda m: mean(100 * m["far"][RNN]),
+            rule=Above(90.0),
+        ),
+        Part(
+            "missed by the small CNN",
+            "There the small CNN is right by chance.",
+            what=f"inside pixels more than {REACH} from the missing side right, %",
+            effect=lambda m: mean(100 * m["far"][SMALL]),
+            rule=Below(55.0),
+        ),
+        Part(
+            "better over all",
+            "Over all inside pixels the recurrent net is right more often, with fewer parameters.",
+            what="inside pixels right, recurrent minus small CNN, percentage points",
+            effect=lambda m: paired(100 * m["accuracy"][RNN], 100 * m["accuracy"][SMALL]),
+            rule=Above(0.0),
+        ),
+    ),
+)
