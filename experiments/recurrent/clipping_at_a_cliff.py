@@ -1,0 +1,232 @@
+"""Descent near a cliff, with the gradient clipped by norm, by value, and not at all.
+
+The gradient of a function composed with itself many times can be very large in places: the loss falls off
+as a wall, a cliff. A step of gradient descent there throws the parameters far away, and with them most of
+what had been reached. Clipping the gradient bounds the step and leaves the direction useful.
+
+Measured on the smallest net with a cliff: one sigmoid unit without inputs, h_t = σ(w h_{t−1} + b) from
+h_0 = 1/2, fifty steps, loss (h_50 − 0.7)². For w > 4 the unit has two stable states, and the loss jumps
+where b = −w/2 parts the starts that end in the one from those that end in the other. Descent begins at
+random places on the upper side of the edge, w in 4.5 … 6.5 and up to 0.5 above it; the loss has its
+minimum 0 along a curve that touches the edge at w = 4.24. Each way has its own best learning rate of one
+grid, chosen by the final loss from other starts; the clipping threshold is 1 for both, set beforehand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field
+
+from dlnotes import outputs
+from dlnotes.data.dataset import Examples
+from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired, ratio
+from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.experiment.fitting import fit
+from dlnotes.models.model import Model
+from dlnotes.training.optimizers import optimizer
+from dlnotes.training.state import Hyper, Recipe
+from dlnotes.typing import Array, PRNGKey
+
+from ..feedforward.own_rates import train_rivals
+
+STEPS_OF_NET, TARGET, FIRST = 50, 0.7, 0.5
+WAYS = ("not clipped", "clipped by norm", "clipped by value")
+COLORS = (ORANGE, BLUE, GREEN)
+NONE, NORM, VALUE = range(3)
+THRESHOLD = 1.0
+NEVER = 1e30
+CLIP = {
+    "clip_norm": np.array([NEVER, THRESHOLD, NEVER]),
+    "clip_value": np.array([NEVER, NEVER, THRESHOLD]),
+}
+RATES = np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0])
+COMMON = 0.3
+"""The learning rate at which the steps of the three ways are compared."""
+REACHED = 1e-3
+"""Loss that counts as a success: h_50 within 0.032 of its target."""
+
+
+class ClippingAtACliff(Options):
+    """Sizes of the experiment; a seed is a set of starts."""
+
+    starts: int = Field(40, ge=1, description="starts of each seed")
+    steps: int = Field(1500, ge=1, description="steps of each descent")
+    tuning_starts: int = Field(100, ge=1, description="other starts, for each way and learning rate")
+
+
+def last_state(w: Array, b: Array) -> Array:
+    """``h_50``, of w and b of any one shape."""
+
+    def step(h: Array, _: None):
+        return jax.nn.sigmoid(w * h + b), None
+
+    return jax.lax.scan(step, jnp.full_like(w, FIRST), length=STEPS_OF_NET)[0]
+
+
+def unit() -> Model:
+    """``(w, b) → h_50``; its one input is not used."""
+
+    def init(key: PRNGKey, /) -> Array:
+        return jnp.zeros(2)
+
+    def apply(params: Array, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
+        return jnp.broadcast_to(last_state(params[0], params[1]), x.shape)
+
+    return Model(init, apply)
+
+
+def recipe_of(hyper: Hyper) -> Recipe:
+    """Plain descent with both kinds of clipping; a threshold that is never met is none."""
+    descent = optimizer(
+        "sgd", hyper["learning_rate"], clip_norm=hyper["clip_norm"], clip_value=hyper["clip_value"]
+    )
+    return Recipe(unit(), outputs.squared_error, {}, descent)
+
+
+def starts(_: Any, seeds: np.ndarray) -> np.ndarray:
+    """``(w, b)`` above the edge b = −w/2, the same for a seed whatever the way."""
+    draws = [np.random.default_rng(int(seed)).uniform(size=2) for seed in seeds]
+    u = np.stack(draws)
+    w = 4.5 + 2 * u[:, 0]
+    return np.stack([w, -w / 2 + 0.5 * u[:, 1]], 1).astype(np.float32)
+
+
+def measure(options: ClippingAtACliff) -> dict[str, np.ndarray]:
+    """Final losses (ways, seeds, starts) and paths; the largest step at one common learning rate."""
+    example = Examples(np.zeros((1, 1), np.float32), np.full((1, 1), TARGET, np.float32))
+    n = options.seeds * options.starts
+    every = max(1, options.steps // 300)
+    trained = train_rivals(
+        recipe_of,
+        example,
+        example,
+        CLIP,
+        {"learning_rate": RATES},
+        start=starts,
+        seeds=n,
+        tuning_seeds=options.tuning_starts,
+        steps=options.steps,
+        record=options.steps,
+        every=every,
+        probe=lambda params: params,
+    )
+    final = np.asarray(jax.jit(last_state)(*jnp.asarray(trained.fit.params.T)))
+    loss = np.where(trained.fit.stopped_at < 0, (final - TARGET) ** 2, np.inf)
+
+    one_rate = {k: np.repeat(v, n).astype(np.float32) for k, v in CLIP.items()}
+    one_rate["learning_rate"] = np.full(len(WAYS) * n, COMMON, np.float32)
+    own = np.tile(np.arange(n), len(WAYS))
+    common = fit(
+        recipe_of, example, steps=options.steps, seeds=own, hypers=one_rate, start=starts(None, own),
+        every=1, probe=lambda params: params,
+    )  # fmt: skip
+    moved = np.linalg.norm(np.diff(common.probes, axis=0), axis=-1).max(0)
+    return {
+        "loss": trained.by_rival(loss).reshape(len(WAYS), options.seeds, options.starts),
+        "rate": RATES[trained.chosen],
+        "tuning": trained.tuning,
+        "path": common.probes.reshape(options.steps + 1, len(WAYS), n, 2)[::every, :, :20],
+        "moved": moved.reshape(len(WAYS), options.seeds, options.starts),
+        "start": starts(None, np.arange(n)),
+    }
+
+
+def success(way: int, m: Measured) -> np.ndarray:
+    """Share of a seed's starts that reached the target, %."""
+    return 100 * np.mean(m["loss"][way] < REACHED, axis=-1)
+
+
+def draw(options: ClippingAtACliff, m: Measured) -> Plot:
+    """The cliff with a path of each way, the largest steps, and how many arrive."""
+    figure = new_figure(11.5, 4.1)
+    left, middle, right = figure.subplots(1, 3, width_ratios=[1.35, 1, 0.9])
+    # The start whose unclipped path jumps the furthest shows what a cliff does.
+    shown = int(np.argmax(m["moved"][NONE].ravel()[: m["path"].shape[2]]))
+    paths = m["path"][:, :, shown]
+    w, b = np.meshgrid(np.linspace(3.2, 7, 300), np.linspace(-4.0, -1.2, 300))
+    surface = (np.asarray(last_state(jnp.asarray(w), jnp.asarray(b))) - TARGET) ** 2
+    image = left.pcolormesh(w, b, np.log10(np.maximum(surface, 1e-5)), cmap="Greys", rasterized=True)
+    figure.colorbar(image, ax=left, label="log₁₀ loss")
+    for way in (NONE, VALUE, NORM):
+        left.plot(paths[:, way, 0], paths[:, way, 1], ".-", color=COLORS[way], lw=1, ms=3, label=WAYS[way])
+    left.plot(*paths[0, 0], "o", color="black", ms=6)
+    left.set(xlim=(3.2, 7), ylim=(-4.0, -1.2), xlabel="w", ylabel="b")
+    left.set_title(f"one start, learning rate {COMMON:g}", fontsize=9)
+    left.grid(False)
+    left.legend(fontsize=8, loc="upper right", frameon=True, framealpha=0.9)
+    bins = np.linspace(-3, 4, 57)
+    for way, color in enumerate(COLORS):
+        moved = np.log10(np.maximum(m["moved"][way].ravel(), 1e-12))
+        middle.hist(np.clip(moved, bins[0], bins[-1]), bins=list(bins), color=color, alpha=0.6)
+    middle.set(xlabel=f"log₁₀ of the largest step, learning rate {COMMON:g}", ylabel="starts")
+    for way, color in enumerate(COLORS):
+        values = success(way, m)
+        right.plot(np.full(len(values), way), values, "o", color=color, alpha=0.45)
+        right.hlines(values.mean(), way - 0.25, way + 0.25, color=color, lw=2.4)
+    labels = [f"{name.replace(' ', chr(10), 1)}\nrate {rate:g}" for name, rate in zip(WAYS, m["rate"])]
+    right.set(xticks=range(len(WAYS)), ylabel="starts that reach the target (%)", ylim=(-3, 103))
+    right.set_xticklabels(labels, fontsize=8)
+    right.set_xlim(-0.5, len(WAYS) - 0.5)
+    right.axhline(0, color=GREY, lw=0.5)
+    shares = [success(way, m).mean() for way in range(len(WAYS))]
+    set_title(
+        figure,
+        "Starts above a cliff that reach the target, each way at its best learning rate: "
+        + ", ".join(f"{name} {s:.0f}%" for name, s in zip(WAYS, shares)),
+    )
+    return Plot(
+        figure,
+        {
+            "way": list(WAYS),
+            "best_rate": m["rate"],
+            "reached_percent": shares,
+            "median_final_loss": np.median(m["loss"], axis=(1, 2)),
+            "median_largest_step": np.median(m["moved"], axis=(1, 2)),
+        },
+    )
+
+
+def _arrives(way: int) -> Part:
+    return Part(
+        WAYS[way],
+        f"Descent {WAYS[way]} reaches the target from more starts than descent that is not clipped.",
+        what="starts that reach a loss below 0.001, minus those without clipping, percentage points",
+        effect=lambda m: paired(success(way, m), success(NONE, m)),
+        rule=Above(0.0),
+    )
+
+
+CLAIM = Claim(
+    id="R12.9",
+    statement="Near a cliff gradient descent throws the parameters far away; clipping the gradient, by norm "
+    "or by value, keeps the step small and descent on its way.",
+    source="notes, «largo plazo»; Pascanu, Mikolov and Bengio 2013; Goodfellow et al. 2016, 8.2.4, 10.11.1",
+    options=ClippingAtACliff,
+    measure=measure,
+    draw=draw,
+    parts=(
+        Part(
+            "thrown far away",
+            f"At a learning rate of {COMMON:g} the largest step without clipping is more than ten times that "
+            "with clipping by norm.",
+            what="largest step of a descent, without clipping / clipped by norm, geometric mean over starts",
+            effect=lambda m: ratio(
+                *(np.exp(np.log(np.maximum(m["moved"][w], 1e-12)).mean(-1)) for w in (NONE, NORM))
+            ),
+            rule=Above(10.0),
+        ),
+        _arrives(NORM),
+        _arrives(VALUE),
+        Part(
+            "clipping arrives",
+            "Clipped by norm, descent reaches the target from most starts.",
+            what="starts that reach a loss below 0.001, clipped by norm, %",
+            effect=lambda m: mean(success(NORM, m)),
+            rule=Above(50.0),
+        ),
+    ),
+)

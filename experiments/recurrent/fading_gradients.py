@@ -1,0 +1,226 @@
+"""How fast the influence of an earlier state fades or grows, and what it costs to remember robustly.
+
+The notes: gradients propagated over many steps vanish mostly, or explode; the weights of long-term
+interactions are exponentially smaller than those of short-term ones. To store a memory that small
+perturbations do not harm, a recurrent net must enter regions where gradients vanish.
+
+Measured, first, on tanh nets with random weights of three spectral radii, driven by noise: the spectral
+norm of ∂h_t/∂h_{t−k}, the product of k Jacobians, against k. Then on nets trained to latch a bit: it is
+shown for three steps, and told after 20 steps of noise. Those nets are tested on 200 steps of noise,
+together with a linear integrator, the one unit h_t = h_{t−1} + x_t, whose gradient never fades: it adds up
+the noise too. For the trained nets the norm of ∂h_T/∂h_{T−k} is taken along test sequences.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field
+
+from dlnotes.autodiff.through_time import norms_back, rate_per_step, step_jacobians
+from dlnotes.data.dataset import Examples
+from dlnotes.data.long_term import draw_latch
+from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
+from dlnotes.experiment.claims import median as median_of
+from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.layers.recurrent import RNNParams, rnn
+from dlnotes.typing import Array, Params
+
+from .readers import accuracy, reader, train_tuned
+
+RADII = (0.5, 0.95, 3.0)
+COLORS = (BLUE, GREEN, ORANGE)
+SMALL, NEAR, LARGE = range(3)
+INFORMATIVE = 3
+RATES = np.array([1e-3, 3e-3, 1e-2, 3e-2])
+
+
+class FadingGradients(Options):
+    """Sizes of the experiment."""
+
+    hidden: int = Field(32, ge=1, description="hidden units of the random nets")
+    steps_back: int = Field(60, ge=4, description="largest k of the random nets")
+    latch_hidden: int = Field(8, ge=1, description="hidden units of the trained nets")
+    train_length: int = Field(20, ge=4, description="steps of a training sequence")
+    test_lengths: tuple[int, ...] = Field((20, 50, 100, 200), min_length=2, description="of the test")
+    noise: float = Field(0.5, ge=0, description="deviation of the noise")
+    training_steps: int = Field(600, ge=1, description="steps of each training")
+    tuning_seeds: int = Field(2, ge=1, description="trainings with each learning rate")
+
+
+def random_norms(options: FadingGradients) -> np.ndarray:
+    """``log ‖∂h_t/∂h_{t−k}‖`` of nets with normal weights, (radii, seeds, k)."""
+    n, warm = options.hidden, 50
+    found = np.zeros((len(RADII), options.seeds, options.steps_back + 1))
+
+    def one(W: Array, x: Array) -> Array:
+        params = RNNParams(jnp.eye(n), W, jnp.zeros(n))
+        return norms_back(step_jacobians(rnn, params, x).jacobians[-options.steps_back :])
+
+    run = jax.jit(lambda Ws, xs: jax.lax.map(lambda a: one(*a), (Ws, xs)))
+    for r, radius in enumerate(RADII):
+        Ws, xs = [], []
+        for seed in range(options.seeds):
+            rng = np.random.default_rng(seed)
+            W = rng.standard_normal((n, n))
+            Ws.append(W * radius / np.abs(np.linalg.eigvals(W)).max())
+            xs.append(0.1 * rng.standard_normal((warm + options.steps_back, n)))
+        found[r] = run(*(jnp.asarray(np.stack(a), jnp.float32) for a in (Ws, xs)))
+    return found
+
+
+def straightness(logs: np.ndarray) -> np.ndarray:
+    """R² of a straight line through log norms against k, from k = 1 on; of each net, (nets,)."""
+    k = np.arange(1, logs.shape[-1])
+    return np.array([np.corrcoef(k, row[1:])[0, 1] ** 2 for row in logs])
+
+
+def latch(rng: np.random.Generator, n: int, length: int, noise: float) -> Examples:
+    """A bit shown for three steps, then noise."""
+    drawn = draw_latch(rng, n, min_length=length, max_length=length, informative=INFORMATIVE, noise=noise)
+    return Examples(drawn.x, drawn.y)
+
+
+def measure(options: FadingGradients) -> dict[str, np.ndarray]:
+    """Norms of random nets; of trained ones norms and accuracy, with the integrator's accuracy beside."""
+    rng = np.random.default_rng(0)
+    length, longest = options.train_length, options.test_lengths[-1]
+    train, validation = (latch(rng, n, length, options.noise) for n in (2000, 500))
+    tests = [latch(rng, 500, n, options.noise) for n in options.test_lengths]
+    model = reader(rnn, 1, options.latch_hidden, 2)
+    trained = train_tuned(
+        model,
+        train,
+        validation,
+        RATES,
+        seeds=options.seeds,
+        tuning_seeds=options.tuning_seeds,
+        steps=options.training_steps,
+        batch_size=50,
+        record=options.training_steps,
+    )
+    kept = np.stack([accuracy(model, trained.fit.params, test) for test in tests])
+    # The integrator answers by the sign of the sum; every seed meets other noise.
+    added = np.zeros(kept.shape)
+    for seed in range(options.seeds):
+        own = np.random.default_rng(1000 + seed)
+        for i, n in enumerate(options.test_lengths):
+            part = latch(own, 500, n, options.noise)
+            added[i, seed] = np.mean((part.x.sum((1, 2)) > 0) == part.y)
+
+    def norms(params: Params) -> Array:
+        xs = jnp.asarray(tests[-1].x[:8])
+        return jnp.mean(jax.vmap(lambda x: norms_back(step_jacobians(rnn, params.cell, x).jacobians))(xs), 0)
+
+    logs = np.asarray(jax.jit(lambda all: jax.lax.map(norms, all))(trained.fit.params))
+    return {
+        "random": random_norms(options),
+        "trained": logs[:, : longest - INFORMATIVE + 1],
+        "kept": kept,
+        "added": added,
+        "lengths": np.array(options.test_lengths),
+        "rate": RATES[trained.chosen],
+    }
+
+
+def draw(options: FadingGradients, m: Measured) -> Plot:
+    """Norms of random nets, of trained nets, and who still knows the bit."""
+    figure = new_figure(11.5, 3.9)
+    left, middle, right = figure.subplots(1, 3)
+    decades = np.log(10)
+    for logs, radius, color in zip(m["random"], RADII, COLORS):
+        k = np.arange(logs.shape[-1])
+        left.plot(k, logs.T / decades, color=color, alpha=0.3, lw=0.8)
+        left.plot(k, np.median(logs, 0) / decades, color=color, label=f"spectral radius {radius:g}")
+    left.set(xlabel="steps back, k", ylabel="log₁₀ ‖∂h_t/∂h_{t−k}‖, random nets")
+    left.legend(fontsize=8.5)
+    k = np.arange(m["trained"].shape[-1])
+    middle.plot(k, m["trained"].T / decades, color=BLUE, alpha=0.5, lw=1)
+    middle.plot([], [], color=BLUE, label="nets trained to latch (each seed)")
+    middle.axhline(0, color=ORANGE, lw=1.6, label="integrator")
+    middle.set(xlabel="steps back, k", ylabel="log₁₀ ‖∂h_T/∂h_{T−k}‖")
+    middle.legend(fontsize=8.5, loc="lower left")
+    for name, color, label in (("kept", BLUE, "trained to latch"), ("added", ORANGE, "integrator")):
+        values = 100 * m[name]
+        right.plot(m["lengths"], values, color=color, alpha=0.3, lw=0.8)
+        right.plot(m["lengths"], values.mean(1), "o-", color=color, label=label)
+    right.axhline(50, color="#999999", lw=1, ls=":")
+    right.text(m["lengths"][-1], 50.8, "chance", ha="right", color=GREY, fontsize=9)
+    right.set(xscale="log", xlabel="steps until it is asked", ylabel="bit known (%)", ylim=(45, 102))
+    right.set_xticks(m["lengths"], [str(n) for n in m["lengths"]])
+    right.minorticks_off()
+    right.legend(fontsize=8.5, loc="center left")
+    factors = np.exp(np.median(np.asarray(rate_per_step(jnp.asarray(m["random"]))), axis=1))
+    set_title(
+        figure,
+        "An earlier state's influence changes by a factor of "
+        + ", ".join(f"{f:.2f}" for f in factors)
+        + f" a step (spectral radius {', '.join(f'{r:g}' for r in RADII)}); nets that hold a bit against "
+        f"noise have gradients that vanish",
+    )
+    rows = range(m["random"].shape[-1])
+    table: dict[str, list] = {"steps_back": list(rows)}
+    for logs, radius in zip(m["random"], RADII):
+        table[f"log10_norm_radius_{radius:g}"] = list(np.median(logs, 0) / decades)
+    trained = np.median(m["trained"], 0) / decades
+    table["log10_norm_trained"] = [trained[i] if i < len(trained) else None for i in rows]
+    return Plot(figure, table)
+
+
+def _slope(radius: int):
+    return lambda m: mean(np.asarray(rate_per_step(jnp.asarray(m["random"][radius]))))
+
+
+def _straight(radius: int) -> Part:
+    return Part(
+        f"exponential, radius {RADII[radius]:g}",
+        f"At spectral radius {RADII[radius]:g} the norm is exponential in k: its logarithm lies on a line.",
+        what="R² of a straight line through log ‖∂h_t/∂h_{t−k}‖, median net",
+        effect=lambda m: median_of(straightness(m["random"][radius])),
+        rule=Above(0.95),
+    )
+
+
+CLAIM = Claim(
+    id="R12.4",
+    statement="Gradients through time decay or grow exponentially with the number of steps; a net that "
+    "stores a memory robustly has gradients that vanish.",
+    source="notes, «largo plazo»; Bengio, Simard and Frasconi 1994; Goodfellow et al. 2016, 10.7",
+    options=FadingGradients,
+    measure=measure,
+    draw=draw,
+    parts=(
+        Part(
+            "decay",
+            "With a spectral radius of 0.5 the influence of an earlier state decays.",
+            what="slope of log ‖∂h_t/∂h_{t−k}‖ in k, mean over nets",
+            effect=_slope(SMALL),
+            rule=Below(0.0),
+        ),
+        Part(
+            "growth",
+            "With a spectral radius of 3 it grows.",
+            what="slope of log ‖∂h_t/∂h_{t−k}‖ in k, mean over nets",
+            effect=_slope(LARGE),
+            rule=Above(0.0),
+        ),
+        _straight(SMALL),
+        _straight(LARGE),
+        Part(
+            "held robustly",
+            "Nets trained to latch a bit for 20 steps hold it for 200 steps of noise better than an "
+            "integrator, whose gradient never fades.",
+            what="bit known after the longest time, trained nets minus integrator, percentage points",
+            effect=lambda m: paired(100 * m["kept"][-1], 100 * m["added"][-1]),
+            rule=Above(0.0),
+        ),
+        Part(
+            "and so it vanishes",
+            "Their gradient vanishes: 50 steps back it is below a thousandth.",
+            what="log10 ‖∂h_T/∂h_{T−50}‖, mean over the trained nets (or as far back as there is)",
+            effect=lambda m: mean(m["trained"][:, min(50, m["trained"].shape[1] - 1)] / np.log(10)),
+            rule=Below(-3.0),
+        ),
+    ),
+)

@@ -1,0 +1,251 @@
+"""A state that is not in the targets: what hidden recurrence remembers and output recurrence cannot.
+
+The notes: a net recurrent only from its output to the next hidden units is strictly less powerful. The
+output has to hold all that is needed of the past, and is trained to match the target instead; unless the
+whole state is described in the targets. Its gain is that steps are decoupled.
+
+Measured on bits at random. *Echo*: the target is the bit of three steps before, so what has to be
+remembered (the last three bits) is not in the target of the step before, and a net that sees no more than
+this target and the new bit can only guess. *Described*: the target is the last three bits and the echo
+together, as one of 16 classes; its echo is judged. *Parity* of all bits so far: the state is the target.
+Three ways: hidden recurrence; output recurrence trained by teacher forcing, that at test reads its own
+most probable output; and output recurrence trained on its own outputs, logits as in the notes' equation,
+by back-propagation through time. Each at its own best rate by Adam, on strings of 20 bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field
+
+from dlnotes.data.dataset import Examples
+from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, Within, mean, paired
+from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.layers.plain_cells import OutputRNNParams, output_recurrent, teacher_forced
+from dlnotes.layers.recurrent import rnn, unroll
+from dlnotes.models.model import Model
+from dlnotes.typing import IGNORE, Array, Params, PRNGKey
+
+from .readers import reader, train_tuned
+
+DELAY = 3
+TASKS = ("echo", "described", "parity")
+LABELS = (f"echo after {DELAY} steps", "echo, state described\nin the targets", "parity so far")
+CLASSES = (2, 2 ** (DELAY + 1), 2)
+WAYS = ("hidden", "forced", "own")
+NAMES = ("hidden recurrence", "output recurrence, teacher forcing", "output recurrence, own outputs")
+COLORS = (BLUE, ORANGE, GREEN)
+RATES = np.array([1e-3, 3e-3, 1e-2, 3e-2])
+CHANCE = 50.0
+
+
+class OutputRecurrence(Options):
+    """Sizes of the experiment."""
+
+    hidden: int = Field(32, ge=1, description="hidden units")
+    length: int = Field(20, ge=DELAY + 2, description="bits of a string")
+    examples: int = Field(2000, ge=10, description="training strings, all different draws")
+    test: int = Field(500, ge=10, description="validation and test strings each")
+    steps: int = Field(800, ge=1, description="steps of each training")
+    batch: int = Field(50, ge=1, description="strings of a step")
+    tuning_seeds: int = Field(2, ge=1, description="trainings of each net with each learning rate")
+
+
+def examples(task: str, rng: np.random.Generator, n: int, length: int) -> Examples:
+    """Bits as (n, time, 2) one-hot, and the targets (n, time), -1 where there is none yet."""
+    bits = rng.integers(0, 2, (n, length))
+    x = np.eye(2, dtype=np.float32)[bits]
+    if task == "parity":
+        return Examples(x, (bits.cumsum(1) % 2).astype(np.int32))
+    late = np.concatenate([np.zeros((n, DELAY), int), bits], 1)  # bits before the first count as 0
+    y = late[:, :length]
+    if task == "described":
+        for back in range(DELAY):  # the echo is the lowest binary digit, the older a bit the higher
+            y = y + 2 ** (back + 1) * late[:, DELAY - back : DELAY - back + length]
+    return Examples(x, y.astype(np.int32))
+
+
+def forced(hidden: int, classes: int) -> Model:
+    """The output-recurrent net on ``x = (bits, targets)`` side by side, all steps at once."""
+    cell = output_recurrent(classes)
+
+    def init(key: PRNGKey, /) -> OutputRNNParams:
+        return cell.init(key, 2, hidden)
+
+    def apply(params: Any, x: Array, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
+        return teacher_forced(params, x[..., :2], x[..., 2:])
+
+    return Model(init, apply)
+
+
+def on_its_own(hidden: int, classes: int) -> Model:
+    """The output-recurrent net that reads its own logits."""
+    cell = output_recurrent(classes)
+
+    def init(key: PRNGKey, /) -> OutputRNNParams:
+        return cell.init(key, 2, hidden)
+
+    def apply(params: Any, x: Array, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
+        return unroll(cell, params, x)[1]
+
+    return Model(init, apply)
+
+
+def greedy(params: OutputRNNParams, x: Array) -> Array:
+    """Classes (batch, time) where each step reads the most probable class of the step before."""
+    classes = params.c.shape[0]
+
+    def step(before: Array, x: Array):
+        h = jnp.tanh(params.b[None] + before @ params.W + x @ params.U)
+        found = jnp.argmax(h @ params.V + params.c[None], -1)
+        return jax.nn.one_hot(found, classes), found
+
+    start = jnp.zeros((x.shape[0], classes))
+    return jnp.swapaxes(jax.lax.scan(step, start, jnp.swapaxes(x, 0, 1))[1], 0, 1)
+
+
+def right(task: str, found: Array, y: np.ndarray) -> Array:
+    """The share of right bits: of the described state only its echo counts."""
+    target = jnp.asarray(y)
+    if task == "described":
+        found, target = found % 2, target % 2
+    counts = jnp.asarray(y) != IGNORE
+    return jnp.sum((found == target) & counts) / jnp.sum(counts)
+
+
+def answered_right(task: str, way: str, model: Model, params: Params, test: Examples) -> np.ndarray:
+    """The share of right bits of every member, ``(members,)``; none is given the true outputs."""
+
+    def one(p: Params) -> Array:
+        x = jnp.asarray(test.x)
+        return right(task, greedy(p, x) if way == "forced" else jnp.argmax(model.apply(p, x), -1), test.y)
+
+    return np.asarray(jax.jit(lambda all: jax.lax.map(one, all))(params))
+
+
+def with_targets(part: Examples, classes: int) -> Examples:
+    """The targets beside the inputs, as teacher forcing reads them."""
+    fed = np.eye(classes, dtype=np.float32)[part.y]
+    return Examples(np.concatenate([part.x, fed], -1), part.y)
+
+
+def measure(options: OutputRecurrence) -> dict[str, np.ndarray]:
+    """Accuracy (tasks, ways, seeds) at test, each net reading only what it made itself."""
+    found = np.zeros((len(TASKS), len(WAYS), options.seeds))
+    rate = np.zeros(found.shape[:2])
+    for t, (task, classes) in enumerate(zip(TASKS, CLASSES)):
+        rng = np.random.default_rng(t)
+        train, validation, test = (
+            examples(task, rng, n, options.length) for n in (options.examples, options.test, options.test)
+        )
+        models = (
+            reader(rnn, 2, options.hidden, classes, at="every step"),
+            forced(options.hidden, classes),
+            on_its_own(options.hidden, classes),
+        )
+        for w, (way, model) in enumerate(zip(WAYS, models)):
+            parts = (train, validation)
+            if way == "forced":
+                parts = (with_targets(train, classes), with_targets(validation, classes))
+            trained = train_tuned(
+                model,
+                *parts,
+                RATES,
+                seeds=options.seeds,
+                tuning_seeds=options.tuning_seeds,
+                steps=options.steps,
+                batch_size=options.batch,
+                record=options.steps,
+            )
+            rate[t, w] = RATES[trained.chosen[0]]
+
+            found[t, w] = answered_right(task, way, model, trained.fit.params, test)
+    return {"accuracy": found, "rate": rate}
+
+
+def draw(options: OutputRecurrence, m: Measured) -> Plot:
+    """Every seed's accuracy, task by task."""
+    figure = new_figure(8, 3.8)
+    axes = figure.subplots()
+    for t in range(len(TASKS)):
+        for w, color in enumerate(COLORS):
+            values, place = 100 * m["accuracy"][t, w], t + 0.24 * (w - 1)
+            axes.plot(np.full(len(values), place), values, "o", color=color, alpha=0.45)
+            axes.hlines(values.mean(), place - 0.1, place + 0.1, color=color, lw=2.4)
+    for name, color in zip(NAMES, COLORS):
+        axes.plot([], [], "o", color=color, label=name)
+    axes.axhline(CHANCE, color="#999999", lw=1, ls=":")
+    axes.text(2.48, CHANCE + 0.8, "chance", ha="right", color=GREY, fontsize=9)
+    axes.set(xticks=range(len(TASKS)), xticklabels=LABELS, ylabel="bits right at test (%)", ylim=(44, 102))
+    axes.set_xlim(-0.5, 2.5)
+    axes.legend(fontsize=8.5, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    echo = 100 * m["accuracy"][0].mean(-1)
+    set_title(
+        figure,
+        f"A state that is not in the targets: hidden recurrence {echo[0]:.0f}%, output recurrence by teacher "
+        f"forcing {echo[1]:.0f}%, on its own outputs {echo[2]:.0f}% of the bits",
+    )
+    table: dict[str, list] = {"task": [], "way": [], "rate": [], "accuracy": [], "low": [], "high": []}
+    for t, w in np.ndindex(m["rate"].shape):
+        values = m["accuracy"][t, w]
+        row = (TASKS[t], NAMES[w], m["rate"][t, w], values.mean(), values.min(), values.max())
+        for name, value in zip(table, row):
+            table[name].append(value)
+    return Plot(figure, table)
+
+
+def _of(task: str, way: str):
+    t, w = TASKS.index(task), WAYS.index(way)
+    return lambda m: 100 * m["accuracy"][t, w]
+
+
+CLAIM = Claim(
+    id="R9.4",
+    statement="Recurrence from the output alone is less powerful: it cannot carry a state that is not in "
+    "the targets, unless the targets are made to describe it.",
+    source="notes, «arquitecturas recurrentes»; Goodfellow et al. 2016, 10.2.1",
+    options=OutputRecurrence,
+    measure=measure,
+    draw=draw,
+    parts=(
+        Part(
+            "hidden recurrence",
+            "Hidden recurrence carries a state that is not in the targets.",
+            what="bits right, echo, hidden recurrence, %",
+            effect=lambda m: mean(_of("echo", "hidden")(m)),
+            rule=Above(99.0),
+        ),
+        Part(
+            "teacher forcing guesses",
+            "Output recurrence trained with the true outputs does not: it guesses.",
+            what="bits right, echo, output recurrence by teacher forcing, % (the first three are known)",
+            effect=lambda m: mean(_of("echo", "forced")(m)),
+            rule=Within(45.0, 65.0),
+        ),
+        Part(
+            "own outputs",
+            "Output recurrence trained on its own outputs stays behind hidden recurrence.",
+            what="bits right, echo, hidden minus output recurrence on its own outputs, percentage points",
+            effect=lambda m: paired(_of("echo", "hidden")(m), _of("echo", "own")(m)),
+            rule=Above(0.0),
+        ),
+        Part(
+            "state in the targets",
+            "With the state described in the targets, output recurrence by teacher forcing carries it.",
+            what="bits of the echo right, described state, teacher forcing, %",
+            effect=lambda m: mean(_of("described", "forced")(m)),
+            rule=Above(99.0),
+        ),
+        Part(
+            "the target is the state",
+            "Where the target is the state, teacher forcing is enough.",
+            what="bits right, parity so far, teacher forcing, %",
+            effect=lambda m: mean(_of("parity", "forced")(m)),
+            rule=Above(99.0),
+        ),
+    ),
+)

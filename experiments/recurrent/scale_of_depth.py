@@ -1,0 +1,241 @@
+"""The scale that carries a signal through a hundred layers.
+
+The notes: a recurrent net multiplies by the same weight again and again, which explodes or vanishes. With
+another weight w_t of variance v at every step the product has variance vⁿ, so v = (v*)^{1/n} gives it the
+variance v* that one wants: very deep feedforward nets with a carefully chosen scale avoid the problem.
+
+Measured: the variance of a product of ten uniform weights. Then nets of a hundred layers of 256 units,
+linear, ReLU and tanh, whose weights have variance v/256 (2v/256 for ReLU, which halves a signal's square):
+what they make of a signal's mean square, forward, and of a gradient's, backward, when v is
+(v*)^{1/100} for v* = 10⁻⁴, 1 and 10⁴, and when it is 20% off, v = 0.8 and 1.2. And a chain of single
+units, the scalar of the notes' argument, with v = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field
+
+from dlnotes.autodiff.repeated_maps import factor_variance
+from dlnotes.experiment.claims import (
+    Above,
+    Below,
+    Claim,
+    Interval,
+    Measured,
+    Options,
+    Part,
+    Plot,
+    Within,
+    mean,
+)
+from dlnotes.experiment.claims import median as median_of
+from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.layers import relu, tanh
+from dlnotes.typing import Array
+
+KINDS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (
+    ("linear", lambda z: z, 1.0),
+    ("ReLU", relu, 2.0),
+    ("tanh", tanh, 1.0),
+)
+COLORS = (GREY, ORANGE, BLUE)
+LINEAR, RELU, TANH = range(3)
+TARGETS = (1e-4, 1.0, 1e4)
+OFF = (0.8, 1.2)
+LOW, KEPT, HIGH = range(3)
+FACTORS = 10
+
+
+class ScaleOfDepth(Options):
+    """Sizes of the experiment; a seed draws all weights anew."""
+
+    depth: int = Field(100, ge=2, description="layers")
+    width: int = Field(256, ge=1, description="units of a layer")
+    batch: int = Field(16, ge=1, description="signals sent through each net")
+    products: int = Field(400_000, ge=100, description="products of each seed")
+
+
+def mean_squares(key: Array, g: Callable, v: Array, gain: float, depth: int, width: int, batch: int):
+    """``log10`` of the mean square of a signal after each layer, and of a gradient before it, each relative
+    to where it began: two arrays (depth + 1,), the gradient's read from the end backwards.
+    """
+    key_x, key_g, key_w = jax.random.split(key, 3)
+    size = jnp.sqrt(v * gain / width)
+    keys = jax.random.split(key_w, depth)
+
+    def layer(h: Array, k: Array) -> Array:
+        return g(h @ (size * jax.random.normal(k, (width, width))))
+
+    def forward(h: Array, k: Array):
+        return layer(h, k), h
+
+    x = jax.random.normal(key_x, (batch, width))
+    last, before = jax.lax.scan(forward, x, keys)
+
+    def backward(g_out: Array, inputs: tuple[Array, Array]):
+        h, k = inputs
+        (g_in,) = jax.vjp(lambda h: layer(h, k), h)[1](g_out)
+        return g_in, g_in
+
+    end = jax.random.normal(key_g, (batch, width))
+    _, gradients = jax.lax.scan(backward, end, (before, keys), reverse=True)
+
+    def size_of(a: Array) -> Array:
+        return jnp.log10(jnp.mean(a * a, (-1, -2)))
+
+    signal = jnp.concatenate([before, last[None]])
+    gradient = jnp.concatenate([end[None], gradients[::-1]])
+    return tuple(size_of(a) - size_of(a[0]) for a in (signal, gradient))
+
+
+def measure(options: ScaleOfDepth) -> dict[str, np.ndarray]:
+    """Signals and gradients (kinds, targets and offs, seeds, depth + 1), products and chains by seed."""
+    variances = [factor_variance(target, options.depth) for target in TARGETS] + list(OFF)
+    keys = jax.vmap(jax.random.key)(np.arange(options.seeds, dtype=np.uint32))
+    signals, gradients = [], []
+    for _, g, gain in KINDS:
+
+        def of_net(v: Array, key: Array, g: Callable = g, gain: float = gain):
+            return mean_squares(key, g, v, gain, options.depth, options.width, options.batch)
+
+        over = jax.jit(lambda vs, f=of_net: jax.lax.map(lambda v: jax.lax.map(lambda k: f(v, k), keys), vs))
+        signal, gradient = over(jnp.asarray(variances, jnp.float32))
+        signals.append(np.asarray(signal))
+        gradients.append(np.asarray(gradient))
+    v = factor_variance(0.5, FACTORS)
+    products = np.zeros(options.seeds)
+    chains = np.zeros((options.seeds, 1000))
+    for seed in range(options.seeds):
+        rng = np.random.default_rng(seed)
+        w = rng.uniform(-1, 1, (options.products, FACTORS)) * (3 * v) ** 0.5
+        products[seed] = np.prod(w, axis=1).var()
+        chains[seed] = np.log10(np.abs(rng.standard_normal((1000, options.depth)))).sum(1)
+    return {
+        "signal": np.stack(signals),
+        "gradient": np.stack(gradients),
+        "product_variance": products,
+        "chain": chains,
+        "depth": np.array(options.depth),
+    }
+
+
+def draw(options: ScaleOfDepth, m: Measured) -> Plot:
+    """Signal and gradient through the layers, and single chains."""
+    figure = new_figure(11, 3.9)
+    axes = figure.subplots(1, 3, width_ratios=[1.1, 1.1, 1])
+    layers = np.arange(options.depth + 1)
+    dashes = ("-", "-", "-", ":", ":")
+    for panel, name in zip(axes, ("signal", "gradient")):
+        for kind, color in zip(range(len(KINDS)), COLORS):
+            for place, dash in enumerate(dashes):
+                low, middle, high = np.quantile(m[name][kind, place], [0, 0.5, 1], axis=0)
+                panel.fill_between(layers, low, high, color=color, alpha=0.15, lw=0)
+                panel.plot(layers, middle, dash, color=color, lw=1.4)
+        panel.set(xlabel="layers passed" if name == "signal" else "layers passed, backwards")
+        panel.set_ylabel(f"log₁₀ mean square of the {name}, to its start")
+    for (name, _, _), color in zip(KINDS, COLORS):
+        axes[0].plot([], [], color=color, label=name)
+    axes[0].plot([], [], "-", color="#333333", label="v = (v*)^{1/n}, v* = 10⁻⁴, 1, 10⁴", lw=1)
+    axes[0].plot([], [], ":", color="#333333", label="v = 0.8 and 1.2", lw=1)
+    axes[0].legend(fontsize=7.5, loc="lower left")
+    axes[2].hist(m["chain"].ravel(), bins=60, color=GREEN, alpha=0.8)
+    axes[2].axvline(0, color="#333333", lw=1, ls=":")
+    axes[2].set(xlabel="log₁₀ |w₁ w₂ … w₁₀₀|, each of variance 1", ylabel="chains of single units")
+    axes[2].set_xlim(None, max(2.0, m["chain"].max()))
+    typical = np.median(m["chain"])
+    set_title(
+        figure,
+        f"Through {options.depth} wide layers the chosen scale keeps signal and gradient; a chain of single "
+        f"units with the same variance ends at 10^{typical:.0f} all the same",
+    )
+    table: dict[str, list] = {"net": [], "variance": [], "log10_signal": [], "log10_gradient": []}
+    names = [f"(v*)^(1/n), v* = {t:g}" for t in TARGETS] + [f"v = {v:g}" for v in OFF]
+    for kind, place in np.ndindex(len(KINDS), len(names)):
+        row = (
+            KINDS[kind][0],
+            names[place],
+            np.median(m["signal"][kind, place, :, -1]),
+            np.median(m["gradient"][kind, place, :, -1]),
+        )
+        for column, value in zip(table, row):
+            table[column].append(value)
+    return Plot(figure, table)
+
+
+def at_the_end(name: str, kind: int, place: int) -> Callable[[Measured], Interval]:
+    """Effect: the median over seeds of log₁₀ of the last mean square over the first."""
+    return lambda m: median_of(m[name][kind, place, :, -1])
+
+
+def _reaches(kind: int, place: int) -> Part:
+    want = np.log10(TARGETS[place])
+    return Part(
+        f"{KINDS[kind][0]}, v* = {TARGETS[place]:g}",
+        f"A {KINDS[kind][0]} net of a hundred layers multiplies a signal's mean square by about "
+        f"{TARGETS[place]:g}.",
+        what="log10 of the last layer's mean square over the input's, median draw",
+        effect=at_the_end("signal", kind, place),
+        rule=Within(want - 1, want + 1),
+    )
+
+
+def _gradient(kind: int) -> Part:
+    return Part(
+        f"gradient, {KINDS[kind][0]}",
+        f"With v* = 1 the gradient reaches the first layer of the {KINDS[kind][0]} net at its size.",
+        what="log10 of the first layer's mean squared gradient over the last's, median draw",
+        effect=at_the_end("gradient", kind, KEPT),
+        rule=Within(-1.0, 1.0),
+    )
+
+
+CLAIM = Claim(
+    id="R12.2",
+    statement="The variance of a product of n independent weights is vⁿ; with v = (v*)^{1/n} a very deep "
+    "feedforward net keeps its signal, which neither explodes nor vanishes.",
+    source="notes, «largo plazo»; Goodfellow et al. 2016, 10.7; Sussillo 2014",
+    options=ScaleOfDepth,
+    measure=measure,
+    draw=draw,
+    parts=(
+        Part(
+            "variance of a product",
+            f"The product of {FACTORS} weights of variance (1/2)^(1/{FACTORS}) has variance 1/2.",
+            what="variance of the products, mean over seeds",
+            effect=lambda m: mean(m["product_variance"]),
+            rule=Within(0.48, 0.52),
+        ),
+        *(_reaches(kind, place) for kind in (LINEAR, RELU) for place in (LOW, KEPT, HIGH)),
+        *(_gradient(kind) for kind in (LINEAR, RELU, TANH)),
+        Part(
+            "20% less",
+            "With v = 0.8 a hundred ReLU layers lose the signal.",
+            what="log10 of the last layer's mean square over the input's, median draw",
+            effect=at_the_end("signal", RELU, 3),
+            rule=Below(-6.0),
+        ),
+        Part(
+            "20% more",
+            "With v = 1.2 they blow it up.",
+            what="log10 of the last layer's mean square over the input's, median draw",
+            effect=at_the_end("signal", RELU, 4),
+            rule=Above(6.0),
+        ),
+        Part(
+            "a chain of single units",
+            "The scalar net of the argument, one unit a layer, keeps its signal with v = 1.",
+            what="median over chains of log10 |product of 100 weights|, mean over seeds",
+            effect=lambda m: mean(np.median(m["chain"], axis=1)),
+            rule=Within(-1.0, 1.0),
+        ),
+    ),
+    reading="The variance of a single chain is vⁿ as stated, but with v = 1 nearly every chain of a hundred "
+    "weights ends many orders of magnitude below 1, since the logarithm of a weight is negative on "
+    "average; the variance is made by chains too rare to be met. In a layer of many units the squares are "
+    "averaged over the width before the next layer multiplies them, and there the rule works.",
+)

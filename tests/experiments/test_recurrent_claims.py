@@ -1,0 +1,146 @@
+"""What the claims on recurrent nets make by themselves: their tasks, rivals and measures."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from experiment_module import experiment
+
+from dlnotes.layers.recurrent import RNNParams, rnn
+
+
+def test_strings_hold_one_key_anywhere():
+    module = experiment("recurrent/unseen_lengths")
+    lengths = np.array([4, 9, 12] * 200)
+    x, y, _ = module.strings(np.random.default_rng(0), lengths, 12)
+    np.testing.assert_array_equal(x.sum(-1), np.arange(12)[None] < lengths[:, None])
+    keys = x[..., : module.KEYS]
+    np.testing.assert_array_equal(keys.sum((1, 2)), 1)
+    np.testing.assert_array_equal(keys.sum(1).argmax(-1), y)
+    places = keys[lengths == 12].sum(-1).argmax(-1)
+    assert np.bincount(places, minlength=12).min() > 4
+
+
+def test_own_parameters_at_each_step_are_the_shared_net_where_they_agree(key):
+    module, readers = experiment("recurrent/unseen_lengths"), experiment_readers()
+    x, _, _ = module.strings(np.random.default_rng(1), np.array([4, 7, 9]), 9)
+    shared = readers.reader(rnn, module.SYMBOLS, 6, module.KEYS)
+    p = shared.init(key)
+    tied = module.OwnSteps(*(jnp.broadcast_to(a, (20, *a.shape)) for a in p.cell), p.V, p.c)
+    own = module.own_steps(6, 20)
+    np.testing.assert_allclose(own.apply(tied, jnp.asarray(x)), shared.apply(p, jnp.asarray(x)), atol=1e-6)
+
+
+def experiment_readers():
+    import sys
+
+    module = experiment("recurrent/unseen_lengths")
+    return sys.modules[module.__name__.rsplit(".", 1)[0] + ".readers"]
+
+
+def test_the_window_sees_the_last_symbols_and_no_others(key):
+    module = experiment("recurrent/unseen_lengths")
+    model = module.window(6, 3)
+    params = model.init(key)
+    x, _, _ = module.strings(np.random.default_rng(2), np.array([5, 8]), 8)
+    by_x = jax.jacrev(lambda x: model.apply(params, x).sum(-1))(jnp.asarray(x))
+    seen = np.abs(by_x[np.arange(2), np.arange(2)]).sum(-1) > 0
+    np.testing.assert_array_equal(seen, [[0, 0, 1, 1, 1, 0, 0, 0], [0, 0, 0, 0, 0, 1, 1, 1]])
+
+
+def test_the_described_state_and_its_echo():
+    module = experiment("recurrent/output_recurrence")
+    rng = np.random.default_rng(0)
+    x, y, _ = module.examples("described", rng, 30, 12)
+    bits = x.argmax(-1)
+    np.testing.assert_array_equal(y[:, 3:] % 2, bits[:, :-3])
+    for back in range(3):
+        np.testing.assert_array_equal(y[:, 3:] >> (back + 1) & 1, bits[:, 3 - back : 12 - back])
+    assert set(np.unique(y)) <= set(range(16))
+    x, y, _ = module.examples("parity", rng, 30, 12)
+    np.testing.assert_array_equal(y[:, 1:], y[:, :-1] ^ x.argmax(-1)[:, 1:])
+
+
+def test_greedy_answers_are_those_of_teacher_forcing_where_they_are_right(key):
+    module = experiment("recurrent/output_recurrence")
+    model = module.forced(8, 2)
+    params = jax.tree.map(lambda a: 3 * a, model.init(key))
+    x, _, _ = module.examples("parity", np.random.default_rng(0), 5, 9)
+    found = module.greedy(params, jnp.asarray(x))
+    fed = jnp.concatenate([jnp.asarray(x), jax.nn.one_hot(found, 2)], -1)
+    np.testing.assert_array_equal(model.apply(params, fed).argmax(-1), found)
+
+
+def test_loops_are_counted_also_inside_others():
+    module = experiment("recurrent/cost_of_bptt")
+
+    def twice(x):
+        inner = lambda c, _: (jax.lax.fori_loop(0, 2, lambda i, c: c + 1, c), None)  # noqa: E731
+        return jax.jit(lambda x: jax.lax.scan(inner, x, length=3)[0])(x)
+
+    assert module.loops(twice, 1.0) == 2
+    assert module.loops(jnp.sin, 1.0) == 0
+
+
+def test_the_cliff_and_the_minimum():
+    module = experiment("recurrent/clipping_at_a_cliff")
+    w = jnp.array([5.0, 5.0, 3.0])
+    b = jnp.array([-2.5 + 0.01, -2.5 - 0.01, float(np.log(7 / 3)) - 2.1])
+    above, below, best = module.last_state(w, b)
+    assert above > 0.8
+    assert below < 0.2
+    assert abs(float(best) - module.TARGET) < 1e-4
+    starts = module.starts(None, np.arange(200))
+    assert np.all(starts[:, 1] >= -starts[:, 0] / 2)
+    np.testing.assert_array_equal(starts[:5], module.starts(None, np.arange(5)))
+
+
+def test_signals_and_gradients_of_linear_layers_are_those_of_the_product():
+    module = experiment("recurrent/scale_of_depth")
+    depth, width, batch = 4, 6, 3
+    key = jax.random.key(0)
+    signal, gradient = module.mean_squares(key, lambda z: z, jnp.float32(0.7), 1.0, depth, width, batch)
+    key_x, key_g, key_w = jax.random.split(key, 3)
+    Ws = [(0.7 / width) ** 0.5 * jax.random.normal(k, (width, width)) for k in jax.random.split(key_w, depth)]
+    product = np.linalg.multi_dot([np.asarray(W) for W in Ws])
+    x, g = (np.asarray(jax.random.normal(k, (batch, width))) for k in (key_x, key_g))
+    np.testing.assert_allclose(signal[-1], np.log10(np.mean((x @ product) ** 2) / np.mean(x**2)), atol=1e-4)
+    np.testing.assert_allclose(
+        gradient[-1], np.log10(np.mean((g @ product.T) ** 2) / np.mean(g**2)), atol=1e-4
+    )
+
+
+def test_a_straight_line_is_straight():
+    module = experiment("recurrent/fading_gradients")
+    k = np.arange(30.0)
+    rng = np.random.default_rng(0)
+    found = module.straightness(np.stack([-0.3 * k, np.sqrt(k), rng.standard_normal(30)]))
+    assert abs(found[0] - 1) < 1e-9
+    assert 0.9 < found[1] < 0.99
+    assert found[2] < 0.5
+
+
+def test_shorter_sequences_are_the_beginnings_of_the_longer(key):
+    module, readers = experiment("recurrent/length_limits"), experiment_readers()
+    x = jnp.asarray(module.latch(np.random.default_rng(0), 5, 9).x)
+    model = readers.reader(rnn, 1, 4, 2, length=jnp.float32(6))
+    whole = readers.reader(rnn, 1, 4, 2, length=jnp.float32(9))
+    params = model.init(key)
+    assert isinstance(params.cell, RNNParams)
+    np.testing.assert_allclose(model.apply(params, x), whole.apply(params, x[:, :6]), atol=1e-6)
+
+
+def test_every_net_of_a_family_starts_as_it_says():
+    module = experiment("recurrent/length_limits")
+    nets = tuple(module.NETS[i] for i in module.FAMILIES[0])
+    draw = module.starts_of(nets, 4)
+    found = draw({"net": np.array([0, 2, 1, 2])}, np.array([0, 0, 0, 1]))
+    W = found.cell.W
+    np.testing.assert_array_equal(W[0], W[2])
+    for place in (1, 3):
+        np.testing.assert_allclose(W[place] @ W[place].T, np.eye(4), atol=1e-5)
+    assert np.abs(W[0] @ W[0].T - np.eye(4)).max() > 0.1
+    assert module.starts_of((module.NETS[6],), 4)({"net": np.zeros(1)}, np.array([3])).cell.W.shape == (
+        1,
+        4,
+        16,
+    )
