@@ -99,7 +99,6 @@ def measure(options: ClippingAtACliff) -> dict[str, np.ndarray]:
     """Final losses (ways, seeds, starts) and paths; the largest step at one common learning rate."""
     example = Examples(np.zeros((1, 1), np.float32), np.full((1, 1), TARGET, np.float32))
     n = options.seeds * options.starts
-    every = max(1, options.steps // 300)
     trained = train_rivals(
         recipe_of,
         example,
@@ -111,8 +110,6 @@ def measure(options: ClippingAtACliff) -> dict[str, np.ndarray]:
         tuning_seeds=options.tuning_starts,
         steps=options.steps,
         record=options.steps,
-        every=every,
-        probe=lambda params: params,
     )
     final = np.asarray(jax.jit(last_state)(*jnp.asarray(trained.fit.params.T)))
     loss = np.where(trained.fit.stopped_at < 0, (final - TARGET) ** 2, np.inf)
@@ -129,7 +126,7 @@ def measure(options: ClippingAtACliff) -> dict[str, np.ndarray]:
         "loss": trained.by_rival(loss).reshape(len(WAYS), options.seeds, options.starts),
         "rate": RATES[trained.chosen],
         "tuning": trained.tuning,
-        "path": common.probes.reshape(options.steps + 1, len(WAYS), n, 2)[::every, :, :20],
+        "path": common.probes.reshape(options.steps + 1, len(WAYS), n, 2)[:300, :, :20],
         "moved": moved.reshape(len(WAYS), options.seeds, options.starts),
         "start": starts(None, np.arange(n)),
     }
