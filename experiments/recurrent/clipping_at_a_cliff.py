@@ -158,7 +158,7 @@ def draw(options: ClippingAtACliff, m: Measured) -> Plot:
     bins = np.linspace(-3, 4, 57)
     for way, color in enumerate(COLORS):
         moved = np.log10(np.maximum(m["moved"][way].ravel(), 1e-12))
-        middle.hist(np.clip(moved, bins[0], bins[-1]), bins=list(bins), color=color, alpha=0.6)
+        middle.hist(np.clip(moved, bins[0], bins[-1]), bins=list(bins), color=color, histtype="step", lw=1.8)
     middle.set(xlabel=f"log₁₀ of the largest step, learning rate {COMMON:g}", ylabel="starts")
     for way, color in enumerate(COLORS):
         values = success(way, m)

@@ -170,7 +170,7 @@ def speed_up(against: int, place: int = -1):
 
 def draw(options: CostOfBptt, m: Measured) -> Plot:
     """Memory, time and the speed-up against τ."""
-    figure = new_figure(11, 3.7)
+    figure = new_figure(11, 4)
     left, middle, right = figure.subplots(1, 3)
     lengths = m["lengths"]
     for i, (name, color) in enumerate(zip(WAYS, COLORS)):
@@ -183,13 +183,13 @@ def draw(options: CostOfBptt, m: Measured) -> Plot:
             right.fill_between(lengths, low, high, color=color, alpha=0.25, lw=0)
             right.plot(lengths, half, "o-", color=color)
     left.set(ylabel="temporary memory (MiB)", yscale="log")
-    middle.set(ylabel="time of a gradient (ms; median, 10 to 90%)", yscale="log")
+    middle.set(ylabel="time of a gradient (ms)", yscale="log")
     right.set(ylabel="time / that of teacher forcing", ylim=(0, None))
     for axes in (left, middle, right):
         axes.set(xscale="log", xlabel="steps, τ")
         axes.set_xticks(lengths, [str(n) for n in lengths])
         axes.minorticks_off()
-    left.legend(fontsize=8)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
     fast = [speed_up(way)(m).value for way in (HIDDEN, OWN)]
     set_title(
         figure,

@@ -178,7 +178,7 @@ def measure(options: UnseenLengths) -> dict[str, np.ndarray]:
 
 def draw(options: UnseenLengths, m: Measured) -> Plot:
     """Accuracy against length on the left, from few strings on the right."""
-    figure = new_figure(9, 3.9)
+    figure = new_figure(9, 4.3)
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     left.axvspan(SHORTEST, LONGEST, color="#EFEFEF", lw=0, zorder=0)
     left.text((SHORTEST * LONGEST) ** 0.5, 3, "seen in\ntraining", ha="center", color=GREY, fontsize=9)
@@ -195,10 +195,10 @@ def draw(options: UnseenLengths, m: Measured) -> Plot:
         axes.axhline(100 / KEYS, color="#999999", lw=1, ls=":")
         axes.set(ylim=(0, 103))
     left.text(LENGTHS[-1], 100 / KEYS - 1, "chance", ha="right", va="top", color=GREY, fontsize=9)
-    left.set(xscale="log", xlabel="length of the string", ylabel="accuracy (%; mean and range of the seeds)")
+    left.set(xscale="log", xlabel="length of the string", ylabel="accuracy (%; mean, range of seeds)")
     left.set_xticks(LENGTHS, [str(n) for n in LENGTHS])
     left.minorticks_off()
-    left.legend(fontsize=8.5, loc="lower left", bbox_to_anchor=(0.0, 0.16))
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
     right.set(xticks=(0, 1), xlim=(-0.5, 1.5), ylabel="accuracy at the lengths of training (%)")
     right.set_xticklabels([f"{n:,} training strings" for n in (options.examples, options.few)], fontsize=9)
     found = 100 * m["by_length"][:, TWICE].mean(-1)
