@@ -155,7 +155,7 @@ def draw(options: ClippingAtACliff, m: Measured) -> Plot:
     left.set_title(f"one start, learning rate {COMMON:g}", fontsize=9)
     left.grid(False)
     left.legend(fontsize=8, loc="upper right", frameon=True, framealpha=0.9)
-    bins = np.linspace(-3, 4, 57)
+    bins = np.linspace(-1.5, 4, 45)
     for way, color in enumerate(COLORS):
         moved = np.log10(np.maximum(m["moved"][way].ravel(), 1e-12))
         middle.hist(np.clip(moved, bins[0], bins[-1]), bins=list(bins), color=color, histtype="step", lw=1.8)

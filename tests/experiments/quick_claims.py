@@ -40,6 +40,11 @@ SLOW = {
     "F4.5",
     "F4.6",
     "F5.1",
+    "R12.4",
+    "R12.5",
+    "R8.2",
+    "R9.3",
+    "R9.4",
 }
 """Rows that compile for more than about ten seconds even at their quick size."""
 
