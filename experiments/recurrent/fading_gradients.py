@@ -6,9 +6,10 @@ perturbations do not harm, a recurrent net must enter regions where gradients va
 
 Measured, first, on tanh nets with random weights of three spectral radii, driven by noise: the spectral
 norm of ∂h_t/∂h_{t−k}, the product of k Jacobians, against k. Then on nets trained to latch a bit: it is
-shown for three steps, and told after 20 steps of noise. Those nets are tested on 200 steps of noise,
-together with a linear integrator, the one unit h_t = h_{t−1} + x_t, whose gradient never fades: it adds up
-the noise too. For the trained nets the norm of ∂h_T/∂h_{T−k} is taken along test sequences.
+shown for three steps, and has to be told at every step of the noise that follows, up to the twentieth.
+Those nets are tested after 200 steps of noise, together with a linear integrator, the one unit
+h_t = h_{t−1} + x_t, whose gradient never fades: it adds up the noise too. For the trained nets the norm
+of ∂h_T/∂h_{T−k} is taken along test sequences.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Pa
 from dlnotes.experiment.claims import median as median_of
 from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.layers.recurrent import RNNParams, rnn
-from dlnotes.typing import Array, Params
+from dlnotes.typing import IGNORE, Array, Params
 
 from .readers import accuracy, reader, train_tuned
 
@@ -82,15 +83,22 @@ def latch(rng: np.random.Generator, n: int, length: int, noise: float) -> Exampl
     return Examples(drawn.x, drawn.y)
 
 
+def asked_at_every_step(part: Examples) -> Examples:
+    """The bit is the target of every step after those that show it."""
+    y = np.repeat(part.y[:, None], part.x.shape[1], 1)
+    y[:, :INFORMATIVE] = IGNORE
+    return Examples(part.x, y)
+
+
 def measure(options: FadingGradients) -> dict[str, np.ndarray]:
     """Norms of random nets; of trained ones norms and accuracy, with the integrator's accuracy beside."""
     rng = np.random.default_rng(0)
     length, longest = options.train_length, options.test_lengths[-1]
-    train, validation = (latch(rng, n, length, options.noise) for n in (2000, 500))
+    train, validation = (asked_at_every_step(latch(rng, n, length, options.noise)) for n in (2000, 500))
     tests = [latch(rng, 500, n, options.noise) for n in options.test_lengths]
     model = reader(rnn, 1, options.latch_hidden, 2)
     trained = train_tuned(
-        model,
+        reader(rnn, 1, options.latch_hidden, 2, at="every step"),
         train,
         validation,
         RATES,
@@ -223,4 +231,7 @@ CLAIM = Claim(
             rule=Below(-3.0),
         ),
     ),
+    revised="After a first look: nets that were asked for the bit at the twentieth step only learned to answer "
+    "at that step and did not hold it (most were wrong at 50 steps), so they could not show what holding "
+    "costs; now they are asked at every step. The parts and their thresholds stayed.",
 )
