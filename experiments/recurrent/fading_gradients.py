@@ -231,7 +231,7 @@ CLAIM = Claim(
             rule=Below(-3.0),
         ),
     ),
-    revised="After a first look: nets that were asked for the bit at the twentieth step only learned to answer "
-    "at that step and did not hold it (most were wrong at 50 steps), so they could not show what holding "
-    "costs; now they are asked at every step. The parts and their thresholds stayed.",
+    revised="After a first look: nets that were asked for the bit at the twentieth step only learned to "
+    "answer at that step and did not hold it (most were wrong at 50 steps), so they could not show what "
+    "holding costs; now they are asked at every step. The parts and their thresholds stayed.",
 )

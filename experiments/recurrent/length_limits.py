@@ -257,7 +257,7 @@ CLAIM = Claim(
         ),
         *(_helps(i) for i in JUDGED),
     ),
-    revised="After a first look (four seeds, lengths 10, 20 and 200) the grid of learning rates, 0.01 to 0.3, "
-    "was extended to 1, since several nets chose its upper end, and 400 steps of 32 sequences became 800 "
-    "of 16, a longer training for the same time. The parts and their thresholds stayed.",
+    revised="After a first look (four seeds, lengths 10, 20 and 200) the grid of learning rates, 0.01 to "
+    "0.3, was extended to 1, since several nets chose its upper end, and 400 steps of 32 sequences became "
+    "800 of 16, a longer training for the same time. The parts and their thresholds stayed.",
 )
