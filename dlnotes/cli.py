@@ -145,6 +145,10 @@ def predict(
     inputs: Annotated[Path, typer.Argument(metavar="INPUT", help="Inputs like the training data.")],
     output: Output = None,
     member: MemberOption = 0,
+    beam: Annotated[
+        int | None, typer.Option(min=1, help="Beams of an encoder-decoder; by default the config's.")
+    ] = None,
+    best: Annotated[int, typer.Option(min=1, help="Hypotheses of an encoder-decoder written.")] = 1,
     debug: Debug = False,
 ) -> None:
     """Predict for the inputs in a file.
@@ -155,7 +159,7 @@ def predict(
         _opened(folder)
         from dlnotes.experiment.using import predict_run
 
-        _out(str(predict_run(folder, inputs, output=output, member=member)))
+        _out(str(predict_run(folder, inputs, output=output, member=member, beam=beam, best=best)))
 
 
 @app.command()

@@ -36,7 +36,7 @@ from dlnotes.outputs import (
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import max_norm, optimizer
 from dlnotes.training.state import Hyper, Recipe, RecipeOf
-from dlnotes.typing import Array, PRNGKey
+from dlnotes.typing import Array, Params, PRNGKey
 
 ModelOf = Callable[[dict[str, Any]], Model]
 """A model from the options of [model], some of which may be traced numbers."""
@@ -337,7 +337,7 @@ def recipe_of(
         raise ValueError(f"augment: is for images, {dataset.name} has {dataset.input} inputs")
     if config.augment is not None and dataset.train.mask is not None:
         raise ValueError(f"augment: is for images of one size, those of {dataset.name} have their own")
-    augmenter = _augmenter(config, dataset)
+    augmenter, feed = _augmenter(config, dataset), _own_symbols(config, lengths)
 
     def build(hyper: Hyper) -> Recipe:
         options = {name: _options(config, name, hyper) for name in ("model", "optimizer", "training")}
@@ -361,12 +361,41 @@ def recipe_of(
             accumulate=config.training.accumulate,
             ema=config.training.ema,
             join=join,
+            feed=feed,
             random=model is not None
             or augmenter is not None
+            or feed is not None
             or any(not isinstance(r, (int, float)) or r > 0 for r in rates),
         )
 
     return build
+
+
+def _own_symbols(config: Config, lengths: Durations) -> Callable[..., Any] | None:
+    """What [training] scheduled_sampling feeds the network, as ``Recipe.feed``.
+
+    Raises:
+      ValueError: for a network that does not read its own symbols.
+    """
+    chosen = config.training.scheduled_sampling
+    if chosen is None:
+        return None
+    mix = {"seq2seq": models.mixed_targets, "character_model": models.mixed_inputs}.get(config.model.kind)
+    if mix is None:
+        raise ValueError(
+            f"training.scheduled_sampling: got it with {config.model.kind!r}, which does not read its own "
+            "symbols; allowed are seq2seq, character_model"
+        )
+    if chosen.kind == "linear":
+        given = schedules.linear(_steps(chosen.over, lengths), final=0.0)
+    else:
+        given = schedules.inverse_sigmoid(_steps(chosen.half, lengths))
+
+    def feed(params: Params, x: Any, *, key: PRNGKey, mask: Any, step: Array) -> Any:
+        share = chosen.final * (1 - given(step))
+        return mix(params, x, share, key, mask)
+
+    return feed
 
 
 def _augmenter(config: Config, dataset: Dataset) -> Callable[[PRNGKey, Array, Any], tuple[Array, Any]] | None:

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from dlnotes.experiment.trainer import Progress, Watch
 
 SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f"})
+"""Metrics of which larger is better, shown in per cent."""
+
+PERCENT = SHARES | {"token_error", "sequence_error"}
 """Metrics that are shown in per cent."""
+
+LARGER = SHARES | {"bleu", "chrf"}
+"""Metrics of which larger is better."""
 
 PLAIN_SECONDS = 10.0
 """A plain line at least this often, and at an evaluation no sooner than a fifth of it."""
@@ -28,7 +34,7 @@ def value_in_words(metric: str, value: float | None) -> str:
     """``"98.47%"`` for a share, four digits for anything else, ``"none"`` without a value."""
     if value is None or not math.isfinite(value):
         return "none"
-    return f"{100 * value:.2f}%" if metric.split()[-1] in SHARES else f"{value:.4g}"
+    return f"{100 * value:.2f}%" if metric.split()[-1] in PERCENT else f"{value:.4g}"
 
 
 def measured_in_words(metric: str, measured: Mapping[str, Any]) -> str:
@@ -281,7 +287,7 @@ def _rank(point: Mapping[str, Any], split: str, metric: str) -> float:
     value = point["metrics"].get(split, {}).get(metric, {}).get("mean")
     if value is None or not math.isfinite(value):
         return math.inf
-    return -value if metric in SHARES else value
+    return -value if metric in LARGER else value
 
 
 def _lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

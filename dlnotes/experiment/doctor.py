@@ -21,7 +21,7 @@ LIBRARIES = (
     "orbax-checkpoint",
     "matplotlib",
 )
-EXTRAS = {"tensorboard": "tensorboardX"}
+EXTRAS = {"tensorboard": "tensorboardX", "text": "sacrebleu"}
 """Optional extras of dlnotes, each with a module that it brings."""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlnotes.experiment.display import SHARES, best_point, choice_in_words
+from dlnotes.experiment.display import PERCENT, best_point, choice_in_words
 from dlnotes.experiment.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -111,4 +111,4 @@ def shown_point(result: Result) -> tuple[int, int, slice, str]:
 
 def metric_title(metric: str) -> str:
     """A metric's name on an axis."""
-    return metric.replace("_", " ") + (" (%)" if metric in SHARES else "")
+    return metric.replace("_", " ") + (" (%)" if metric in PERCENT else "")

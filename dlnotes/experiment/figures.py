@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlnotes.experiment import pixel_figures, predicted_figures, text_figures
+from dlnotes.experiment import pair_figures, pixel_figures, predicted_figures, text_figures
 from dlnotes.experiment.display import (
-    SHARES,
+    PERCENT,
     best_point,
     choice_in_words,
     measured_in_words,
@@ -60,6 +60,9 @@ def draw(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]
     if len(result.summary["points"]) > 1:
         chosen.append(("sweep", sweep))
     chosen += predicted_figures.fitting(result.dataset) + text_figures.fitting(result.dataset)
+    if result.dataset.input == "pair":
+        attention = getattr(result.config.model, "attention", "none") != "none"
+        chosen += pair_figures.fitting(result.dataset, attention)
     if result.dataset.task == "pixels":
         chosen += [("pixel_labels", pixel_figures.pixel_labels), ("class_iou", pixel_figures.class_overlap)]
     kept.figures.mkdir(parents=True, exist_ok=True)
@@ -94,7 +97,7 @@ def learning_curve(kept: RunFolder, result: Result, trainers: list[Trainer]) -> 
             # JSON has null where a seed was not finite or had stopped.
             values = np.array([[np.nan if v is None else v for v in r[metric]][members] for r in found])
             values = values.astype(np.float64)
-            _curve(axes, epochs, values * (100 if metric in SHARES else 1), split, colour)
+            _curve(axes, epochs, values * (100 if metric in PERCENT else 1), split, colour)
             drawn.append(values)
             for record, row in zip(found, values):
                 m = mean_interval(row)
@@ -162,7 +165,7 @@ def sweep(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path
     records = [p["metrics"][split][metric] for p in points]
     names = list(points[0]["values"])
     values = {name: [p["values"][name] for p in points] for name in names}
-    factor = 100 if metric in SHARES else 1
+    factor = 100 if metric in PERCENT else 1
     means = np.array([np.nan if r["mean"] is None else factor * r["mean"] for r in records])
     best = best_point(points)
     label = f"{split} {metric_title(metric)}"
@@ -279,7 +282,7 @@ def _map(
         for (i, j), value in np.ndenumerate(image):
             red, green, blue, _ = shown.cmap(shown.norm(value)) if np.isfinite(value) else (1, 1, 1, 1)
             dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.55
-            text = f"{value:.1f}" if metric in SHARES else value_in_words(metric, value)
+            text = f"{value:.1f}" if metric in PERCENT else value_in_words(metric, value)
             axes.text(j, i, text, ha="center", va="center", color="white" if dark else "black", fontsize=9)
     if best is not None:
         i, j = next((i, j) for i, r in enumerate(rows) for j, c in enumerate(columns) if where[r, c] == best)

@@ -1,4 +1,4 @@
-"""Figures made from predictions: confusion, worst mistakes, regression, decoded examples."""
+"""Figures made from predictions: confusion, worst mistakes, regression."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def fitting(dataset: Dataset) -> list[tuple[str, Draw]]:
         return [("confusion_matrix", confusion_matrix), ("worst_mistakes", worst_mistakes)]
     if dataset.task == "regression":
         return [("regression", regression)]
-    return [("examples", decoded_examples)] if dataset.input == "pair" else []
+    return []
 
 
 def shown_split(dataset: Dataset) -> tuple[str, Examples]:
@@ -276,27 +276,3 @@ def regression(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list
         save(figure, kept.figures / "regression.png"),
         write_table(kept.figures / "regression.csv", header, rows),
     ]
-
-
-def decoded_examples(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
-    """Sources, targets and what the first seed of the shown point writes when it feeds itself."""
-    import jax
-
-    from dlnotes.experiment.decoding import decode
-    from dlnotes.training.state import evaluated_params
-
-    _, g, members, _ = shown_point(result)
-    split, examples = shown_split(result.dataset)
-    rows = np.arange(min(examples.size, 5 * WORST))
-    params = jax.tree.map(lambda a: a[members.start], evaluated_params(result.states[g].members, best=True))
-    mask = None if examples.mask is None else np.asarray(examples.mask)[rows]
-    written = decode(result.dataset, params, np.asarray(examples.x.source)[rows], mask)
-    classes = result.dataset.classes
-    join = "" if all(len(c) == 1 for c in classes[1:]) else " "
-    table = []
-    for i in rows:
-        source = symbols_of(result.dataset, examples.x.source[i], _mask(examples, int(i)))
-        target = join.join(classes[c] for c in np.asarray(examples.y)[i] if c > 0)
-        table.append((int(i), source, target, str(written[i]), "yes" if target == written[i] else "no"))
-    header = [f"{split}_example", "source", "target", "output", "right"]
-    return [write_table(kept.figures / "examples.csv", header, table)]

@@ -23,6 +23,7 @@ from dlnotes.devices.placement import Placement, place
 from dlnotes.devices.prepare import cpu_count, prepare
 from dlnotes.experiment.build import Group, groups
 from dlnotes.experiment.config import Config, ConfigError, load
+from dlnotes.experiment.decoding import references_of, written_quality
 from dlnotes.experiment.folder import RunFolder, keep_facts, read_json, write_json
 from dlnotes.experiment.pixel_quality import label_quality
 from dlnotes.experiment.result import Result, Trained
@@ -320,6 +321,10 @@ def _final(trainer: Trainer, outcome: Outcome) -> dict[str, dict[str, np.ndarray
     if dataset.task == "pixels":
         for name, metrics in found.items():
             metrics |= label_quality(trainer, outcome.state.members, dataset.split(name))
+    if trainer.group.config.model.kind == "seq2seq":
+        split = "test" if "test" in found else next(iter(found))
+        references, how = references_of(dataset, split), trainer.group.config.decoding
+        found[split] |= written_quality(trainer, outcome.state.members, dataset.split(split), references, how)
     return found
 
 

@@ -95,7 +95,7 @@ def headline(record: dict[str, Any]) -> tuple[str, str, dict[str, Any]] | None:
     for split in ("test", "validation", "train"):
         metrics = record["metrics"].get(split)
         if metrics:
-            for name in ("exact_match", "mean_iou", "accuracy", "absolute_error", "loss"):
+            for name in ("sequence_error", "exact_match", "mean_iou", "accuracy", "absolute_error", "loss"):
                 if name in metrics:
                     return split, name, metrics[name]
     return None
@@ -103,4 +103,4 @@ def headline(record: dict[str, Any]) -> tuple[str, str, dict[str, Any]] | None:
 
 def better(name: str) -> str:
     """Whether larger ("max") or smaller ("min") values of a metric are better."""
-    return "max" if name in SHARES else "min"
+    return "max" if name in SHARES | {"bleu", "chrf"} else "min"

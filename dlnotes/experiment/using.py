@@ -14,7 +14,15 @@ from dlnotes import data
 from dlnotes.data.dataset import Dataset, Examples, Standardize
 from dlnotes.experiment.build import unit_of
 from dlnotes.experiment.config import ConfigError
-from dlnotes.experiment.decoding import decode, decoded_length
+from dlnotes.experiment.config.decoding import Decoding
+from dlnotes.experiment.decoding import (
+    answers_of,
+    decoded_length,
+    references_of,
+    text_of,
+    write,
+    written_quality,
+)
 from dlnotes.experiment.pixel_quality import label_quality
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.running import open_run
@@ -54,6 +62,11 @@ def evaluate_run(
             measured = trained.trainer.evaluate_examples(members, examples)
         if trained.dataset.task == "pixels":
             measured |= label_quality(trained.trainer, members, examples)
+        if trained.config.model.kind == "seq2seq":
+            known = data_path is None
+            answers = references_of(trained.dataset, split) if known else answers_of(examples)
+            how = trained.config.decoding
+            measured |= written_quality(trained.trainer, members, examples, answers, how)
     except (ValueError, OSError) as error:
         raise ConfigError(str(data_path or trained.folder.path), [str(error)]) from None
     seeds = trained.config.training.seeds
@@ -65,14 +78,21 @@ def _opened(run: str | Path | Trained) -> Trained:
 
 
 def predict_run(
-    run: str | Path | Trained, path: str | Path, *, output: str | Path | None = None, member: int = 0
+    run: str | Path | Trained,
+    path: str | Path,
+    *,
+    output: str | Path | None = None,
+    member: int = 0,
+    beam: int | None = None,
+    best: int = 1,
 ) -> Path:
     """Predict for the inputs in a file and write what came out.
 
     Pixels: a mask for each image, class numbers as the grey levels of a PNG file, or all in one ``.npz``.
     Classification: class and probability of every class; regression: the value in the target's own
-    units; sequences to sequences: the decoded symbols; a class for every position: their names, with
-    spaces between; language models: bits per symbol and the most probable next symbol.
+    units; sequences to sequences: the decoded symbols and their log-probability; a class for every
+    position: their names, with spaces between; language models: bits per symbol and the most probable next
+    symbol.
 
     Args:
       run: its folder, or what `open_run` returned.
@@ -80,6 +100,8 @@ def predict_run(
       output: ``.csv`` or ``.npz``; by default predictions.csv in the run folder. For pixels a folder, by
         default predictions/ in the run folder, or ``.npz``.
       member: which of the trained members predicts.
+      beam: of sequences to sequences, beginnings kept by the beam search; by default the config's.
+      best: of sequences to sequences, how many hypotheses are written, at most ``beam``.
 
     Returns:
       The path written.
@@ -88,6 +110,7 @@ def predict_run(
       ConfigError: naming what does not fit.
     """
     trained = _opened(run)
+    how = _decoding(trained, beam, best)
     target = Path(output) if output is not None else trained.folder.path / "predictions.csv"
     if trained.dataset.task == "pixels":
         target = trained.folder.path / "predictions" if output is None else target
@@ -100,7 +123,7 @@ def predict_run(
         inputs = data.read_inputs(path, trained.dataset)
     except (ValueError, OSError) as error:
         raise ConfigError(str(path), [str(error)]) from None
-    columns = _predictions(trained, one, inputs)
+    columns = _predictions(trained, one, inputs, how, best)
     if trained.dataset.task == "pixels" and target.suffix != ".npz":
         return _write_masks(target, inputs.rows, columns["class"])
     if target.suffix == ".npz":
@@ -129,10 +152,33 @@ def _write_masks(folder: Path, rows: tuple[str, ...], labels: np.ndarray) -> Pat
     return folder
 
 
-def _predictions(trained: Trained, one: Member, inputs: data.Inputs) -> dict[str, np.ndarray]:
+def _decoding(trained: Trained, beam: int | None, best: int) -> Decoding:
+    """The config's [decoding] with the beam asked for."""
+    how, name = trained.config.decoding or Decoding(), str(trained.folder.path)
+    if (beam is not None or best != 1) and trained.dataset.input != "pair":
+        raise ConfigError(name, [f"beam, best: are for sequences to sequences, not {trained.dataset.name}"])
+    if beam is not None and beam < 1:
+        raise ConfigError(name, [f"beam: got {beam}, allowed is at least 1"])
+    how = how if beam is None else Decoding(beam=beam, length_penalty=how.length_penalty)
+    if not 1 <= best <= how.beam:
+        raise ConfigError(name, [f"best: got {best}, allowed is 1 to the beam, {how.beam}"])
+    return how
+
+
+def _predictions(
+    trained: Trained, one: Member, inputs: data.Inputs, how: Decoding, best: int
+) -> dict[str, np.ndarray]:
     dataset = trained.dataset
     if dataset.input == "pair":
-        return {"output": decode(dataset, _params(one), inputs.x.source, inputs.mask)}
+        written = write(dataset, _params(one), inputs.x.source, inputs.mask, how)
+        columns = {}
+        for j in range(best):
+            end = "" if j == 0 else f"_{j + 1}"
+            columns |= {
+                f"output{end}": text_of(dataset, written.symbols[:, j]),
+                f"log_p{end}": written.log_p[:, j],
+            }
+        return columns
     x, mask, n = inputs.x, inputs.mask, len(inputs.rows)
     y = np.zeros((n, *dataset.train.y.shape[1:]), dataset.train.y.dtype)
     if dataset.task == "tokens":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from dlnotes.layers.arguments import positive
 from dlnotes.typing import Array
 
 
@@ -51,6 +52,32 @@ def dot_scores(query: Array, keys: Array) -> Array:
     """
     _same_size(query, keys)
     return (keys * jnp.expand_dims(query, -2)).sum(-1) / jnp.asarray(query.shape[-1] ** 0.5, keys.dtype)
+
+
+def local_window(middle: Array, positions: int, window: int) -> tuple[Array, Array]:
+    """``log w_s = -(s - p)² / (2 (D/2)²)`` around the middle p, and whether ``|s - p| ≤ D``.
+
+    Added to the scores, the weights of a window are Luong's local ones, made to sum to 1.
+
+    Args:
+      middle: (...) the middles p.
+      positions: how many positions there are.
+      window: D, at least 1.
+
+    Returns:
+      (..., positions) each.
+
+    Source: Luong, Pham and Manning, 2015, local-p.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> local_window(jnp.array([1.0]), 4, 1)[1].tolist()
+      [[True, True, True, False]]
+    """
+    positive(window=window)
+    places = jnp.expand_dims(jnp.arange(positions).astype(middle.dtype), tuple(range(middle.ndim)))
+    far = places - jnp.expand_dims(middle, -1)
+    return -jnp.square(far) * (2 / window**2), jnp.abs(far) <= window
 
 
 def masked_softmax(scores: Array, mask: Array | None = None) -> Array:

@@ -48,6 +48,21 @@ def bernoulli(key: PRNGKey, p: float | Array, shape: tuple[int, ...]) -> Array:
     return jax.vmap(lambda k: jax.random.bernoulli(k, p, shape[1:]))(key)
 
 
+def categorical(key: PRNGKey, logits: Array) -> Array:
+    """A class for each row: ``y ~ softmax(logits)``.
+
+    Args:
+      key: one key, or one per row.
+      logits: ``(batch, classes)``.
+
+    Returns:
+      ``(batch,)`` int32.
+    """
+    if key.ndim == 0:
+        return jax.random.categorical(key, logits).astype(jnp.int32)
+    return jax.vmap(jax.random.categorical)(key, logits).astype(jnp.int32)
+
+
 def dropout(key: PRNGKey | None, x: Array, rate: float | Array) -> Array:
     """Inverted dropout: ``x · m / (1 − rate)`` with ``m ~ Bernoulli(1 − rate)`` element by element.
 

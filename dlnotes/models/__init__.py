@@ -27,8 +27,16 @@ _HOME = {
     "sequence_labeller": "sequence",
     "grid_recurrent": "grid_recurrent_net",
     "character_model": "sequence",
+    "sequence_distribution": "ended_sequences",
+    "write_sequences": "ended_sequences",
+    "aligned_sequences": "aligned",
+    "write_aligned": "aligned",
     "seq2seq": "encoder_decoder",
-    "greedy_decode": "encoder_decoder",
+    "greedy_decode": "pair_decoding",
+    "sample_decode": "pair_decoding",
+    "mixed_targets": "pair_decoding",
+    "mixed_inputs": "sequence",
+    "beam_decode": "pair_decoding",
     "tree_net": "tree",
 }
 

@@ -1,12 +1,14 @@
 """Encoder-decoder networks: one sequence in, another of another length out.
 
-What kind of network some parameters belong to is told by the parameters: their cell by its type,
-attention and a second direction by fields that are ``None`` without them. So decoding takes the
-parameters and nothing else, and cannot be called with other options than training.
+What kind of network some parameters belong to is told by the parameters: their cells by their types,
+attention and a second direction by fields that are ``None`` without them, the context's ways in by
+shapes. So decoding takes the parameters and nothing else, and cannot be called with other options
+than training.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -14,60 +16,78 @@ import jax
 import jax.numpy as jnp
 
 from dlnotes.layers.arguments import chosen, positive, shares
-from dlnotes.layers.attention import additive_scores, dot_scores, masked_softmax, weighted_mean
+from dlnotes.layers.attention import additive_scores, dot_scores, local_window, masked_softmax, weighted_mean
 from dlnotes.layers.random import dropout as drop
 from dlnotes.layers.random import fold_in
 from dlnotes.layers.recurrent import LSTMCarry, cell_of, recurrent_cell, unroll
 from dlnotes.models.model import Model
-from dlnotes.typing import IGNORE, Array, Params, PRNGKey
+from dlnotes.typing import Array, Params, PRNGKey
 
-END = 0
-"""The output class that ends a sequence."""
-
-_ATTENTION = {"additive": None, "dot": None, "none": None}
+_ATTENTION = {"additive": None, "dot": None, "local": None, "none": None}
+_CONTEXT = {"input": None, "initial": None, "both": None}
 
 
 class AttentionParams(NamedTuple):
     """``query = h W_q``, ``key_s = a_s W_k`` for the annotation ``a_s``; see `layers.attention`.
 
     Attributes:
-      W_q: (hidden, hidden).
-      W_k: (annotation, hidden).
-      v: (hidden,) of the additive score, ``None`` for the dot product.
+      W_q: (decoder hidden, decoder hidden).
+      W_k: (annotation, decoder hidden).
+      v: (decoder hidden,) of the additive score, ``None`` for the dot product.
+      position: `PositionParams` where only a window of the source is read, or ``None``.
     """
 
     W_q: Array
     W_k: Array
     v: Array | None
+    position: PositionParams | None = None
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["W_p", "v_p"], meta_fields=["window"])
+@dataclass(frozen=True)
+class PositionParams:
+    """The middle of the window, ``p_t = (n - 1) σ(tanh(h W_p) · v_p)`` for n source positions.
+
+    Attributes:
+      W_p: (decoder hidden, decoder hidden).
+      v_p: (decoder hidden,).
+      window: D, how far from the middle the network looks; no parameter, but part of the structure.
+    """
+
+    W_p: Array
+    v_p: Array
+    window: int
 
 
 class Seq2SeqParams(NamedTuple):
     """Annotations ``a_s`` from the encoder; ``h_t = cell(h_{t-1}, [F[y_{t-1}]; C_t])`` with the
     context ``C_t = Σ_s α_ts a_s`` and ``α_t`` from ``h_{t-1}``; ``o_t = [h_t; C_t] V + c``.
 
-    Without attention C is the encoder's last state at every t. The first state is
-    ``h_0 = tanh(last W_0 + b_0)``.
+    Without attention C is the encoder's last state at every t. The first state of the decoder's
+    layers is ``h_0 = tanh(last W_0 + b_0)``, cut into one for each. Of several layers the first has
+    the attention, and the last gives the ``h_t`` of the output. A context that only starts the
+    decoder is not read at each step: ``C_t`` is left out of both equations.
 
     Attributes:
       E: (source vocabulary, embedding).
-      forward: the encoder's cell, left to right.
+      forward: a cell for each layer of the encoder, left to right.
       backward: the same right to left, or ``None``; an annotation is then ``[→h_s; ←h_s]``.
-      W_0: (annotation, hidden).
-      b_0: (hidden,).
+      W_0: (annotation, layers · decoder hidden), or ``None`` where the decoder starts at 0.
+      b_0: (layers · decoder hidden,), or ``None``.
       F: (outputs + 1, embedding), the last row for the begin symbol.
-      decoder: the decoder's cell, with embedding + annotation inputs.
+      decoder: a cell for each layer, the first with embedding + annotation inputs.
       attention: `AttentionParams`, or ``None``.
-      V: (hidden + annotation, outputs).
+      V: (decoder hidden + annotation, outputs).
       c: (outputs,).
     """
 
     E: Array
-    forward: Params
-    backward: Params | None
-    W_0: Array
-    b_0: Array
+    forward: tuple[Params, ...]
+    backward: tuple[Params, ...] | None
+    W_0: Array | None
+    b_0: Array | None
     F: Array
-    decoder: Params
+    decoder: tuple[Params, ...]
     attention: AttentionParams | None
     V: Array
     c: Array
@@ -77,7 +97,7 @@ class Annotated(NamedTuple):
     """What a decoder with attention reads of the source.
 
     Attributes:
-      keys: (batch, S, hidden), the annotations projected once.
+      keys: (batch, S, decoder hidden), the annotations projected once.
       values: (batch, S, annotation).
       mask: (batch, S), or ``None``.
       attention: the parameters that the query and the score need.
@@ -93,10 +113,10 @@ class Fixed(NamedTuple):
     """What a decoder without attention reads of the source.
 
     Attributes:
-      context: (batch, annotation).
+      context: (batch, annotation), or ``None`` where it only starts the decoder.
     """
 
-    context: Array
+    context: Array | None
 
 
 Source: TypeAlias = Annotated | Fixed
@@ -109,8 +129,12 @@ def seq2seq(
     *,
     embedding: int = 32,
     cell: Literal["gru", "lstm", "rnn"] = "gru",
-    attention: Literal["additive", "dot", "none"] = "additive",
+    attention: Literal["additive", "dot", "local", "none"] = "additive",
     bidirectional: bool = True,
+    layers: int = 1,
+    decoder_hidden: int | None = None,
+    context: Literal["input", "initial", "both"] = "both",
+    window: int = 4,
     dropout: float | Array = 0.0,
     init_scale: float | Array = 1.0,
 ) -> Model:
@@ -120,12 +144,19 @@ def seq2seq(
       source_vocabulary: number of source symbols.
       outputs: number of output symbols, class 0 the end symbol. The decoder reads one more, the
         begin symbol ``outputs``.
-      hidden: width of the encoder's and of the decoder's states.
+      hidden: width of the encoder's states.
       embedding: width of a symbol's vector, source and target.
       cell: "gru", "lstm" or "rnn".
-      attention: "additive", "dot", or "none": a context of fixed size.
+      attention: "additive", "dot", "local" (dot products in a window around a position that the
+        decoder predicts), or "none": a context of fixed size.
       bidirectional: the encoder also reads from right to left.
-      dropout: share dropped of the annotations and of what the output layer reads; may be traced.
+      layers: how many cells are stacked, in the encoder and in the decoder.
+      decoder_hidden: width of the decoder's states; without it, that of the encoder's.
+      context: how a context of fixed size enters the decoder: as an extra input at each step, as its
+        initial state, or both.
+      window: how far from the middle of its window local attention looks.
+      dropout: share dropped of the annotations, between layers, and of what the output layer reads;
+        may be traced.
       init_scale: factor on every initial weight; may be traced.
 
     Returns:
@@ -134,18 +165,30 @@ def seq2seq(
       source positions are real; output (batch, T, outputs), position t predicting target t + 1.
 
     Raises:
-      ValueError: for sizes below 1, unknown names, or a plain dropout rate outside [0, 1).
+      ValueError: for sizes below 1, unknown names, a context said for a network with attention, or a
+        plain dropout rate outside [0, 1).
 
-    Source: the notes on encoder-decoder networks; Cho et al., 2014; Bahdanau, Cho and Bengio, 2015.
+    Source: the notes on encoder-decoder networks; Cho et al., 2014; Bahdanau, Cho and Bengio, 2015;
+    Luong, Pham and Manning, 2015.
     """
     positive(source_vocabulary=source_vocabulary, outputs=outputs, hidden=hidden, embedding=embedding)
+    positive(layers=layers, window=window)
+    width = hidden if decoder_hidden is None else decoder_hidden
+    positive(decoder_hidden=width)
     kind = recurrent_cell(cell)
     chosen("attention", attention, _ATTENTION)
+    chosen("context", context, _CONTEXT)
+    if context != "both" and attention != "none":
+        raise ValueError(
+            f"context: got {context!r} with attention {attention!r}, allowed is 'both': is for 'none'"
+        )
     shares(dropout=dropout)
-    annotation = 2 * hidden if bidirectional else hidden
+    directions = 2 if bidirectional else 1
+    annotation = directions * hidden
+    read = 0 if context == "initial" else annotation
 
     def init(key: PRNGKey) -> Seq2SeqParams:
-        keys = jax.random.split(key, 10)
+        keys = jax.random.split(key, 12)
         scale = jnp.asarray(init_scale, jnp.float32)
 
         def table(k: PRNGKey, rows: int) -> Array:
@@ -154,158 +197,177 @@ def seq2seq(
         def matrix(k: PRNGKey, rows: int, columns: int) -> Array:
             return scale * jax.nn.initializers.glorot_uniform()(k, (rows, columns), jnp.float32)
 
+        def stack(k: PRNGKey, first: int, above: int, size: int) -> tuple[Params, ...]:
+            widths = [first] + [above] * (layers - 1)
+            return tuple(
+                kind.init(key, inputs, size, init_scale=init_scale)
+                for key, inputs in zip(jax.random.split(k, layers), widths)
+            )
+
         attend = None
         if attention != "none":
-            v = matrix(keys[0], hidden, 1)[:, 0] if attention == "additive" else None
-            attend = AttentionParams(matrix(keys[1], hidden, hidden), matrix(keys[2], annotation, hidden), v)
-        make = partial(kind.init, init_scale=init_scale)
+            v = matrix(keys[0], width, 1)[:, 0] if attention == "additive" else None
+            position = None
+            if attention == "local":
+                W_p, v_p = matrix(keys[10], width, width), matrix(keys[11], width, 1)[:, 0]
+                position = PositionParams(W_p, v_p, window)
+            W_q, W_k = matrix(keys[1], width, width), matrix(keys[2], annotation, width)
+            attend = AttentionParams(W_q, W_k, v, position)
+        starts = context != "input"
         return Seq2SeqParams(
             E=table(keys[3], source_vocabulary),
-            forward=make(keys[4], embedding, hidden),
-            backward=make(keys[5], embedding, hidden) if bidirectional else None,
-            W_0=matrix(keys[6], annotation, hidden),
-            b_0=jnp.zeros(hidden),
+            forward=stack(keys[4], embedding, annotation, hidden),
+            backward=stack(keys[5], embedding, annotation, hidden) if bidirectional else None,
+            W_0=matrix(keys[6], annotation, layers * width) if starts else None,
+            b_0=jnp.zeros(layers * width) if starts else None,
             F=table(keys[7], outputs + 1),
-            decoder=make(keys[8], embedding + annotation, hidden),
+            decoder=stack(keys[8], embedding + read, width, width),
             attention=attend,
-            V=matrix(keys[9], hidden + annotation, outputs),
+            V=matrix(keys[9], width + read, outputs),
             c=jnp.zeros(outputs),
         )
 
     def apply(params: Seq2SeqParams, x: Any, *, key: PRNGKey | None = None, mask: Array | None = None):
-        first, last = (None, None) if key is None else (fold_in(key, 0), fold_in(key, 1))
-        carry, source = _encode(params, x.source, mask, first, dropout)
-        features, _ = _teacher_forced(params, carry, source, x.target)
-        features = drop(last, features, dropout)
+        carry, source = encode(params, x.source, mask, key, dropout)
+        features, _ = teacher_forced(params, carry, source, x.target, key, dropout)
+        features = drop(None if key is None else fold_in(key, 1), features, dropout)
         return features @ params.V + params.c[None, None]
 
     return Model(init, apply)
 
 
-def _encode(
-    params: Seq2SeqParams, x: Array, mask: Array | None, key: PRNGKey | None, rate: float | Array
-) -> tuple[Any, Source]:
-    """The decoder's first carry, and what it will read of the source."""
-    cell = cell_of(params.forward)
-    carry, hs = unroll(cell, params.forward, x, mask=mask, embedding=params.E)
-    last, annotations = [cell.hidden(carry)], [hs]
-    if params.backward is not None:
-        carry, hs = unroll(cell, params.backward, x, mask=mask, embedding=params.E, reverse=True)
-        last, annotations = [*last, cell.hidden(carry)], [*annotations, hs]
-    h = jnp.tanh(jnp.concatenate(last, -1) @ params.W_0 + params.b_0[None])
-    first = LSTMCarry(h, jnp.zeros_like(h)) if isinstance(carry, LSTMCarry) else h
+def encode(
+    params: Seq2SeqParams,
+    x: Array,
+    mask: Array | None,
+    key: PRNGKey | None = None,
+    rate: float | Array = 0.0,
+) -> tuple[tuple[Any, ...], Source]:
+    """The decoder's first carries, and what it will read of the source."""
+    last, hs = [], x
+    for k, forward in enumerate(params.forward):
+        run = partial(unroll, cell_of(forward), mask=mask, embedding=params.E if k == 0 else None)
+        if k > 0 and key is not None:
+            hs = drop(fold_in(key, 2 * k), hs, rate)
+        carry, out = run(forward, hs)
+        last, outs = [cell_of(forward).hidden(carry)], [out]
+        if params.backward is not None:
+            carry, out = run(params.backward[k], hs, reverse=True)
+            last, outs = [*last, cell_of(forward).hidden(carry)], [*outs, out]
+        hs = jnp.concatenate(outs, -1)
+    last, first = jnp.concatenate(last, -1), None if key is None else fold_in(key, 0)
+    carries = _first_carries(params, last)
     if params.attention is None:
-        return first, Fixed(drop(key, jnp.concatenate(last, -1), rate))
-    values = drop(key, jnp.concatenate(annotations, -1), rate)
-    return first, Annotated(values @ params.attention.W_k, values, mask, params.attention)
+        read = params.V.shape[0] > params.decoder[-1].W.shape[0]
+        return carries, Fixed(drop(first, last, rate) if read else None)
+    values = drop(first, hs, rate)
+    return carries, Annotated(values @ params.attention.W_k, values, mask, params.attention)
 
 
-def _decoder_table(params: Seq2SeqParams) -> Array:
+def _first_carries(params: Seq2SeqParams, last: Array) -> tuple[Any, ...]:
+    zeros = tuple(cell_of(layer).carry(layer, last.shape[:1]) for layer in params.decoder)
+    if params.W_0 is None or params.b_0 is None:
+        return zeros
+    starts = jnp.split(jnp.tanh(last @ params.W_0 + params.b_0[None]), len(zeros), -1)
+    return tuple(c._replace(h=h) if isinstance(c, LSTMCarry) else h for c, h in zip(zeros, starts))
+
+
+def decoder_table(params: Seq2SeqParams) -> Array:
     """The part of the decoder's gates that each symbol gives, (outputs + 1, gates)."""
-    return params.F @ params.decoder.U[: params.F.shape[1]] + params.decoder.b[None]
+    first = params.decoder[0]
+    return params.F @ first.U[: params.F.shape[1]] + first.b[None]
 
 
-def _decode_step(
+def _advance(
     params: Seq2SeqParams, source: Source, carry: Any, z: Array
-) -> tuple[Any, Array, Array | None]:
-    """One step from the symbol's part ``z`` of the gates: carry, context, weights (batch, S)."""
-    cell = cell_of(params.decoder)
+) -> tuple[Any, Array | None, Array | None]:
+    """One step of the first layer from the symbol's part ``z`` of its gates.
+
+    Returns:
+      Its carry, the context (batch, annotation) and the attention's weights (batch, S), where there are.
+    """
+    layer = params.decoder[0]
+    cell = cell_of(layer)
     if cell.advance is None:
         raise ValueError("params.decoder: got a cell without `advance`, allowed are cells that have it")
-    W, U_C = params.decoder.W, params.decoder.U[params.F.shape[1] :]
     h = cell.hidden(carry)
     if isinstance(source, Fixed):
-        context, r, weights = source.context, h @ W, None
+        context, r, weights = source.context, h @ layer.W, None
     else:
-        attention = source.attention
-        # The query and the recurrence read the same state: one product for both.
-        both = h @ jnp.concatenate([W, attention.W_q], 1)
-        r, query = both[:, : W.shape[1]], both[:, W.shape[1] :]
-        if attention.v is None:
-            scores = dot_scores(query, source.keys)
-        else:
-            scores = additive_scores(attention.v, query, source.keys)
-        weights = masked_softmax(scores, source.mask)
-        context = weighted_mean(weights, source.values)
-    carry, _ = cell.advance(params.decoder, carry, z + context @ U_C, r)
+        r, context, weights = _attended(layer.W, source, h)
+    if context is not None:
+        z = z + context @ layer.U[params.F.shape[1] :]
+    carry, _ = cell.advance(layer, carry, z, r)
     return carry, context, weights
 
 
-def _teacher_forced(
-    params: Seq2SeqParams, carry: Any, source: Source, target: Array
+def _attended(W: Array, source: Annotated, h: Array) -> tuple[Array, Array, Array]:
+    """The recurrent product ``h W``, the context and the weights."""
+    attention, position = source.attention, source.attention.position
+    # The recurrence, the query and the position read the same state: one product for all.
+    matrices = [W, attention.W_q] + ([] if position is None else [position.W_p])
+    both = h @ jnp.concatenate(matrices, 1)
+    n, width = W.shape[1], attention.W_q.shape[1]
+    r, query = both[:, :n], both[:, n : n + width]
+    mask = source.mask
+    if attention.v is None:
+        scores = dot_scores(query, source.keys)
+    else:
+        scores = additive_scores(attention.v, query, source.keys)
+    if position is not None:
+        places = scores.shape[-1]
+        largest = jnp.asarray(places - 1, h.dtype) if mask is None else mask.sum(-1).astype(h.dtype) - 1
+        middle = largest * jax.nn.sigmoid(jnp.tanh(both[:, n + width :]) @ position.v_p)
+        near, inside = local_window(middle, places, position.window)
+        scores, mask = scores + near, inside if mask is None else mask & inside
+    weights = masked_softmax(scores, mask)
+    return r, weighted_mean(weights, source.values), weights
+
+
+def decoder_step(
+    network: tuple[Seq2SeqParams, Source, Array], carries: tuple[Any, ...], symbol: Array
+) -> tuple[tuple[Any, ...], Array]:
+    """One step of the whole decoder; ``network`` is parameters, source and `decoder_table`."""
+    params, source, table = network
+    carry, context, _ = _advance(params, source, carries[0], table[symbol])
+    h, new = cell_of(params.decoder[0]).hidden(carry), [carry]
+    for layer, carry in zip(params.decoder[1:], carries[1:]):
+        carry, h = cell_of(layer).step(layer, carry, h)
+        new.append(carry)
+    features = h if context is None else jnp.concatenate([h, context], -1)
+    return tuple(new), features @ params.V + params.c[None]
+
+
+def teacher_forced(
+    params: Seq2SeqParams,
+    carries: tuple[Any, ...],
+    source: Source,
+    target: Array,
+    key: PRNGKey | None = None,
+    rate: float | Array = 0.0,
 ) -> tuple[Array, Array | None]:
     """``[h_t; C_t]`` (batch, T, hidden + annotation) and the weights (batch, T, S)."""
-    hidden = cell_of(params.decoder).hidden
+    layer = params.decoder[0]
+    cell = cell_of(layer)
+    z = decoder_table(params)[target.T]
+    if isinstance(source, Fixed) and cell.fused is not None:
+        if source.context is not None:
+            z = z + (source.context @ layer.U[params.F.shape[1] :])[None]
+        _, hs = cell.fused(layer, carries[0], z, None)
+        contexts, weights = source.context, None
+        if contexts is not None:
+            contexts = jnp.broadcast_to(contexts[:, None], (*target.shape, contexts.shape[-1]))
+    else:
 
-    def step(carry, z):
-        carry, context, weights = _decode_step(params, source, carry, z)
-        return carry, (jnp.concatenate([hidden(carry), context], -1), weights)
+        def step(carry, z):
+            carry, context, weights = _advance(params, source, carry, z)
+            return carry, (cell.hidden(carry), context, weights)
 
-    _, outs = jax.lax.scan(step, carry, _decoder_table(params)[target.T])
-    return jax.tree.map(lambda a: jnp.swapaxes(a, 0, 1), outs)
-
-
-@partial(jax.jit, static_argnames="length")
-def greedy_decode(params: Seq2SeqParams, source: Array, mask: Array | None = None, *, length: int) -> Array:
-    """The most probable symbol at each step, fed back as the next input, until the end symbol.
-
-    Args:
-      params: parameters of a `seq2seq`; they say which kind it is.
-      source: (batch, S) symbols.
-      mask: (batch, S) booleans, True where a position is real.
-      length: the largest number of symbols to write.
-
-    Returns:
-      (batch, length) int32 classes; the end symbol (0) closes a sequence and -1 fills what is after.
-
-    Raises:
-      ValueError: for a length below 1.
-    """
-    positive(length=length)
-    carry, read = _encode(params, source, mask, None, 0.0)
-    cell, outputs = cell_of(params.decoder), params.c.shape[0]
-    table = _decoder_table(params)
-
-    def step(state):
-        t, carry, symbol, done, written = state
-        carry, context, _ = _decode_step(params, read, carry, table[symbol])
-        logits = jnp.concatenate([cell.hidden(carry), context], -1) @ params.V + params.c[None]
-        symbol = jnp.argmax(logits, -1).astype(jnp.int32)
-        column = jnp.where(done, IGNORE, symbol)
-        written = jax.lax.dynamic_update_slice_in_dim(written, column[:, None], t, 1)
-        return t + 1, carry, symbol, done | (symbol == END), written
-
-    def unfinished(state):
-        t, _, _, done, _ = state
-        return (t < length) & ~done.all()
-
-    batch = source.shape[0]
-    start = (
-        jnp.zeros((), jnp.int32),
-        carry,
-        jnp.full(batch, outputs, jnp.int32),
-        jnp.zeros(batch, bool),
-        jnp.full((batch, length), IGNORE, jnp.int32),
-    )
-    return jax.lax.while_loop(unfinished, step, start)[-1]
-
-
-def attention_weights(params: Seq2SeqParams, x: Any, mask: Array | None = None) -> Array:
-    """Where the decoder looked: ``α_ts``, for an alignment picture.
-
-    Args:
-      params: parameters of a `seq2seq` with attention.
-      x: has ``.source`` (batch, S) and ``.target`` (batch, T), the target shifted right.
-      mask: (batch, S) booleans, True where a source position is real.
-
-    Returns:
-      (batch, T, S); rows sum to 1 over the real source positions.
-
-    Raises:
-      ValueError: when the network has no attention.
-    """
-    carry, source = _encode(params, x.source, mask, None, 0.0)
-    _, weights = _teacher_forced(params, carry, source, x.target)
-    if weights is None:
-        raise ValueError("params: got a network without attention, allowed are those with it")
-    return weights
+        _, (hs, contexts, weights) = jax.lax.scan(step, carries[0], z)
+        contexts, weights = jax.tree.map(lambda a: jnp.swapaxes(a, 0, 1), (contexts, weights))
+    hs = jnp.swapaxes(hs, 0, 1)
+    # The layers above need nothing of the source: each runs along the whole sequence at once.
+    for k, (above, carry) in enumerate(zip(params.decoder[1:], carries[1:]), 1):
+        hs = drop(None if key is None else fold_in(key, 2 * k + 1), hs, rate)
+        _, hs = unroll(cell_of(above), above, hs, carry=carry)
+    return hs if contexts is None else jnp.concatenate([hs, contexts], -1), weights

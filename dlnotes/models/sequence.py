@@ -12,6 +12,7 @@ from dlnotes.layers.arguments import positive, shares
 from dlnotes.layers.random import dropout as drop
 from dlnotes.layers.random import fold_in
 from dlnotes.layers.recurrent import Cell, cell_of, recurrent_cell, unroll
+from dlnotes.models import generation
 from dlnotes.models.model import Model
 from dlnotes.typing import Array, Params, PRNGKey
 
@@ -302,28 +303,53 @@ def sample(
         raise ValueError(f"prefix: got shape {prefix.shape}, allowed is (batch, time) with time at least 1")
     if params.E is None or params.backward is not None:
         raise ValueError("params: got those of a classifier, allowed are those of a character_model")
-    E = params.E
-    carries, hs = [], prefix
+    carries, hs = [], prefix[:, :-1]
     for k, layer in enumerate(params.forward):
-        carry, hs = unroll(cell_of(layer), layer, hs, embedding=E if k == 0 else None)
+        carry, hs = unroll(cell_of(layer), layer, hs, embedding=params.E if k == 0 else None)
         carries.append(carry)
-    greedy = jnp.asarray(temperature) <= 0
-    heat = jnp.where(greedy, 1.0, jnp.asarray(temperature, jnp.float32))
+    return generation.sample(
+        symbol_step, params, tuple(carries), prefix[:, -1], key, length=length, temperature=temperature
+    )
 
-    def draw(h: Array, t: Array) -> Array:
-        logits = _readout(params, h).astype(jnp.float32)
-        drawn = jax.random.categorical(jax.random.fold_in(key, t), logits / heat)
-        return jnp.where(greedy, jnp.argmax(logits, -1), drawn).astype(jnp.int32)
 
-    def step(state: tuple[Any, Array], t: Array):
-        carries, symbol = state
-        h, new = E[symbol], []
-        for layer, carry in zip(params.forward, carries):
-            carry, h = cell_of(layer).step(layer, carry, h)
-            new.append(carry)
-        following = draw(h, t)
-        return (tuple(new), following), following
+def symbol_step(params: SequenceParams, carries: tuple[Any, ...], symbol: Array) -> tuple[Any, Array]:
+    """One step of a `character_model`, as `dlnotes.models.generation` takes it.
 
-    first = draw(hs[:, -1], jnp.zeros((), jnp.int32))
-    _, rest = jax.lax.scan(step, (tuple(carries), first), jnp.arange(1, length, dtype=jnp.int32))
-    return jnp.concatenate([first[None], rest]).T
+    Args:
+      params: of the model.
+      carries: a state for each layer; `first_carries` before the first symbol.
+      symbol: (batch,) whole numbers.
+
+    Returns:
+      The new states, and the logits of the next symbol (batch, vocabulary).
+    """
+    if params.E is None or params.backward is not None:
+        raise ValueError("params: got those of a classifier, allowed are those of a character_model")
+    h, new = params.E[symbol], []
+    for layer, carry in zip(params.forward, carries):
+        carry, h = cell_of(layer).step(layer, carry, h)
+        new.append(carry)
+    return tuple(new), _readout(params, h)
+
+
+def first_carries(params: SequenceParams, batch: int) -> tuple[Any, ...]:
+    """The states of all layers before the first symbol."""
+    return tuple(cell_of(layer).carry(layer, (batch,)) for layer in params.forward)
+
+
+def mixed_inputs(
+    params: SequenceParams, x: Array, share: float | Array, key: PRNGKey, mask: Array | None = None
+) -> Array:
+    """``x`` with a share of its symbols drawn by the model itself: `generation.own_inputs`.
+
+    Args:
+      params: of a `character_model`.
+      x: (batch, time) symbols.
+      share: in [0, 1]; may be traced.
+      key: one key, or one per example.
+      mask: not needed, for what is behind a sequence's end has no influence before it.
+
+    Returns:
+      (batch, time) symbols to train on: the gradient is that of scheduled sampling.
+    """
+    return generation.own_inputs(symbol_step, params, first_carries(params, x.shape[0]), x, share, key)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
+from scipy.special import lambertw
 
 from dlnotes.typing import Array
 
@@ -40,6 +41,16 @@ def step(boundaries: tuple[int, ...], *, factor: float) -> Factor:
 def exponential(every: int, *, factor: float) -> Factor:
     """``factor^(t/every)``."""
     return _float(optax.exponential_decay(1.0, max(every, 1), factor))
+
+
+def inverse_sigmoid(half: int) -> Factor:
+    """``k / (k + exp(t/k))``, which falls slowly, fast and slowly again; 1/2 where ``k ln k = half``.
+
+    Source: Bengio, Vinyals, Jaitly and Shazeer, 2015.
+    """
+    t_half = max(float(half), 1.0)
+    k = t_half / float(lambertw(t_half).real)
+    return lambda t: k / (k + jnp.exp(t.astype(jnp.float32) / k))
 
 
 def one_cycle(total: int, *, rise: float = 0.3) -> Factor:

@@ -42,6 +42,8 @@ class Recipe(NamedTuple):
       random: whether training draws random numbers (dropout or augmentation).
       join: treat a small network as one vector (only a matter of speed).
       evaluation_loss: what evaluation reports as the loss (without smoothing); ``None`` is `loss`.
+      feed: ``feed(params, x, *, key, mask, step) -> x``, what the network reads in training instead of
+        the data's inputs (scheduled sampling), or ``None``.
     """
 
     model: Model
@@ -56,6 +58,7 @@ class Recipe(NamedTuple):
     random: bool = False
     evaluation_loss: Measure | None = None
     join: bool = False
+    feed: Callable[..., Any] | None = None
 
 
 RecipeOf = Callable[[Hyper], Recipe]

@@ -40,7 +40,7 @@ def metric_sums(recipe: Recipe, output: Array, batch: Batch, *, training: bool) 
 
 
 def objective(
-    recipe: Recipe, params: Params, batch: Batch, key: PRNGKey | None, count: Array
+    recipe: Recipe, params: Params, batch: Batch, key: PRNGKey | None, count: Array, step: Array
 ) -> tuple[Array, Sums]:
     """``Σ w·loss / count`` over a batch or a part of one, with its metric sums.
 
@@ -51,9 +51,12 @@ def objective(
       key: one per example, or ``None``.
       count: ``()`` number of targets of the *whole* batch, over all parts and devices, so that the
         parts' objectives and gradients add up.
+      step: ``()`` int32 number of this step.
     """
     model_key = None if key is None else fold_in(key, 1)
     params, x = cast_floats((params, batch.x), recipe.compute_dtype)
+    if recipe.feed is not None and key is not None:
+        x = recipe.feed(jax.lax.stop_gradient(params), x, key=fold_in(key, 2), mask=batch.mask, step=step)
     output = recipe.model.apply(params, x, key=model_key, mask=batch.mask)
     output = cast_floats(output, jnp.float32)
     sums = metric_sums(recipe, output, batch, training=True)
@@ -67,9 +70,9 @@ def example_keys(words: Array, step: Array, first: Array | int, n: int) -> PRNGK
     return jax.vmap(lambda row: jax.random.fold_in(key, row))(rows)
 
 
-def _gradient(recipe: Recipe, params: Params, batch: Batch, key: PRNGKey | None, count: Array):
+def _gradient(recipe: Recipe, params: Params, batch: Batch, key: PRNGKey | None, count: Array, step: Array):
     """Gradient and metric sums of the batch, computed in ``recipe.accumulate`` parts."""
-    gradient = jax.grad(lambda p, b, k: objective(recipe, p, b, k, count), has_aux=True)
+    gradient = jax.grad(lambda p, b, k: objective(recipe, p, b, k, count, step), has_aux=True)
     parts = recipe.accumulate
     if parts == 1:
         return gradient(params, batch, key)
@@ -120,7 +123,7 @@ def train_step(
         count = jax.lax.psum(count, axis_name)
     count = jnp.maximum(count, 1.0)
 
-    gradient, sums = _gradient(recipe, member.params, batch, key, count)
+    gradient, sums = _gradient(recipe, member.params, batch, key, count, step)
     if axis_name is not None:
         gradient, sums = jax.lax.psum((gradient, sums), axis_name)
     metrics = {name: total / jnp.maximum(n, 1.0) for name, (total, n) in sums.items()}

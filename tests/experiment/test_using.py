@@ -183,7 +183,7 @@ def texts(result, n=5):
 
 @pytest.mark.parametrize(
     ("kind", "columns"),
-    [("tokens", ["class"]), ("pair", ["output"]), ("text", ["bits_per_symbol", "next"])],
+    [("tokens", ["class"]), ("pair", ["output", "log_p"]), ("text", ["bits_per_symbol", "next"])],
 )
 def test_predict_for_lines_of_text(kind, columns, trained, tmp_path):
     result = trained(kind)
@@ -217,6 +217,8 @@ def test_mistakes_are_told(trained, tmp_path):
         predict_run(result.folder, tmp_path / "good.npy", output=tmp_path / "out.txt")
     with pytest.raises(ConfigError, match="member: got 2"):
         predict_run(result.folder, tmp_path / "good.npy", member=2)
+    with pytest.raises(ConfigError, match="beam, best: are for sequences to sequences"):
+        predict_run(result.folder, tmp_path / "good.npy", beam=2)
     with pytest.raises(ConfigError, match="holds no targets"):
         evaluate_run(result.folder, data_path=tmp_path / "good.npy")
     with pytest.raises(ConfigError, match="split: got 'tset'"):

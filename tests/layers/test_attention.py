@@ -5,8 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import softmax
+from scipy.stats import norm
 
-from dlnotes.layers.attention import additive_scores, dot_scores, masked_softmax, weighted_mean
+from dlnotes.layers.attention import (
+    additive_scores,
+    dot_scores,
+    local_window,
+    masked_softmax,
+    weighted_mean,
+)
 
 B, S, A = 3, 5, 4
 query = np.random.default_rng(0).normal(size=(B, A)).astype(np.float32)
@@ -66,3 +73,13 @@ def test_errors():
         additive_scores(v[:2], query, keys)
     with pytest.raises(ValueError, match="mask: got shape"):
         masked_softmax(keys[..., 0], MASK[:2])
+
+
+@pytest.mark.parametrize("window", [1, 3])
+def test_local_window_is_a_gaussian_cut_off(window):
+    middle = np.array([0.3, 2.0, 3.9], np.float32)
+    got, inside = local_window(jnp.asarray(middle), S, window)
+    far = np.abs(np.arange(S) - middle[:, None])
+    want = norm.logpdf(far, scale=window / 2) - norm.logpdf(0, scale=window / 2)
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+    np.testing.assert_array_equal(inside, far <= window)

@@ -59,3 +59,13 @@ def test_traced_rate_and_bfloat16(key):
     assert y.dtype == jnp.bfloat16
     dropped = np.asarray((y == 0).mean((1, 2), dtype=jnp.float32))
     np.testing.assert_allclose(dropped, [0, 0.25, 0.75], atol=0.1)
+
+
+def test_classes_follow_their_probabilities_and_their_keys(key):
+    logits = jnp.broadcast_to(jnp.array([0.0, 1.0, -1.0]), (3000, 3))
+    p = np.exp(np.asarray(jax.nn.log_softmax(logits[0])))
+    keys = jax.random.split(key, 3000)
+    for k in (key, keys):
+        drawn = np.asarray(random.categorical(k, logits))
+        assert stats.chisquare(np.bincount(drawn, minlength=3), 3000 * p / p.sum()).pvalue > 1e-3
+    np.testing.assert_array_equal(random.categorical(keys[7:9], logits[7:9]), drawn[7:9])

@@ -5,6 +5,7 @@ from contract_row import Row, cross_entropy
 
 from dlnotes import models
 from dlnotes.data.dataset import Pair, Trees
+from dlnotes.models.ended_sequences import Given
 from dlnotes.typing import Batch
 
 N = 4
@@ -46,6 +47,37 @@ def pairs():
     y = np.array([[1, 2, 0], [2, 0, -1], [3, 1, 0], [0, -1, -1]], np.int32)
     target = np.concatenate([np.full((N, 1), 4), np.maximum(y, 0)[:, :-1]], 1).astype(np.int32)
     return batch_of(Pair(source, target), y, mask)
+
+
+def whole_sequences():
+    """Different vectors, each with a sequence of its own."""
+    base = tokens()
+    x = np.array([[0, 1, 2, 3], [1, 3, 0, 0], [2, 4, 1, 0], [4, 0, 2, 0]], np.int32)
+    vector = np.random.default_rng(2).normal(size=(N, 3)).astype(np.float32)
+    return batch_of(Given(x, vector), np.zeros(N, np.int32), base.mask)
+
+
+def pad_sequences(batch):
+    return batch._replace(
+        x=batch.x._replace(symbols=longer(batch.x.symbols, 3)), mask=longer(batch.mask, False)
+    )
+
+
+def log_loss(output, batch):
+    return -output
+
+
+def aligned():
+    rng = np.random.default_rng(5)
+    y = np.array([[0, 1, 2, -1], [1, 1, 0, 2], [2, 0, -1, -1], [1, 2, 2, 0]], np.int32)
+    target = np.concatenate([np.full((N, 1), 3), np.maximum(y, 0)[:, :-1]], 1).astype(np.int32)
+    x = Pair(rng.normal(size=(N, 4, 3)).astype(np.float32), target)
+    return batch_of(x, y, y >= 0)
+
+
+def pad_aligned(batch):
+    x = Pair(longer(batch.x.source, 7.0), longer(batch.x.target, 2))
+    return batch._replace(x=x, y=longer(batch.y, -1), mask=longer(batch.mask, False))
 
 
 def trees():
@@ -108,12 +140,62 @@ ROWS = [
     ),
     row("seq2seq additive", lambda: models.seq2seq(5, 4, 6, embedding=4, dropout=0.3), pairs, pad_pairs),
     row(
-        "seq2seq dot lstm",
+        "seq2seq dot lstm, two layers",
         lambda: models.seq2seq(
-            5, 4, 6, embedding=4, cell="lstm", attention="dot", bidirectional=False, dropout=0.3
+            5, 4, 6, embedding=4, cell="lstm", attention="dot", bidirectional=False, layers=2, dropout=0.3
         ),
         pairs,
         pad_pairs,
+    ),
+    row(
+        "seq2seq local",
+        lambda: models.seq2seq(
+            5, 4, 6, embedding=4, cell="rnn", attention="local", window=1, decoder_hidden=7, dropout=0.3
+        ),
+        pairs,
+        pad_pairs,
+        # Where the window ends the weights jump; a window over everything has no end.
+        smooth=lambda: models.seq2seq(
+            5, 4, 6, embedding=4, cell="rnn", attention="local", window=9, decoder_hidden=7
+        ),
+    ),
+    row(
+        "seq2seq of a first state",
+        lambda: models.seq2seq(
+            5, 4, 8, embedding=4, cell="rnn", attention="none", context="initial", dropout=0.3
+        ),
+        pairs,
+        pad_pairs,
+    ),
+    Row(
+        "sequence that a symbol ends",
+        lambda: models.sequence_distribution(5, 8, 6, vector=3, way="both", clock=True),
+        whole_sequences,
+        log_loss,
+        pad=pad_sequences,
+    ),
+    Row(
+        "sequence that a unit stops",
+        lambda: models.sequence_distribution(5, 8, 6, ending="stop", vector=3),
+        whole_sequences,
+        log_loss,
+        steps=400,
+        pad=pad_sequences,
+    ),
+    Row(
+        "sequence of a drawn length",
+        lambda: models.sequence_distribution(5, 8, 6, ending="length", vector=3, way="initial"),
+        whole_sequences,
+        log_loss,
+        pad=pad_sequences,
+        overfit=1.3,  # the entropy of the lengths is 1.04
+    ),
+    Row(
+        "aligned sequences",
+        lambda: models.aligned_sequences(3, 3, 8),
+        aligned,
+        cross_entropy,
+        pad=pad_aligned,
     ),
     row("tree lstm", lambda: models.tree_net(5, 6, 3, dropout=0.3), trees, pad_trees),
 ]

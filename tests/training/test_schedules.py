@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import lambertw
 
 from dlnotes.training import schedules
 
@@ -68,3 +69,12 @@ def test_warmup_rises_in_a_straight_line_and_keeps_the_clock():
     assert got[0] > 0  # the first step learns
     plain = schedules.constant()
     assert schedules.with_warmup(plain, 0) is plain
+
+
+@pytest.mark.parametrize("half", [12, 500])
+def test_inverse_sigmoid_is_half_where_it_says(half):
+    factor = schedules.inverse_sigmoid(half)
+    got = [float(factor(jnp.asarray(t, jnp.int32))) for t in (0, half, 100 * half)]
+    k = half / float(lambertw(half).real)
+    np.testing.assert_allclose(got, [k / (k + 1), 0.5, 0], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(k * np.log(k), half)

@@ -198,3 +198,23 @@ def test_max_norm_holds_from_the_start_and_after_each_step(data):
     member = member_of(state_of(recipes))
     for m in (member, step(recipes, member, batch_of(data))[0]):
         assert (np.linalg.norm(m.params.hidden[0].W, axis=0) <= 0.5 + 1e-5).all()
+
+
+def test_feed_replaces_what_the_network_reads_in_training(data):
+    """It is given the parameters, a key for each example and the step, and nothing passes back through it."""
+
+    def feed(params, x, *, key, mask, step):
+        noise = jax.vmap(lambda k: jax.random.normal(k, x.shape[1:]))(key)
+        return x * params.hidden[0].W.sum() + noise * step.astype(jnp.float32)
+
+    recipes = recipe_of(rate=0.3)
+
+    def fed(hyper):
+        return recipes(hyper)._replace(feed=feed, random=True)
+
+    member, batch = member_of(state_of(recipes)), batch_of(data)
+    after, _ = step(fed, member, batch, 2)
+    keys = jax.vmap(lambda k: jax.random.fold_in(k, 2))(example_keys(member.key, jnp.int32(2), 0, 24))
+    x = feed(member.params, batch.x, key=keys, mask=None, step=jnp.int32(2))
+    want, _ = step(recipes, member, batch._replace(x=x), 2)
+    close(after.params, want.params)

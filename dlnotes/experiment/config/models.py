@@ -255,14 +255,30 @@ class CharacterModel(_WithDropout):
 
 
 class Seq2Seq(_WithDropout):
-    """A recurrent encoder-decoder with attention."""
+    """A recurrent encoder-decoder, with attention or without."""
 
     kind: Literal["seq2seq"]
     hidden: Width = 64
     cell: Literal["lstm", "gru", "rnn"] = "gru"
+    layers: int = Field(default=1, ge=1, le=16, description="of the encoder, and of the decoder")
+    decoder_hidden: Width | None = Field(default=None, description="if it differs from the encoder's")
     embedding: Width = 32
-    attention: Literal["additive", "dot", "none"] = "additive"
+    attention: Literal["additive", "dot", "local", "none"] = "additive"
+    window: int = Field(default=4, ge=1, description="how far local attention looks from its middle")
+    context: Literal["input", "initial", "both"] = Field(
+        default="both",
+        description="how a context of fixed size (attention 'none') enters the decoder: at each step, as its "
+        "first state, or both",
+    )
     bidirectional: bool = True
+
+    @model_validator(mode="after")
+    def _context_of_fixed_size(self) -> Seq2Seq:
+        if self.context != "both" and self.attention != "none":
+            raise ValueError(
+                f"context: got {self.context!r} with attention {self.attention!r}, goes with attention 'none'"
+            )
+        return self
 
 
 class TreeNet(_WithDropout):

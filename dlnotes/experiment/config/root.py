@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from dlnotes.experiment.config.claims import ClaimConfig
 from dlnotes.experiment.config.data import INPUT_OF, Data
+from dlnotes.experiment.config.decoding import Decoding
 from dlnotes.experiment.config.fields import Section
 from dlnotes.experiment.config.models import ACCEPTS, Model
 from dlnotes.experiment.config.training import (
@@ -31,6 +32,7 @@ class Config(Section):
     optimizer: Optimizer = Optimizer()
     training: Training = Training()
     augment: Augment | None = None
+    decoding: Decoding | None = None
     devices: Devices = Devices()
     checkpoint: Checkpoint = Checkpoint()
     sweep: Sweep | None = None
@@ -48,6 +50,8 @@ class Config(Section):
             )
         if self.augment is not None and fed is not None and fed[0] != "image":
             raise ValueError(f"augment: is for images, data.kind {self.data.kind!r} has {fed[0]} inputs")
+        if self.decoding is not None and self.model.kind != "seq2seq":
+            raise ValueError(f"decoding: is for model.kind 'seq2seq', got {self.model.kind!r}")
         if (self.needs_validation and getattr(self.data, "validation", 1) == 0) or (
             self.needs_validation and self.data.kind == "xor"
         ):

@@ -157,6 +157,25 @@ class EarlyStopping(Section):
     min_delta: float = Field(default=0.0, ge=0)
 
 
+class LinearShare(Section):
+    """The share of own symbols rises in a straight line to `final`."""
+
+    kind: Literal["linear"]
+    final: float = Field(default=0.5, ge=0, le=1)
+    over: Duration
+
+
+class InverseSigmoidShare(Section):
+    """The share of own symbols rises to `final` slowly, then fast, then slowly: 1 − k/(k + exp(t/k))."""
+
+    kind: Literal["inverse_sigmoid"]
+    final: float = Field(default=1.0, ge=0, le=1)
+    half: Duration = Field(description="when half of `final` is reached")
+
+
+ScheduledSampling = Annotated[LinearShare | InverseSigmoidShare, Field(discriminator="kind")]
+
+
 LEARNED_SPREAD = ("heteroscedastic_nll", "full_covariance_nll", "mixture_nll")
 """Losses whose distribution has a spread that the network gives."""
 
@@ -191,6 +210,9 @@ class Training(Section):
     spread_floor: float = Field(default=0.0, ge=0, description="least standard deviation of a learned one")
     quantile: float | None = dynamic(None, gt=0, lt=1, description="that the pinball loss learns")
     label_smoothing: float = dynamic(0.0, ge=0, lt=1)
+    scheduled_sampling: ScheduledSampling | None = Field(
+        default=None, description="feed a decoder a growing share of symbols that it drew itself"
+    )
     accumulate: int = Field(default=1, ge=1, description="parts a batch is computed in, one after another")
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     ema: float | None = Field(

@@ -1,0 +1,285 @@
+"""Teacher forcing drifts when the net runs on its own outputs, and two ways to mend it.
+
+The notes: in training the output before is the true one; used in open loop the net reads its own, which it
+has never seen. It is mended by training on both: by unrolling past the known targets' inputs, so that the
+net predicts several steps ahead from its own outputs; or by choosing at random, at each step, the true value
+or a generated one, more of the latter as training goes on. Teacher forcing was made for nets without
+recurrence between hidden units; with both recurrences it is combined with back-propagation through time.
+
+Measured on series that are sums of two sines, of frequencies that every series has anew, with some noise:
+to go on with one needs to have understood it. A net reads 20 values and writes the next 60 on its own; it
+is trained on series of 50. Four trainings of a GRU with as many units: teacher forcing; scheduled sampling,
+the share of own outputs rising from 0 to 1 in a straight line over the first three quarters; own outputs
+from the start, without a curriculum; unrolling, in which the 30 values behind the first 20 are predicted
+from own outputs and the gradient passes through them. And a net whose only recurrence is through the
+output, trained by teacher forcing alone. Each at its own best learning rate, chosen by its error in open
+loop on series of other seeds. Errors are mean squares, over those of the noiseless series' mean square.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field
+
+from dlnotes import outputs
+from dlnotes.data.dataset import Examples
+from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, ratio
+from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
+from dlnotes.experiment.fitting import fit
+from dlnotes.layers.random import bernoulli, fold_in
+from dlnotes.layers.recurrent import gru
+from dlnotes.models.model import Model
+from dlnotes.training import schedules
+from dlnotes.training.optimizers import optimizer
+from dlnotes.training.state import Hyper, Recipe
+from dlnotes.typing import Array, Params, PRNGKey
+
+PREFIX, AHEAD, TRAINED = 20, 60, 50
+"""Values read, values written in open loop, and length of a training series."""
+NOISE = 0.1
+FORCED, SCHEDULED, CONSTANT, UNROLLED, OUTPUT_ONLY = range(5)
+NAMES = (
+    "teacher forcing",
+    "scheduled sampling",
+    "own outputs from the start",
+    "unrolled past the known values",
+    "teacher forcing, output recurrence only",
+)
+COLORS = (ORANGE, BLUE, PURPLE, GREEN, GREY)
+RATES = (1e-3, 3e-3, 1e-2)
+
+
+class TeacherForcing(Options):
+    """Sizes of the experiment."""
+
+    hidden: int = Field(32, ge=1, description="units of the state")
+    series: int = Field(2000, ge=8, description="training series of a seed")
+    test: int = Field(500, ge=8, description="new series")
+    steps: int = Field(2000, ge=1, description="steps of each training")
+    batch: int = Field(32, ge=1, description="series of a step")
+    tuning_seeds: int = Field(1, ge=1, description="trainings with each learning rate")
+
+
+class Predictor(NamedTuple):
+    """``h_t = cell(h_{t-1}, y_{t-1})``, ``ŷ_t = h_t V + c``; without hidden recurrence h_{t-1} is 0.
+
+    Attributes:
+      cell: of a GRU with one input.
+      V: (hidden, 1).
+      c: (1,).
+    """
+
+    cell: Params
+    V: Array
+    c: Array
+
+
+def series(n: int, length: int, rng: Any) -> tuple[np.ndarray, np.ndarray]:
+    """``(n, length)`` noisy series and the same without noise."""
+    t = np.arange(length)
+    slow, fast = rng.uniform(0.15, 0.3, (n, 1)), rng.uniform(0.5, 0.9, (n, 1))
+    phases = rng.uniform(0, 2 * np.pi, (2, n, 1))
+    clean = np.sin(slow * t + phases[0]) + 0.5 * np.sin(fast * t + phases[1])
+    return (clean + NOISE * rng.standard_normal(clean.shape)).astype(np.float32), clean.astype(np.float32)
+
+
+def predictor(hidden: int, known: int | None = None, *, recurrent: bool = True) -> Model:
+    """The net; ``x`` (batch, time, 1) holds the values before those that are predicted.
+
+    Args:
+      hidden: units.
+      known: how many values are read from ``x``; from there on the net reads its own predictions, and
+        the gradient passes through them. ``None``: all.
+      recurrent: whether the state is carried on.
+    """
+
+    def init(key: PRNGKey, /) -> Predictor:
+        key_cell, key_V = jax.random.split(key)
+        V = jax.nn.initializers.glorot_uniform()(key_V, (hidden, 1), jnp.float32)
+        return Predictor(gru.init(key_cell, 1, hidden), V, jnp.zeros(1))
+
+    def apply(params: Predictor, x: Array, /, *, key: PRNGKey | None = None, mask: Any = None) -> Array:
+        def step(state, given):
+            t, h, own = state
+            value = given if known is None else jnp.where(t < known, given, own)
+            h, own = one_step(params, h, value, recurrent)
+            return (t + 1, h, own), own
+
+        zeros = jnp.zeros((x.shape[0], hidden), x.dtype)
+        start = (jnp.zeros((), jnp.int32), zeros, jnp.zeros_like(x[:, 0]))
+        return jnp.swapaxes(jax.lax.scan(step, start, jnp.swapaxes(x, 0, 1))[1], 0, 1)
+
+    return Model(init, apply)
+
+
+def one_step(params: Predictor, h: Array, value: Array, recurrent: bool) -> tuple[Array, Array]:
+    """The next state and the prediction."""
+    h, _ = gru.step(params.cell, h if recurrent else jnp.zeros_like(h), value)
+    return h, h @ params.V + params.c[None]
+
+
+def mixed(params: Predictor, x: Array, share: Array, key: PRNGKey) -> Array:
+    """``x`` with a share of its values replaced by the net's own predictions of them."""
+
+    def step(state, given):
+        t, h, own = state
+        given = jnp.where(bernoulli(fold_in(key, t), share, own.shape) & (t > 0), own, given)
+        h, own = one_step(params, h, given, True)
+        return (t + 1, h, own), given
+
+    hidden = params.V.shape[0]
+    start = (jnp.zeros((), jnp.int32), jnp.zeros((x.shape[0], hidden)), jnp.zeros_like(x[:, 0]))
+    return jnp.swapaxes(jax.lax.scan(step, start, jnp.swapaxes(x, 0, 1))[1], 0, 1)
+
+
+def recipe_of(hyper: Hyper, *, way: int, hidden: int, steps: int) -> Recipe:
+    """Adam at a rate that falls along a cosine, on the squared error of all predictions."""
+    model = predictor(hidden, PREFIX if way == UNROLLED else None, recurrent=way != OUTPUT_ONLY)
+    truth = schedules.linear(3 * steps // 4, final=0.0)
+
+    def feed(params: Params, x: Array, *, key: PRNGKey, mask: Any, step: Array) -> Array:
+        share = jnp.ones(()) if way == CONSTANT else 1 - truth(step)
+        return mixed(params, x, share, key)
+
+    feeds = way in (SCHEDULED, CONSTANT)
+    optimize = optimizer("adam", hyper["rate"], factor=schedules.cosine(steps), clip_norm=1.0)
+    return Recipe(model, outputs.squared_error, {}, optimize, random=feeds, feed=feed if feeds else None)
+
+
+def many(seeds: np.ndarray, n: int) -> Examples:
+    """Training series of each seed, with a members axis; each value but the first is a target."""
+    found = [series(n, TRAINED, np.random.default_rng([5, int(s)]))[0] for s in seeds]
+    values = np.stack(found)[..., None]
+    return Examples(values[:, :, :-1], values[:, :, 1:, 0])
+
+
+def train(way: int, seeds: np.ndarray, rates: np.ndarray, o: TeacherForcing) -> Params:
+    """Parameters of every member."""
+    return fit(
+        partial(recipe_of, way=way, hidden=o.hidden, steps=o.steps),
+        many(seeds, o.series),
+        steps=o.steps,
+        batch_size=min(o.batch, o.series),
+        seeds=seeds,
+        hypers={"rate": rates},
+        record=o.steps,
+        data_per_member=True,
+    ).params
+
+
+def errors(way: int, params: Params, o: TeacherForcing, rng: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Relative squared error of every member, in open loop ``(members, ahead)`` and one step ahead."""
+    noisy, clean = series(o.test, PREFIX + AHEAD, rng)
+    x, target = jnp.asarray(noisy[:, :-1, None]), clean[:, 1:]
+    size = np.mean(clean**2)
+    found = []
+    for known in (PREFIX, None):
+        model = predictor(o.hidden, known, recurrent=way != OUTPUT_ONLY)
+        predicted = np.asarray(jax.jit(jax.vmap(model.apply, (0, None)))(params, x))[..., 0]
+        found.append(((predicted - target) ** 2).mean(1)[:, PREFIX - 1 :] / size)
+    return found[0], found[1].mean(1)
+
+
+def measure(options: TeacherForcing) -> dict[str, np.ndarray]:
+    """All trainings, each at its best rate."""
+    o = options
+    others = o.seeds + np.arange(o.tuning_seeds)
+    open_loop, one_ahead = np.zeros((5, o.seeds, AHEAD)), np.zeros((5, o.seeds))
+    rate = np.zeros(5)
+    for way in range(5):
+        spread = np.repeat(np.asarray(RATES, np.float32), o.tuning_seeds)
+        tuning = train(way, np.tile(others, len(RATES)), spread, o)
+        score = errors(way, tuning, o, np.random.default_rng(98))[0].mean(1)
+        score = np.where(np.isfinite(score), score, np.inf).reshape(len(RATES), -1).mean(1)
+        rate[way] = RATES[int(np.argmin(score))]
+        params = train(way, np.arange(o.seeds), np.full(o.seeds, rate[way], np.float32), o)
+        open_loop[way], one_ahead[way] = errors(way, params, o, np.random.default_rng(99))
+    return {"open_loop": open_loop, "one_ahead": one_ahead, "rate": rate}
+
+
+def whole(m: Measured, way: int) -> np.ndarray:
+    """Error of each seed, mean over all values written."""
+    return m["open_loop"][way].mean(1)
+
+
+def draw(options: TeacherForcing, m: Measured) -> Plot:
+    """Error by how far ahead on the left; with the true values fed, and in open loop, on the right."""
+    figure = new_figure(11, 4.4)
+    left, right = figure.subplots(1, 2, width_ratios=(1.4, 1))
+    ahead = np.arange(1, AHEAD + 1)
+    for way in range(5):
+        found = m["open_loop"][way]
+        left.plot(ahead, found.mean(0), color=COLORS[way], label=NAMES[way])
+        left.fill_between(ahead, found.min(0), found.max(0), color=COLORS[way], alpha=0.15, linewidth=0)
+        right.plot(m["one_ahead"][way], whole(m, way), "o", color=COLORS[way], alpha=0.7)
+    left.axvline(TRAINED - PREFIX, color="black", linewidth=0.8, linestyle=":")
+    left.set(xlabel="values written since the last that was read", ylabel="squared error / mean square",
+             yscale="log", xlim=(1, AHEAD))  # fmt: skip
+    right.set(xlabel="error one step ahead, true values fed", ylabel="error in open loop, mean of all",
+              xscale="log", yscale="log")  # fmt: skip
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
+    forced = whole(m, FORCED).mean()
+    cures = [whole(m, way).mean() / forced for way in (SCHEDULED, UNROLLED)]
+    set_title(
+        figure,
+        f"Error in open loop over that of teacher forcing: scheduled sampling {cures[0]:.2f}, "
+        f"unrolling {cures[1]:.2f}; dotted, the length of training",
+    )
+    table = {
+        "training": NAMES,
+        "rate": m["rate"],
+        "one_ahead": m["one_ahead"].mean(1),
+        "open_loop": [whole(m, way).mean() for way in range(5)],
+        "open_loop_deviation": [whole(m, way).std(ddof=1) for way in range(5)],
+        "last_value": m["open_loop"][:, :, -1].mean(1),
+    }
+    return Plot(figure, table)
+
+
+CLAIM = Claim(
+    id="R9.5",
+    statement="A net trained by teacher forcing drifts when it reads its own outputs; training on generated "
+    "values too, by unrolling or by scheduled sampling, lowers that error. Teacher forcing can be combined "
+    "with back-propagation through time.",
+    source="notes, «arquitecturas recurrentes»; Goodfellow et al. 2016, 10.2.1; Bengio et al. 2015, "
+    "arXiv:1506.03099",
+    options=TeacherForcing,
+    measure=measure,
+    draw=draw,
+    parts=(
+        Part(
+            "drift",
+            "After teacher forcing the error in open loop is many times that with true values fed.",
+            what="error in open loop, mean of 60 values, over error one step ahead",
+            effect=lambda m: ratio(whole(m, FORCED), m["one_ahead"][FORCED]),
+            rule=Above(3.0),
+        ),
+        Part(
+            "scheduled sampling",
+            "Mixing in own outputs, more and more of them, lowers the error in open loop.",
+            what="error in open loop, scheduled sampling over teacher forcing",
+            effect=lambda m: ratio(whole(m, SCHEDULED), whole(m, FORCED)),
+            rule=Below(1.0),
+        ),
+        Part(
+            "unrolling",
+            "Unrolling past the known values lowers the error in open loop.",
+            what="error in open loop, unrolled over teacher forcing",
+            effect=lambda m: ratio(whole(m, UNROLLED), whole(m, FORCED)),
+            rule=Below(1.0),
+        ),
+        Part(
+            "with back-propagation through time",
+            "Teacher forcing and recurrence between hidden units together predict better than teacher "
+            "forcing with recurrence through the output alone.",
+            what="error one step ahead, both recurrences over the output's alone",
+            effect=lambda m: ratio(m["one_ahead"][FORCED], m["one_ahead"][OUTPUT_ONLY]),
+            rule=Below(1.0),
+        ),
+    ),
+)
