@@ -112,7 +112,7 @@ def predictor(hidden: int, known: int | None = None, *, recurrent: bool = True) 
 
         zeros = jnp.zeros((x.shape[0], hidden), x.dtype)
         start = (jnp.zeros((), jnp.int32), zeros, jnp.zeros_like(x[:, 0]))
-        return jnp.swapaxes(jax.lax.scan(step, start, jnp.swapaxes(x, 0, 1))[1], 0, 1)
+        return jax.lax.scan(step, start, jnp.swapaxes(x, 0, 1))[1][:, :, 0].T
 
     return Model(init, apply)
 
@@ -180,7 +180,7 @@ def errors(way: int, params: Params, o: TeacherForcing, rng: Any) -> tuple[np.nd
     found = []
     for known in (PREFIX, None):
         model = predictor(o.hidden, known, recurrent=way != OUTPUT_ONLY)
-        predicted = np.asarray(jax.jit(jax.vmap(model.apply, (0, None)))(params, x))[..., 0]
+        predicted = np.asarray(jax.jit(jax.vmap(model.apply, (0, None)))(params, x))
         found.append(((predicted - target) ** 2).mean(1)[:, PREFIX - 1 :] / size)
     return found[0], found[1].mean(1)
 
