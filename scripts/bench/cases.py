@@ -52,8 +52,12 @@ class Case(NamedTuple):
       name: as on the command line.
       title: for the report.
       kind: "mlp" (``sizes`` are the widths, input first), "cnn" (``sizes`` are the image's
-        (height, width, channels), the two convolutions' channels, the dense width, the classes), or one
-        of `STAGES` (``sizes`` are the input's, its channels, those of the stages, the classes).
+        (height, width, channels), the two convolutions' channels, the dense width, the classes), one
+        of `STAGES` (``sizes`` are the input's, its channels, those of the stages, the classes), or one of
+        `GATES` (``sizes`` are steps, features, hidden units, classes; the last state is classified), or
+        "attention" (``sizes`` are steps read, steps written, symbols read, symbols written, embedding,
+        hidden units; ``x`` has the source, then the target, which ``y`` has again), or "greedy" or
+        "beam", what the same network writes by itself.
       sizes: see ``kind``.
       hidden: activation of the hidden layers.
       output: "sigmoid" (one unit, −log p of a Bernoulli) or "softmax" (−log p of a category).
@@ -69,7 +73,22 @@ class Case(NamedTuple):
 
     name: str
     title: str
-    kind: Literal["mlp", "cnn", "residual", "conv1d", "conv3d", "pool", "overlap_pool", "any_size"]
+    kind: Literal[
+        "mlp",
+        "cnn",
+        "residual",
+        "conv1d",
+        "conv3d",
+        "pool",
+        "overlap_pool",
+        "any_size",
+        "rnn",
+        "lstm",
+        "gru",
+        "attention",
+        "greedy",
+        "beam",
+    ]
     sizes: tuple[int, ...]
     hidden: Literal["tanh", "relu"]
     output: Literal["sigmoid", "softmax"]
@@ -84,8 +103,8 @@ class Case(NamedTuple):
 
     @property
     def trains(self) -> bool:
-        """Whether there are updates; else all examples, of different sizes, are answered again and again."""
-        return self.kind != "any_size"
+        """Whether there are updates; else all examples are answered again and again."""
+        return self.kind not in ("any_size", "greedy", "beam")
 
 
 class Stages(NamedTuple):
@@ -121,6 +140,17 @@ STAGES = {
     "any_size": Stages(2, 3, (1, 1, 1), False, 2, grid=2),
 }
 
+GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+"""Recurrent nets, with the number of gates. Their weights are ``(U, b)``, ``(W, d)`` and ``(V, c)``, gates
+side by side in the order i, f, o, g or r, u, n: ``a_t = x_t U + b + h_{t-1} W + d``, d a constant but for the
+candidate n of a GRU, in which it stands inside the reset, ``n = tanh(x U_n + b_n + r (h W_n + d_n))``."""
+
+ENCODER_DECODERS = ("attention", "greedy", "beam")
+"""The kinds with one network, trained or writing."""
+
+BEAMS = 5
+"""Hypotheses kept by the beam search."""
+
 BUCKETS = 8
 """Padded shapes, at most, that ours computes images of different sizes in."""
 
@@ -145,6 +175,9 @@ _CONVOLUTIONAL = (
     "ours_steps",
 )
 """``ours_steps`` is the same network stepped from a Python loop: what the scan is worth on this machine."""
+
+_RECURRENT = (REFERENCE, "torch_compile", "flax_loop", "ours", "ours_single")
+"""``ours`` divides each batch over as many CPU devices as there are cores; ``ours_single`` does not."""
 
 CASES: dict[str, Case] = {
     case.name: case
@@ -205,6 +238,43 @@ CASES: dict[str, Case] = {
             "starts. What is compared are the probabilities of every image.",
         ),
         Case(
+            "rnn_64", "plain RNN, 128 units, 64 steps, batch 64", "rnn", (64, 64, 128, 10), "tanh", "softmax",
+            64, 1e-3, 2048, 0, "examples/s", 1, _RECURRENT,
+        ),
+        Case(
+            "rnn_512", "plain RNN, 128 units, 512 steps, batch 64", "rnn", (512, 64, 128, 10), "tanh",
+            "softmax", 64, 1e-3, 512, 0, "examples/s", 1, _RECURRENT,
+        ),
+        Case(
+            "lstm_64", "LSTM, 128 units, 64 steps, batch 64", "lstm", (64, 64, 128, 10), "tanh", "softmax",
+            64, 1e-3, 2048, 0, "examples/s", 1, _RECURRENT,
+        ),
+        Case(
+            "lstm_512", "LSTM, 128 units, 512 steps, batch 64", "lstm", (512, 64, 128, 10), "tanh",
+            "softmax", 64, 1e-3, 512, 0, "examples/s", 1, _RECURRENT,
+        ),
+        Case(
+            "gru_64", "GRU, 128 units, 64 steps, batch 64", "gru", (64, 64, 128, 10), "tanh", "softmax",
+            64, 1e-3, 2048, 0, "examples/s", 1, _RECURRENT,
+        ),
+        Case(
+            "attention", "GRU encoder-decoder, additive attention, 128 units, 20 symbols to 20, batch 64",
+            "attention", (20, 20, 40, 40, 64, 128), "tanh", "softmax", 64, 1e-3, 4096, 0, "examples/s", 1,
+            tuple(name for name in _RECURRENT if name != "flax_loop"), "Teacher forcing.",
+        ),
+        Case(
+            "greedy", "the same network writes, the most probable symbol at each step, batch 128", "greedy",
+            (20, 20, 40, 40, 64, 128), "tanh", "softmax", 128, 0.0, 128, 0, "examples/s", 1,
+            (REFERENCE, "torch_compile", "ours"), "What is compared are the symbols.",
+        ),
+        Case(
+            "beam", f"the same network writes, beam search of width {BEAMS}, batch 128", "beam",
+            (20, 20, 40, 40, 64, 128), "tanh", "softmax", 128, 0.0, 128, 0, "examples/s", 1,
+            (REFERENCE, "torch_compile", "ours"),
+            "The beams of a batch are one tensor in both. What is compared are the log-probabilities of the "
+            "best beams.",
+        ),
+        Case(
             "seeds32", "32 seeds of the small MLP, batch 32 each", "mlp", (64, 32, 10), "relu", "softmax",
             32, 1e-3, 1792, 32, "examples/s", 1, (REFERENCE, "torch_bmm", "flax_loop", "ours"),
         ),
@@ -212,7 +282,7 @@ CASES: dict[str, Case] = {
 }  # fmt: skip
 
 FIRST_STEP = "first_step"
-FIRST_STEP_CASES = ("mlp_large", "cnn")
+FIRST_STEP_CASES = ("mlp_large", "cnn", "lstm_64", "attention")
 FIRST_STEP_VARIANTS = (REFERENCE, "torch_compile", "keras_fit", "flax_loop", "ours")
 
 OTHER_PYTHON = ("torch", "keras")
@@ -241,10 +311,17 @@ BARS = (
     Bar("mlp_small", "ratio", REFERENCE, 20),
     Bar("mlp_large", "ratio", REFERENCE, 1.4),
     Bar("cnn", "ratio", REFERENCE, 1.25),
+    Bar("rnn_64", "ratio", REFERENCE, 2.0),
+    Bar("rnn_512", "ratio", REFERENCE, 2.0),
+    Bar("lstm_64", "ratio", REFERENCE, 1.0),
+    Bar("lstm_512", "ratio", REFERENCE, 1.25),
+    Bar("attention", "ratio", REFERENCE, 2.1),
     Bar("seeds32", "ratio", REFERENCE, 35),
     Bar("seeds32", "ratio", "torch_bmm", 3),
     Bar("mlp_large", "seconds", "", 0.7),
     Bar("cnn", "seconds", "", 0.7),
+    Bar("lstm_64", "seconds", "", 0.7),
+    Bar("attention", "seconds", "", 0.7),
 )
 
 
@@ -254,14 +331,61 @@ def layer_shapes(case: Case) -> list[tuple[int, ...]]:
         return list(zip(case.sizes[:-1], case.sizes[1:]))
     if case.kind in STAGES:
         return _stage_shapes(case, STAGES[case.kind])
+    if case.kind in GATES:
+        _, features, hidden, classes = case.sizes
+        gates = GATES[case.kind] * hidden
+        return [(features, gates), (hidden, gates), (hidden, classes)]
+    if case.kind in ENCODER_DECODERS:
+        return list(_attention_shapes(case).values())
     height, width, channels, first, second, dense, classes = case.sizes
     flat = (height // 4) * (width // 4) * second
     return [(3, 3, channels, first), (3, 3, first, second), (flat, dense), (dense, classes)]
 
 
+def _attention_shapes(case: Case) -> dict[str, tuple[int, int]]:
+    """The matrices of an encoder-decoder by name: those of `dlnotes.models.encoder_decoder`, vectors as rows.
+
+    A GRU has ``U`` with its ``b`` and ``W`` with its ``d``, see `GATES`.
+    """
+    _, _, vocabulary, outputs, embedding, hidden = case.sizes
+    return {
+        "E": (vocabulary, embedding),
+        "encoder.U": (embedding, 3 * hidden),
+        "encoder.W": (hidden, 3 * hidden),
+        "W_0": (hidden, hidden),
+        "F": (outputs + 1, embedding),
+        "decoder.U": (embedding + hidden, 3 * hidden),
+        "decoder.W": (hidden, 3 * hidden),
+        "W_q": (hidden, hidden),
+        "W_k": (hidden, hidden),
+        "v": (hidden, 1),
+        "V": (2 * hidden, outputs),
+    }
+
+
+_BIASES = {
+    "encoder.U": "encoder.b",
+    "encoder.W": "encoder.d",
+    "W_0": "b_0",
+    "decoder.U": "decoder.b",
+    "decoder.W": "decoder.d",
+    "V": "c",
+}
+
+
+def attention_weights(case: Case, weights: Weights) -> dict[str, np.ndarray]:
+    """The weights of an encoder-decoder by name; matrices without a bias leave theirs out."""
+    named = {}
+    for name, (W, b) in zip(_attention_shapes(case), weights, strict=True):
+        named[name] = W
+        if name in _BIASES:
+            named[_BIASES[name]] = b
+    return named
+
+
 def input_shape(case: Case) -> tuple[int, ...]:
     """The shape of an example."""
-    rank = {"mlp": 0, "cnn": 2}.get(case.kind)
+    rank = {"mlp": 0, "cnn": 2, **dict.fromkeys(GATES, 1)}.get(case.kind)
     return case.sizes[: 1 + (STAGES[case.kind].rank if rank is None else rank)]
 
 
@@ -279,13 +403,17 @@ def _stage_shapes(case: Case, how: Stages) -> list[tuple[int, ...]]:
 
 
 def make_weights(case: Case, seed: int = 0) -> Weights:
-    """Normal W with variance 2 / fan-in and normal b of deviation 0.1, stacked over members."""
+    """Normal W with variance 2 / fan-in and normal b of deviation 0.1, stacked over members.
+
+    In a recurrent net the variance is 0.5 / fan-in, or the rounding of 512 steps would grow along them.
+    """
     rng = np.random.default_rng([seed, 1])
     lead = (case.members,) if case.members else ()
+    gain = 0.5 if case.kind in (*GATES, *ENCODER_DECODERS) else 2
     weights = []
     for shape in layer_shapes(case):
         fan_in = int(np.prod(shape[:-1]))
-        W = rng.normal(0, np.sqrt(2 / fan_in), lead + shape).astype(np.float32)
+        W = rng.normal(0, np.sqrt(gain / fan_in), lead + shape).astype(np.float32)
         b = rng.normal(0, 0.1, (*lead, shape[-1])).astype(np.float32)
         weights.append((W, b))
     return weights
@@ -301,6 +429,11 @@ def _examples(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
         digits: Any = load_digits()
         pixels, labels = digits["data"], digits["target"]
         return (pixels[: case.examples] / 16).astype(np.float32), labels[: case.examples].astype(np.int32)
+    if case.kind in ENCODER_DECODERS:
+        steps, _, vocabulary, outputs = case.sizes[:4]
+        source = rng.integers(0, vocabulary, (case.examples, steps), np.int32)
+        target = rng.integers(0, outputs, vocabulary, np.int32)[source[:, ::-1]]
+        return np.concatenate([source, target], 1), target
     x = rng.random((case.examples, *input_shape(case)), np.float32)
     flat = x.reshape(case.examples, -1)
     teacher = rng.normal(size=(flat.shape[1], case.sizes[-1])).astype(np.float32)
@@ -311,9 +444,11 @@ def _examples(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
 def make_data(case: Case, seed: int = 0) -> Data:
     """The data set and the fixed first batches of a case."""
     rng = np.random.default_rng([seed, 2])
-    if not case.trains:
+    if case.kind == "any_size":
         return _of_many_sizes(case, rng)
     x, y = _examples(case, rng)
+    if not case.trains:
+        return Data(x, y, x[:0], y[:0])
     if case.batch == case.examples:
         index = np.tile(np.arange(case.batch), (CHECK_STEPS, 1))
     else:

@@ -14,11 +14,12 @@ from itertools import pairwise
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import layers, models
 from dlnotes.data.buckets import divide
-from dlnotes.data.dataset import Examples
+from dlnotes.data.dataset import Examples, Pair
 from dlnotes.devices.compile import compiler_options
 from dlnotes.devices.placement import compile_chunk, fetch, place, put, put_state
 from dlnotes.devices.prepare import cpu_count, prepare
@@ -28,7 +29,20 @@ from dlnotes.training.loop import resident_batches, streamed_batches, train_chun
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe, init_state
 from dlnotes.typing import Batch
-from scripts.bench.cases import BUCKETS, STAGES, Case, Data, Stages, Weights, input_shape, probabilities
+from scripts.bench.cases import (
+    BEAMS,
+    BUCKETS,
+    ENCODER_DECODERS,
+    GATES,
+    STAGES,
+    Case,
+    Data,
+    Stages,
+    Weights,
+    attention_weights,
+    input_shape,
+    probabilities,
+)
 from scripts.bench.interface import Variant
 
 CHUNK_SECONDS = 0.1
@@ -146,6 +160,10 @@ def any_size(case: Case, weights: Weights, data: Data, most: int = BUCKETS) -> V
 
 def given(case: Case, params: Any, weights: Weights) -> Any:
     """Parameters like ``params`` with the given weights; the gains of residual blocks, which are none, 1."""
+    if case.kind in GATES:
+        return _recurrent_params(case, params, weights)
+    if case.kind in ENCODER_DECODERS:
+        return _encoder_decoder_params(case, params, weights)
     # The leaves come in the order of the layers, W (or K) before b.
     arrays = iter([a if case.members else a[None] for layer in weights for a in layer])
 
@@ -166,6 +184,88 @@ def seeds32(case: Case, weights: Weights, data: Data) -> Variant:
     return _train(case, weights, data, _mlp(case), capacity=2**12, cpu_devices=cpu_count())
 
 
+def recurrent(case: Case, weights: Weights, data: Data, *, divide: bool = True) -> Variant:
+    """The recurrent cases; with ``divide`` each batch over as many host devices as there are cores."""
+    _, features, hidden, classes = case.sizes
+    model = models.sequence_classifier(features, hidden, classes, cell=case.kind)  # type: ignore[arg-type]
+    return _train(case, weights, data, model, capacity=256, cpu_devices=cpu_count() if divide else 1)
+
+
+def attention(case: Case, weights: Weights, data: Data, *, divide: bool = True) -> Variant:
+    """Teacher forcing of an encoder-decoder."""
+    return _train(
+        case, weights, data, encoder_decoder(case), capacity=256, cpu_devices=cpu_count() if divide else 1
+    )
+
+
+def encoder_decoder(case: Case) -> Model:
+    """`models.seq2seq` of rows that hold the source, then the target."""
+    steps, _, vocabulary, outputs, embedding, hidden = case.sizes
+    network = models.seq2seq(vocabulary, outputs, hidden, embedding=embedding, bidirectional=False)
+
+    def apply(params, x, *, key=None, mask=None):
+        begin = jnp.full((len(x), 1), outputs, x.dtype)
+        target = jnp.concatenate([begin, x[:, steps:-1]], 1)
+        return network.apply(params, Pair(x[:, :steps], target), key=key, mask=mask)
+
+    return Model(network.init, apply)
+
+
+def _encoder_decoder_params(case: Case, params: Any, weights: Weights) -> Any:
+    """Parameters like ``params`` with the given weights, and a members axis."""
+    w = attention_weights(case, weights)
+    last = 2 * case.sizes[-1]
+
+    def gru(name: str, like: Any) -> tuple[Any]:
+        b, d = w[f"{name}.b"], w[f"{name}.d"]
+        b = np.concatenate([b[:last] + d[:last], b[last:]])
+        return (type(like[0])(w[f"{name}.U"], w[f"{name}.W"], b, d[last:]),)
+
+    attend = params.attention._replace(W_q=w["W_q"], W_k=w["W_k"], v=w["v"][:, 0])
+    cells = {"forward": gru("encoder", params.forward), "decoder": gru("decoder", params.decoder)}
+    others = {name: w[name] for name in ("E", "W_0", "b_0", "F", "V", "c")}
+    return jax.tree.map(lambda a: a[None], params._replace(attention=attend, **cells, **others))
+
+
+def writing(case: Case, weights: Weights, data: Data) -> Variant:
+    """Greedy decoding, or beam search."""
+    prepare(1)
+    like = jax.eval_shape(jax.vmap(encoder_decoder(case).init), jax.random.split(jax.random.key(0), 1))
+    params = jax.device_put(jax.tree.map(lambda a: a[0], given(case, like, weights)))
+    steps, length = case.sizes[:2]
+    source = jax.device_put(data.x[:, :steps])
+
+    def write() -> np.ndarray:
+        if case.kind == "greedy":
+            return np.asarray(models.greedy_decode(params, source, length=length))
+        return np.asarray(models.beam_decode(params, source, width=BEAMS, length=length).log_p[:, 0])
+
+    def check(fixed):
+        return write().tolist()
+
+    def run(seconds: float) -> tuple[int, float]:
+        start, done = time.perf_counter(), 0
+        while True:
+            write()
+            done += case.examples
+            elapsed = time.perf_counter() - start
+            if elapsed >= seconds:
+                return done, elapsed
+
+    return Variant(check, run)
+
+
+def _recurrent_params(case: Case, params: Any, weights: Weights) -> Any:
+    """Parameters like ``params`` with the given weights, and a members axis."""
+    (U, b), (W, d), (V, c) = weights
+    last = 2 * case.sizes[2] if case.kind == "gru" else len(b)
+    cell = {"U": U, "W": W, "b": np.concatenate([b[:last] + d[:last], b[last:]])}
+    if case.kind == "gru":
+        cell["b_n"] = d[last:]
+    own = params._replace(forward=(type(params.forward[0])(**cell),), V=V, c=c)
+    return jax.tree.map(lambda a: a[None], own)
+
+
 _SETUP = {
     "xor": mlp,
     "mlp_small": mlp,
@@ -178,6 +278,14 @@ _SETUP = {
     "cnn_pool": cnn,
     "cnn_overlap_pool": cnn,
     "cnn_any_size": any_size,
+    "rnn_64": recurrent,
+    "rnn_512": recurrent,
+    "lstm_64": recurrent,
+    "lstm_512": recurrent,
+    "gru_64": recurrent,
+    "attention": attention,
+    "greedy": writing,
+    "beam": writing,
     "seeds32": seeds32,
 }
 
@@ -191,23 +299,26 @@ def _train(
 ) -> Variant:
     prepare(cpu_devices)
     members = max(case.members, 1)
-    placement = place("auto", members=members)
+    placement = place("auto", members=members, divide_batch=case.kind in (*GATES, "attention"))
     loss = binary_cross_entropy if case.output == "sigmoid" else cross_entropy
     single = members == 1
     recipe = Recipe(model, loss, {}, optimizer("adam", case.learning_rate, join=single), join=single)
 
-    def compiled(batch_at, steps: int, per_member: bool):
+    def compiled(batch_at, steps: int, per_member: bool, axis: int | None = None):
         chunk = train_chunk(
             lambda hyper: recipe,
             batch_at,
             metric_names=("loss",),
             capacity=steps,
             division=placement.division(),
-            rows_per_part=case.batch,
+            rows_per_part=placement.division().rows_per_part(case.batch),
             data_per_member=per_member,
         )
         return compile_chunk(
-            placement, chunk, data_axis=0 if per_member else None, convolutions=case.kind != "mlp"
+            placement,
+            chunk,
+            data_axis=0 if per_member else axis,
+            convolutions=case.kind == "cnn" or case.kind in STAGES,
         )
 
     state = fetch(jax.jit(partial(init_state, lambda hyper: recipe))(np.arange(members, dtype=np.int32), {}))
@@ -220,7 +331,8 @@ def _train(
         batches = Batch(x, y, None, np.ones(y.shape, np.float32))  # type: ignore[arg-type]
         if case.members:
             batches = jax.tree.map(lambda a: np.moveaxis(a, 1, 0), batches)
-        chunk = compiled(streamed_batches(), len(fixed), bool(case.members))
+        axis = 1 if placement.split == "batch" else None
+        chunk = compiled(streamed_batches(), len(fixed), bool(case.members), axis)
         state, metrics = chunk(state, batches, np.int32(len(fixed)))
         losses = fetch(metrics)[:, 0]
         return losses.tolist() if case.members else losses[:, 0].tolist()

@@ -13,8 +13,9 @@ import numpy as np
 import optax
 from flax.training.train_state import TrainState
 
-from scripts.bench.cases import STAGES, Case, Data, Weights
+from scripts.bench.cases import GATES, STAGES, Case, Data, Weights
 from scripts.bench.interface import Variant
+from scripts.bench.variants import flax_recurrent
 
 IN_FLIGHT = 8
 """Steps dispatched before the loop waits for the last one (else a slow step piles up seconds of work)."""
@@ -77,8 +78,10 @@ def params_of(case: Case, weights: Weights) -> dict:
 
 def setup(case: Case, weights: Weights, data: Data) -> Variant:
     """The step is vmapped over members where there are some."""
-    network = Network(case)
-    params = params_of(case, weights)
+    if case.kind in GATES:
+        network, params = flax_recurrent.LastState(case), flax_recurrent.params_of(case, weights)
+    else:
+        network, params = Network(case), params_of(case, weights)
     return loop(case, data, lambda params, x: network.apply({"params": params}, x), params)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from scripts.bench.cases import STAGES, Case, Data, Weights, probabilities
+from scripts.bench.cases import ENCODER_DECODERS, GATES, STAGES, Case, Data, Weights, probabilities
 from scripts.bench.interface import Variant
 
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -26,6 +26,14 @@ def build(case: Case, weights: Weights) -> nn.Module:
     """The network of a case with the given weights, as a user would write it."""
     if case.kind in STAGES:
         return _staged(case, weights)
+    if case.kind in GATES:
+        from scripts.bench.variants.torch_recurrent import LastState
+
+        return LastState(case, weights)
+    if case.kind in ENCODER_DECODERS:
+        from scripts.bench.variants.torch_attention import EncoderDecoder
+
+        return EncoderDecoder(case, weights)
     if case.kind == "mlp":
         layers: list[nn.Module] = []
         for i, (n, m) in enumerate(zip(case.sizes[:-1], case.sizes[1:])):
@@ -130,7 +138,7 @@ def loss_of(case: Case) -> nn.Module:
 def tensors(case: Case, x: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """Channels first; float targets of shape (batch, 1) for a sigmoid, int64 labels otherwise."""
     xs, ys = torch.from_numpy(x), torch.from_numpy(y)
-    if case.kind != "mlp":
+    if case.kind == "cnn" or case.kind in STAGES:
         xs = xs.movedim(-1, 1).contiguous()
     return xs, ys.float()[:, None] if case.output == "sigmoid" else ys.long()
 

@@ -7,11 +7,14 @@ import torch
 
 from scripts.bench.cases import Case, Data, Weights
 from scripts.bench.interface import Variant
+from scripts.bench.variants import torch_attention
 from scripts.bench.variants import torch_common as common
 
 
 def setup(case: Case, weights: Weights, data: Data) -> Variant:
-    """Forward and backward are one compiled graph, Adam's update another."""
+    """Forward and backward are one compiled graph, Adam's update another; of a writer each step is one."""
+    if case.kind in ("greedy", "beam"):
+        return torch_attention.writing(case, weights, data, torch.compile)
     common.use_all_cores()
     model, loss_fn = common.build(case, weights), common.loss_of(case)
     optimizer = common.adam(model, case)

@@ -11,11 +11,14 @@ import numpy as np
 
 from scripts.bench.cases import Case, Data, Weights
 from scripts.bench.interface import Variant
+from scripts.bench.variants import torch_attention
 from scripts.bench.variants import torch_common as common
 
 
 def setup(case: Case, weights: Weights, data: Data) -> Variant:
     """One network, or with members one after another."""
+    if case.kind in ("greedy", "beam"):
+        return torch_attention.writing(case, weights, data)
     if not case.trains:
         return common.answers(case, weights, data, list(np.arange(case.examples)[:, None]))
     common.use_all_cores()
