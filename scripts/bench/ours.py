@@ -328,7 +328,8 @@ def _train(
     def check(fixed):
         nonlocal state
         x, y = (np.stack(arrays) for arrays in zip(*fixed))
-        batches = Batch(x, y, None, np.ones(y.shape, np.float32))  # type: ignore[arg-type]
+        weight = np.ones(y.shape[: 3 if case.members else 2], np.float32)
+        batches = Batch(x, y, None, weight)  # type: ignore[arg-type]
         if case.members:
             batches = jax.tree.map(lambda a: np.moveaxis(a, 1, 0), batches)
         axis = 1 if placement.split == "batch" else None
