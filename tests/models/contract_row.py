@@ -40,6 +40,7 @@ class Row(NamedTuple):
       pad: ``pad(batch) -> batch`` with further positions masked out and filled with garbage (finite,
         valid indices), for models that take a mask; the loss and its gradient must not move.
       per_example_keys: False when the model reduces ``(batch,)`` keys to one (foreign modules).
+      slow: True for a variant whose parts other rows have too: it is only held against with ``-m slow``.
       learning_rate, steps, overfit: Adam at that rate must bring the mean loss below ``overfit``.
     """
 
@@ -51,6 +52,7 @@ class Row(NamedTuple):
     smooth: Callable[[], Model] | None = None
     pad: Callable[[Batch], Batch] | None = None
     per_example_keys: bool = True
+    slow: bool = False
     learning_rate: float = 1e-2
     steps: int = 200
     overfit: float = 0.05

@@ -81,5 +81,6 @@ ROWS = [
         random=True,
         smooth=lambda: volumes("tanh"),
         pad=wider,
+        slow=True,
     ),
 ]

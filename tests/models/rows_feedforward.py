@@ -83,6 +83,7 @@ ROWS = [
         cross_entropy,
         random=True,
         smooth=lambda: models.mlp(6, (16, 16), 3, rank=4, activation="tanh"),
+        slow=True,
     ),
     Row(
         "mlp-sparse",
@@ -91,6 +92,7 @@ ROWS = [
         cross_entropy,
         random=True,
         smooth=lambda: models.mlp(6, (24, 12), 3, connectivity=0.5, activation="tanh"),
+        slow=True,
     ),
     Row(
         "rbf_network",
@@ -105,6 +107,7 @@ ROWS = [
         targets,
         squared_error,
         learning_rate=5e-2,
+        slow=True,
     ),
     Row(
         "graph",
@@ -143,6 +146,7 @@ ROWS = [
         ),
         learning_rate=2e-2,
         steps=100,
+        slow=True,
     ),
     Row(
         "from_flax",

@@ -44,6 +44,7 @@ ROWS = [
         smooth=lambda: labeller("full_size", "tanh", mean_field=2),
         steps=400,
         overfit=1.0,
+        slow=True,
     ),
     Row(
         "refinement",

@@ -50,5 +50,6 @@ ROWS = [
         smooth=lambda: pooled("clustered", activation="tanh", grid=1, dense=(), dropout=0.0),
         pad=padded,
         learning_rate=2e-2,
+        slow=True,
     ),
 ]

@@ -158,6 +158,7 @@ ROWS = [
         smooth=lambda: models.seq2seq(
             5, 4, 6, embedding=4, cell="rnn", attention="local", window=9, decoder_hidden=7
         ),
+        slow=True,
     ),
     row(
         "seq2seq of a first state",
@@ -166,6 +167,7 @@ ROWS = [
         ),
         pairs,
         pad_pairs,
+        slow=True,
     ),
     Row(
         "sequence that a symbol ends",
@@ -181,6 +183,7 @@ ROWS = [
         log_loss,
         steps=400,
         pad=pad_sequences,
+        slow=True,
     ),
     Row(
         "sequence of a drawn length",
@@ -189,6 +192,7 @@ ROWS = [
         log_loss,
         pad=pad_sequences,
         overfit=1.3,  # the entropy of the lengths is 1.04
+        slow=True,
     ),
     Row(
         "aligned sequences",

@@ -19,7 +19,8 @@ ROWS = [
 
 
 def select(condition):
-    return [pytest.param(row, id=row.name) for row in ROWS if condition(row)]
+    marks = {True: [pytest.mark.slow], False: []}
+    return [pytest.param(row, id=row.name, marks=marks[row.slow]) for row in ROWS if condition(row)]
 
 
 every = pytest.mark.parametrize("row", select(lambda row: True))
@@ -35,10 +36,17 @@ def setup(name):
 
 
 @cache
+def forward(name):
+    """Compiled output of a row without a key: ``f(params, batch)``."""
+    model = setup(name)[0]
+    return jax.jit(lambda p, b: model.apply(p, b.x, mask=b.mask))
+
+
+@cache
 def outputs(name):
     """Output of a row's model on its batch, without a key, from a compiled call."""
-    model, params, batch = setup(name)
-    return jax.jit(lambda p, b: model.apply(p, b.x, mask=b.mask))(params, batch)
+    _, params, batch = setup(name)
+    return forward(name)(params, batch)
 
 
 @cache
@@ -110,11 +118,13 @@ def test_vmap_over_params_equals_loop(row):
 @every
 def test_gradient_equals_finite_difference(row):
     _, params, batch = setup(row.name)
-    model = (row.smooth or row.model)()
-    if jax.eval_shape(model.init, jax.random.key(7)) != jax.eval_shape(lambda: params):
-        params = jax.jit(model.init)(jax.random.key(7))
-    both = jax.jit(jax.value_and_grad(lambda p: mean_loss(row, model, p, batch)))
-    grads = both(params)[1]
+    both = objective(row.name)
+    if row.smooth is not None:
+        model = row.smooth()
+        if jax.eval_shape(model.init, jax.random.key(7)) != jax.eval_shape(lambda: params):
+            params = jax.jit(model.init)(jax.random.key(7))
+        both = jax.jit(jax.value_and_grad(lambda p, b: mean_loss(row, model, p, b)))
+    grads = both(params, batch)[1]
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(5), len(leaves))
     # One random direction per leaf: a wrong gradient of one array cannot hide behind the others.
@@ -125,7 +135,8 @@ def test_gradient_equals_finite_difference(row):
         h = 1e-2
 
         def at(t, i=i, leaf=leaf, step=step):
-            return float(both(structure.unflatten([*leaves[:i], leaf + t * step, *leaves[i + 1 :]]))[0])
+            moved = structure.unflatten([*leaves[:i], leaf + t * step, *leaves[i + 1 :]])
+            return float(both(moved, batch)[0])
 
         # Richardson: the error of the plain central difference, of order h², is removed.
         wide, narrow = (at(2 * h) - at(-2 * h)) / (4 * h), (at(h) - at(-h)) / (2 * h)
@@ -145,12 +156,10 @@ def test_every_parameter_gets_a_gradient(row):
 
 @every
 def test_examples_are_independent(row):
-    model, params, batch = setup(row.name)
-    apply = jax.jit(lambda x, mask: model.apply(params, x, mask=mask))
+    _, params, batch = setup(row.name)
     whole = outputs(row.name)
     for i in (0, 2):
-        alone = take(batch, slice(i, i + 1))
-        assert_close(apply(alone.x, alone.mask)[0], whole[i])
+        assert_close(forward(row.name)(params, take(batch, slice(i, i + 1)))[0], whole[i])
 
 
 @every
@@ -178,10 +187,10 @@ def test_padding_changes_nothing(row):
 @every
 def test_no_key_no_randomness(row):
     model, params, batch = setup(row.name)
-    f = jax.jit(lambda b, key: model.apply(params, b.x, key=key, mask=b.mask))
-    np.testing.assert_array_equal(f(batch, None), f(batch, None))
+    np.testing.assert_array_equal(forward(row.name)(params, batch), outputs(row.name))
     if not row.random:
-        assert_close(f(batch, jax.random.key(1)), f(batch, None))
+        with_key = jax.jit(lambda p, b, key: model.apply(p, b.x, key=key, mask=b.mask))
+        assert_close(with_key(params, batch, jax.random.key(1)), outputs(row.name))
 
 
 @pytest.mark.parametrize("row", select(lambda row: row.random))
@@ -207,10 +216,10 @@ def test_draws_follow_the_examples_key(row):
 
 @every
 def test_bfloat16(row):
-    model, params, batch = setup(row.name)
+    _, params, batch = setup(row.name)
     want = outputs(row.name)
     small = half(params), batch._replace(x=half(batch.x))
-    got = jax.jit(lambda p, b: model.apply(p, b.x, mask=b.mask))(*small)
+    got = forward(row.name)(*small)
     assert got.dtype in (jnp.bfloat16, jnp.float32)
     scale = float(jnp.abs(want).max())
     np.testing.assert_allclose(np.asarray(got, np.float32), want, atol=0.1 * scale + 1e-2)
