@@ -7,10 +7,14 @@ import nbclient
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "experiments" / "notebooks").glob("*.py"))
+SLOW = ("feedforward", "convolution", "sequences")
 SHORTER = {'"12 epochs"': '"1 epoch"', "STEPS = 700": "STEPS = 20"}
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=pytest.mark.slow if p.stem in SLOW else (), id=p.stem) for p in NOTEBOOKS],
+)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_notebook_runs(path, tmp_path):
     notebook = jupytext.read(path)

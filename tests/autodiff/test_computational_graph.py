@@ -18,7 +18,7 @@ from dlnotes.autodiff import (
 )
 from dlnotes.autodiff.computational_graph import ancestors
 
-quick = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @quick

@@ -25,7 +25,7 @@ def apply(x, layers):
     return x
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(st.lists(WINDOWS, min_size=1, max_size=3), st.integers(12, 20))
 def test_sizes_and_fields_are_those_of_the_layers(layers, n):
     size = n

@@ -108,7 +108,10 @@ def test_standardized_kernels(key):
     np.testing.assert_allclose(K.var((0, 1, 2)), np.full(5, 2 / 36), rtol=1e-4)
 
 
-@pytest.mark.parametrize(("rank", "head"), [(1, "grid"), (1, "maps"), (2, "average")])
+@pytest.mark.parametrize(
+    ("rank", "head"),
+    [(1, "maps"), (2, "average"), pytest.param(1, "grid", marks=pytest.mark.slow)],
+)
 def test_padding_changes_nothing(rank, head, key):
     stages = [
         Stage(8, blocks=2, pool=2, residual=True),
