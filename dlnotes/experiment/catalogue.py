@@ -235,8 +235,9 @@ ROWS: tuple[Row, ...] = (
     _claim("R8.2", "Sharing over time carries to lengths never seen",
            "layers.recurrent.unroll models.sequence_classifier", "experiments/test_recurrent_claims",
            config="configs/claims/R8.2_unseen_lengths.toml"),
-    _code("R8.3", "Batches of sequences of different lengths", "layers.recurrent.unroll",
-          "layers/test_recurrent"),
+    _code("R8.3", "Batches of sequences of different lengths",
+          "layers.recurrent.unroll data.buckets.choose_buckets data.buckets.buckets_for",
+          "layers/test_recurrent data/test_buckets experiment/test_bucketed", built=True),
     _code("R9.1", "The three patterns of recurrence",
           "layers.recurrent.unroll layers.plain_cells.output_recurrent models.sequence_classifier "
           "models.sequence_labeller",
