@@ -119,6 +119,20 @@ class Dataset:
         return examples
 
 
+def is_special(symbol: str) -> bool:
+    """Whether a symbol stands for no text of its own, as ``<pad>``, ``<end>`` and ``<unk>``."""
+    return len(symbol) > 2 and symbol[0] + symbol[-1] == "<>"
+
+
+def are_characters(symbols: tuple[str, ...]) -> bool:
+    """Whether all symbols but the special ones are single characters, which make text without spaces.
+
+    >>> are_characters(("<end>", "a", "b")), are_characters(("<end>", "AH", "B"))
+    (True, False)
+    """
+    return all(len(s) == 1 or is_special(s) for s in symbols)
+
+
 class Pair(NamedTuple):
     """Input of an encoder-decoder: a source and the target shifted right (teacher forcing).
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from dlnotes.data import arrays, standardize, table
 from dlnotes.data.build import length_mask, pad, pad_boxes
-from dlnotes.data.dataset import Dataset, Examples, Pair
+from dlnotes.data.dataset import Dataset, Examples, Pair, are_characters, is_special
 from dlnotes.data.forecasting import windows_of
 from dlnotes.data.masks import check_classes, paired, read_mask
 from dlnotes.data.series_tables import series_of
@@ -315,9 +315,8 @@ def encode_symbols(string: str, symbols: tuple[str, ...], *, path: str | Path, l
       ValueError: naming line and symbol when one is unknown.
     """
     index = {symbol: i for i, symbol in enumerate(symbols)}
-    special = [s for s in symbols if len(s) > 2 and s[0] == "<" and s[-1] == ">"]
-    characters = all(len(s) == 1 for s in symbols if s not in special)
-    if not characters:
+    special = [s for s in symbols if is_special(s)]
+    if not are_characters(symbols):
         parts = string.split()
     elif " " in index:
         parts = list(string)

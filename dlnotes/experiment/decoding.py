@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.data.dataset import Dataset, Examples, are_characters
 from dlnotes.experiment.config.decoding import Decoding
 from dlnotes.models import beam_decode
 from dlnotes.outputs.edit_distance import error_rates
@@ -81,7 +81,7 @@ def write(
 def text_of(dataset: Dataset, symbols: np.ndarray) -> np.ndarray:
     """Classes as text, ``(...)`` strings of ``(..., length)``, without a space where each is a character."""
     classes = dataset.classes
-    join = "" if all(len(c) == 1 for c in classes[1:]) else " "
+    join = "" if are_characters(classes) else " "
     flat = symbols.reshape(-1, symbols.shape[-1])
     return np.array([join.join(classes[i] for i in row if i > 0) for row in flat]).reshape(symbols.shape[:-1])
 

@@ -12,6 +12,7 @@ from dlnotes.data.pairs import shift_right
 from dlnotes.experiment.decoding import references_of, text_of, write
 from dlnotes.experiment.figure_style import new_figure, save, set_title, shown_point, styled, write_table
 from dlnotes.experiment.folder import RunFolder
+from dlnotes.experiment.length_figures import errors_by_length
 
 if TYPE_CHECKING:
     from dlnotes.experiment.result import Result
@@ -109,4 +110,5 @@ def _names(names: tuple[str, ...], ids: np.ndarray) -> list[str]:
 
 def fitting(dataset: Dataset, attention: bool) -> list[tuple[str, Any]]:
     """The figures of a pair data set, by name."""
-    return [("examples", decoded_examples), *([("alignments", alignments)] if attention else [])]
+    found: list[tuple[str, Any]] = [("examples", decoded_examples), ("errors_by_length", errors_by_length)]
+    return [*found, ("alignments", alignments)] if attention else found

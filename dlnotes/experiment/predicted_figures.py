@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.data.dataset import Dataset, Examples, are_characters
 from dlnotes.experiment.build import unit_of
 from dlnotes.experiment.figure_style import (
     BLUE,
@@ -221,8 +221,7 @@ def _mask(examples: Examples, i: int) -> np.ndarray | None:
 def symbols_of(dataset: Dataset, ids: Any, mask: np.ndarray | None) -> str:
     """Input symbols as text, without a space where each is one character."""
     ids = np.asarray(ids) if mask is None else np.asarray(ids)[mask]
-    names = [dataset.symbols[i] for i in ids]
-    return ("" if all(len(n) == 1 for n in names) else " ").join(names)
+    return ("" if are_characters(dataset.symbols) else " ").join(dataset.symbols[i] for i in ids)
 
 
 def bracketed(dataset: Dataset, trees: Any, i: int) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.data.dataset import Dataset, Examples, are_characters
 from dlnotes.experiment.figure_style import (
     BLUE,
     GREY,
@@ -22,7 +22,7 @@ from dlnotes.experiment.figure_style import (
     write_table,
 )
 from dlnotes.experiment.folder import RunFolder, write_text
-from dlnotes.experiment.predicted_figures import shown_split
+from dlnotes.experiment.predicted_figures import shown_split, symbols_of
 from dlnotes.experiment.summary import mean_interval
 from dlnotes.experiment.text_baselines import ngram_bits, xz_bits
 
@@ -61,7 +61,7 @@ def bits_per_symbol(kept: RunFolder, result: Result, trainers: list[Trainer]) ->
     losses = result.summary["points"][position]["metrics"][split]["loss"]["values"]
     own = mean_interval(np.array([math.nan if v is None else v for v in losses]) / math.log(2))
     rows: list[tuple[str, float]] = []
-    if all(len(s) == 1 or s[0] + s[-1] == "<>" for s in dataset.symbols):
+    if are_characters(dataset.symbols):
         texts = [
             "".join(s if len(s := dataset.symbols[i]) == 1 else "\ufffd" for i in t) for t in (train, test)
         ]
@@ -101,11 +101,9 @@ def samples(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Pa
     params = jax.tree.map(lambda a: a[members.start], evaluated_params(result.states[g].members, best=True))
     rows = np.linspace(0, examples.size - 1, min(3, examples.size)).astype(int)
     prefix = jnp.asarray(np.asarray(examples.x)[rows])
-    symbols = result.dataset.symbols
-    join = "" if all(len(s) == 1 or s[0] + s[-1] == "<>" for s in symbols) else " "
 
-    def text(codes: np.ndarray) -> str:
-        return join.join(symbols[i] for i in np.asarray(codes))
+    def text(codes: Any) -> str:
+        return symbols_of(result.dataset, codes, None)
 
     lines = []
     for temperature in TEMPERATURES:
