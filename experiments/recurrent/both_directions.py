@@ -110,6 +110,11 @@ def padding_error(model: Model, params: Params, examples: Examples, strings: int
     return worst
 
 
+def _share(right: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """The share that is right there, of every member; NaN where there is nothing."""
+    return right[:, where].mean(-1) if where.any() else np.full(len(right), np.nan)
+
+
 def measure(options: BothDirections) -> dict[str, np.ndarray]:
     """Shares of right answers: whole labels, the letter before, the one after, and that by distance."""
     train, _ = strings(options.examples, 0)
@@ -135,9 +140,9 @@ def measure(options: BothDirections) -> dict[str, np.ndarray]:
         whole[k] = (found == test.y)[:, there].mean(-1)
         before[k] = (found // LETTERS == test.y // LETTERS)[:, there].mean(-1)
         after[k] = right[:, there].mean(-1)
-        far[k] = right[:, there & (distance > REACH)].mean(-1)
+        far[k] = _share(right, there & (distance > REACH))
         for j, d in enumerate(DISTANCES):
-            by_distance[k, j] = right[:, there & (distance == d)].mean(-1)
+            by_distance[k, j] = _share(right, there & (distance == d))
         sizes[k] = parameters(jax.tree.map(lambda a: a[0], fitted.params))
         if k == BOTH:
             padding = padding_error(model, fitted.params, test, min(20, options.test))
@@ -168,9 +173,9 @@ def draw(options: BothDirections, m: Measured) -> Plot:
     for axes in (left, right):
         axes.axhline(50, color=GREY, lw=1, ls=":")
         axes.set_ylim(40, 103)
-    left.text(DISTANCES[-1], 49, "chance", ha="right", va="top", color=GREY, fontsize=9)
+    left.text(DISTANCES[0], 49, "chance", va="top", color=GREY, fontsize=9)
     left.set(xlabel="how far the next letter is", ylabel="next letter right (%)", xticks=DISTANCES)
-    left.legend(fontsize=8.5, loc="lower left", bbox_to_anchor=(0.0, 0.22))
+    left.legend(fontsize=8.5, loc="center right")
     right.set(xticks=(0, 1), xlim=(-0.5, 1.5), ylabel="letters right (%), one point a seed")
     right.set_xticklabels(["the letter before", "the letter after"])
     found = 100 * m["whole"].mean(-1)

@@ -121,7 +121,7 @@ def draw(options: EchoStates, m: Measured) -> Plot:
     delays = np.arange(1, m["memory"].shape[-1] + 1)
     for r, color in ((FADING, ORANGE), (2, GREEN), (LASTING, BLUE)):
         first.plot(delays, m["memory"][r].mean(0), color=color, label=f"radius {RADII[r]:g}")
-    first.set(xlabel="delay k", ylabel="squared correlation with the input k steps ago", ylim=(0, 1.03))
+    first.set(xlabel="input of how many steps ago", ylabel="squared correlation", ylim=(0, 1.03))
     first.legend(fontsize=8.5)
     capacity = m["memory"].sum(-1)
     second.plot(range(len(RADII)), capacity, "o", color=BLUE, alpha=0.4)
@@ -136,8 +136,9 @@ def draw(options: EchoStates, m: Measured) -> Plot:
         third.plot(steps, 10 ** logs.mean(0), color=color, label=f"{options.units[k]} units")
     third.vlines(HORIZON + 2, *PUBLISHED_400, color="black", lw=3, label="published, 400 units")
     third.plot([HORIZON + 2], [PUBLISHED_1000], "k_", ms=9, mew=2, label="published, 1000 units")
-    third.set(yscale="log", xlabel="steps predicted freely", ylabel="NRMSE (geometric mean, range of seeds)")
-    third.legend(fontsize=8, loc="lower right")
+    third.set(yscale="log", xlabel="steps predicted freely", ylabel="NRMSE (mean of logs, range of seeds)")
+    third.set_xlim(-3, HORIZON + 6)
+    third.legend(fontsize=8, loc="upper left")
     at_end = 10 ** np.log10(m["error"][..., -1]).mean(-1)
     set_title(
         figure,

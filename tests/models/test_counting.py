@@ -48,6 +48,19 @@ def test_recurrent_nets_count_every_step(cell, gates):
     assert longer.multiply_adds - got.multiply_adds == B * T * per_step
 
 
+def test_an_answer_at_every_step_and_a_net_over_images():
+    model = models.sequence_labeller(2, 4, 3, cell="gru", bidirectional=True)
+    products = 2 * (2 * 12 + 4 * 12) + 8 * 3
+    want = (products + 2 * (12 + 4) + 3, B * T * products)
+    assert count(model, np.zeros((B, T, 2), np.float32)) == want
+    model = models.grid_recurrent((4, 5, 1), 3, hidden=6, channels=2)
+    taps, read, step, out = 9 * 2, 4 * 2 * 6, 4 * 12 * 6, 24 * 3
+    # A step of the wavefront runs all rows: 4 + 5 - 1 diagonals of 4.
+    work = 20 * taps + 20 * read + 8 * 4 * step + out
+    got = count(model, np.zeros((B, 4, 5, 1), np.float32))
+    assert got == (taps + 2 + read + step + 24 + out + 3, B * work)
+
+
 def test_only_connections_that_exist_count():
     model = models.mlp(12, (8, 6), 3, connectivity=0.25)
     products = 3 * 8 + 2 * 6 + 6 * 3
