@@ -205,6 +205,27 @@ def test_predict_for_lines_of_text(kind, columns, trained, tmp_path):
         np.testing.assert_allclose(np.array([r[2:] for r in rows], float), p, atol=1e-5)
 
 
+def test_predict_a_class_for_every_position(tmp_path):
+    rng = np.random.default_rng(0)
+    lengths = np.array([5, 2, 4] * 8)
+    x = rng.normal(size=(24, 5, 2)).astype(np.float32)
+    y = np.where(np.arange(5) < lengths[:, None], (x[..., 0] > 0) + 0, -1)
+    np.savez(tmp_path / "labels.npz", x=x, y=y, lengths=lengths)
+    raw = tiny(tmp_path) | {
+        "data": {"kind": "npz", "path": str(tmp_path / "labels.npz"), "input": "sequence", "task": "tokens"},
+        "model": {"kind": "sequence_labeller", "hidden": 3, "bidirectional": True},
+        "training": SHORT,
+    }
+    result = run(parse(raw))
+    np.savez(tmp_path / "new.npz", x=x[:3], lengths=lengths[:3])
+    header, *rows = read(predict_run(result.folder, tmp_path / "new.npz"))
+    assert header == ["row", "classes"]
+    scaled, mask = result.dataset.standardize(x[:3]), np.arange(5) < lengths[:3, None]
+    found = apply(result, np.asarray(scaled * mask[..., None], np.float32), mask=mask).argmax(-1)
+    for i, row in enumerate(rows):
+        assert row[1] == " ".join(result.dataset.classes[c] for c in found[i, : lengths[i]])
+
+
 def test_mistakes_are_told(trained, tmp_path):
     result = trained("vector")
     np.save(tmp_path / "x.npy", np.zeros((3, 5), np.float32))

@@ -51,6 +51,8 @@ SLOW = {
     "R9.4",
     "R12.4",
     "R12.5",
+    "R10.1",
+    "R10.2",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
 
