@@ -140,6 +140,6 @@ def _drawn(runs: dict[str, list[ByLength]], title: str, table: Path) -> Path:
         axes.set(xlabel="length of the source", ylabel=what)
         axes.set_ylim(bottom=0)
     if len(runs) > 1:
-        right.legend(loc="upper left")
+        right.legend(loc="best")
     set_title(figure, title)
     return save(figure, table.with_suffix(".png"))
