@@ -18,6 +18,8 @@
 # is measured elsewhere, in `experiments/recurrent`.
 
 # %%
+from fractions import Fraction
+
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
@@ -29,6 +31,8 @@ from dlnotes.autodiff.through_time import norms_back, step_jacobians
 from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
 from dlnotes.experiment.fitting import fit
 from dlnotes.layers.recurrent import gru, lstm, rnn, unroll
+from dlnotes.models import stack_machine
+from dlnotes.models.pair_decoding import attention_weights
 from dlnotes.outputs import cross_entropy
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.schedules import one_cycle
@@ -124,22 +128,22 @@ plt.show()
 
 # %% [markdown]
 # With tanh in it, the composed map is wildly non-linear after a few steps: below a line through the space
-# of 100 hidden units, and what t steps of `tanh(W h)` make of it, projected on one direction.
+# of 100 hidden units, and what t steps of `tanh(W h)` make of it, projected on one direction, and how often
+# the curve turns between rising and falling.
 
 # %%
 keys = jax.random.split(jax.random.key(7), 4)
 n = 100
-W = 2.5 * jax.random.normal(keys[0], (n, n)) / jnp.sqrt(n)
+W = 4 * jax.random.normal(keys[0], (n, n)) / jnp.sqrt(n)
 direction, onto = (v / jnp.linalg.norm(v) for v in jax.random.normal(keys[1], (2, n)))
-along = jnp.linspace(-6, 6, 2001)
-curves = repeated_maps.section(
-    lambda h: jnp.tanh(h @ W), 0.1 * jax.random.normal(keys[2], (n,)), direction, along, onto, times=5
-)
+along = jnp.linspace(-4, 4, 4001)
+curves = repeated_maps.section(lambda h: jnp.tanh(h @ W), 0 * direction, direction, along, onto, times=5)
+turns = repeated_maps.turning_points(curves)
 
-figure, axes = plt.subplots(1, 6, figsize=(11, 2), layout="constrained", sharey=False)
+figure, axes = plt.subplots(1, 6, figsize=(11, 2), layout="constrained")
 for t, ax in enumerate(axes):
     ax.plot(along, curves[t], color=BLUE, lw=0.8)
-    ax.set(title=f"t = {t}", xticks=(-6, 0, 6))
+    ax.set(title=f"t = {t}: {int(turns[t])} turns", xticks=(-4, 0, 4))
     ax.set_yticks(())
 plt.show()
 
@@ -147,7 +151,8 @@ plt.show()
 # ## Gradients through time
 #
 # $\partial h_t / \partial h_{t-k}$ is a product of k Jacobians. Its norm falls or grows exponentially in k;
-# which of the two depends on the size of W. A gated cell starts with a path along which it hardly falls.
+# which of the two depends on the size of W. Gates can learn to let it through: in an LSTM whose forget gates
+# stand open ($b_f = 5$) it hardly falls.
 
 # %%
 inputs = jax.random.normal(jax.random.key(8), (101, 4))
@@ -157,12 +162,41 @@ for scale, color in ((0.7, BLUE), (1.0, GREEN), (1.6, ORANGE)):
     cell = cell._replace(W=scale * cell.W, U=0.2 * cell.U)
     logs = norms_back(step_jacobians(rnn, cell, inputs).jacobians)
     ax.plot(np.asarray(logs) / np.log(10), color=color, label=f"plain, ρ(W) = {scale}")
-for name, kind, color in (("LSTM", lstm, PURPLE), ("GRU", gru, GREY)):
-    logs = norms_back(step_jacobians(kind, kind.init(jax.random.key(9), 4, 32), inputs).jacobians)
-    ax.plot(np.asarray(logs) / np.log(10), color=color, label=f"{name} at its start")
+gated = lstm.init(jax.random.key(9), 4, 32)
+open_gates = gated._replace(b=gated.b.at[32:64].set(5.0), W=0.3 * gated.W, U=0.3 * gated.U)
+for name, kind, cell, style in (
+    ("GRU at its start", gru, gru.init(jax.random.key(9), 4, 32), {"color": GREY}),
+    ("LSTM at its start", lstm, gated, {"color": PURPLE}),
+    ("LSTM, forget gates open", lstm, open_gates, {"color": PURPLE, "ls": "--"}),
+):
+    logs = norms_back(step_jacobians(kind, cell, inputs).jacobians)
+    ax.plot(np.asarray(logs) / np.log(10), label=name, **style)
 ax.set(xlabel="k", ylabel="log₁₀ ‖∂$h_t$/∂$h_{t-k}$‖", title="How much of a state is left k steps later")
 ax.legend(fontsize=8)
 plt.show()
+
+# %% [markdown]
+# ## A net that computes
+#
+# With set rational weights and saturating-linear units a recurrent net runs a stack machine: the stack is one
+# number in base 4. `models.stack_machine` writes such a net for balanced brackets. Below its states while it
+# reads `([[]])`, three steps a symbol; then how deep a nesting it recognises with exact fractions and with
+# floats, whose digits run out.
+
+# %%
+machine = stack_machine.stack_net(stack_machine.brackets())
+run = np.array(list(stack_machine.states(machine, "([[]])$")), float)
+
+figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+ax.imshow(run.T, aspect="auto", cmap="Greys", vmin=0, vmax=1)
+ax.set(xlabel="step", ylabel="unit", xticks=range(0, len(run), 3), title="Every unit while it reads ([[]])")
+ax.grid(False)
+plt.show()
+
+for depth in (5, 12, 20, 40, 100):
+    word = "([" * depth + "])" * depth
+    exact, rounded = (stack_machine.accepts(machine, word, number=n) for n in (Fraction, float))
+    print(f"nested {2 * depth:3d} deep: fractions say {exact}, floats {rounded}")
 
 # %% [markdown]
 # ## A network that reads one sequence and writes another
@@ -233,7 +267,7 @@ for i, row in enumerate(rows):
 # belongs to which phoneme.
 
 # %%
-weights = models.encoder_decoder.attention_weights(params, jax.tree.map(lambda a: a[rows], test.x), mask)
+weights = attention_weights(params, jax.tree.map(lambda a: a[rows], test.x), mask)
 
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
 for ax, i in zip(axes, (1, 3, 5)):
