@@ -112,3 +112,30 @@ def test_the_words_of_each_part_are_in_the_run(tmp_path):
     ]
     assert [len(w) for w in words] == [16, 2, 2]
     assert sorted(word for part in words for word in part) == [line.split("\t")[0] for line in lines]
+
+
+def test_a_series_of_ones_own_is_forecast_from_a_new_file(tmp_path):
+    def table(name, rows):
+        lines = [f"{i},{np.sin(i / 3):.4f},{i % 7}" for i in range(rows)]
+        (tmp_path / name).write_text("\n".join(["day,load,weekday", *lines]) + "\n")
+        return tmp_path / name
+
+    config = tiny(tmp_path / "runs") | {
+        "data": {
+            "kind": "csv_series",
+            "path": str(table("own.csv", 90)),
+            "columns": ["load", "weekday"],
+            "targets": ["load"],
+            "window": 5,
+            "horizon": 2,
+        },
+        "model": {"kind": "sequence_classifier", "cell": "rnn", "hidden": 3},
+        "training": SHORT,
+    }
+    folder = run(parse(config)).folder
+    (tmp_path / "own.csv").unlink()  # the scales and the columns are the run's own
+    written = predict_run(folder, table("new.csv", 8), output=tmp_path / "out.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in written] == ["row", "line 6", "line 7", "line 8", "line 9"]
+    assert all(np.isfinite(float(line.split(",")[1])) for line in written[1:])
+    measured = evaluate_run(folder, data_path=table("later.csv", 12))
+    assert np.isfinite(measured["loss"]["mean"])
