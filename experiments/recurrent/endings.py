@@ -165,7 +165,7 @@ def apart(lengths: np.ndarray) -> np.ndarray:
 
 def draw(options: Endings, m: Measured) -> Plot:
     """Distributions of lengths on the left; whole sentences on the right."""
-    figure = new_figure(11, 4.4)
+    figure = new_figure(11, 4.6)
     left, right = figure.subplots(1, 2, width_ratios=(1.6, 1))
     places = np.arange(LONGEST + 1)
     left.bar(places, 100 * truth(), width=0.9, color="#D9D9D9", label="data")
@@ -174,7 +174,7 @@ def draw(options: Endings, m: Measured) -> Plot:
         left.errorbar(places + 0.22 * (way - 1), found.mean(0), found.std(0), color=COLORS[way], fmt="o",
                       capsize=2, label=NAMES[way].replace("\n", " "))  # fmt: skip
     left.set(xlabel="length τ", ylabel="share of sentences (%)", xlim=(1.5, LONGEST + 0.6))
-    left.legend(fontsize=9)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
     for way in range(len(WAYS)):
         values = 100 * m["whole"][way]
         right.plot(values, np.full(len(values), -way), "o", color=COLORS[way], alpha=0.6)

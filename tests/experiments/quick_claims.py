@@ -53,6 +53,10 @@ SLOW = {
     "R12.5",
     "R10.1",
     "R10.2",
+    "R9.5",
+    "R9.7",
+    "R9.9",
+    "R10.4",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
 
