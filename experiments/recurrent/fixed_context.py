@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
@@ -32,7 +33,7 @@ from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params, PRNGKey
 
-from ..feedforward.own_rates import evaluate, train_rivals
+from ..feedforward.own_rates import train_rivals
 from .own_starts import own_starts
 
 LETTERS, LONGEST = 8, 20
@@ -98,8 +99,7 @@ def parameters(model: Model) -> int:
 def recipe_of(hyper: Hyper, *, model: Model, steps: int) -> Recipe:
     """Adam at a rate that falls along a cosine, on the cross-entropy with the true symbols fed."""
     optimize = optimizer("adam", hyper["rate"], factor=schedules.cosine(steps), clip_norm=1.0)
-    metrics = {"exact_match": outputs.exact_match}
-    return Recipe(model, outputs.cross_entropy, metrics, optimize)
+    return Recipe(model, outputs.cross_entropy, {}, optimize)
 
 
 def many(seeds: np.ndarray, n: int) -> Examples:
@@ -133,15 +133,23 @@ def measure(options: FixedContext) -> dict[str, np.ndarray]:
             record=o.steps,
         )
         rate[net] = RATES[found.chosen[0]]
-        for n in range(1, LONGEST + 1):
-            part = jax.tree.map(lambda a, n=n: a[lengths == n], test)
-            right[net, :, n - 1] = evaluate(build, found.hypers, found.fit.params, part)["exact_match"]
+        whole = wholly_right(model, found.fit.params, test)
+        right[net] = np.stack([whole[:, lengths == n].mean(1) for n in range(1, LONGEST + 1)], 1)
         if net == ATTENTION:
             first = jax.tree.map(lambda a: a[0], found.fit.params)
             x = jax.tree.map(lambda a: a[-1:], test.x)
             looked = np.asarray(attention_weights(first, x, x.source > 0))[0]
     counts = np.array([parameters(model) for model in made])
     return {"right": right, "rate": rate, "parameters": counts, "looked": looked}
+
+
+def wholly_right(model: Model, params: Params, examples: Examples) -> np.ndarray:
+    """Whether each example is without a mistake, ``(members, examples)``."""
+
+    def one(p: Params) -> Array:
+        return outputs.exact_match(model.apply(p, examples.x), jnp.asarray(examples.y)).total
+
+    return np.asarray(jax.jit(lambda all: jax.lax.map(one, all))(params))
 
 
 def at(m: Measured, net: int, lengths: range) -> np.ndarray:
@@ -164,6 +172,8 @@ def draw(options: FixedContext, m: Measured) -> Plot:
     right.imshow(m["looked"], cmap="Blues", vmin=0, vmax=1, aspect="auto")
     right.grid(False)
     right.set(xlabel="place in the source", ylabel="symbol written")
+    right.set_xticks(range(4, LONGEST, 5), range(5, LONGEST + 1, 5))
+    right.set_yticks(range(4, LONGEST, 5), range(5, LONGEST + 1, 5))
     right.set_title("where attention looks, one string", fontsize=10)
     long = [at(m, net, LONG).mean() for net in (FIXED, ATTENTION)]
     set_title(
