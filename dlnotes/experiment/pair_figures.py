@@ -78,7 +78,9 @@ def alignments(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list
     weights = np.asarray(jax.jit(attention_weights)(params, Pair(source, target), mask[rows]))
     columns = 3
     lines = -(-len(rows) // columns)
-    figure = new_figure(11, 1.2 + 3.1 * lines)
+    # Tall enough for the longest text to have a line for each of its symbols.
+    height = min(7.0, max(3.1, 0.1 * (symbols >= 0).sum(1).max()))
+    figure = new_figure(11, 1.2 + height * lines)
     panels = figure.subplots(lines, columns, squeeze=False).ravel()
     table = []
     for axes in panels[len(rows) :]:
@@ -88,8 +90,8 @@ def alignments(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list
         looked = looked[: len(writes)][:, real]
         axes.imshow(looked, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         axes.grid(False)
-        axes.set_xticks(range(len(reads)), reads, fontsize=7 if len(reads) > 18 else 9)
-        axes.set_yticks(range(len(writes)), writes, fontsize=7 if len(writes) > 14 else 9)
+        axes.set_xticks(range(len(reads)), reads, fontsize=min(9.0, 190 / len(reads)))
+        axes.set_yticks(range(len(writes)), writes, fontsize=min(9.0, 58 * height / len(writes)))
         axes.tick_params(length=0)
         table += [
             (int(i), t, symbol, s, read, looked[t, s])
