@@ -290,8 +290,9 @@ ROWS: tuple[Row, ...] = (
            "layers/test_attention models/test_encoder_decoder",
            config="configs/claims/R10.4_fixed_context.toml"),
     _code("R10.5", "Attention weights, masked and drawn",
-          "layers.attention.masked_softmax models.pair_decoding.attention_weights",
-          "layers/test_attention models/test_encoder_decoder"),
+          "layers.attention.masked_softmax models.pair_decoding.attention_weights "
+          "experiment.pair_figures.alignments",
+          "layers/test_attention models/test_encoder_decoder experiment/test_pair_runs", built=True),
     _claim("R11.1", "Deep recurrent nets, and the skip that helps them", "models.sequence_classifier",
            "models/test_sequence"),
     _claim("R11.2", "Recursive nets over trees remember further",

@@ -247,7 +247,7 @@ def draw(options: TeacherForcing, m: Measured) -> Plot:
     set_title(
         figure,
         f"Error in open loop over that of teacher forcing, exact values: scheduled sampling {cures[0]:.2g}, "
-        f"unrolling {cures[1]:.2g}; dotted, the length of training",
+        f"unrolling {cures[1]:.2g}\ndotted: the length of training",
     )
     rows = [(n, way) for n in range(len(NOISES)) for way in WAYS]
     table = {
