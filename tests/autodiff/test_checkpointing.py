@@ -41,6 +41,7 @@ def test_all_give_the_gradient_of_the_plain_loop(n):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, want)
 
 
+@pytest.mark.slow
 def test_every_number_of_segments():
     params, h = chain(12)
     want = gradient_of(store_all)(params, h)

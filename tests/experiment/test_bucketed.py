@@ -224,6 +224,7 @@ def test_streamed_chunks_hold_the_rows_of_the_order(tmp_path):
         np.testing.assert_array_equal(got.weight[0, i], weight)
 
 
+@pytest.mark.slow
 def test_pairs_by_both_lengths_are_trained_and_measured_as_if_padded_to_the_largest(tmp_path):
     data = {"kind": "number_words", "maximum": 9999, "n_train": 60, "n_validation": 9, "n_test": 1}
     model = {"kind": "seq2seq", "cell": "rnn", "hidden": 4, "embedding": 3}

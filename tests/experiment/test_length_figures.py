@@ -23,6 +23,7 @@ def test_groups_hold_every_length_once():
         assert min(held) >= min(7, len(lengths))
 
 
+@pytest.mark.slow
 def test_a_run_has_them_and_runs_are_compared(tmp_path):
     config = tiny(tmp_path / "runs") | {
         "data": {"kind": "number_words", "maximum": 99, "n_train": 20, "n_validation": 2, "n_test": 70},

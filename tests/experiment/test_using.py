@@ -151,6 +151,7 @@ def test_predict_values_in_the_targets_own_units(trained, tmp_path):
     np.testing.assert_allclose(np.array([r[1] for r in rows], float), expected[:, 0], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_predict_a_density_by_its_mean_deviation_and_most_likely_value(trained, tmp_path):
     result = trained("density")
     raw, x = raw_of(result)

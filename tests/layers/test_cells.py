@@ -274,6 +274,7 @@ def test_without_short_connections_the_net_is_several_slower_ones():
         close(hs[:, phase::2], unroll(rnn, plain, xs[:, phase::2])[1])
 
 
+@pytest.mark.slow
 def test_layers_below_the_cell_run_once_over_all_steps():
     cell = deep_input(CELLS["gru"], (5, 3))
     params = cell.init(jax.random.key(0), I, H)

@@ -43,6 +43,7 @@ def test_orthogonal_under_vmap_is_the_loop(key):
     np.testing.assert_array_equal(many, jnp.stack([orthogonal(k, (4, 4)) for k in keys]))
 
 
+@pytest.mark.slow
 def test_many_recurrent_nets_start_on_two_devices():
     """Batched QR decompositions side by side once waited for each other for ever."""
     program = (

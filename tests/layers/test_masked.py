@@ -28,7 +28,7 @@ SIZES = {1: [(5,), (9,), (2,)], 2: [(5, 7), (8, 3), (2, 2)], 3: [(4, 3, 5), (2, 
 CANVAS = {1: (9,), 2: (8, 7), 3: (4, 6, 5)}
 
 
-@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("rank", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_means_and_grids_are_those_of_each_signal_alone(rank):
     x, mask, alone = padded(np.random.default_rng(rank), SIZES[rank], CANVAS[rank])
     got = layers.masked_mean(x, mask)
@@ -38,7 +38,7 @@ def test_means_and_grids_are_those_of_each_signal_alone(rank):
     np.testing.assert_allclose(got, np.stack(want), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("rank", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("groups", [1, 2, 4])
 def test_group_norm_against_flax(rank, groups):
     rng = np.random.default_rng(rank)
@@ -54,6 +54,7 @@ def test_group_norm_against_flax(rank, groups):
         np.testing.assert_allclose(got[box], want, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_group_norm_has_the_gradient_of_finite_differences(key):
     x, mask, _ = padded(np.random.default_rng(0), [(3, 4), (2, 2)], (4, 4))
     params = LayerNorm(jnp.array([1.0, 0.5, 2.0, -1.0]), jnp.zeros(4))

@@ -63,6 +63,7 @@ ROWS = [
         cross_entropy,
         random=True,
         smooth=lambda: residual("tanh"),
+        slow=True,
     ),
     Row(
         "conv-net-signals",

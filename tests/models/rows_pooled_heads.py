@@ -39,6 +39,7 @@ ROWS = [
         random=True,
         smooth=lambda: pooled("learned", activation="tanh"),
         learning_rate=2e-2,
+        slow=True,
     ),
     Row(
         "conv_net-clustered",

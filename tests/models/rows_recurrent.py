@@ -46,6 +46,7 @@ ROWS = [
         random=True,
         pad=pad,
         learning_rate=3e-2,
+        slow=True,
     ),
     Row(
         "leaky units with learned time constants",
@@ -55,6 +56,7 @@ ROWS = [
         random=True,
         pad=pad,
         learning_rate=3e-2,
+        slow=True,
     ),
     Row(
         "recurrent in four directions",

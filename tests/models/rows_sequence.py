@@ -146,6 +146,7 @@ ROWS = [
         ),
         pairs,
         pad_pairs,
+        slow=True,
     ),
     row(
         "seq2seq local",

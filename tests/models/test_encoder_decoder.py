@@ -158,6 +158,7 @@ def test_a_wide_beam_is_exact_and_samples_follow_the_network():
     assert (np.abs(seen - p) < 5 * np.sqrt(p * (1 - p) / 2000) + 1e-3).all()
 
 
+@pytest.mark.slow
 def test_a_share_of_the_inputs_is_the_networks_own():
     _, params = make(**KINDS[1])
     n, time = 1500, 4
