@@ -164,13 +164,13 @@ for scale, color in ((0.7, BLUE), (1.0, GREEN), (1.6, ORANGE)):
     ax.plot(np.asarray(logs) / np.log(10), color=color, label=f"plain, ρ(W) = {scale}")
 gated = lstm.init(jax.random.key(9), 4, 32)
 open_gates = gated._replace(b=gated.b.at[32:64].set(5.0), W=0.3 * gated.W, U=0.3 * gated.U)
-for name, kind, cell, style in (
-    ("GRU at its start", gru, gru.init(jax.random.key(9), 4, 32), {"color": GREY}),
-    ("LSTM at its start", lstm, gated, {"color": PURPLE}),
-    ("LSTM, forget gates open", lstm, open_gates, {"color": PURPLE, "ls": "--"}),
+for name, kind, cell, color, dashes in (
+    ("GRU at its start", gru, gru.init(jax.random.key(9), 4, 32), GREY, "-"),
+    ("LSTM at its start", lstm, gated, PURPLE, "-"),
+    ("LSTM, forget gates open", lstm, open_gates, PURPLE, "--"),
 ):
     logs = norms_back(step_jacobians(kind, cell, inputs).jacobians)
-    ax.plot(np.asarray(logs) / np.log(10), label=name, **style)
+    ax.plot(np.asarray(logs) / np.log(10), color=color, ls=dashes, label=name)
 ax.set(xlabel="k", ylabel="log₁₀ ‖∂$h_t$/∂$h_{t-k}$‖", title="How much of a state is left k steps later")
 ax.legend(fontsize=8)
 plt.show()
@@ -246,7 +246,7 @@ plt.show()
 # seen:
 
 # %%
-test = words.test
+test = words.split("test")
 rows = np.arange(0, test.size, test.size // 6)[:6]
 source, mask = jnp.asarray(test.x.source[rows]), jnp.asarray(test.mask[rows])
 length = test.y.shape[1]

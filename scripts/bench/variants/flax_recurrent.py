@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +23,7 @@ class LastState(nn.Module):
     @nn.compact
     def __call__(self, x):
         _, _, hidden, classes = self.case.sizes
-        h = nn.RNN(CELLS[self.case.kind](hidden, name="cell"))(x)
+        h: Any = nn.RNN(CELLS[self.case.kind](hidden, name="cell"))(x)
         return nn.Dense(classes, name="readout")(h[:, -1])
 
 

@@ -34,7 +34,7 @@ class EncoderDecoder(nn.Module):
         w = attention_weights(case, weights)
         kept = torch.cat([torch.zeros(2 * hidden), torch.ones(hidden)])
 
-        def fill(parameter: nn.Parameter, a: np.ndarray) -> None:
+        def fill(parameter: torch.Tensor, a: np.ndarray) -> None:
             with torch.no_grad():
                 parameter.copy_(torch.from_numpy(np.ascontiguousarray(a.T)))
 
