@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from scripts.bench.cases import Case
 
 
 class Variant(NamedTuple):
@@ -26,3 +29,18 @@ class Variant(NamedTuple):
 
     check: Callable[[Sequence[tuple[np.ndarray, np.ndarray]]], Any]
     run: Callable[[float], tuple[int, float]]
+
+
+def again_and_again(case: Case, answer: Callable[[], Any]) -> Callable[[float], tuple[int, float]]:
+    """``Variant.run`` of a case without training: ``answer()`` gives the answers for all examples."""
+
+    def run(seconds: float) -> tuple[int, float]:
+        start, done = time.perf_counter(), 0
+        while True:
+            answer()
+            done += case.examples
+            elapsed = time.perf_counter() - start
+            if elapsed >= seconds:
+                return done, elapsed
+
+    return run

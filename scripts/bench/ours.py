@@ -43,7 +43,7 @@ from scripts.bench.cases import (
     input_shape,
     probabilities,
 )
-from scripts.bench.interface import Variant
+from scripts.bench.interface import Variant, again_and_again
 
 CHUNK_SECONDS = 0.1
 """A chunk is doubled while it takes less."""
@@ -146,16 +146,7 @@ def any_size(case: Case, weights: Weights, data: Data, most: int = BUCKETS) -> V
     def check(fixed):
         return probabilities(answers())
 
-    def run(seconds: float) -> tuple[int, float]:
-        start, done = time.perf_counter(), 0
-        while True:
-            answers()
-            done += case.examples
-            elapsed = time.perf_counter() - start
-            if elapsed >= seconds:
-                return done, elapsed
-
-    return Variant(check, run)
+    return Variant(check, again_and_again(case, answers))
 
 
 def given(case: Case, params: Any, weights: Weights) -> Any:
@@ -214,12 +205,9 @@ def encoder_decoder(case: Case) -> Model:
 def _encoder_decoder_params(case: Case, params: Any, weights: Weights) -> Any:
     """Parameters like ``params`` with the given weights, and a members axis."""
     w = attention_weights(case, weights)
-    last = 2 * case.sizes[-1]
 
     def gru(name: str, like: Any) -> tuple[Any]:
-        b, d = w[f"{name}.b"], w[f"{name}.d"]
-        b = np.concatenate([b[:last] + d[:last], b[last:]])
-        return (type(like[0])(w[f"{name}.U"], w[f"{name}.W"], b, d[last:]),)
+        return (_cell(like[0], *(w[f"{name}.{part}"] for part in "UbWd")),)
 
     attend = params.attention._replace(W_q=w["W_q"], W_k=w["W_k"], v=w["v"][:, 0])
     cells = {"forward": gru("encoder", params.forward), "decoder": gru("decoder", params.decoder)}
@@ -243,26 +231,22 @@ def writing(case: Case, weights: Weights, data: Data) -> Variant:
     def check(fixed):
         return write().tolist()
 
-    def run(seconds: float) -> tuple[int, float]:
-        start, done = time.perf_counter(), 0
-        while True:
-            write()
-            done += case.examples
-            elapsed = time.perf_counter() - start
-            if elapsed >= seconds:
-                return done, elapsed
+    return Variant(check, again_and_again(case, write))
 
-    return Variant(check, run)
+
+def _cell(like: Any, U: np.ndarray, b: np.ndarray, W: np.ndarray, d: np.ndarray) -> Any:
+    """Parameters of a cell like ``like``: of two biases the sum, but for the one inside a GRU's reset."""
+    last = 2 * len(W) if hasattr(like, "b_n") else len(b)
+    biases = {"b": np.concatenate([b[:last] + d[:last], b[last:]])}
+    if hasattr(like, "b_n"):
+        biases["b_n"] = d[last:]
+    return like._replace(U=U, W=W, **biases)
 
 
 def _recurrent_params(case: Case, params: Any, weights: Weights) -> Any:
     """Parameters like ``params`` with the given weights, and a members axis."""
     (U, b), (W, d), (V, c) = weights
-    last = 2 * case.sizes[2] if case.kind == "gru" else len(b)
-    cell = {"U": U, "W": W, "b": np.concatenate([b[:last] + d[:last], b[last:]])}
-    if case.kind == "gru":
-        cell["b_n"] = d[last:]
-    own = params._replace(forward=(type(params.forward[0])(**cell),), V=V, c=c)
+    own = params._replace(forward=(_cell(params.forward[0], U, b, W, d),), V=V, c=c)
     return jax.tree.map(lambda a: a[None], own)
 
 

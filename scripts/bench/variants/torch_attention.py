@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +10,8 @@ import torch
 from torch import nn
 
 from scripts.bench.cases import BEAMS, Case, Data, Weights, attention_weights
-from scripts.bench.interface import Variant
+from scripts.bench.interface import Variant, again_and_again
+from scripts.bench.variants.torch_common import use_all_cores
 
 
 class EncoderDecoder(nn.Module):
@@ -125,7 +124,7 @@ class EncoderDecoder(nn.Module):
 
 def writing(case: Case, weights: Weights, data: Data, wrap: Callable = lambda step: step) -> Variant:
     """Greedy decoding or beam search, with ``wrap`` around the decoder's step."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    use_all_cores()
     model = EncoderDecoder(case, weights).eval()
     model.step = wrap(model.step)
     length = case.sizes[1]
@@ -139,13 +138,4 @@ def writing(case: Case, weights: Weights, data: Data, wrap: Callable = lambda st
     def check(fixed):
         return write().tolist()
 
-    def run(seconds: float) -> tuple[int, float]:
-        start, done = time.perf_counter(), 0
-        while True:
-            write()
-            done += case.examples
-            elapsed = time.perf_counter() - start
-            if elapsed >= seconds:
-                return done, elapsed
-
-    return Variant(check, run)
+    return Variant(check, again_and_again(case, write))

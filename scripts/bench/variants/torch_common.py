@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from scripts.bench.cases import ENCODER_DECODERS, GATES, STAGES, Case, Data, Weights, probabilities
-from scripts.bench.interface import Variant
+from scripts.bench.interface import Variant, again_and_again
 
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -216,13 +216,4 @@ def answers(case: Case, weights: Weights, data: Data, groups: Sequence[np.ndarra
     def check(fixed):
         return probabilities(answer().numpy())
 
-    def run(seconds: float) -> tuple[int, float]:
-        start, done = time.perf_counter(), 0
-        while True:
-            answer()
-            done += case.examples
-            elapsed = time.perf_counter() - start
-            if elapsed >= seconds:
-                return done, elapsed
-
-    return Variant(check, run)
+    return Variant(check, again_and_again(case, answer))
