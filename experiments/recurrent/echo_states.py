@@ -191,6 +191,6 @@ CLAIM = Claim(
         ),
     ),
     reading="The geometric mean of ten reservoirs of 400 units, 0.00026, lies within the published range of "
-    "0.00012 to 0.00028, but reservoirs differ by a factor of seven and the interval reaches 0.0004. With 1000 "
-    "units the published 10⁻⁴·² is surpassed.",
+    "0.00012 to 0.00028, but reservoirs differ by a factor of seven and the interval reaches 0.0004. With "
+    "1000 units the published 10⁻⁴·² is surpassed.",
 )

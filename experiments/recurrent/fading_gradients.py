@@ -231,9 +231,10 @@ CLAIM = Claim(
             rule=Below(-3.0),
         ),
     ),
-    reading="With a radius of 0.5 a straight line explains all of it. With a radius of 3 the states wander over "
-    "tanh's bends and each step multiplies by another factor, so a single net's line wavers; one of the thirty "
-    "comes to rest where its influence fades. The mean of R² is 0.97, and only the interval reaches below 0.95.",
+    reading="With a radius of 0.5 a straight line explains all of it. With a radius of 3 the states wander "
+    "over tanh's bends and each step multiplies by another factor, so a single net's line wavers; one of the "
+    "thirty comes to rest where its influence fades. The mean of R² is 0.97; only the interval reaches below "
+    "0.95.",
     revised="After a first look: nets that were asked for the bit at the twentieth step only learned to "
     "answer at that step and did not hold it (most were wrong at 50 steps), so they could not show what "
     "holding costs; now they are asked at every step. Thirty nets instead of ten. "
