@@ -184,11 +184,7 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
         if kind in ("pixel_labeller", "recurrent_refinement"):
             return getattr(models, kind)(dataset.inputs, outputs, **options)
         if kind in ("sequence_classifier", "sequence_labeller"):
-            embedding = options.pop("embedding") if dataset.input == "tokens" else None
-            options.pop("embedding", None)
-            hidden, cell = options.pop("hidden"), cell_of(options.pop("cell"))
-            factory = getattr(models, kind)
-            return factory(dataset.inputs[-1], hidden, outputs, cell=cell, embedding=embedding, **options)
+            return _recurrent(getattr(models, kind), dataset, outputs, options)
         if kind == "grid_recurrent":
             per_pixel = dataset.task == "pixels"
             return models.grid_recurrent(sizes_of(dataset), outputs, per_pixel=per_pixel, **options)
@@ -199,6 +195,22 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
         return models.tree_net(dataset.inputs[0], outputs=outputs, **options)
 
     return build
+
+
+def _recurrent(
+    factory: Callable[..., Model], dataset: Dataset, outputs: int, options: dict[str, Any]
+) -> Model:
+    """A sequence model with the layers that its config asks for below and above its states."""
+    embedding = options.pop("embedding")
+    options["embedding"] = embedding if dataset.input == "tokens" else None
+    hidden, cell = options.pop("hidden"), cell_of(options.pop("cell"))
+    below, above = options.pop("input_widths"), options.pop("output_widths")
+    if below:
+        cell = layers.deep_input(layers.recurrent_cell(cell) if isinstance(cell, str) else cell, below)
+    network = partial(factory, dataset.inputs[-1], hidden, cell=cell, **options)
+    if not above:
+        return network(outputs)
+    return models.deep_output(network, above, outputs, init_scale=options["init_scale"])
 
 
 CELLS = {

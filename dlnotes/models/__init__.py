@@ -21,6 +21,7 @@ _HOME = {
     "conv_net": "convolution_stages",
     "pixel_labeller": "pixel_labels",
     "recurrent_refinement": "refinement",
+    "deep_output": "deep_readout",
     "from_flax": "flax_module",
     "mirrored": "mirrored_answers",
     "sequence_classifier": "sequence",

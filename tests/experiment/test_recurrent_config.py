@@ -54,6 +54,23 @@ def test_every_cell_is_reached_from_a_config(table):
         np.testing.assert_allclose(W, 0.5 * np.eye(6))
 
 
+def test_layers_below_and_above_the_states_are_reached_from_a_config():
+    series = dataset("sequence", "classification", (4, 2), 3)
+    for cell in ("gru", {"kind": "deep_transition", "widths": [5]}):
+        checked = config(
+            kind="sequence_classifier", hidden=6, layers=2, cell=cell, input_widths=[7, 4], output_widths=[8]
+        )
+        model = model_of(checked, series)(
+            {k: getattr(checked.model, k) for k in type(checked.model).model_fields}
+        )
+        params = jax.eval_shape(model.init, jax.random.key(0))
+        for layer, read in zip(params.net.forward, (2, 6)):
+            assert [d.W.shape for d in layer.layers] == [(read, 7), (7, 4)]
+            assert layer.cell.U.shape[0] == 4
+        assert params.net.V.shape == (6, 8)
+        assert [d.W.shape for d in params.layers] == [(8, 3)]
+
+
 def test_labeller_and_grid_answer_where_the_task_asks():
     for kind, of, data, shape in (
         ("sequence_labeller", "text", dataset("sequence", "tokens", (4, 2), 3), (6, 4, 3)),

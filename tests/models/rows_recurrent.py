@@ -1,5 +1,7 @@
 """Rows of the model contract: recurrent nets with an answer per position, other cells, and over images."""
 
+from functools import partial
+
 import numpy as np
 from contract_row import Row, cross_entropy
 from rows_sequence import features, longer, pad
@@ -51,6 +53,26 @@ ROWS = [
     Row(
         "leaky units with learned time constants",
         lambda: models.sequence_classifier(3, 8, 3, cell=layers.leaky((1.0, 3.0), learned=True), dropout=0.3),
+        features,
+        cross_entropy,
+        random=True,
+        pad=pad,
+        learning_rate=3e-2,
+        slow=True,
+    ),
+    Row(
+        "deep in every block",
+        lambda: models.deep_output(
+            partial(
+                models.sequence_classifier,
+                3,
+                6,
+                cell=layers.deep_input(layers.deep_transition((5,), skip=True), (4,)),
+                dropout=0.3,
+            ),
+            (5,),
+            3,
+        ),
         features,
         cross_entropy,
         random=True,

@@ -220,6 +220,12 @@ class _Recurrent(_WithDropout):
         default=16, description="size of the symbol vectors; unused for numeric sequences"
     )
     bidirectional: bool = False
+    input_widths: tuple[Width, ...] = Field(
+        default=(), description="hidden layers from what a cell reads to its state"
+    )
+    output_widths: tuple[Width, ...] = Field(
+        default=(), description="hidden layers from the last cell's state to the answer"
+    )
 
 
 class SequenceClassifier(_Recurrent):
