@@ -3,7 +3,7 @@
 A compiled program takes arrays of one shape. Padding every example to the largest wastes work; a
 program for every size wastes compilations. Here at most K shapes are chosen, and every example goes to
 the cheapest that holds it. A grid costs its cells; a pair of sequences, which are read one after the other,
-the steps of both.
+the steps of both; a tree its nodes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from dlnotes.data.build import take
-from dlnotes.data.dataset import Examples, Pair
+from dlnotes.data.dataset import Examples, Pair, Trees
 
-Cost = Literal["cells", "steps"]
+Cost = Literal["cells", "steps", "nodes"]
 _COSTS: dict[Cost, Callable[[np.ndarray], np.ndarray]] = {
     "cells": lambda sizes: sizes.prod(axis=-1),
     "steps": lambda sizes: sizes.sum(axis=-1),
+    "nodes": lambda sizes: sizes.sum(axis=-1),
 }
 
 _DISTINCT = (2000, 700)
@@ -34,7 +35,7 @@ class Buckets(NamedTuple):
       shapes: sizes of the axes of each bucket, the cheapest first.
       index: ``(n,)`` int32 bucket of each example.
       cells: ``(n,)`` int64 cost of each example without padding.
-      cost: "cells", the product of the sizes, or "steps", their sum.
+      cost: "cells", the product of the sizes, "steps", their sum, or "nodes" of trees, the one size.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -95,7 +96,7 @@ def choose_buckets(
       sizes: ``(n,)`` or ``(n, axes)`` whole numbers, at least 1.
       most: the largest number of buckets, K.
       multiple: every size of a bucket is a multiple of this, one number or one an axis.
-      cost: of a shape: "cells", the product of its sizes, or "steps", their sum.
+      cost: of a shape: "cells", the product of its sizes, "steps" or "nodes", their sum.
 
     Raises:
       ValueError: when there is no size, one is below 1, or ``most`` or ``multiple`` is.
@@ -254,8 +255,10 @@ def example_sizes(examples: Examples) -> np.ndarray:
 
 
 def buckets_for(examples: Examples, most: int) -> Buckets:
-    """`choose_buckets` for padded examples: by cells, and pairs by the steps of source and target."""
-    cost: Cost = "steps" if isinstance(examples.x, Pair) else "cells"
+    """`choose_buckets` for padded examples: by cells, pairs by the steps of source and target, trees by
+    nodes."""
+    costs: dict[type, Cost] = {Pair: "steps", Trees: "nodes"}
+    cost = costs.get(type(examples.x), "cells")
     return choose_buckets(example_sizes(examples), most=most, cost=cost)
 
 
@@ -284,7 +287,8 @@ def crop(examples: Any, shape: Sequence[int], *, lead: int = 1) -> Any:
     at_positions = tuple(y.shape[lead : lead + axes]) == tuple(mask.shape[lead:])
     if at_positions and (np.dtype(y.dtype).kind in "iub" or y.ndim > lead + axes):
         y = cut(y)
-    return examples._replace(x=cut(x), y=y, mask=cut(mask))
+    x = Trees(*map(cut, x)) if isinstance(x, Trees) else cut(x)
+    return examples._replace(x=x, y=y, mask=cut(mask))
 
 
 def divide(examples: Examples, most: int) -> list[tuple[np.ndarray, Examples]]:

@@ -63,8 +63,8 @@ class Dataset:
         channels), "sequence" (n, time, features) float with mask, "tokens" (n, time) int with mask,
         "pair" (`Pair` of source and shifted target), "tree" (`Trees`).
       task: "classification" (``y`` is (n,) int), "regression" (``y`` is (n, outputs) float),
-        "tokens" (``y`` is (n, time) int with -1 where there is no target), "pixels" (``y`` is
-        (n, height, width) int, likewise).
+        "tokens" (``y`` is (n, time) int, of trees (n, nodes), with -1 where there is no target),
+        "pixels" (``y`` is (n, height, width) int, likewise).
       inputs: per-example shape of ``x`` for float inputs (``(28, 28, 1)``); for tokens, pairs and
         trees ``(vocabulary size,)``, the number of input symbols.
       outputs: number of classes, of output symbols, or of regression outputs.
@@ -147,19 +147,19 @@ class Pair(NamedTuple):
 
 
 class Trees(NamedTuple):
-    """A batch of binary trees of any shapes as flat arrays, leaves first.
+    """A batch of trees of any shapes as flat arrays, one list of N node slots a tree.
 
-    A node's state lives in a buffer: leaves in slots 0..L-1, internal node i in slot L + i, and an
-    internal node comes after both of its children, so one left-to-right pass computes every tree.
+    Leaves come first, an inner node after all of its children, and the root is the last real node, so that
+    one pass from left to right computes every tree. Padding only comes behind (the mask, (n, N), says which
+    nodes are real): a smaller batch is a slice. See `dlnotes.data.trees` for how they are made.
 
     Attributes:
-      leaves: ``(n, L)`` int symbol of each leaf, padded with 0 (the mask, (n, L), says which are
-        real).
-      children: ``(n, M, 2)`` int32 buffer slots of the left and right child of each internal node;
-        -1 where the row is padding.
-      root: ``(n,)`` int32 buffer slot of the root.
+      label: ``(n, N)`` int32 symbol of each node; -1 where it has no input of its own, and in padding.
+      children: ``(n, N, A)`` int32 slots of the node's children in order; -1 where there is none.
+      order: ``(n, N)`` int32, by which nodes of a whole batch can be sorted for computing: 0 for leaves, then
+        inner nodes, those far from the root first and among them the low ones, padding last.
     """
 
-    leaves: Any
+    label: Any
     children: Any
-    root: Any
+    order: Any

@@ -12,8 +12,9 @@ from typing import TypeAlias, Union
 
 import numpy as np
 
-from dlnotes.data.build import assemble, consecutive, length_mask, pad
+from dlnotes.data.build import assemble, consecutive
 from dlnotes.data.dataset import Dataset, Trees
+from dlnotes.data.trees import arrange
 
 Expression: TypeAlias = Union[int, tuple["str | Expression", ...]]  # noqa: UP007 (a recursive alias)
 """A digit, or a tuple of an operator and two or more expressions."""
@@ -121,43 +122,44 @@ def draw(rng: np.random.Generator, *, max_depth: int, max_args: int, max_length:
     return grow(1)
 
 
-def to_trees(expressions: Sequence[Expression], *, leaves: int | None = None) -> tuple[Trees, np.ndarray]:
-    """Expressions as padded binary trees.
+def to_trees(expressions: Sequence[Expression], *, nodes: int | None = None) -> tuple[Trees, np.ndarray]:
+    """Expressions as padded binary trees, labels at the leaves only.
 
     Args:
       expressions: digits or lists.
-      leaves: padded number of leaves; the largest of them if not given.
+      nodes: padded number of nodes; that of the largest of them if not given.
 
     Returns:
-      ``(trees, mask)`` with ``L = leaves`` and ``L - 1`` internal nodes; ``mask`` is ``(n, L)``.
+      ``(trees, mask)``; an expression of s symbols has s leaves, in order, and s - 1 nodes above them.
     """
-    symbols = [to_string(expression).split() for expression in expressions]
-    width = max(len(s) for s in symbols) if leaves is None else leaves
     index = {symbol: i for i, symbol in enumerate(SYMBOLS)}
-    children = np.full((len(symbols), width - 1, 2), -1, np.int32)
-    root = np.zeros(len(symbols), np.int32)
-    for row, expression_symbols in enumerate(symbols):
-        nodes = 0
-        pending: list[int] = []  # the slot that each open list has reached
-        slot = 0
-        for leaf, symbol in enumerate(expression_symbols):
-            slot = leaf
-            if symbol[0] == "[":
-                pending.append(leaf)
-                continue
-            while pending:
-                children[row, nodes] = pending[-1], slot
-                slot = width + nodes
-                nodes += 1
-                if symbol != "]":
-                    pending[-1] = slot
-                    break
-                pending.pop()  # the list is complete: it is an argument of the one around it
-                symbol = "argument"
-        root[row] = slot
-    lengths = [len(s) for s in symbols]
-    mask = length_mask(lengths, width)
-    return Trees(pad([[index[c] for c in s] for s in symbols], width), children, root), mask
+    label: list[int] = []
+    parent: list[int] = []
+
+    def add(symbol: int, up: int) -> int:
+        label.append(symbol)
+        parent.append(up)
+        return len(label) - 1 - first
+
+    def grow(expression: Expression, up: int) -> None:
+        if isinstance(expression, int):
+            add(index[str(expression)], up)
+            return
+        nodes = []  # from the one that takes in the closing bracket down to the operator's
+        for _ in expression:
+            nodes.append(up := add(-1, up))
+        add(index[f"[{expression[0]}"], up)
+        for part, node in zip(expression[1:], reversed(nodes)):
+            grow(part, node)  # pyright: ignore[reportArgumentType]
+        add(index["]"], nodes[0])
+
+    sizes = []
+    for expression in expressions:
+        first = len(label)
+        grow(expression, -1)
+        sizes.append(len(label) - first)
+    arranged = arrange(label, parent, sizes, nodes=nodes, arity=2)
+    return arranged.trees, arranged.mask
 
 
 def list_ops(

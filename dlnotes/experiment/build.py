@@ -134,9 +134,10 @@ def buckets_of(config: Config, dataset: Dataset) -> Buckets | None:
     most, mask = config.training.buckets, dataset.train.mask
     if most == 1:
         return None
-    if mask is None or dataset.input == "tree":
-        why = "examples of one size" if mask is None else f"{dataset.input} inputs"
-        raise ValueError(f"training.buckets: got {most}, {dataset.name} has {why}: allowed is 1")
+    if mask is None:
+        raise ValueError(
+            f"training.buckets: got {most}, {dataset.name} has examples of one size: allowed is 1"
+        )
     return buckets_for(dataset.train, most)
 
 

@@ -225,13 +225,14 @@ def symbols_of(dataset: Dataset, ids: Any, mask: np.ndarray | None) -> str:
 
 
 def bracketed(dataset: Dataset, trees: Any, i: int) -> str:
-    """A binary tree as text: ``((a b) c)``."""
-    leaves, children = np.asarray(trees.leaves[i]), np.asarray(trees.children[i])
-    texts = {slot: dataset.symbols[symbol] for slot, symbol in enumerate(leaves)}
-    for j, (left, right) in enumerate(children):
-        if left >= 0:
-            texts[len(leaves) + j] = f"({texts[left]} {texts[right]})"
-    return texts[int(trees.root[i])]
+    """A tree as text: ``((a b) c)``, a node's own symbol before its children."""
+    label, children = np.asarray(trees.label[i]), np.asarray(trees.children[i])
+    texts: list[str] = []
+    for symbol, below in zip(label, children):
+        parts = [dataset.symbols[symbol]] * bool(symbol >= 0) + [texts[slot] for slot in below if slot >= 0]
+        texts.append(parts[0] if len(parts) == 1 and below[0] < 0 else f"({' '.join(parts)})")
+    # The root is the one real node that is no child.
+    return texts[int(children.max()) + 1]
 
 
 @styled

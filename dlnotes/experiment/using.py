@@ -380,13 +380,13 @@ def _exportable(trained: Trained, params: Params):
         return (lambda source, mask: greedy_decode(params, source, mask, length=length)), arguments, result
     tree = type(train.x)
     arguments = {
-        "leaves": shape("b, l", jnp.int32),
-        "mask": shape("b, l", jnp.bool_),
-        "children": shape("b, m, 2", jnp.int32),
-        "root": shape("b", jnp.int32),
+        "label": shape("b, n", jnp.int32),
+        "mask": shape("b, n", jnp.bool_),
+        "children": shape(f"b, n, {train.x.children.shape[-1]}", jnp.int32),
+        "order": shape("b, n", jnp.int32),
     }
 
-    def recursive(leaves, mask, children, root):
-        return answer(model.apply(params, tree(leaves, children, root), mask=mask))
+    def recursive(label, mask, children, order):
+        return answer(model.apply(params, tree(label, children, order), mask=mask))
 
     return recursive, arguments, result

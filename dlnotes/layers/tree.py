@@ -156,22 +156,6 @@ def tree_cell_of(params: Params) -> TreeCell:
     return _OF_PARAMS[type(params)]
 
 
-def _run(join: Callable[..., Array], params: Params, leaves: Array, children: Array) -> Array:
-    """States of all nodes: (batch, L + M, width)."""
-    batch, L, width = leaves.shape
-    M = children.shape[1]
-    buffer = jnp.concatenate([leaves, jnp.zeros((batch, M, width), leaves.dtype)], 1)
-
-    def step(buffer, inputs):
-        i, pair = inputs
-        left, right = _gather(buffer, pair[:, 0]), _gather(buffer, pair[:, 1])
-        state = jnp.where(pair[:, :1] >= 0, join(params, left, right), 0)
-        return jax.lax.dynamic_update_slice_in_dim(buffer, state[:, None], L + i, 1), None
-
-    buffer, _ = jax.lax.scan(step, buffer, (jnp.arange(M), jnp.swapaxes(children, 0, 1)))
-    return buffer
-
-
 def _gather(buffer: Array, slot: Array) -> Array:
     """One slot of each example: (batch, slots, width), (batch,) → (batch, width)."""
     slot = jnp.maximum(slot, 0)[:, None, None]
@@ -183,46 +167,43 @@ def node_states(
 ) -> Array:
     """The state of every node of a batch of trees, children before parents.
 
-    One scan over the M internal positions: each step gathers the states of both children for the
-    whole batch, joins them, and writes slot ``L + i``. Any mix of shapes is the same program.
+    One scan over the N slots: each step gathers the states of both children for the whole batch and joins
+    them. Any mix of shapes is the same program.
 
     Args:
       cell: ``tree_lstm``, ``affine_tree`` or another `TreeCell`.
       params: the cell's parameters.
-      leaves: (batch, L, width) states of the leaves, slots 0 … L-1.
-      children: (batch, M, 2) slots of the left and right child of node L + i, each below L + i;
-        -1 where the row is padding.
-      mask: (batch, L) booleans, True where a leaf is real; other leaves become 0.
+      leaves: (batch, N, width) states that the nodes have if they are leaves.
+      children: (batch, N, 2) slots of the left and right child, each before the node's own; -1 at a leaf.
+      mask: (batch, N) booleans, True where a node is real; other nodes become 0.
 
     Returns:
-      (batch, L + M, width), 0 in padded slots.
+      (batch, N, width).
 
     Raises:
       ValueError: for shapes that do not fit.
     """
-    batch, L, _ = leaves.shape
-    if children.ndim != 3 or children.shape[0] != batch or children.shape[2] != 2:
-        raise ValueError(f"children: got shape {children.shape}, allowed is ({batch}, M, 2)")
+    batch, N, _ = leaves.shape
+    if children.shape != (batch, N, 2):
+        raise ValueError(f"children: got shape {children.shape}, allowed is ({batch}, {N}, 2)")
     if mask is not None:
-        if mask.shape != (batch, L):
-            raise ValueError(f"mask: got shape {mask.shape}, allowed is {(batch, L)}")
+        if mask.shape != (batch, N):
+            raise ValueError(f"mask: got shape {mask.shape}, allowed is {(batch, N)}")
         leaves = jnp.where(mask[:, :, None], leaves, 0)
-    return _run(cell.join, params, leaves, children)
+
+    def step(buffer, inputs):
+        i, pair = inputs
+        left, right = _gather(buffer, pair[:, 0]), _gather(buffer, pair[:, 1])
+        state = jnp.where(pair[:, :1] >= 0, cell.join(params, left, right), buffer[:, i])
+        return jax.lax.dynamic_update_slice_in_dim(buffer, state[:, None], i, 1), None
+
+    return jax.lax.scan(step, leaves, (jnp.arange(N), jnp.swapaxes(children, 0, 1)))[0]
 
 
 def compose(
-    cell: TreeCell,
-    params: Params,
-    leaves: Array,
-    children: Array,
-    root: Array,
-    mask: Array | None = None,
+    cell: TreeCell, params: Params, leaves: Array, children: Array, mask: Array | None = None
 ) -> Array:
-    """The state at the root of each tree; see `node_states` for the arguments.
-
-    Args:
-      cell, params, leaves, children, mask: as for `node_states`.
-      root: (batch,) slot of the root, a leaf's where the tree is one leaf.
+    """The state at the root of each tree, its last real node; see `node_states` for the arguments.
 
     Returns:
       (batch, width).
@@ -230,6 +211,7 @@ def compose(
     Raises:
       ValueError: for shapes that do not fit.
     """
-    if root.shape != leaves.shape[:1]:
-        raise ValueError(f"root: got shape {root.shape}, allowed is {leaves.shape[:1]}")
-    return _gather(node_states(cell, params, leaves, children, mask), root)
+    states = node_states(cell, params, leaves, children, mask)
+    if mask is None:
+        return states[:, -1]
+    return _gather(states, jnp.sum(mask, 1, dtype=jnp.int32) - 1)

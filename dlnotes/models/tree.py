@@ -53,8 +53,8 @@ def tree_net(
       init_scale: factor on every initial weight; may be traced.
 
     Returns:
-      A `Model` of `TreeNetParams`: ``x`` has ``.leaves`` (batch, L), ``.children`` (batch, M, 2) and
-      ``.root`` (batch,), ``mask`` is (batch, L), the output (batch, outputs).
+      A `Model` of `TreeNetParams`: ``x`` has ``.label`` (batch, N) and ``.children`` (batch, N, 2), leaves
+      first and the root last, ``mask`` is (batch, N), the output (batch, outputs).
 
     Raises:
       ValueError: for sizes below 1, an unknown cell, or a plain dropout rate outside [0, 1).
@@ -75,8 +75,8 @@ def tree_net(
     def apply(params: TreeNetParams, x: Any, *, key: PRNGKey | None = None, mask: Array | None = None):
         leaf, root = (None, None) if key is None else (fold_in(key, 0), fold_in(key, 1))
         cell = tree_cell_of(params.cell)
-        inputs = drop(leaf, params.E[x.leaves], dropout)
-        state = compose(cell, params.cell, cell.leaf(params.cell, inputs), x.children, x.root, mask)
+        inputs = drop(leaf, params.E[jnp.maximum(x.label, 0)], dropout)
+        state = compose(cell, params.cell, cell.leaf(params.cell, inputs), x.children, mask)
         return drop(root, cell.hidden(state), dropout) @ params.V + params.c[None]
 
     return Model(init, apply)

@@ -204,7 +204,7 @@ def test_lines_of_trees(tmp_path):
     path.write_text("[MAX 2 9 ]\t9\n[SM 1 [MIN 3 4 ] ]\t4\n")
     got = data.evaluate_inputs(path, d)
     assert got.y.tolist() == [9, 4]
-    assert got.mask.sum(1).tolist() == [4, 7]
+    assert got.mask.sum(1).tolist() == [7, 13]
     path.write_text("[MAX 2 9 ]\n[MAX 2 X ]\n")
     with pytest.raises(ValueError, match=f"{path}: line 2: expression: unknown symbol 'X'"):
         data.read_inputs(path, d)

@@ -135,28 +135,30 @@ def python_value(string):
 def test_list_ops_values_trees_and_brackets():
     d = data.list_ops(n_train=150, n_validation=20, n_test=30, max_length=60, seed=1)
     seen, depths = set(), set()
-    width = d.train.x.leaves.shape[1]
+    width = d.train.x.label.shape[1]
     for part in parts(d):
-        assert part.x.leaves.shape[1] == width
-        assert part.x.children.shape[1:] == (width - 1, 2)
+        assert part.x.label.shape[1] == width
+        assert part.x.children.shape[1:] == (width, 2)
         for i in range(part.size):
-            leaves = part.x.leaves[i][part.mask[i]]
-            assert (part.x.leaves[i][~part.mask[i]] == 0).all()
+            label, children = part.x.label[i], part.x.children[i]
+            assert (label[~part.mask[i]] == -1).all()
+            leaves = label[part.mask[i] & (children[:, 0] < 0)]
             string = " ".join(d.symbols[j] for j in leaves)
             assert python_value(string) == part.y[i]
             assert to_string(parse(string)) == string
-            real = part.x.children[i][part.x.children[i][:, 0] >= 0]
-            assert len(real) == len(leaves) - 1
-            assert (part.x.children[i][len(real) :] == -1).all()
+            root = int(part.mask[i].sum()) - 1
+            assert root == 2 * (len(leaves) - 1)
+            assert (children[root + 1 :] == -1).all()
             spans = {slot: [slot] for slot in range(len(leaves))}
             height = dict.fromkeys(spans, 0)
-            for k, (left, right) in enumerate(real.tolist()):
-                assert max(left, right) < width + k
-                spans[width + k] = spans.pop(left) + spans.pop(right)  # each node has one parent
-                height[width + k] = 1 + max(height[left], height[right])
-            assert spans == {int(part.x.root[i]): list(range(len(leaves)))}
+            for k in range(len(leaves), root + 1):
+                left, right = children[k].tolist()
+                assert max(left, right) < k
+                spans[k] = spans.pop(left) + spans.pop(right)  # each node has one parent
+                height[k] = 1 + max(height[left], height[right])
+            assert spans == {root: list(range(len(leaves)))}
             seen.add(string)
-            depths.add(height[int(part.x.root[i])])
+            depths.add(height[root])
     assert len(seen) == 200
     assert len(depths) > 5
     assert set(np.unique(d.train.y)) == set(range(10))
@@ -164,11 +166,15 @@ def test_list_ops_values_trees_and_brackets():
 
 def test_list_ops_binarises_from_the_left():
     trees, mask = to_trees([parse("[MAX 2 [MIN 4 7 ] ]"), 5])
-    # slots: 0 [MAX, 1 2, 2 [MIN, 3 4, 4 7, 5 ], 6 ]; internal nodes from 7 on
-    expected = [[0, 1], [2, 3], [8, 4], [9, 5], [7, 10], [11, 6]]
-    assert trees.children[0].tolist() == expected
-    assert trees.root.tolist() == [12, 0]
-    assert mask.sum(1).tolist() == [7, 1]
+    # slots: 0 [MAX, 1 2, 2 [MIN, 3 4, 4 7, 5 ], 6 ]; inner nodes from 7 on, the deepest first
+    expected = [[2, 3], [7, 4], [0, 1], [8, 5], [9, 10], [11, 6]]
+    assert trees.children[0, 7:].tolist() == expected
+    assert (trees.children[0, :7] == -1).all()
+    assert trees.label[0].tolist() == [12, 3, 11, 5, 8, 15, 15, *[-1] * 6]
+    assert trees.order[0].tolist() == [0] * 7 + [1, 2, 3, 4, 5, 6]
+    assert trees.label[1].tolist() == [6, *[-1] * 12]
+    assert trees.order[1].tolist() == [0] + [7] * 12
+    assert mask.sum(1).tolist() == [13, 1]
     assert evaluate(("MAX", 2, ("MIN", 4, 7))) == 4
 
 
@@ -192,7 +198,7 @@ def test_list_ops_limits():
     d = data.list_ops(n_train=60, n_validation=0, n_test=0, max_depth=2, max_args=3, max_length=9)
     assert d.validation is None
     for i in range(d.train.size):
-        symbols = [d.symbols[j] for j in d.train.x.leaves[i][d.train.mask[i]]]
+        symbols = [d.symbols[j] for j in d.train.x.label[i] if j >= 0]
         depth = np.cumsum([(s[0] == "[") - (s == "]") for s in symbols])
         assert len(symbols) <= 9
         assert depth.max() <= 2

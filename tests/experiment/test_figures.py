@@ -42,9 +42,11 @@ def dataset(kind, task="classification", y=None):
         mask = x > 0
     else:
         x = Trees(
-            leaves=np.tile(np.array([[1, 2, 1]], np.int32), (SIZE, 1)),
-            children=np.tile(np.array([[[0, 1], [3, 2]]], np.int32), (SIZE, 1, 1)),
-            root=np.full(SIZE, 4, np.int32),
+            label=np.tile(np.array([[1, 2, 1, -1, -1]], np.int32), (SIZE, 1)),
+            children=np.tile(
+                np.array([[[-1, -1], [-1, -1], [-1, -1], [0, 1], [3, 2]]], np.int32), (SIZE, 1, 1)
+            ),
+            order=np.tile(np.array([[0, 0, 0, 1, 2]], np.int32), (SIZE, 1)),
         )
         symbols = ("<pad>", "a", "b")
     y = np.arange(SIZE, dtype=np.int32) % 3 if y is None else y

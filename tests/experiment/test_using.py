@@ -277,7 +277,7 @@ def test_an_export_needs_only_jax_and_takes_any_batch(kind, trained, tmp_path):
         arguments = [raw]
         expected = apply(result, x, 1)
     elif kind == "tree":
-        arguments = [x.leaves, mask, x.children, x.root]
+        arguments = [x.label, mask, x.children, x.order]
         expected = apply(result, x, 1, mask=mask)
     elif kind == "pair":
         from dlnotes.models import greedy_decode

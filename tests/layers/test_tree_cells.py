@@ -7,37 +7,34 @@ import pytest
 
 from dlnotes.layers.tree import TREE_CELLS, compose, node_states, tree_cell, tree_cell_of
 
-I, H, L, M = 3, 4, 5, 6
+I, H, L = 3, 4, 5
+N = 2 * L - 1
 cells = pytest.mark.parametrize("name", list(TREE_CELLS))
 
 
-def forest(seed, batch, L=L, M=M):
+def forest(seed, batch, L=L):
     """Random trees of 1..L leaves, chains to balanced, children in any order of slots."""
     rng = np.random.default_rng(seed)
-    children = np.full((batch, M, 2), -1, np.int32)
-    mask, root = np.zeros((batch, L), bool), np.zeros(batch, np.int32)
+    children = np.full((batch, 2 * L - 1, 2), -1, np.int32)
+    mask = np.zeros((batch, 2 * L - 1), bool)
     for b in range(batch):
         n = 1 if b == 0 else rng.integers(1, L + 1)
-        mask[b, :n] = True
+        mask[b, : 2 * n - 1] = True
         open_nodes = list(rng.permutation(n))
-        for i in range(n - 1):
-            pair = [open_nodes.pop(rng.integers(len(open_nodes))) for _ in range(2)]
-            children[b, i] = pair
-            open_nodes.append(L + i)
-        root[b] = open_nodes[0]
-    return children, root, mask
+        for i in range(n, 2 * n - 1):
+            children[b, i] = [open_nodes.pop(rng.integers(len(open_nodes))) for _ in range(2)]
+            open_nodes.append(i)
+    return children, mask
 
 
-def recursion(cell, params, leaves, children, root):
-    L, join = leaves.shape[1], jax.jit(cell.join)
+def recursion(cell, params, leaves, children, mask):
+    join = jax.jit(cell.join)
 
     def state(b, slot):
-        if slot < L:
-            return leaves[b, slot]
-        left, right = children[b, slot - L]
-        return join(params, state(b, left), state(b, right))
+        left, right = children[b, slot]
+        return leaves[b, slot] if left < 0 else join(params, state(b, left), state(b, right))
 
-    return jnp.stack([state(b, root[b]) for b in range(len(root))])
+    return jnp.stack([state(b, int(mask[b].sum()) - 1) for b in range(len(mask))])
 
 
 def random_params(name):
@@ -54,28 +51,28 @@ def close(a, b, tolerance=2e-5):
 @cells
 def test_equals_recursion_with_gradients(name):
     cell, params = random_params(name)
-    xs = jax.random.normal(jax.random.key(2), (3, L, I))
+    xs = jax.random.normal(jax.random.key(2), (3, N, I))
     traces = []
 
     @jax.jit
-    def ours(params, xs, children, root, mask):
+    def ours(params, xs, children, mask):
         traces.append(1)
 
         def f(params, xs):
-            state = compose(cell, params, cell.leaf(params, xs), children, root, mask)
+            state = compose(cell, params, cell.leaf(params, xs), children, mask)
             return jnp.sum(jnp.sin(state)), state
 
         return jax.value_and_grad(f, (0, 1), has_aux=True)(params, xs)
 
     for seed in range(2):
-        children, root, mask = forest(seed, 3)
+        children, mask = forest(seed, 3)
 
-        def f(params, xs, children=children, root=root):
-            state = recursion(cell, params, cell.leaf(params, xs), children, root)
+        def f(params, xs, children=children, mask=mask):
+            state = recursion(cell, params, cell.leaf(params, xs), children, mask)
             return jnp.sum(jnp.sin(state)), state
 
         want = jax.value_and_grad(f, (0, 1), has_aux=True)(params, xs)
-        close(ours(params, xs, children, root, mask), want)
+        close(ours(params, xs, children, mask), want)
     assert len(traces) == 1
 
 
@@ -101,33 +98,26 @@ def test_lstm_cell_written_out():
 @cells
 def test_padding_changes_nothing(name):
     cell, params = random_params(name)
-    children, root, mask = forest(4, 4)
-    leaves = cell.leaf(params, jax.random.normal(jax.random.key(2), (4, L, I)))
-    want = compose(cell, params, leaves, children, root, mask)
+    children, mask = forest(4, 4)
+    leaves = cell.leaf(params, jax.random.normal(jax.random.key(2), (4, N, I)))
+    want = compose(cell, params, leaves, children, mask)
 
-    # Two more leaf slots move every internal slot by two; three more rows of padding.
-    def shift(slots):
-        return np.where(slots >= L, slots + 2, slots).astype(np.int32)
-
-    more = np.concatenate([shift(children), np.full((4, 3, 2), -1, np.int32)], 1)
-    garbage = jnp.full((4, 2, leaves.shape[-1]), 9.0)
-    wide = np.concatenate([mask, np.zeros((4, 2), bool)], 1)
+    more = np.concatenate([children, np.full((4, 3, 2), -1, np.int32)], 1)
+    garbage = jnp.full((4, 3, leaves.shape[-1]), 9.0)
+    wide = np.concatenate([mask, np.zeros((4, 3), bool)], 1)
     wide_leaves = jnp.concatenate([leaves, garbage], 1)
-    got = compose(cell, params, wide_leaves, more, shift(root), wide)
-    nodes = node_states(cell, params, wide_leaves, more, wide)
-    close(got, want)
-    assert not np.asarray(nodes)[:, : L + 2][~wide].any()
-    assert not np.asarray(nodes)[:, -3:].any()
+    close(compose(cell, params, wide_leaves, more, wide), want)
+    assert not np.asarray(node_states(cell, params, wide_leaves, more, wide))[~wide].any()
 
 
 @cells
 def test_bfloat16_and_vmap(name):
     cell, params = random_params(name)
-    children, root, mask = forest(5, 3)
-    xs = jax.random.normal(jax.random.key(2), (3, L, I))
+    children, mask = forest(5, 3)
+    xs = jax.random.normal(jax.random.key(2), (3, N, I))
 
     def run(p, x):
-        return compose(cell, p, cell.leaf(p, x), children, root, mask)
+        return compose(cell, p, cell.leaf(p, x), children, mask)
 
     half = jax.tree.map(lambda a: a.astype(jnp.bfloat16), (params, xs))
     assert run(*half).dtype == jnp.bfloat16
@@ -139,17 +129,15 @@ def test_bfloat16_and_vmap(name):
 
 def test_errors():
     cell, params = random_params("affine")
-    children, root, mask = forest(0, 2)
-    leaves = jnp.zeros((2, L, H))
+    children, mask = forest(0, 2)
+    leaves = jnp.zeros((2, N, H))
     with pytest.raises(ValueError, match="did you mean 'tree_lstm'"):
         tree_cell("treelstm")
     with pytest.raises(ValueError, match="params: got int"):
         tree_cell_of(3)
     with pytest.raises(ValueError, match="children: got shape"):
-        compose(cell, params, leaves, children[:1], root, mask)
-    with pytest.raises(ValueError, match="root: got shape"):
-        compose(cell, params, leaves, children, root[:1], mask)
+        compose(cell, params, leaves, children[:1], mask)
     with pytest.raises(ValueError, match="mask: got shape"):
-        compose(cell, params, leaves, children, root, mask[:, :2])
+        compose(cell, params, leaves, children, mask[:, :2])
     with pytest.raises(ValueError, match="inputs: got -1"):
         cell.init(jax.random.key(0), -1, 2)

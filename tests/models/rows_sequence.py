@@ -81,14 +81,21 @@ def pad_aligned(batch):
 
 
 def trees():
-    leaves = np.array([[0, 1, 2], [1, 3, 0], [4, 0, 0], [2, 4, 3]], np.int32)
     none = [-1, -1]
-    children = np.array([[[1, 2], [0, 3]], [[0, 1], none], [none, none], [[0, 1], [3, 2]]], np.int32)
-    return batch_of(
-        Trees(leaves, children, np.array([4, 3, 0, 4], np.int32)),
-        np.array([0, 1, 2, 1]),
-        lengths_mask([3, 2, 1, 3], 3),
+    label = np.array(
+        [[0, 1, 2, -1, -1], [1, 3, -1, -1, -1], [4, -1, -1, -1, -1], [2, 4, 3, -1, -1]], np.int32
     )
+    children = np.array(
+        [
+            [none, none, none, [1, 2], [0, 3]],
+            [none, none, [0, 1], none, none],
+            [none] * 5,
+            [none, none, none, [0, 1], [3, 2]],
+        ],
+        np.int32,
+    )
+    order = np.array([[0, 0, 0, 1, 3], [0, 0, 2, 4, 4], [0, 4, 4, 4, 4], [0, 0, 0, 1, 3]], np.int32)
+    return batch_of(Trees(label, children, order), np.array([0, 1, 2, 1]), lengths_mask([5, 3, 1, 5], 5))
 
 
 def longer(array, fill):
@@ -108,12 +115,7 @@ def pad_pairs(batch):
 
 
 def pad_trees(batch):
-    slots = batch.x.leaves.shape[1]
-
-    def shift(a):
-        return np.where(a >= slots, a + 2, a).astype(np.int32)
-
-    x = Trees(longer(batch.x.leaves, 3), longer(shift(batch.x.children), -1), shift(batch.x.root))
+    x = Trees(longer(batch.x.label, 3), longer(batch.x.children, -1), longer(batch.x.order, 9))
     return batch._replace(x=x, mask=longer(batch.mask, False))
 
 
