@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from scripts.bench import cases as bench
+from scripts.bench.inputs import make_data, make_weights, per_unit, save_inputs
+from scripts.bench.kinds import TOLERANCE, Case
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -127,7 +128,7 @@ def loss_difference(losses: Any, reference: Any) -> float:
 
 
 def measure(
-    case: bench.Case,
+    case: Case,
     variants: list[str],
     python: Callable[[str], str],
     rounds: int,
@@ -149,7 +150,9 @@ def measure(
     workers: dict[str, Worker] = {}
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder) / "inputs.npz"
-        bench.save_inputs(inputs, bench.make_weights(case), bench.make_data(case))
+        data = make_data(case)
+        unit = per_unit(case, data)
+        save_inputs(inputs, make_weights(case), data)
         try:
             reference = None
             for name in variants:
@@ -161,7 +164,7 @@ def measure(
                     losses = worker.ask(timeout, op="check")["losses"]
                     reference = losses if reference is None else reference
                     result["difference"] = loss_difference(losses, reference)
-                    if result["difference"] > bench.TOLERANCE:
+                    if result["difference"] > TOLERANCE:
                         numbers = f": {losses}, not {reference}" if case.trains else ""
                         raise WorkerError(f"losses differ by {result['difference']:.1e}{numbers}")
                     if case.trains:  # else a probability of each class of each example: not to keep
@@ -179,7 +182,7 @@ def measure(
                     start = time.perf_counter()
                     try:
                         got = workers[name].ask(timeout + seconds, op="run", seconds=seconds)
-                        results[name]["rates"].append(got["examples"] / got["seconds"] / case.per_unit)
+                        results[name]["rates"].append(got["examples"] / got["seconds"] / unit)
                     except WorkerError as error:
                         _drop(name, str(error), workers, results[name], say, case)
                     for other, before in others.items():
@@ -194,16 +197,14 @@ def measure(
     return results
 
 
-def _drop(
-    name: str, why: str, workers: dict[str, Worker], result: dict, say: Callable, case: bench.Case
-) -> None:
+def _drop(name: str, why: str, workers: dict[str, Worker], result: dict, say: Callable, case: Case) -> None:
     result["error"], result["rates"] = why, []
     workers.pop(name).close()
     say(f"{case.name}: {name} left out: {why}")
 
 
 def measure_first_step(
-    case: bench.Case,
+    case: Case,
     variants: list[str],
     python: Callable[[str], str],
     repeats: int,
@@ -223,7 +224,7 @@ def measure_first_step(
     }
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder) / "inputs.npz"
-        bench.save_inputs(inputs, bench.make_weights(case), bench.make_data(case))
+        save_inputs(inputs, make_weights(case), make_data(case))
         for _ in range(repeats):
             for name in variants:
                 result = results[name]
@@ -255,7 +256,7 @@ def measure_first_step(
         losses = [(name, r["loss"]) for name, r in results.items() if not r["error"]]
         for name, loss in losses:
             difference = loss_difference(loss, losses[0][1])
-            if difference > bench.TOLERANCE:
+            if difference > TOLERANCE:
                 results[name]["error"] = f"losses differ: {loss}, not {losses[0][1]}"
     say(f"first step of {case.name}: {repeats} cold and warm")
     return results

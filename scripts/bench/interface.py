@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scripts.bench.cases import Case
+from scripts.bench.kinds import Case
 
 
 class Variant(NamedTuple):

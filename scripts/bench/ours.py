@@ -29,21 +29,9 @@ from dlnotes.training.loop import resident_batches, streamed_batches, train_chun
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe, init_state
 from dlnotes.typing import Batch
-from scripts.bench.cases import (
-    BEAMS,
-    BUCKETS,
-    ENCODER_DECODERS,
-    GATES,
-    STAGES,
-    Case,
-    Data,
-    Stages,
-    Weights,
-    attention_weights,
-    input_shape,
-    probabilities,
-)
+from scripts.bench.inputs import Data, Weights, input_shape, named_weights, probabilities
 from scripts.bench.interface import Variant, again_and_again
+from scripts.bench.kinds import BEAMS, BUCKETS, ENCODER_DECODERS, GATES, STAGES, Case, Stages
 
 CHUNK_SECONDS = 0.1
 """A chunk is doubled while it takes less."""
@@ -204,7 +192,7 @@ def encoder_decoder(case: Case) -> Model:
 
 def _encoder_decoder_params(case: Case, params: Any, weights: Weights) -> Any:
     """Parameters like ``params`` with the given weights, and a members axis."""
-    w = attention_weights(case, weights)
+    w = named_weights(case, weights)
 
     def gru(name: str, like: Any) -> tuple[Any]:
         return (_cell(like[0], *(w[f"{name}.{part}"] for part in "UbWd")),)

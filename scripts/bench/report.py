@@ -124,6 +124,26 @@ def short(error: str, width: int = 160) -> str:
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
+def _swept(document: dict[str, Any], title: str) -> list[str]:
+    """One table for the cases of a sweep: the rates, and the ratio of ours to the first variant."""
+    cases = {k: v for k, v in document["cases"].items() if document["sweeps"].get(k) == title}
+    variants = list(dict.fromkeys(v for case in cases.values() for v in case))
+    name = next(iter(cases))
+    rows = []
+    for key, case in cases.items():
+        rates = [case.get(v, {}).get("rate") for v in variants]
+        ratio = ratio_to(case, "ours", variants[0])
+        rows.append(
+            [
+                document["titles"][key],
+                *(number(rate["median"]) if rate else "—" for rate in rates),
+                spread_text(ratio),
+            ]
+        )
+    header = ("", *(f"{v}, {document['units'][name]}" for v in variants), f"ours / {variants[0]}")
+    return [f"## {title}\n", *_when(document, name), table(header, rows)]
+
+
 def markdown(document: dict[str, Any]) -> str:
     """The page of a whole run (``results.json``'s content)."""
     machine, settings = document["machine"], document["settings"]
@@ -152,7 +172,10 @@ def markdown(document: dict[str, Any]) -> str:
             for bar in document["bars"]
         ]
         parts += ["## Bars\n", table(("bar", "measured", "verdict"), rows)]
+    sweeps = document.get("sweeps", {})
     for name, case in document["cases"].items():
+        if name in sweeps:
+            continue
         parts.append(f"## {name}: {document['titles'][name]}\n")
         parts += _when(document, name)
         if name in document.get("notes", {}):
@@ -172,6 +195,8 @@ def markdown(document: dict[str, Any]) -> str:
                 ]
             )
         parts.append(table(("variant", document["units"][name], "ratio", "loss difference"), rows))
+    for title in dict.fromkeys(sweeps[name] for name in document["cases"] if name in sweeps):
+        parts += _swept(document, title)
     if document["first_step"]:
         parts.append("## First step\n")
         parts += _when(document, "first_step")

@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts.bench import cases as bench
-from scripts.bench import driver, report
+from scripts.bench import driver, kinds, report
 
 INSTALL = "python -m pip install torch keras flax optax"
 
@@ -89,13 +89,14 @@ def main() -> None:
             "rounds": args.rounds,
             "seconds": args.seconds,
             "first_repeats": args.first_repeats,
-            "check_steps": bench.CHECK_STEPS,
-            "tolerance": bench.TOLERANCE,
+            "check_steps": kinds.CHECK_STEPS,
+            "tolerance": kinds.TOLERANCE,
             "reference": bench.REFERENCE,
         },
         "titles": {case.name: case.title for case in bench.CASES.values()},
         "units": {case.name: case.unit for case in bench.CASES.values()},
         "notes": {case.name: case.note for case in bench.CASES.values() if case.note},
+        "sweeps": {case.name: case.sweep for case in bench.CASES.values() if case.sweep},
         "cases": {},
         "first_step": {},
         "measured": {},

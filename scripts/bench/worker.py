@@ -63,7 +63,8 @@ def main() -> None:
         module = load_variant(args.variant)
         imported = time.perf_counter()
 
-        from scripts.bench.cases import CASES, load_inputs
+        from scripts.bench.cases import CASES
+        from scripts.bench.inputs import load_inputs
 
         case = CASES[args.case]
         weights, data = load_inputs(args.inputs)

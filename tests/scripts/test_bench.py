@@ -193,18 +193,18 @@ def test_weights_fit_our_network(kind):
     import jax.numpy as jnp
     import numpy as np
 
-    from scripts.bench import cases, ours
+    from scripts.bench import cases, inputs, kinds, ours
     from scripts.bench.variants import flax_loop
 
     case = next(c for c in cases.CASES.values() if c.kind == kind)
-    rank = cases.STAGES[kind].rank
-    case = case._replace(sizes=(*(8,) * rank, 2, *(3, 4, 5)[: len(cases.STAGES[kind].strides)], 6))
-    weights = cases.make_weights(case)
+    rank = kinds.STAGES[kind].rank
+    case = case._replace(sizes=(*(8,) * rank, 2, *(3, 4, 5)[: len(kinds.STAGES[kind].strides)], 6))
+    weights = inputs.make_weights(case)
     model = ours.network(case)
     like = jax.eval_shape(jax.vmap(model.init), jax.random.split(jax.random.key(0), 1))
     params = jax.tree.map(lambda a: jnp.asarray(a[0]), ours.given(case, like, weights))
     theirs = flax_loop.params_of(case, weights)
-    x = np.random.default_rng(0).normal(size=(2, *cases.input_shape(case))).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(2, *inputs.input_shape(case))).astype(np.float32)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         want: Any = flax_loop.Network(case).apply({"params": theirs}, x)
     np.testing.assert_allclose(jax.jit(model.apply)(params, jnp.asarray(x)), want, rtol=1e-4, atol=1e-5)
@@ -234,16 +234,16 @@ def test_images_of_many_sizes_are_answered_as_if_alone():
     """By buckets or all in one shape, in the order of the data; what lies beyond an image is not read."""
     import numpy as np
 
-    from scripts.bench import cases, ours
+    from scripts.bench import cases, inputs, kinds, ours
 
     case = next(c for c in cases.CASES.values() if not c.trains)
     case = case._replace(sizes=(32, 32, 2, 3, 4, 5, 6), examples=7, batch=7)
-    weights, data = cases.make_weights(case), cases.make_data(case)
+    weights, data = inputs.make_weights(case), inputs.make_data(case)
     assert data.sizes.min() >= 8
     assert data.sizes.max() <= 32
     assert len(np.unique(data.sizes, axis=0)) > 3
     images = [x[: size[0], : size[1]] for x, size in zip(data.x, data.sizes)]
-    want = cases.probabilities([alone(weights, x, cases.STAGES[case.kind].grid) for x in images])
+    want = inputs.probabilities([alone(weights, x, kinds.STAGES[case.kind].grid) for x in images])
     junk = data._replace(x=np.full_like(data.x, 9))
     for i, image in enumerate(images):
         junk.x[i, : image.shape[0], : image.shape[1]] = image
@@ -275,3 +275,69 @@ def test_a_note_stands_below_its_case(report):
         "bars": [],
     }
     assert "## xor: XOR\n\nOnly the forward pass.\n\n| variant" in report.markdown(document)
+
+
+def test_a_sweep_is_one_table(report):
+    def case(**rates):
+        return report.summarize({name: result(of) for name, of in rates.items()}, "first")
+
+    document = {
+        "date": "2026-01-01",
+        "machine": {"cpu": "a CPU", "cores": 2, "system": "Linux", "load": 0.1},
+        "versions": {},
+        "settings": {
+            "rounds": 5,
+            "seconds": 1.5,
+            "check_steps": 5,
+            "tolerance": 1e-4,
+            "reference": "torch",
+        },
+        "titles": {"a": "batch 8", "b": "batch 32", "xor": "XOR"},
+        "units": dict.fromkeys(("a", "b", "xor"), "nodes/s"),
+        "sweeps": {"a": "By batch", "b": "By batch"},
+        "cases": {
+            "a": case(levels=[10.0], ours=[20.0]),
+            "xor": case(ours=[1.0]),
+            "b": case(levels=[100.0], ours=[]),
+        },
+        "first_step": {},
+        "bars": [],
+    }
+    page = report.markdown(document)
+    assert page.count("By batch") == 1
+    assert "## a" not in page
+    assert "| batch 8 | 10.0 | 20.0 | 2.00 [2.00–2.00] |\n| batch 32 | 100 | — | — |" in page
+
+
+@pytest.mark.parametrize(
+    ("kind", "leaves", "highest"),
+    [
+        ("random_trees", (10, 40), range(5, 40)),
+        ("balanced_trees", (32, 32), [5]),
+        ("chains", (9, 9), [8]),
+        ("uneven_trees", (3, 50), [2, 49]),
+    ],
+)
+def test_trees_of_a_case(kind, leaves, highest):
+    """Every node but the root has one parent, after it; leaves alone have symbols."""
+    import numpy as np
+
+    from scripts.bench import cases, inputs, trees
+
+    case = cases.CASES["tree"]._replace(kind=kind, sizes=(7, 4, 3, *leaves), examples=40, batch=8)
+    data = inputs.make_data(case)
+    sizes = trees.count(data.x)
+    assert (sizes[:, None] == data.sizes).all()
+    assert inputs.per_unit(case, data) == pytest.approx(40 / sizes.sum())
+    for nodes, size in zip(data.x, sizes):
+        assert (nodes[size:] == -1).all()
+        tree = nodes[:size]
+        inner = tree[:, trees.LEFT] >= 0
+        assert leaves[0] <= size - inner.sum() <= leaves[1]
+        assert not inner[: size - inner.sum()].any()
+        assert ((tree[:, trees.LABEL] >= 0) == ~inner).all()
+        assert tree[:, trees.LABEL].max() < 7
+        parents = np.flatnonzero(inner)
+        assert sorted(tree[inner, 1:].ravel()) == list(range(size - 1))
+        assert (tree[inner, 1:] < parents[:, None]).all()
+        assert trees.heights(tree)[-1] in highest

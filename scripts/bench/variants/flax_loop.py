@@ -13,8 +13,9 @@ import numpy as np
 import optax
 from flax.training.train_state import TrainState
 
-from scripts.bench.cases import GATES, STAGES, Case, Data, Weights
+from scripts.bench.inputs import Data, Weights
 from scripts.bench.interface import Variant
+from scripts.bench.kinds import GATES, STAGES, Case
 from scripts.bench.variants import flax_recurrent
 
 IN_FLIGHT = 8

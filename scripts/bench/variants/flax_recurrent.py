@@ -8,7 +8,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from scripts.bench.cases import Case, Weights
+from scripts.bench.inputs import Weights
+from scripts.bench.kinds import Case
 
 CELLS = {"rnn": nn.SimpleCell, "lstm": nn.OptimizedLSTMCell, "gru": nn.GRUCell}
 GATE_NAMES = {"rnn": [""], "lstm": ["i", "f", "o", "g"], "gru": ["r", "z", "n"]}

@@ -11,8 +11,9 @@ os.environ["KERAS_BACKEND"] = "jax"
 import keras
 import numpy as np
 
-from scripts.bench.cases import Case, Data, Weights
+from scripts.bench.inputs import Data, Weights
 from scripts.bench.interface import Variant
+from scripts.bench.kinds import Case
 
 EPSILON = 1e-8 * (1 - 0.999**2) ** 0.5
 """Keras adds ε before the bias correction, the others after it: this is their 1e-8 at the second step."""

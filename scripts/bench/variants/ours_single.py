@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from scripts.bench import ours
-from scripts.bench.cases import Case, Data, Weights
+from scripts.bench.inputs import Data, Weights
 from scripts.bench.interface import Variant
+from scripts.bench.kinds import Case
 
 
 def setup(case: Case, weights: Weights, data: Data) -> Variant:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import jax
 
 from dlnotes.devices.compile import compiler_options
-from scripts.bench.cases import Case, Data, Weights
+from scripts.bench.inputs import Data, Weights
 from scripts.bench.interface import Variant
+from scripts.bench.kinds import Case
 from scripts.bench.ours import given, network
 from scripts.bench.variants import flax_loop
 

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from scripts.bench.cases import BEAMS, Case, Data, Weights, attention_weights
+from scripts.bench.inputs import Data, Weights, named_weights
 from scripts.bench.interface import Variant, again_and_again
+from scripts.bench.kinds import BEAMS, Case
 from scripts.bench.variants.torch_common import use_all_cores
 
 
@@ -30,7 +31,7 @@ class EncoderDecoder(nn.Module):
         self.v = nn.Linear(hidden, 1, bias=False)
         self.readout = nn.Linear(2 * hidden, outputs)
 
-        w = attention_weights(case, weights)
+        w = named_weights(case, weights)
         kept = torch.cat([torch.zeros(2 * hidden), torch.ones(hidden)])
 
         def fill(parameter: torch.Tensor, a: np.ndarray) -> None:

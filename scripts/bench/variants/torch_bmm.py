@@ -8,8 +8,9 @@ import time
 import torch
 from torch.nn import functional as F
 
-from scripts.bench.cases import Case, Data, Weights
+from scripts.bench.inputs import Data, Weights
 from scripts.bench.interface import Variant
+from scripts.bench.kinds import Case
 from scripts.bench.variants import torch_common as common
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import torch
 
-from scripts.bench.cases import Case, Data, Weights
+from scripts.bench.inputs import Data, Weights
 from scripts.bench.interface import Variant
+from scripts.bench.kinds import Case
 from scripts.bench.variants import torch_common as common
 
 

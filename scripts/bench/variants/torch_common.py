@@ -11,14 +11,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from scripts.bench.cases import ENCODER_DECODERS, GATES, STAGES, Case, Data, Weights, probabilities
+from scripts.bench.inputs import Data, Weights, probabilities
 from scripts.bench.interface import Variant, again_and_again
+from scripts.bench.kinds import ENCODER_DECODERS, GATES, STAGES, Case
 
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def use_all_cores() -> None:
-    """As many threads as this process has cores."""
+def use_all_cores(*, flush_denormals: bool = True) -> None:
+    """As many threads as this process has cores.
+
+    Numbers too small for float32's exponent count as 0, as XLA has it: left as they are, as PyTorch does
+    unless told, each costs over a hundred cycles, and the gradients of 512 steps are mostly such numbers.
+    """
+    torch.set_flush_denormal(flush_denormals)  # before the threads start, which take it over
     torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 

@@ -1,6 +1,6 @@
 """PyTorch as it comes: a module, a loss, ``torch.optim.Adam``, a Python loop over tensors in memory.
 
-Images of different sizes are answered one by one.
+Images of different sizes are answered one by one, and trees computed by recursion.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ import time
 
 import numpy as np
 
-from scripts.bench.cases import Case, Data, Weights
+from scripts.bench.inputs import Data, Weights
 from scripts.bench.interface import Variant
-from scripts.bench.variants import torch_attention
+from scripts.bench.kinds import TREES, Case
+from scripts.bench.variants import torch_attention, torch_trees
 from scripts.bench.variants import torch_common as common
 
 
@@ -19,6 +20,8 @@ def setup(case: Case, weights: Weights, data: Data) -> Variant:
     """One network, or with members one after another."""
     if case.kind in ("greedy", "beam"):
         return torch_attention.writing(case, weights, data)
+    if case.kind in TREES:
+        return torch_trees.variant(case, weights, data, torch_trees.Recursive)
     if not case.trains:
         return common.answers(case, weights, data, list(np.arange(case.examples)[:, None]))
     common.use_all_cores()

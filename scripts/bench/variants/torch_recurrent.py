@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from scripts.bench.cases import Case, Weights
+from scripts.bench.inputs import Weights
+from scripts.bench.kinds import Case
 
 KINDS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 ORDER = {"rnn": [0], "lstm": [0, 1, 3, 2], "gru": [0, 1, 2]}

@@ -1,0 +1,192 @@
+"""A binary Tree-LSTM in PyTorch: by recursion over one tree, and all nodes of one height at once."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from scripts.bench.inputs import Data, Weights, named_weights
+from scripts.bench.interface import Variant
+from scripts.bench.kinds import Case
+from scripts.bench.trees import LABEL, LEFT, count, heights
+from scripts.bench.variants import torch_common as common
+
+
+class TreeLSTM(nn.Module):
+    """The parameters and the two kinds of node; see `scripts.bench.kinds.TREES`."""
+
+    def __init__(self, case: Case, weights: Weights):
+        super().__init__()
+        w = {name: torch.from_numpy(a) for name, a in named_weights(case, weights).items()}
+        vocabulary, hidden, classes = case.sizes[:3]
+        self.hidden = hidden
+        self.embedding = nn.Embedding(vocabulary, hidden)
+        self.leaf = nn.Linear(hidden, 3 * hidden, bias=False)
+        self.join = nn.Linear(2 * hidden, 5 * hidden)
+        self.readout = nn.Linear(hidden, classes)
+        with torch.no_grad():
+            self.embedding.weight.copy_(w["E"])
+            self.leaf.weight.copy_(w["U"].T)
+            self.join.weight.copy_(w["W"].T)
+            self.join.bias.copy_(w["b"])
+            self.readout.weight.copy_(w["V"].T)
+            self.readout.bias.copy_(w["c"])
+
+    def leaves(self, symbols: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """``(h, c)`` of leaves."""
+        b_i, _, b_og = self.join.bias.split([self.hidden, 2 * self.hidden, 2 * self.hidden])
+        i, o, g = (self.leaf(self.embedding(symbols)) + torch.cat([b_i, b_og])).chunk(3, -1)
+        c = torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+    def node(self, h: torch.Tensor, *c: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """``(h, c)`` of nodes; ``h`` has the left and the right child's side by side, ``c`` are theirs."""
+        n = self.hidden
+        gates, g = self.join(h).split([4 * n, n], -1)
+        i, f_l, f_r, o = torch.sigmoid(gates).chunk(4, -1)
+        new = f_l * c[0] + f_r * c[1] + i * torch.tanh(g)
+        return o * torch.tanh(new), new
+
+
+class Tree(NamedTuple):
+    """One tree: the symbols of its leaves, and the children of every node as plain numbers."""
+
+    symbols: torch.Tensor
+    children: list[list[int]]
+
+
+class Recursive(TreeLSTM):
+    """Every tree by itself, a call a node."""
+
+    @staticmethod
+    def prepared(nodes: np.ndarray) -> list[Tree]:
+        """What `forward` reads of a batch."""
+        trees = []
+        for tree, size in zip(nodes, count(nodes)):
+            symbols = tree[tree[:, LABEL] >= 0, LABEL]
+            trees.append(Tree(torch.from_numpy(symbols).long(), tree[:size, LEFT:].tolist()))
+        return trees
+
+    def forward(self, trees: list[Tree]) -> torch.Tensor:
+        return self.readout(torch.cat([self.root(tree) for tree in trees]))
+
+    def root(self, tree: Tree) -> torch.Tensor:
+        hs, cs = (a.split(1) for a in self.leaves(tree.symbols))
+
+        def state(i: int) -> tuple[torch.Tensor, torch.Tensor]:
+            left, right = tree.children[i]
+            if left < 0:
+                return hs[i], cs[i]
+            (h_l, c_l), (h_r, c_r) = state(left), state(right)
+            return self.node(torch.cat([h_l, h_r], 1), c_l, c_r)
+
+        return state(len(tree.children) - 1)[0]
+
+
+class Levels(NamedTuple):
+    """All nodes of a batch of trees, by height.
+
+    The nodes of one height stand in the order of the heights of their parents, so that the children of a
+    height are slices of the heights below: a state is never searched for among those of all nodes.
+
+    Attributes:
+      symbols: of the leaves.
+      parts: of each height, how many of its nodes have a parent of each height.
+      children: of each height but 0, for the left and then for the right child of every node its place
+        among those slices, one after another.
+      roots: for each tree the place of its root among the slices that have no parent.
+    """
+
+    symbols: torch.Tensor
+    parts: list[list[int]]
+    children: list[torch.Tensor]
+    roots: torch.Tensor
+
+
+class Batched(TreeLSTM):
+    """All nodes of one height over the whole batch at once."""
+
+    @staticmethod
+    def prepared(nodes: np.ndarray) -> Levels:
+        """The schedule of a batch."""
+        labels, children, height, first, roots = [], [], [], 0, []
+        for tree, size in zip(nodes, count(nodes)):
+            tree = tree[:size]
+            labels.append(tree[:, LABEL])
+            children.append(np.where(tree[:, LEFT:] >= 0, tree[:, LEFT:] + first, -1))
+            height.append(heights(tree))
+            first += size
+            roots.append(first - 1)
+        label, pairs, level = (np.concatenate(a) for a in (labels, children, height))
+        top = level.max() + 1
+        used = np.full(len(level), top)  # the height of the parent, `top` at a root
+        inner = pairs[:, 0] >= 0
+        used[pairs[inner]] = level[inner, None]
+        order = np.lexsort((used, level))
+        parts = np.zeros((top, top + 1), int)
+        np.add.at(parts, (level, used), 1)
+
+        place = np.empty(len(level), int)  # among the slices that the parent's height reads
+        for k in range(top + 1):
+            read = order[used[order] == k]
+            place[read] = np.arange(len(read))
+        steps = []
+        for k in range(1, top):
+            here = order[level[order] == k]
+            steps.append(torch.from_numpy(place[pairs[here].T.reshape(-1)]))
+        symbols = torch.from_numpy(label[order[level[order] == 0]]).long()
+        return Levels(symbols, parts.tolist(), steps, torch.from_numpy(place[roots]))
+
+    def forward(self, levels: Levels) -> torch.Tensor:
+        states: list[Any] = []  # of each height, the slices [h; c]
+        new = torch.cat(self.leaves(levels.symbols), -1)
+        for k, children in enumerate(levels.children, 1):
+            states.append(new.split(levels.parts[k - 1]))
+            read = torch.cat([slices[k] for slices in states if len(slices[k])])
+            left, right = read.index_select(0, children).chunk(2)
+            (h_l, c_l), (h_r, c_r) = left.chunk(2, -1), right.chunk(2, -1)
+            new = torch.cat(self.node(torch.cat([h_l, h_r], -1), c_l, c_r), -1)
+        states.append(new.split(levels.parts[-1]))
+        roots = torch.cat([slices[-1] for slices in states]).index_select(0, levels.roots)
+        return self.readout(roots[:, : self.hidden])
+
+
+def variant(case: Case, weights: Weights, data: Data, network: type[Recursive] | type[Batched]) -> Variant:
+    """Training on the same batches in every epoch, in another order: what `prepared` does is not timed."""
+    common.use_all_cores()
+    model = network(case, weights)
+    step = common.eager_step(model, common.loss_of(case), common.adam(model, case))
+
+    def prepare(x: np.ndarray, y: np.ndarray) -> tuple[Any, torch.Tensor]:
+        return model.prepared(x), torch.from_numpy(y).long()
+
+    def check(fixed):
+        return [float(step(*prepare(x, y))) for x, y in fixed]
+
+    parts = np.arange(case.examples).reshape(-1, case.batch)
+    batches: list[tuple[Any, torch.Tensor]] = []
+
+    def forever():
+        while True:
+            for i in torch.randperm(len(batches)).tolist():
+                yield batches[i]
+
+    order = forever()
+
+    def run(seconds: float) -> tuple[int, float]:
+        if not batches:
+            batches.extend(prepare(data.x[rows], data.y[rows]) for rows in parts)
+        start, steps = time.perf_counter(), 0
+        while True:
+            step(*next(order))
+            steps += 1
+            elapsed = time.perf_counter() - start
+            if elapsed >= seconds:
+                return steps * case.batch, elapsed
+
+    return Variant(check, run)
