@@ -39,6 +39,7 @@ def assemble(
     references: dict[str, tuple[tuple[tuple[int, ...], ...], ...]] | None = None,
     records: dict[str, str] | None = None,
     forecast: Forecast | None = None,
+    notation: str = "",
 ) -> Dataset:
     """Cuts, standardises on the training part, and fixes the dtypes (float32, int32, bool).
 
@@ -94,6 +95,7 @@ def assemble(
         references=references or {},
         records=records or {},
         forecast=forecast,
+        notation=notation,
     )
 
 

@@ -79,6 +79,7 @@ class Dataset:
         that is not there has the one answer of ``y``.
       forecast: what the targets of a windowed series are, else ``None``.
       records: texts to be kept in the run's folder, by file name (which words are in which part, say).
+      notation: how an example of a tree is written in a file (see `dlnotes.data.inputs`), else empty.
       missing: why there are no examples but only their shapes (see `dlnotes.data.facts`), else empty.
     """
 
@@ -99,6 +100,7 @@ class Dataset:
     references: dict[str, tuple[tuple[tuple[int, ...], ...], ...]] = field(default_factory=dict)
     forecast: Forecast | None = None
     records: dict[str, str] = field(default_factory=dict)
+    notation: str = ""
     missing: str = ""
 
     def split(self, name: str) -> Examples:

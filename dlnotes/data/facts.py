@@ -13,7 +13,18 @@ import numpy as np
 
 from dlnotes.data.dataset import Dataset, Examples, Forecast, Pair, Standardize, Trees
 
-_PLAIN = ("name", "input", "task", "inputs", "outputs", "classes", "symbols", "features", "sources")
+_PLAIN = (
+    "name",
+    "input",
+    "task",
+    "inputs",
+    "outputs",
+    "classes",
+    "symbols",
+    "features",
+    "sources",
+    "notation",
+)
 _SPLITS = ("train", "validation", "test")
 _TUPLES = {kind.__name__: kind for kind in (Pair, Trees)}
 
@@ -43,7 +54,9 @@ def dataset_of(facts: dict[str, Any], *, missing: str) -> Dataset:
       facts: of `facts_of`, as read back from JSON.
       missing: why the examples are not there; `Dataset.split` says so.
     """
-    kept: dict[str, Any] = {name: tuple(v) if isinstance(v := facts[name], list) else v for name in _PLAIN}
+    kept: dict[str, Any] = {
+        name: tuple(v) if isinstance(v := facts.get(name, ""), list) else v for name in _PLAIN
+    }
     for name in ("standardize", "standardize_y"):
         if scale := facts[name]:
             mean, deviation = (np.array(scale[part], scale["dtype"]) for part in ("mean", "scale"))
@@ -64,7 +77,7 @@ def changes(facts: dict[str, Any], dataset: Dataset) -> list[str]:
         known = set(facts["sources"].values())
         changed = [path for path, digest in now["sources"].items() if digest not in known]
         found.append(f"{', '.join(changed) or 'a file'} is not the file that the run was trained on")
-    differing = [name for name in now if name != "sources" and facts.get(name) != now[name]]
+    differing = [name for name in now if name != "sources" and facts.get(name, "") != now[name]]
     if differing and not found:
         found.append(f"its {', '.join(differing)} are no longer what the run was trained on")
     return found

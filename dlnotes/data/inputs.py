@@ -351,7 +351,7 @@ def _read_lines(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Input
         wanted.append(right.strip())
     rows = tuple(f"line {number}" for number, _ in numbered)
     if dataset.input == "tree":
-        x, mask = _trees(path, numbered)
+        x, mask = _trees(path, numbered, dataset)
     else:
         codes = [encode_symbols(line, dataset.symbols, path=path, line=number) for number, line in numbered]
         if own_target and with_targets:
@@ -383,8 +383,8 @@ def _read_lines(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Input
     return Inputs(Pair(x.source, shift_right(y, len(dataset.classes))), rows, mask), y
 
 
-def _trees(path: Path, numbered: list[tuple[int, str]]) -> tuple[Any, np.ndarray]:
-    from dlnotes.data.expressions import parse, to_trees
+def _trees(path: Path, numbered: list[tuple[int, str]], dataset: Dataset) -> tuple[Any, np.ndarray]:
+    from dlnotes.data.expressions import encode, parse, to_trees
 
     expressions = []
     for number, line in numbered:
@@ -392,4 +392,5 @@ def _trees(path: Path, numbered: list[tuple[int, str]]) -> tuple[Any, np.ndarray
             expressions.append(parse(line))
         except ValueError as error:
             raise ValueError(f"{path}: line {number}: {error}") from None
-    return to_trees(expressions)
+    structure = dataset.notation.removeprefix("list operations, ")
+    return to_trees(encode(expressions), structure, arity=dataset.train.x.children.shape[-1])  # pyright: ignore[reportArgumentType]

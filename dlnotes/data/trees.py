@@ -6,6 +6,7 @@ list. `arrange` checks them and lays them out, all trees at once.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,7 +41,7 @@ class Arranged(NamedTuple):
 def arrange(
     label: Any, parent: Any, sizes: Any, *, nodes: int | None = None, arity: int | None = None
 ) -> Arranged:
-    """Lists of nodes with their parents as `Trees`: leaves first, then inner nodes, the deepest first.
+    """Lists of nodes with their parents as `Trees`: leaves from left to right, then the deepest nodes first.
 
     Args:
       label: ``(nodes of all trees,)`` int label of each node, one tree after the other; -1 for none.
@@ -78,14 +79,14 @@ def arrange(
             f"arity: got {arity}, but node {at - start[tree[at]]} of tree {tree[at]} has {most} children"
         )
     depth = _depths(up, tree, start)
-    height = _heights(up, depth)
+    height, place = _heights_and_places(up, depth, rank)
     key = np.where(counts > 0, (depth.max(initial=0) - depth) * (height.max(initial=0) + 1) + height + 1, 0)
     # Only the order of the keys matters: small ones leave room for a slot's number beside them.
     used, key = np.unique(key, return_inverse=True)
     key = key.reshape(-1).astype(np.int32)
-    place = np.argsort(tree.astype(np.int64) * len(used) + key, kind="stable")
+    by_slot = np.lexsort((place, tree.astype(np.int64) * len(used) + key))
     slot = np.empty(len(tree), np.int32)
-    slot[place] = np.arange(len(tree)) - start[tree[place]]
+    slot[by_slot] = np.arange(len(tree)) - start[tree[by_slot]]
     trees = Trees(
         np.full((n, width), -1, np.int32),
         np.full((n, width, arity), -1, np.int32),
@@ -141,13 +142,19 @@ def _depths(up: np.ndarray, tree: np.ndarray, start: np.ndarray) -> np.ndarray:
     raise ValueError(f"parent: node {at - start[tree[at]]} of tree {tree[at]} is in a cycle, or below one")
 
 
-def _heights(up: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Steps down to the furthest leaf, from the deepest nodes up."""
-    height = np.zeros(len(up), np.int64)
-    deepest_first = np.argsort(-depth, kind="stable")
-    ends = np.cumsum(np.bincount(depth)[::-1])
-    for first, last in zip(np.concatenate([[0], ends[:-1]]), ends):
-        level = deepest_first[first:last]
-        level = level[up[level] >= 0]
+def _heights_and_places(up: np.ndarray, depth: np.ndarray, rank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Steps down to the furthest leaf of each node, and its place in preorder within its tree."""
+    size, height = np.ones(len(up), np.int64), np.zeros(len(up), np.int64)
+    # Level by level; siblings lie beside each other, in their order.
+    by_level = np.lexsort((rank, up, depth))
+    ends = np.cumsum(np.bincount(depth))
+    levels = [by_level[first:last] for first, last in pairwise(ends)]
+    for level in reversed(levels):
         np.maximum.at(height, up[level], height[level] + 1)
-    return height
+        np.add.at(size, up[level], size[level])
+    place = np.zeros(len(up), np.int64)
+    for level in levels:
+        before = np.cumsum(size[level]) - size[level]
+        eldest = np.maximum.accumulate(np.where(rank[level] == 0, np.arange(len(level)), 0))
+        place[level] = place[up[level]] + 1 + before - before[eldest]
+    return height, place

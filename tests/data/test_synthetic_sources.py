@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import dlnotes.data as data
-from dlnotes.data.expressions import evaluate, parse, to_string, to_trees
 from dlnotes.data.pairs import CLASSES, SYMBOLS, number_to_words
 from dlnotes.data.sequences import is_grammatical
 
@@ -121,89 +120,6 @@ def test_number_words_conventions():
     assert len(set(numbers)) == 80
     with pytest.raises(ValueError, match="got 1500 examples of 1000 numbers"):
         data.number_words(maximum=999, n_train=1500, n_validation=0, n_test=0)
-
-
-def python_value(string):
-    """ListOps by rewriting it to Python and letting Python evaluate it."""
-    for name in ("MIN", "MAX", "MED", "SM"):
-        string = string.replace(f"[{name}", f"{name}([")
-    string = re.sub(r"(?<=[\d)]) (?=[\dMS])", ",", string.replace(" ]", "])"))
-    names = {"MIN": min, "MAX": max, "MED": lambda v: int(np.median(v)), "SM": lambda v: sum(v) % 10}
-    return eval(string, names)
-
-
-def test_list_ops_values_trees_and_brackets():
-    d = data.list_ops(n_train=150, n_validation=20, n_test=30, max_length=60, seed=1)
-    seen, depths = set(), set()
-    width = d.train.x.label.shape[1]
-    for part in parts(d):
-        assert part.x.label.shape[1] == width
-        assert part.x.children.shape[1:] == (width, 2)
-        for i in range(part.size):
-            label, children = part.x.label[i], part.x.children[i]
-            assert (label[~part.mask[i]] == -1).all()
-            leaves = label[part.mask[i] & (children[:, 0] < 0)]
-            string = " ".join(d.symbols[j] for j in leaves)
-            assert python_value(string) == part.y[i]
-            assert to_string(parse(string)) == string
-            root = int(part.mask[i].sum()) - 1
-            assert root == 2 * (len(leaves) - 1)
-            assert (children[root + 1 :] == -1).all()
-            spans = {slot: [slot] for slot in range(len(leaves))}
-            height = dict.fromkeys(spans, 0)
-            for k in range(len(leaves), root + 1):
-                left, right = children[k].tolist()
-                assert max(left, right) < k
-                spans[k] = spans.pop(left) + spans.pop(right)  # each node has one parent
-                height[k] = 1 + max(height[left], height[right])
-            assert spans == {root: list(range(len(leaves)))}
-            seen.add(string)
-            depths.add(height[root])
-    assert len(seen) == 200
-    assert len(depths) > 5
-    assert set(np.unique(d.train.y)) == set(range(10))
-
-
-def test_list_ops_binarises_from_the_left():
-    trees, mask = to_trees([parse("[MAX 2 [MIN 4 7 ] ]"), 5])
-    # slots: 0 [MAX, 1 2, 2 [MIN, 3 4, 4 7, 5 ], 6 ]; inner nodes from 7 on, the deepest first
-    expected = [[2, 3], [7, 4], [0, 1], [8, 5], [9, 10], [11, 6]]
-    assert trees.children[0, 7:].tolist() == expected
-    assert (trees.children[0, :7] == -1).all()
-    assert trees.label[0].tolist() == [12, 3, 11, 5, 8, 15, 15, *[-1] * 6]
-    assert trees.order[0].tolist() == [0] * 7 + [1, 2, 3, 4, 5, 6]
-    assert trees.label[1].tolist() == [6, *[-1] * 12]
-    assert trees.order[1].tolist() == [0] + [7] * 12
-    assert mask.sum(1).tolist() == [13, 1]
-    assert evaluate(("MAX", 2, ("MIN", 4, 7))) == 4
-
-
-@pytest.mark.parametrize(
-    ("string", "message"),
-    [
-        ("[MAX 1 2", "1 lists are not closed"),
-        ("1 ]", "follows a finished"),
-        ("]", "closes nothing"),
-        ("[MAX ]", "is empty"),
-        ("[ADD 1 2 ]", r"unknown symbol '\[ADD'"),
-        ("", "it is empty"),
-    ],
-)
-def test_parse_refuses(string, message):
-    with pytest.raises(ValueError, match=message):
-        parse(string)
-
-
-def test_list_ops_limits():
-    d = data.list_ops(n_train=60, n_validation=0, n_test=0, max_depth=2, max_args=3, max_length=9)
-    assert d.validation is None
-    for i in range(d.train.size):
-        symbols = [d.symbols[j] for j in d.train.x.label[i] if j >= 0]
-        depth = np.cumsum([(s[0] == "[") - (s == "]") for s in symbols])
-        assert len(symbols) <= 9
-        assert depth.max() <= 2
-    with pytest.raises(ValueError, match="different ones"):
-        data.list_ops(n_train=500, n_validation=0, n_test=0, max_depth=1, max_args=2, max_length=4)
 
 
 def test_text_windows_follow_the_text_and_stay_in_their_part(tmp_path):

@@ -14,7 +14,6 @@ from dlnotes.experiment.config.sequence_data import (
     CsvSeries,
     JapaneseVowels,
     Latch,
-    ListOps,
     Lorenz,
     MackeyGlass,
     NumberWords,
@@ -30,6 +29,7 @@ from dlnotes.experiment.config.sequence_data import (
     TextPairs,
     Verses,
 )
+from dlnotes.experiment.config.tree_data import ListOps
 
 ArrayInput = Literal["auto", "vector", "image", "volume", "sequence", "tokens"]
 ArrayTask = Literal["auto", "classification", "regression", "tokens", "pixels"]
@@ -296,8 +296,9 @@ INPUT_OF: dict[str, tuple[str, str] | None] = {
     "csv_series": ("sequence", "regression"),
     "text": ("tokens", "tokens"),
     "speeches": ("tokens", "tokens"),
-    "list_ops": ("tree", "classification"),
+    "list_ops": None,
     "npz": None,
     "npy": None,
 }
-"""What each data set feeds a model with, where that is known before the files are read."""
+"""What each data set feeds a model with, where that is known before the files are read. `None` too where it
+depends on options: the section may say it as ``feeds``."""

@@ -40,7 +40,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Config:
-        fed = INPUT_OF[self.data.kind]
+        fed = getattr(self.data, "feeds", INPUT_OF[self.data.kind])
         inputs, tasks = ACCEPTS[self.model.kind]
         if fed is not None and (fed[0] not in inputs or fed[1] not in tasks):
             fits = [k for k, (i, t) in ACCEPTS.items() if fed[0] in i and fed[1] in t]

@@ -1,4 +1,4 @@
-"""[data]: sequences, series, pairs and trees; what `dlnotes.experiment.config.data` puts together."""
+"""[data]: sequences, series and pairs; what `dlnotes.experiment.config.data` puts together."""
 
 from __future__ import annotations
 
@@ -268,16 +268,3 @@ class Speeches(Section):
     validation: Years = (2000, 2008)
     test: Years = (2009, 2021)
     data_dir: str | None = Field(default=None, description="folder with the file; else the usual places")
-
-
-class ListOps(Section):
-    """Nested list operations (MIN, MAX, MED, SM) as trees; the answer is a digit."""
-
-    kind: Literal["list_ops"]
-    n_train: int = Field(default=5000, ge=10)
-    n_validation: int = Field(default=500, ge=1)
-    n_test: int = Field(default=1000, ge=1)
-    max_depth: int = Field(default=4, ge=1, le=20)
-    max_args: int = Field(default=4, ge=2, le=10)
-    max_length: int = Field(default=50, ge=4)
-    seed: int = Field(default=0, ge=0)
