@@ -1,217 +1,161 @@
-"""Recursive nets: a cell that joins two states into one, and its run over trees of any shape.
+"""Recursive nets: a cell's states at the nodes of a batch of trees of any shapes.
 
-A tree cell is ``init(key, inputs, hidden) -> params``, ``leaf(params, x) -> state`` and
-``join(params, left, right) -> state``. A state is one array (..., width), so that the nodes of a
-batch of trees are one buffer.
+A tree is a list of node slots, leaves first, children before their parents, the root last and padding
+behind it (see `dlnotes.data.dataset.Trees`). Trees of other shapes in arrays of the same sizes are the
+same compiled program.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import chosen, positive
-from dlnotes.typing import Array, Params, PRNGKey
+from dlnotes.layers.arguments import chosen
+from dlnotes.layers.tree_cells import TreeCell
+from dlnotes.layers.tree_schedule import plan
+from dlnotes.layers.tree_waves import Inputs, waves
+from dlnotes.typing import Array, Params
 
-
-class TreeCell(NamedTuple):
-    """The two kinds of node as pure functions.
-
-    Attributes:
-      init: ``init(key, inputs, hidden, *, init_scale=1.0) -> params``.
-      leaf: ``leaf(params, x) -> state``, ``x`` (..., inputs), state (..., width).
-      join: ``join(params, left, right) -> state``, all (..., width).
-      hidden: ``hidden(state) -> h``, (..., hidden), the part that is read out.
-    """
-
-    init: Callable[..., Params]
-    leaf: Callable[[Params, Array], Array]
-    join: Callable[[Params, Array, Array], Array]
-    hidden: Callable[[Array], Array]
-
-
-class AffineTreeParams(NamedTuple):
-    """``p = tanh([l; r] W + b)`` at a node, ``p = tanh(x U)`` at a leaf.
-
-    Attributes:
-      U: (inputs, hidden).
-      W: (2·hidden, hidden).
-      b: (hidden,).
-    """
-
-    U: Array
-    W: Array
-    b: Array
-
-
-class TreeLSTMParams(NamedTuple):
-    """``a = x U + [h_l; h_r] W + b``, cut into i, f_l, f_r, o, g, then
-    ``c = σ(f_l) c_l + σ(f_r) c_r + σ(i) tanh(g)`` and ``h = σ(o) tanh(c)``.
-
-    A leaf has an input and no children, a node has children and no input. A state is ``[h; c]``.
-
-    Attributes:
-      U: (inputs, 3·hidden), for i, o, g: a leaf has nothing to forget.
-      W: (2·hidden, 5·hidden).
-      b: (5·hidden,), 1 for both forget gates at the start.
-    """
-
-    U: Array
-    W: Array
-    b: Array
-
-
-def _glorot(key: PRNGKey, inputs: int, outputs: int, blocks: int, init_scale: float | Array) -> Array:
-    draw = jax.nn.initializers.glorot_uniform()
-    parts = [draw(k, (inputs, outputs), jnp.float32) for k in jax.random.split(key, blocks)]
-    return jnp.asarray(init_scale, jnp.float32) * jnp.concatenate(parts, 1)
-
-
-def _row(b: Array, like: Array) -> Array:
-    return jnp.expand_dims(b, tuple(range(like.ndim - 1)))
-
-
-def _affine_init(
-    key: PRNGKey, inputs: int, hidden: int, *, init_scale: float | Array = 1.0
-) -> AffineTreeParams:
-    positive(inputs=inputs, hidden=hidden)
-    key_U, key_W = jax.random.split(key)
-    U = _glorot(key_U, inputs, hidden, 1, init_scale)
-    return AffineTreeParams(U, _glorot(key_W, 2 * hidden, hidden, 1, init_scale), jnp.zeros(hidden))
-
-
-def _affine_leaf(params: AffineTreeParams, x: Array) -> Array:
-    return jnp.tanh(x @ params.U)
-
-
-def _affine_join(params: AffineTreeParams, left: Array, right: Array) -> Array:
-    a = jnp.concatenate([left, right], -1) @ params.W
-    return jnp.tanh(a + _row(params.b, a))
-
-
-def _lstm_init(key: PRNGKey, inputs: int, hidden: int, *, init_scale: float | Array = 1.0) -> TreeLSTMParams:
-    positive(inputs=inputs, hidden=hidden)
-    key_U, key_W = jax.random.split(key)
-    b = jnp.zeros(5 * hidden).at[hidden : 3 * hidden].set(1.0)
-    U = _glorot(key_U, inputs, hidden, 3, init_scale)
-    return TreeLSTMParams(U, _glorot(key_W, 2 * hidden, hidden, 5, init_scale), b)
-
-
-def _lstm_leaf(params: TreeLSTMParams, x: Array) -> Array:
-    i_b, _, _, o_b, g_b = jnp.split(params.b, 5)
-    a = x @ params.U
-    i, o, g = jnp.split(a + _row(jnp.concatenate([i_b, o_b, g_b]), a), 3, -1)
-    c = jax.nn.sigmoid(i) * jnp.tanh(g)
-    return jnp.concatenate([jax.nn.sigmoid(o) * jnp.tanh(c), c], -1)
-
-
-def _lstm_join(params: TreeLSTMParams, left: Array, right: Array) -> Array:
-    h_l, c_l = jnp.split(left, 2, -1)
-    h_r, c_r = jnp.split(right, 2, -1)
-    a = jnp.concatenate([h_l, h_r], -1) @ params.W
-    i, f_l, f_r, o, g = jnp.split(a + _row(params.b, a), 5, -1)
-    c = jax.nn.sigmoid(f_l) * c_l + jax.nn.sigmoid(f_r) * c_r + jax.nn.sigmoid(i) * jnp.tanh(g)
-    return jnp.concatenate([jax.nn.sigmoid(o) * jnp.tanh(c), c], -1)
-
-
-affine_tree = TreeCell(_affine_init, _affine_leaf, _affine_join, lambda state: state)
-"""The plain recursive net; parameters `AffineTreeParams`.
-
-Source: the notes on recursive networks; Socher et al., 2011.
-"""
-
-tree_lstm = TreeCell(_lstm_init, _lstm_leaf, _lstm_join, lambda state: state[..., : state.shape[-1] // 2])
-"""The binary Tree-LSTM, with one forget gate a child; parameters `TreeLSTMParams`.
-
-Source: Tai, Socher and Manning, 2015, section 3.2 with N = 2.
-"""
-
-TREE_CELLS: dict[str, TreeCell] = {"tree_lstm": tree_lstm, "affine": affine_tree}
-"""The tree cells by the name a config uses."""
-
-_OF_PARAMS: dict[type, TreeCell] = {TreeLSTMParams: tree_lstm, AffineTreeParams: affine_tree}
-
-
-def tree_cell(name: str) -> TreeCell:
-    """The cell called ``name`` ("tree_lstm" or "affine").
-
-    Raises:
-      ValueError: when there is no such cell.
-    """
-    return chosen("cell", name, TREE_CELLS)
-
-
-def tree_cell_of(params: Params) -> TreeCell:
-    """The cell that parameters belong to, told by their type.
-
-    Raises:
-      ValueError: when they are not the parameters of a cell of this module.
-    """
-    if type(params) not in _OF_PARAMS:
-        known = ", ".join(t.__name__ for t in _OF_PARAMS)
-        raise ValueError(f"params: got {type(params).__name__}, allowed are {known}")
-    return _OF_PARAMS[type(params)]
-
-
-def _gather(buffer: Array, slot: Array) -> Array:
-    """One slot of each example: (batch, slots, width), (batch,) → (batch, width)."""
-    slot = jnp.maximum(slot, 0)[:, None, None]
-    return jnp.take_along_axis(buffer, slot, 1, mode="promise_in_bounds")[:, 0]
+Schedule = Literal["waves", "sequential"]
 
 
 def node_states(
-    cell: TreeCell, params: Params, leaves: Array, children: Array, mask: Array | None = None
+    cell: TreeCell,
+    params: Params,
+    x: Array,
+    children: Array,
+    order: Array,
+    mask: Array | None = None,
+    *,
+    embedding: Array | None = None,
+    inputs: Inputs = "nodes",
+    schedule: Schedule = "waves",
 ) -> Array:
-    """The state of every node of a batch of trees, children before parents.
-
-    One scan over the N slots: each step gathers the states of both children for the whole batch and joins
-    them. Any mix of shapes is the same program.
+    """The state of every node of a batch of trees: ``s_n = join(params, [s_child …], x_n)``.
 
     Args:
-      cell: ``tree_lstm``, ``affine_tree`` or another `TreeCell`.
+      cell: ``tree_lstm`` or another `TreeCell`.
       params: the cell's parameters.
-      leaves: (batch, N, width) states that the nodes have if they are leaves.
-      children: (batch, N, 2) slots of the left and right child, each before the node's own; -1 at a leaf.
-      mask: (batch, N) booleans, True where a node is real; other nodes become 0.
+      x: (batch, N, inputs), 0 where a node has no input; with ``embedding`` (batch, N) whole numbers, -1
+        where a node has none.
+      children: (batch, N, A) slots of each node's children, all before its own; -1 where there is none.
+      order: (batch, N) whole numbers, 0 at leaves, and at every other node more than at its children. By
+        them the nodes of all trees are sorted for computing, so few and equal ones make wide waves.
+      mask: (batch, N) booleans, True where a slot is a node, the leading ones; without it all are.
+      embedding: (symbols, inputs) table, if ``x`` are symbols. It is projected before it is looked up,
+        where it has fewer rows than the batch has slots.
+      inputs: "nodes", or "leaves" to have no others looked at; then they need no input part.
+      schedule: "waves" computes the nodes of all trees that are ready at once, with a written-out gradient;
+        "sequential" one slot of all trees after the other, as a plain scan, which forward-mode derivatives
+        can go through.
 
     Returns:
-      (batch, N, width).
+      (batch, N, width), 0 in padded slots.
 
     Raises:
-      ValueError: for shapes that do not fit.
+      ValueError: for shapes that do not fit, or an unknown ``inputs`` or ``schedule``.
+
+    Source: notes R11.2 (recursive networks).
+
+    Example:
+      >>> import jax
+      >>> from dlnotes.layers.tree_cells import tree_lstm
+      >>> params = tree_lstm.init(jax.random.key(0), 3, 4, arity=2)
+      >>> children, order = jnp.array([[[-1, -1], [-1, -1], [0, 1]]]), jnp.array([[0, 0, 1]])
+      >>> node_states(tree_lstm, params, jnp.ones((1, 3, 3)), children, order).shape
+      (1, 3, 8)
     """
-    batch, N, _ = leaves.shape
-    if children.shape != (batch, N, 2):
-        raise ValueError(f"children: got shape {children.shape}, allowed is ({batch}, {N}, 2)")
-    if mask is not None:
-        if mask.shape != (batch, N):
-            raise ValueError(f"mask: got shape {mask.shape}, allowed is {(batch, N)}")
-        leaves = jnp.where(mask[:, :, None], leaves, 0)
-
-    def step(buffer, inputs):
-        i, pair = inputs
-        left, right = _gather(buffer, pair[:, 0]), _gather(buffer, pair[:, 1])
-        state = jnp.where(pair[:, :1] >= 0, cell.join(params, left, right), buffer[:, i])
-        return jax.lax.dynamic_update_slice_in_dim(buffer, state[:, None], i, 1), None
-
-    return jax.lax.scan(step, leaves, (jnp.arange(N), jnp.swapaxes(children, 0, 1)))[0]
+    table, index, mask = _projected(cell, params, x, children, order, mask, embedding, inputs)
+    run = chosen("schedule", schedule, _RUN)
+    batch, N = order.shape
+    read = jnp.arange(batch * N, dtype=jnp.int32)
+    states = run(cell, params, table, index, children, order, mask, read, inputs)
+    return jnp.where(mask[:, :, None], states.reshape(batch, N, -1), 0)
 
 
 def compose(
-    cell: TreeCell, params: Params, leaves: Array, children: Array, mask: Array | None = None
+    cell: TreeCell,
+    params: Params,
+    x: Array,
+    children: Array,
+    order: Array,
+    mask: Array | None = None,
+    *,
+    embedding: Array | None = None,
+    inputs: Inputs = "nodes",
+    schedule: Schedule = "waves",
 ) -> Array:
-    """The state at the root of each tree, its last real node; see `node_states` for the arguments.
+    """The state at the root of each tree, the last real slot; see `node_states` for the arguments.
 
     Returns:
       (batch, width).
 
     Raises:
-      ValueError: for shapes that do not fit.
+      ValueError: for shapes that do not fit, or an unknown ``inputs`` or ``schedule``.
     """
-    states = node_states(cell, params, leaves, children, mask)
+    table, index, mask = _projected(cell, params, x, children, order, mask, embedding, inputs)
+    run = chosen("schedule", schedule, _RUN)
+    batch, N = order.shape
+    root = jnp.maximum(jnp.sum(mask, 1, dtype=jnp.int32) - 1, 0)
+    read = N * jnp.arange(batch, dtype=jnp.int32) + root
+    return run(cell, params, table, index, children, order, mask, read, inputs)
+
+
+def _projected(cell, params, x, children, order, mask, embedding, inputs) -> tuple[Array, Array, Array]:
+    """A table of projected inputs, the last row that of no input; each node's row in it; the mask."""
+    chosen("inputs", inputs, {"leaves": None, "nodes": None})
+    shape = order.shape
+    if len(shape) != 2:
+        raise ValueError(f"order: got shape {shape}, allowed is (batch, N)")
+    if children.ndim != 3 or children.shape[:2] != shape:
+        raise ValueError(f"children: got shape {children.shape}, allowed is (*{shape}, A)")
+    if x.shape[:2] != shape or x.ndim != (3 if embedding is None else 2):
+        allowed = f"(*{shape}, inputs)" if embedding is None else f"{shape} with an embedding"
+        raise ValueError(f"x: got shape {x.shape}, allowed is {allowed}")
     if mask is None:
-        return states[:, -1]
-    return _gather(states, jnp.sum(mask, 1, dtype=jnp.int32) - 1)
+        mask = jnp.ones(shape, bool)
+    if mask.shape != shape:
+        raise ValueError(f"mask: got shape {mask.shape}, allowed is {shape}")
+    mask = mask.astype(bool)
+    slots = shape[0] * shape[1]
+    if embedding is None:
+        source = x.reshape(slots, x.shape[2])
+        own, given = jnp.arange(slots, dtype=jnp.int32), mask.reshape(slots)
+    else:
+        source, own = embedding, x.reshape(slots).astype(jnp.int32)
+        given = mask.reshape(slots) & (own >= 0)
+        if isinstance(slots, int) and embedding.shape[0] > slots:  # jax.export leaves sizes open
+            source = embedding[jnp.maximum(own, 0)]
+            own = jnp.arange(slots, dtype=jnp.int32)
+    index = jnp.where(given, own, source.shape[0])
+    return cell.project(params, jnp.concatenate([source, jnp.zeros_like(source[:1])])), index, mask
+
+
+def _in_waves(cell, params, table, index, children, order, mask, read, inputs):
+    p = plan(children.astype(jnp.int32), order.astype(jnp.int32), mask)
+    return waves(cell, inputs, params, table, index, p, read)
+
+
+def _one_by_one(cell, params, table, index, children, order, mask, read, inputs):
+    batch, N, _ = children.shape
+    width = cell.width(params)
+    index = index.reshape(batch, N)
+    if inputs == "leaves":
+        index = jnp.where((children >= 0).any(-1), table.shape[0] - 1, index)
+
+    def step(states, slot):
+        at, own = slot
+        # A child that is not there is slot N, which stays 0.
+        below = jnp.where(children[:, at] >= 0, children[:, at], N)
+        state = cell.join(params, jnp.take_along_axis(states, below[:, :, None], 1), table[own])
+        state = jnp.where(mask[:, at, None], state, 0)
+        return jax.lax.dynamic_update_slice_in_dim(states, state[:, None], at, 1), None
+
+    states = jnp.zeros((batch, N + 1, width), table.dtype)
+    states, _ = jax.lax.scan(step, states, (jnp.arange(N), index.T))
+    return states[:, :N].reshape(batch * N, width)[read]
+
+
+_RUN = {"waves": _in_waves, "sequential": _one_by_one}
