@@ -19,6 +19,7 @@ from dlnotes.experiment.config import Config, Point, dynamic_paths, points
 from dlnotes.experiment.config.cells import CellTable
 from dlnotes.experiment.config.fields import steps_in
 from dlnotes.experiment.config.models import GraphNode
+from dlnotes.layers.tree_schedule import Waves, count_waves
 from dlnotes.models.layer_graph import Function, Layer
 from dlnotes.models.model import Model
 from dlnotes.outputs import (
@@ -141,6 +142,15 @@ def buckets_of(config: Config, dataset: Dataset) -> Buckets | None:
     return buckets_for(dataset.train, most)
 
 
+def waves_of(config: Config, dataset: Dataset, batch_size: int) -> Waves | None:
+    """What a batch of trees drawn from the training part costs; ``None`` where nothing goes in waves."""
+    if config.model.kind != "tree_net" or config.model.schedule != "waves":
+        return None
+    n, train = dataset.train.size, dataset.train
+    rows = np.random.default_rng(0).permutation(n)[: min(batch_size, n)]
+    return count_waves(train.x.children[rows], train.x.order[rows], train.mask[rows])
+
+
 def bucket_order(buckets: Buckets | None, batch_size: int) -> BucketOrder | None:
     """The order of the training part sorted by bucket, ``None`` without any."""
     return None if buckets is None else BucketOrder(buckets.shapes, buckets.counts, batch_size)
@@ -193,7 +203,8 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
             return models.character_model(dataset.inputs[0], **options)
         if kind == "seq2seq":
             return models.seq2seq(dataset.inputs[0], outputs, **options)
-        return models.tree_net(dataset.inputs[0], outputs=outputs, **options)
+        arity, targets = dataset.train.x.children.shape[-1], "nodes" if dataset.task == "tokens" else "root"
+        return models.tree_net(dataset.inputs[0], outputs=outputs, arity=arity, targets=targets, **options)
 
     return build
 

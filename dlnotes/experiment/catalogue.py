@@ -296,9 +296,11 @@ ROWS: tuple[Row, ...] = (
     _claim("R11.1", "Deep recurrent nets, and the skip that helps them", "models.sequence_classifier",
            "models/test_sequence"),
     _claim("R11.2", "Recursive nets over trees remember further",
-           "layers.tree.compose models.tree_net", "layers/test_tree_cells models/test_tree_net"),
+           "layers.tree.node_states layers.tree.compose layers.tree_schedule.count_waves models.tree_net",
+           "layers/test_tree models/test_tree_net"),
     _claim("R11.3", "Where the tree comes from", "models.tree_net"),
-    _code("R11.4", "Kinds of tree cell", "layers.tree.tree_cell", "layers/test_tree_cells"),
+    _code("R11.4", "Kinds of tree cell", "layers.tree_cells.tree_cell models.tree_net",
+          "layers/test_tree_cells layers/test_tree models/test_tree_net", built=True),
     _code("R12.1", "Powers of the recurrent matrix",
           "autodiff.repeated_maps.linear_states autodiff.repeated_maps.spectrum "
           "autodiff.repeated_maps.states_by_spectrum autodiff.repeated_maps.lost",

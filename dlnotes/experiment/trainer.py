@@ -26,6 +26,7 @@ from dlnotes.experiment.build import (
     durations,
     metrics_of,
     recipe_of,
+    waves_of,
 )
 from dlnotes.experiment.config import ConfigError
 from dlnotes.experiment.feeding import Feed, blocks_of, bucketed_blocks_of, fits_on_device, joined, put_blocks
@@ -200,6 +201,8 @@ class Trainer:
         if self.buckets is not None:
             count = len(self.buckets.shapes)
             watcher.say(f"{self.buckets.words()}; the training step is compiled for {count} shapes")
+        if (waves := waves_of(config, self.dataset, lengths.batch_size)) is not None:
+            watcher.say(waves.words())
         restored = self.restore(store, watcher.say) if store else None
         if store and first:
             store.set_aside_after(int(restored[0].step) if restored else None)

@@ -7,7 +7,8 @@ same compiled program.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -67,7 +68,8 @@ def node_states(
       >>> node_states(tree_lstm, params, jnp.ones((1, 3, 3)), children, order).shape
       (1, 3, 8)
     """
-    table, index, mask = _projected(cell, params, x, children, order, mask, embedding, inputs)
+    children, order = jnp.asarray(children, jnp.int32), jnp.asarray(order, jnp.int32)
+    table, index, mask = _projected(cell, params, jnp.asarray(x), children, order, mask, embedding, inputs)
     run = chosen("schedule", schedule, _RUN)
     batch, N = order.shape
     read = jnp.arange(batch * N, dtype=jnp.int32)
@@ -95,7 +97,8 @@ def compose(
     Raises:
       ValueError: for shapes that do not fit, or an unknown ``inputs`` or ``schedule``.
     """
-    table, index, mask = _projected(cell, params, x, children, order, mask, embedding, inputs)
+    children, order = jnp.asarray(children, jnp.int32), jnp.asarray(order, jnp.int32)
+    table, index, mask = _projected(cell, params, jnp.asarray(x), children, order, mask, embedding, inputs)
     run = chosen("schedule", schedule, _RUN)
     batch, N = order.shape
     root = jnp.maximum(jnp.sum(mask, 1, dtype=jnp.int32) - 1, 0)
@@ -114,11 +117,9 @@ def _projected(cell, params, x, children, order, mask, embedding, inputs) -> tup
     if x.shape[:2] != shape or x.ndim != (3 if embedding is None else 2):
         allowed = f"(*{shape}, inputs)" if embedding is None else f"{shape} with an embedding"
         raise ValueError(f"x: got shape {x.shape}, allowed is {allowed}")
-    if mask is None:
-        mask = jnp.ones(shape, bool)
+    mask = jnp.ones(shape, bool) if mask is None else jnp.asarray(mask, bool)
     if mask.shape != shape:
         raise ValueError(f"mask: got shape {mask.shape}, allowed is {shape}")
-    mask = mask.astype(bool)
     slots = shape[0] * shape[1]
     if embedding is None:
         source = x.reshape(slots, x.shape[2])
@@ -133,9 +134,8 @@ def _projected(cell, params, x, children, order, mask, embedding, inputs) -> tup
     return cell.project(params, jnp.concatenate([source, jnp.zeros_like(source[:1])])), index, mask
 
 
-def _in_waves(cell, params, table, index, children, order, mask, read, inputs):
-    p = plan(children.astype(jnp.int32), order.astype(jnp.int32), mask)
-    return waves(cell, inputs, params, table, index, p, read)
+def _in_waves(cell, params, table, index, children, order, mask, read, inputs) -> Any:
+    return waves(cell, inputs, params, table, index, plan(children, order, mask), read)
 
 
 def _one_by_one(cell, params, table, index, children, order, mask, read, inputs):
@@ -158,4 +158,4 @@ def _one_by_one(cell, params, table, index, children, order, mask, read, inputs)
     return states[:, :N].reshape(batch * N, width)[read]
 
 
-_RUN = {"waves": _in_waves, "sequential": _one_by_one}
+_RUN: dict[str, Callable[..., Array]] = {"waves": _in_waves, "sequential": _one_by_one}

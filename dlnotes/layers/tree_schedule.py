@@ -82,6 +82,60 @@ def _sorted_nodes(order: Array) -> Array:
     return jax.lax.cond(jnp.max(order) < 2 ** (31 - bits), packed, in_pairs, order)
 
 
+class Waves(NamedTuple):
+    """What a batch of trees costs.
+
+    Attributes:
+      trees: how many.
+      slots: the nodes with padding.
+      nodes: the nodes.
+      waves: how many there are after the leaves.
+      rows: node states that are computed, leaves and waves in full blocks.
+    """
+
+    trees: int
+    slots: int
+    nodes: int
+    waves: int
+    rows: int
+
+    def words(self) -> str:
+        """The cost in a sentence, for a log."""
+        return (
+            f"a batch of {self.trees} trees has {self.nodes} nodes in {self.slots} slots and is computed in "
+            f"{self.waves} waves, {self.rows / max(1, self.nodes):.2f} states for each node"
+        )
+
+
+def count_waves(children: np.ndarray, order: np.ndarray, mask: np.ndarray) -> Waves:
+    """The waves that a batch of trees takes on a CPU, counted on the host; arguments as of `plan`.
+
+    Example:
+      >>> children = np.array([[[-1, -1], [-1, -1], [0, 1]]] * 40)
+      >>> count_waves(children, np.array([[0, 0, 1]] * 40), np.ones((40, 3), bool))
+      Waves(trees=40, slots=120, nodes=120, waves=1, rows=320)
+    """
+    children, order, mask = (np.asarray(a) for a in (children, order, mask))
+    trees, N, A = children.shape
+    real = mask.reshape(-1)
+    key = np.where(real, order.reshape(-1), order.max(initial=0) + 1)
+    node = np.argsort(key, kind="stable")
+    place = np.empty_like(node)
+    place[node] = np.arange(len(node))
+    below = np.where(children >= 0, children + N * np.arange(trees)[:, None, None], 0).reshape(-1, A)
+    last = np.where(children.reshape(-1, A) >= 0, place[below], -1).max(1)[node]
+    leaves, nodes = int((real & (key == 0)).sum()), int(real.sum())
+    widths = np.array(_widths_of(len(node)))
+    blocks, start, waves = -(-leaves // widths[-1]), leaves, 0
+    rows = blocks * widths[-1]
+    while start < nodes:
+        waits = last[start : min(start + widths[-1], nodes)] >= start
+        size = max(1, int(waits.argmax()) if waits.any() else len(waits))
+        rows += widths[widths >= size][0]
+        start, waves = start + size, waves + 1
+    return Waves(trees, len(node), nodes, waves, int(rows))
+
+
 @jax.custom_batching.sequential_vmap
 def plan(children: Array, order: Array, real: Array) -> Plan:
     """Sort the nodes of a batch and find everyone's children and parent.

@@ -97,7 +97,7 @@ def _parts(cell: TreeCell, params: Params) -> tuple[Params, Array | None]:
 
 
 def _product(node: _Node, W: Array | None, children: Array) -> Array | None:
-    return None if node.rows is None else node.rows(children) @ W
+    return None if node.rows is None or W is None else node.rows(children) @ W
 
 
 def _no_children(cell: TreeCell, node: _Node, params: Params, W: Array | None, p: Plan, dtype):
@@ -193,10 +193,7 @@ def _backward(cell: TreeCell, inputs: Inputs, params, table, index, p: Plan, rea
             dchildren = dchildren + pull_rows(dr @ W_T)[0]
             dW = dW + fed.reshape(-1, fed.shape[-1]).T @ dr.reshape(-1, dr.shape[-1])
         to_children = _put(to_children, dchildren.reshape(size * A, width), A * start)
-        if inputs == "leaves":
-            dtable = dtable.at[-1].add(dz.sum(0))
-        else:
-            dtable = to_input(dtable, dz, start, size)
+        dtable = dtable.at[-1].add(dz.sum(0)) if inputs == "leaves" else to_input(dtable, dz, start, size)
         return k - 1, to_children, dtable, jax.tree.map(jnp.add, drest, more), dW
 
     def count(carry):

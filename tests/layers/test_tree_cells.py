@@ -1,143 +1,85 @@
-"""Tree cells and `compose` against a recursion over each tree by itself."""
+"""Tree cells: one node against the papers' equations, and chains against the recurrent cells."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tree_batches import EQUATIONS, close, random_params
 
-from dlnotes.layers.tree import TREE_CELLS, compose, node_states, tree_cell, tree_cell_of
+from dlnotes.layers.recurrent import gru, lstm, unroll
+from dlnotes.layers.tree import node_states
+from dlnotes.layers.tree_cells import TREE_CELLS, tree_cell, tree_cell_of
 
-I, H, L = 3, 4, 5
-N = 2 * L - 1
+I, H, A = 3, 4, 3
 cells = pytest.mark.parametrize("name", list(TREE_CELLS))
 
 
-def forest(seed, batch, L=L):
-    """Random trees of 1..L leaves, chains to balanced, children in any order of slots."""
-    rng = np.random.default_rng(seed)
-    children = np.full((batch, 2 * L - 1, 2), -1, np.int32)
-    mask = np.zeros((batch, 2 * L - 1), bool)
-    for b in range(batch):
-        n = 1 if b == 0 else rng.integers(1, L + 1)
-        mask[b, : 2 * n - 1] = True
-        open_nodes = list(rng.permutation(n))
-        for i in range(n, 2 * n - 1):
-            children[b, i] = [open_nodes.pop(rng.integers(len(open_nodes))) for _ in range(2)]
-            open_nodes.append(i)
-    return children, mask
-
-
-def recursion(cell, params, leaves, children, mask):
-    join = jax.jit(cell.join)
-
-    def state(b, slot):
-        left, right = children[b, slot]
-        return leaves[b, slot] if left < 0 else join(params, state(b, left), state(b, right))
-
-    return jnp.stack([state(b, int(mask[b].sum()) - 1) for b in range(len(mask))])
-
-
-def random_params(name):
+@cells
+def test_a_node_as_its_paper_writes_it(name):
     cell = TREE_CELLS[name]
-    leaves, tree = jax.tree.flatten(cell.init(jax.random.key(0), I, H))
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    return cell, tree.unflatten([a + 0.3 * jax.random.normal(k, a.shape) for a, k in zip(leaves, keys)])
+    params = random_params(cell, I, H, A)
+    x = jax.random.normal(jax.random.key(2), (5, I))
+    children = jax.random.normal(jax.random.key(3), (5, A, cell.width(params)))
+    # All children, the second missing, only the last, none, the first.
+    there = np.array([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 0, 0], [1, 0, 0]], bool)
+    children = jnp.where(there[:, :, None], children, 0)
+    got = jax.jit(cell.join)(params, children, cell.project(params, x))
+    for n in range(5):
+        below = {k: children[n, k] for k in range(A) if there[n, k]}
+        close(got[n], EQUATIONS[name](params, below, x[n]))
+    close(cell.hidden(got), got[:, :H])
+    assert got.shape == (5, cell.width(params))
 
 
-def close(a, b, tolerance=2e-5):
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance), a, b)
+@pytest.mark.parametrize(("name", "other"), [("tree_lstm", lstm), ("tree_gru", gru)])
+def test_a_chain_with_inputs_everywhere_is_a_recurrent_net(name, other):
+    cell, time = TREE_CELLS[name], 6
+    params = random_params(other, I, H)
+    gates = {"lstm": [0, 2, 3, 1], "gru": [0, 2, 1]}["lstm" if other is lstm else "gru"]
+    parts = jnp.split(params.W, len(gates), 1)
+    W = jnp.concatenate([parts[g] for g in gates], 1)
+    own = cell.init(jax.random.key(0), I, H, 1)._replace(**params._asdict() | {"W": W})
+    xs = jax.random.normal(jax.random.key(2), (2, time, I))
+    chain = np.tile(np.arange(-1, time - 1)[None, :, None], (2, 1, 1))
+    order = np.tile(np.arange(time), (2, 1))
+    _, hs = unroll(other, params, xs)
+    close(cell.hidden(node_states(cell, own, xs, jnp.asarray(chain), jnp.asarray(order))), hs)
 
 
-@cells
-def test_equals_recursion_with_gradients(name):
-    cell, params = random_params(name)
-    xs = jax.random.normal(jax.random.key(2), (3, N, I))
-    traces = []
-
-    @jax.jit
-    def ours(params, xs, children, mask):
-        traces.append(1)
-
-        def f(params, xs):
-            state = compose(cell, params, cell.leaf(params, xs), children, mask)
-            return jnp.sum(jnp.sin(state)), state
-
-        return jax.value_and_grad(f, (0, 1), has_aux=True)(params, xs)
-
-    for seed in range(2):
-        children, mask = forest(seed, 3)
-
-        def f(params, xs, children=children, mask=mask):
-            state = recursion(cell, params, cell.leaf(params, xs), children, mask)
-            return jnp.sum(jnp.sin(state)), state
-
-        want = jax.value_and_grad(f, (0, 1), has_aux=True)(params, xs)
-        close(ours(params, xs, children, mask), want)
-    assert len(traces) == 1
-
-
-def test_lstm_cell_written_out():
-    cell, p = random_params("tree_lstm")
-    rng = np.random.default_rng(0)
-    left, right, x = (rng.normal(size=n).astype(np.float32) for n in (2 * H, 2 * H, I))
-
-    def sigmoid(a):
-        return 1 / (1 + np.exp(-a))
-
-    U, W, b = (np.asarray(a, np.float64) for a in p)
-    i, fl, fr, o, g = np.split(np.concatenate([left[:H], right[:H]]) @ W + b, 5)
-    c = sigmoid(fl) * left[H:] + sigmoid(fr) * right[H:] + sigmoid(i) * np.tanh(g)
-    close(cell.join(p, left, right), np.concatenate([sigmoid(o) * np.tanh(c), c]))
-    bi, _, _, bo, bg = np.split(b, 5)
-    i, o, g = np.split(x @ U, 3)
-    c = sigmoid(i + bi) * np.tanh(g + bg)
-    close(cell.leaf(p, x), np.concatenate([sigmoid(o + bo) * np.tanh(c), c]))
-    close(cell.hidden(jnp.asarray(left)), left[:H])
+def test_child_sum_takes_children_in_any_order_and_number():
+    cell = TREE_CELLS["child_sum"]
+    params = random_params(cell, I, H, 1)
+    children = jax.random.normal(jax.random.key(3), (6, 2 * H))
+    z = cell.project(params, jnp.ones(I))
+    more = jnp.concatenate([children[::-1], jnp.zeros((2, 2 * H))])
+    close(cell.join(params, more, z), cell.join(params, children, z))
 
 
 @cells
-def test_padding_changes_nothing(name):
-    cell, params = random_params(name)
-    children, mask = forest(4, 4)
-    leaves = cell.leaf(params, jax.random.normal(jax.random.key(2), (4, N, I)))
-    want = compose(cell, params, leaves, children, mask)
-
-    more = np.concatenate([children, np.full((4, 3, 2), -1, np.int32)], 1)
-    garbage = jnp.full((4, 3, leaves.shape[-1]), 9.0)
-    wide = np.concatenate([mask, np.zeros((4, 3), bool)], 1)
-    wide_leaves = jnp.concatenate([leaves, garbage], 1)
-    close(compose(cell, params, wide_leaves, more, wide), want)
-    assert not np.asarray(node_states(cell, params, wide_leaves, more, wide))[~wide].any()
-
-
-@cells
-def test_bfloat16_and_vmap(name):
-    cell, params = random_params(name)
-    children, mask = forest(5, 3)
-    xs = jax.random.normal(jax.random.key(2), (3, N, I))
-
-    def run(p, x):
-        return compose(cell, p, cell.leaf(p, x), children, mask)
-
-    half = jax.tree.map(lambda a: a.astype(jnp.bfloat16), (params, xs))
-    assert run(*half).dtype == jnp.bfloat16
-    close(np.asarray(run(*half), np.float32), run(params, xs), 0.06)
-    many = jax.tree.map(lambda a: jnp.stack([a, -a]), params)
-    got = jax.vmap(run, (0, None))(many, xs)
-    close(got[1], run(jax.tree.map(lambda a: -a, params), xs))
+def test_parameters_where_they_start(name):
+    cell = TREE_CELLS[name]
+    params, twice = (cell.init(jax.random.key(0), 300, 100, 2, init_scale=s) for s in (1.0, 2.0))
+    close(twice.W, 2 * params.W)
+    close(twice.b, params.b)
+    limit = np.sqrt(6 / (300 + 100))
+    assert 0.97 * limit < np.abs(params.U).max() <= limit
+    if name in ("tree_lstm", "child_sum"):
+        np.testing.assert_array_equal(params.b, np.repeat([0, 1, 0, 0], 100))
+    if name == "tensor":
+        # With states of size 1 the bilinear part is as large as the linear one.
+        p = np.sign(np.random.default_rng(0).normal(size=(50, 200))).astype(np.float32)
+        bilinear = np.einsum("ni,ijk,nj->nk", p, np.asarray(params.V), p, optimize=True)
+        assert 0.8 < bilinear.std() / (p @ np.asarray(params.W)).std() < 1.25
+    assert tree_cell_of(params) is cell
 
 
 def test_errors():
-    cell, params = random_params("affine")
-    children, mask = forest(0, 2)
-    leaves = jnp.zeros((2, N, H))
     with pytest.raises(ValueError, match="did you mean 'tree_lstm'"):
         tree_cell("treelstm")
     with pytest.raises(ValueError, match="params: got int"):
         tree_cell_of(3)
-    with pytest.raises(ValueError, match="children: got shape"):
-        compose(cell, params, leaves, children[:1], mask)
-    with pytest.raises(ValueError, match="mask: got shape"):
-        compose(cell, params, leaves, children, mask[:, :2])
-    with pytest.raises(ValueError, match="inputs: got -1"):
-        cell.init(jax.random.key(0), -1, 2)
+    for cell in TREE_CELLS.values():
+        with pytest.raises(ValueError, match="inputs: got -1"):
+            cell.init(jax.random.key(0), -1, 2, 2)
+        with pytest.raises(ValueError, match="arity: got 0"):
+            cell.init(jax.random.key(0), 1, 2, 0)

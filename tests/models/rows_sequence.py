@@ -1,10 +1,10 @@
-"""Rows of the model contract for recurrent, encoder-decoder and recursive networks."""
+"""Rows of the model contract for recurrent and encoder-decoder networks."""
 
 import numpy as np
 from contract_row import Row, cross_entropy
 
 from dlnotes import models
-from dlnotes.data.dataset import Pair, Trees
+from dlnotes.data.dataset import Pair
 from dlnotes.models.ended_sequences import Given
 from dlnotes.typing import Batch
 
@@ -80,24 +80,6 @@ def pad_aligned(batch):
     return batch._replace(x=x, y=longer(batch.y, -1), mask=longer(batch.mask, False))
 
 
-def trees():
-    none = [-1, -1]
-    label = np.array(
-        [[0, 1, 2, -1, -1], [1, 3, -1, -1, -1], [4, -1, -1, -1, -1], [2, 4, 3, -1, -1]], np.int32
-    )
-    children = np.array(
-        [
-            [none, none, none, [1, 2], [0, 3]],
-            [none, none, [0, 1], none, none],
-            [none] * 5,
-            [none, none, none, [0, 1], [3, 2]],
-        ],
-        np.int32,
-    )
-    order = np.array([[0, 0, 0, 1, 3], [0, 0, 2, 4, 4], [0, 4, 4, 4, 4], [0, 0, 0, 1, 3]], np.int32)
-    return batch_of(Trees(label, children, order), np.array([0, 1, 2, 1]), lengths_mask([5, 3, 1, 5], 5))
-
-
 def longer(array, fill):
     return np.concatenate([array, np.full((N, 2, *array.shape[2:]), fill, array.dtype)], 1)
 
@@ -112,11 +94,6 @@ def pad(batch):
 def pad_pairs(batch):
     x = Pair(longer(batch.x.source, 3), longer(batch.x.target, 2))
     return batch._replace(x=x, y=longer(batch.y, -1), mask=longer(batch.mask, False))
-
-
-def pad_trees(batch):
-    x = Trees(longer(batch.x.label, 3), longer(batch.x.children, -1), longer(batch.x.order, 9))
-    return batch._replace(x=x, mask=longer(batch.mask, False))
 
 
 def row(name, model, batch, padding, **settings):
@@ -204,5 +181,4 @@ ROWS = [
         cross_entropy,
         pad=pad_aligned,
     ),
-    row("tree lstm", lambda: models.tree_net(5, 6, 3, dropout=0.3), trees, pad_trees),
 ]

@@ -5,58 +5,66 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlnotes.data.dataset import Trees
-from dlnotes.layers.tree import TREE_CELLS
+from dlnotes.data.trees import arrange
+from dlnotes.layers.tree_cells import TREE_CELLS
 from dlnotes.models.tree import tree_net
 
-NONE = [-1, -1]
-LABEL = np.array(
-    [[0, 1, 2, 3, -1, -1, -1], [4, 2, -1, -1, -1, -1, -1], [3, -1, -1, -1, -1, -1, -1]], np.int32
+# (((2 3) 1) 0), (1 0) with the larger first, a single node; and labels at inner nodes of the last.
+TREES = arrange(
+    [-1, -1, 0, -1, 1, 2, 3, -1, 2, 4, 3, 1, 4, 0],
+    [-1, 0, 0, 1, 1, 3, 3, -1, 0, 0, -1, -1, 0, 0],
+    [7, 3, 1, 3],
 )
-CHILDREN = np.array(
-    [
-        [NONE, NONE, NONE, NONE, [2, 3], [1, 4], [5, 0]],
-        [NONE, NONE, [1, 0], NONE, NONE, NONE, NONE],
-        [NONE] * 7,
-    ],
-    np.int32,
-)
-ORDER = np.array([[0, 0, 0, 0, 1, 2, 4], [0, 0, 3, 5, 5, 5, 5], [0, 5, 5, 5, 5, 5, 5]], np.int32)
-TREES = Trees(LABEL, CHILDREN, ORDER)
-MASK = np.arange(7) < np.array([7, 3, 1])[:, None]
+X, MASK = TREES.trees, jnp.asarray(TREES.mask)
 
 
-@pytest.mark.parametrize("cell", list(TREE_CELLS))
+@pytest.mark.parametrize("cell", ["tree_lstm", "tensor"])
 def test_equals_recursion(cell):
-    model = tree_net(5, 4, 3, cell=cell)
-    params = model.init(jax.random.key(0))
-    got = jax.jit(model.apply)(params, TREES, mask=jnp.asarray(MASK))
     kind = TREE_CELLS[cell]
+    models = {targets: tree_net(5, 4, 3, cell=cell, targets=targets) for targets in ("root", "nodes")}
+    params = models["root"].init(jax.random.key(0))
+    got = {k: jax.jit(model.apply)(params, X, mask=MASK) for k, model in models.items()}
 
     def state(b, slot):
-        left, right = CHILDREN[b, slot]
-        if left < 0:
-            return kind.leaf(params.cell, params.E[LABEL[b, slot]])
-        return kind.join(params.cell, state(b, left), state(b, right))
+        below = [state(b, child) if child >= 0 else None for child in X.children[b, slot]]
+        zero = jnp.zeros(kind.width(params.cell))
+        label = X.label[b, slot]
+        x = params.E[label] if label >= 0 else jnp.zeros(4)
+        return kind.join(
+            params.cell,
+            jnp.stack([zero if s is None else s for s in below]),
+            kind.project(params.cell, x),
+        )
 
-    for b in range(3):
-        want = kind.hidden(state(b, MASK[b].sum() - 1)) @ params.V + params.c
-        np.testing.assert_allclose(got[b], want, rtol=1e-4, atol=1e-5)
+    for b, size in enumerate([7, 3, 1, 3]):
+        want = [kind.hidden(state(b, slot)) @ params.V + params.c for slot in range(size)]
+        np.testing.assert_allclose(got["nodes"][b, :size], want, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(got["root"][b], want[-1], rtol=1e-4, atol=1e-5)
 
 
-def test_order_of_children_matters():
-    model = tree_net(5, 4, 3)
-    params = model.init(jax.random.key(0))
-    apply = jax.jit(model.apply)
-    swapped = TREES._replace(children=CHILDREN[:, :, ::-1].copy())
-    a, b = (apply(params, x, mask=jnp.asarray(MASK)) for x in (TREES, swapped))
-    assert not np.allclose(a[:2], b[:2], atol=1e-4)
-    np.testing.assert_allclose(a[2], b[2], rtol=1e-6)
+def test_what_an_option_changes():
+    def outputs(x=X, **options):
+        model = tree_net(5, 4, 3, **options)
+        return np.asarray(jax.jit(model.apply)(model.init(jax.random.key(0)), x, mask=MASK))
+
+    base = outputs()
+    np.testing.assert_allclose(outputs(schedule="sequential"), base, rtol=1e-5, atol=1e-6)
+    # Only the last tree has a symbol at an inner node.
+    leaves = outputs(inputs="leaves")
+    np.testing.assert_allclose(leaves[:3], base[:3], rtol=1e-5, atol=1e-6)
+    assert not np.allclose(leaves[3], base[3], atol=1e-4)
+    # The order of children matters, but not to child_sum.
+    swapped = X._replace(children=X.children[:, :, ::-1].copy())
+    assert not np.allclose(outputs(swapped)[[0, 1, 3]], base[[0, 1, 3]], atol=1e-4)
+    same = outputs(swapped, cell="child_sum"), outputs(cell="child_sum")
+    np.testing.assert_allclose(*same, rtol=1e-5, atol=1e-6)
 
 
 def test_errors():
     with pytest.raises(ValueError, match="did you mean 'affine'"):
         tree_net(5, 4, 3, cell="afine")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="targets: got 'leaves'"):
+        tree_net(5, 4, 3, targets="leaves")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="vocabulary: got 0"):
         tree_net(0, 4, 3)
     with pytest.raises(ValueError, match="dropout: got 2"):

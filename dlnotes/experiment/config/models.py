@@ -288,11 +288,25 @@ class Seq2Seq(_WithDropout):
 
 
 class TreeNet(_WithDropout):
-    """A recursive net over binary trees of any shape."""
+    """A recursive net over trees of any shape; an answer for each tree, or for each node if the data have."""
 
     kind: Literal["tree_net"]
     hidden: Width = 64
-    cell: Literal["tree_lstm", "affine"] = "tree_lstm"
+    cell: Literal["tree_lstm", "child_sum", "tree_gru", "affine", "tensor"] = Field(
+        default="tree_lstm",
+        description="how a node's state follows from its children's; child_sum takes any number in any "
+        "order, tensor has a bilinear form for each unit",
+    )
+    embedding: Width | None = Field(
+        default=None, description="size of the symbol vectors; without it, the hidden size"
+    )
+    inputs: Literal["nodes", "leaves"] = Field(
+        default="nodes", description="who takes its symbol in: every node that has one, or the leaves only"
+    )
+    schedule: Literal["waves", "sequential"] = Field(
+        default="waves",
+        description="all nodes of a batch that are ready at once, or one slot of every tree after the other",
+    )
 
 
 class Given(Section):
@@ -336,7 +350,7 @@ ACCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "grid_recurrent": (("image",), ("classification", "regression", "pixels")),
     "character_model": (("tokens",), ("tokens",)),
     "seq2seq": (("pair",), ("tokens",)),
-    "tree_net": (("tree",), ("classification",)),
+    "tree_net": (("tree",), ("classification", "regression", "tokens")),
     "given": (
         ("vector", "image", "volume", "sequence", "tokens", "pair", "tree"),
         ("classification", "regression", "tokens", "pixels", "any"),
