@@ -44,6 +44,11 @@ def _window(a: Array, start: Array, size: int) -> Array:
     return jax.lax.dynamic_slice_in_dim(a, start, size, 0)
 
 
+def _at(a: Array, rows: Array) -> Array:
+    """Some rows of ``a``, all known to be there."""
+    return a.at[rows].get(mode="promise_in_bounds", wrap_negative_indices=False)
+
+
 def _put(a: Array, part: Array, start: Array) -> Array:
     return jax.lax.dynamic_update_slice_in_dim(a, part, start, 0)
 
@@ -111,7 +116,7 @@ def _input(table: Array, index: Array, inputs: Inputs, start: Array, size: int) 
     """z of inner nodes."""
     if inputs == "leaves":
         return jnp.broadcast_to(table[-1:], (size, table.shape[1]))
-    return table[_window(index, start, size)]
+    return _at(table, _window(index, start, size))
 
 
 def _by_row(values: Array, p: Plan, fill: Array | int) -> Array:
@@ -128,7 +133,7 @@ def _forward(cell: TreeCell, inputs: Inputs, params: Params, table: Array, index
 
     def leaf_block(i: Array, states: Array) -> Array:
         start = margin + i * margin
-        z = table[_window(index, start, margin)]
+        z = _at(table, _window(index, start, margin))
         return _put(states, node.join(rest, nobody, z, no_product), start)
 
     states = jnp.zeros((rows, nobody.shape[-1]), table.dtype)
@@ -143,7 +148,7 @@ def _forward(cell: TreeCell, inputs: Inputs, params: Params, table: Array, index
 
     def wave(size: int, carry):
         start, count, k, ends, states = carry
-        children = states[_window(p.children, start, size)]
+        children = _at(states, _window(p.children, start, size))
         z = _input(table, index, inputs, start, size)
         states = _put(states, node.join(rest, children, z, _product(node, W, children)), start)
         start = start + count
@@ -171,19 +176,23 @@ def _backward(cell: TreeCell, inputs: Inputs, params, table, index, p: Plan, rea
 
     def arriving(to_children: Array, start: Array, size: int, first: Array | int) -> Array:
         """Gradient of the states of a window, 0 before the row ``first``."""
-        d = to_children[_window(p.parent, start, size)] + cotangent[_window(outside, start, size)]
+        d = _at(to_children, _window(p.parent, start, size)) + _at(cotangent, _window(outside, start, size))
         own = start + jnp.arange(size, dtype=jnp.int32) >= first
         return jnp.where(own[:, None], d, 0)
 
     def to_input(dtable: Array, dz: Array, start: Array, size: int) -> Array:
-        return dtable.at[_window(index, start, size)].add(dz)
+        # Apart, or the gates would be computed again, number by number, where they are added up.
+        dz = jax.lax.optimization_barrier(dz)
+        return dtable.at[_window(index, start, size)].add(
+            dz, mode="promise_in_bounds", wrap_negative_indices=False
+        )
 
     def wave(size: int, carry):
         k, to_children, dtable, drest, dW = carry
         first, end = done.ends[k - 1], done.ends[k]
         start = end - size
         d = arriving(to_children, start, size, first)
-        children = done.states[_window(p.children, start, size)]
+        children = _at(done.states, _window(p.children, start, size))
         z = _input(table, index, inputs, start, size)
         r = _product(node, W, children)
         _, pull = jax.vjp(node.join, rest, children, z, r)
@@ -208,7 +217,7 @@ def _backward(cell: TreeCell, inputs: Inputs, params, table, index, p: Plan, rea
         dtable, drest = carry
         start = p.leaves - i * margin  # the window ends with the last leaf that is left
         d = arriving(to_children, start, margin, margin)
-        z = table[_window(index, start, margin)]
+        z = _at(table, _window(index, start, margin))
         _, pull = jax.vjp(lambda rest, z: node.join(rest, nobody, z, no_product), rest, z)
         more, dz = pull(d)
         return to_input(dtable, dz, start, margin), jax.tree.map(jnp.add, drest, more)
@@ -242,7 +251,7 @@ def _run(cell: TreeCell, inputs: Inputs, *arguments: Any) -> tuple[Array, Done]:
     @jax.custom_batching.sequential_vmap
     def run(params, table, index, p, read):
         done = _forward(cell, inputs, params, table, index, p)
-        return done.states[p.row[read]], done
+        return _at(done.states, p.row[read]), done
 
     return run(*arguments)
 

@@ -20,6 +20,8 @@ def trees(arity, targets):
     y = np.array([0, 1, 2, 1])
     if targets == "nodes":
         y = found.placed(np.random.default_rng(0).integers(0, 3, sum(SIZES)))
+        leaf = (found.trees.children < 0).all(-1) & found.mask
+        y = np.where(leaf, found.trees.label % 3, y)  # a leaf knows nothing but its label
         y[0, :2] = -1  # not every node has a target
     return Batch(found.trees, y, found.mask, np.ones(4, np.float32))
 
