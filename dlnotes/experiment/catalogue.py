@@ -293,8 +293,11 @@ ROWS: tuple[Row, ...] = (
           "layers.attention.masked_softmax models.pair_decoding.attention_weights "
           "experiment.pair_figures.alignments",
           "layers/test_attention models/test_encoder_decoder experiment/test_pair_runs", built=True),
-    _claim("R11.1", "Deep recurrent nets, and the skip that helps them", "models.sequence_classifier",
-           "models/test_sequence"),
+    _claim("R11.1", "Deep recurrent nets, and the skip that helps them",
+           "layers.deep_cells.deep_input layers.deep_cells.deep_transition models.deep_output "
+           "models.sequence_classifier",
+           "layers/test_cells models/test_deep_readout models/test_sequence experiments/test_depth_claims",
+           config="configs/claims/R11.1_deep_transitions.toml"),
     _claim("R11.2", "Recursive nets over trees remember further",
            "layers.tree.node_states layers.tree.compose layers.tree_schedule.count_waves models.tree_net",
            "layers/test_tree models/test_tree_net"),

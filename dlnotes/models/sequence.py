@@ -37,33 +37,44 @@ class SequenceParams(NamedTuple):
     c: Array
 
 
-def _init(
-    key: PRNGKey,
+def _network(
     inputs: int,
     hidden: int,
     outputs: int,
     *,
+    at_end: bool,
     cell: Cell,
     layers: int,
     embedding: int | None,
     bidirectional: bool,
+    dropout: float | Array,
     init_scale: float | Array,
-) -> SequenceParams:
-    key_E, key_V, key_cells = jax.random.split(key, 3)
-    scale = jnp.asarray(init_scale, jnp.float32)
-    E = None
-    if embedding is not None:
-        E = scale * jax.random.normal(key_E, (inputs, embedding), jnp.float32)
+) -> Model:
+    """The network behind all three factories: an output at the end, or at every position."""
     directions = 2 if bidirectional else 1
 
-    def stack(direction: int) -> tuple[Params, ...]:
-        widths = [inputs if embedding is None else embedding] + [directions * hidden] * (layers - 1)
-        keys = jax.random.split(jax.random.fold_in(key_cells, direction), layers)
-        return tuple(cell.init(k, width, hidden, init_scale=init_scale) for k, width in zip(keys, widths))
+    def init(key: PRNGKey) -> SequenceParams:
+        key_E, key_V, key_cells = jax.random.split(key, 3)
+        scale = jnp.asarray(init_scale, jnp.float32)
+        E = None
+        if embedding is not None:
+            E = scale * jax.random.normal(key_E, (inputs, embedding), jnp.float32)
 
-    glorot = jax.nn.initializers.glorot_uniform()
-    V = scale * glorot(key_V, (directions * hidden, outputs), jnp.float32)
-    return SequenceParams(E, stack(0), stack(1) if bidirectional else None, V, jnp.zeros(outputs))
+        def stack(direction: int) -> tuple[Params, ...]:
+            widths = [inputs if embedding is None else embedding] + [directions * hidden] * (layers - 1)
+            keys = jax.random.split(jax.random.fold_in(key_cells, direction), layers)
+            return tuple(cell.init(k, width, hidden, init_scale=init_scale) for k, width in zip(keys, widths))
+
+        glorot = jax.nn.initializers.glorot_uniform()
+        V = scale * glorot(key_V, (directions * hidden, outputs), jnp.float32)
+        return SequenceParams(E, stack(0), stack(1) if bidirectional else None, V, jnp.zeros(outputs))
+
+    def apply(params: SequenceParams, x: Array, *, key: PRNGKey | None = None, mask: Array | None = None):
+        last, hs = _states(cell, params, x, key, mask, dropout)
+        h = last if at_end else hs
+        return _readout(params, drop(None if key is None else fold_in(key, 0), h, dropout))
+
+    return Model(init, apply)
 
 
 def _states(
@@ -140,25 +151,18 @@ def sequence_classifier(
       (4, 2)
     """
     kind = _check(cell, embedding, dropout, inputs=inputs, hidden=hidden, outputs=outputs, layers=layers)
-
-    def init(key: PRNGKey) -> SequenceParams:
-        return _init(
-            key,
-            inputs,
-            hidden,
-            outputs,
-            cell=kind,
-            layers=layers,
-            embedding=embedding,
-            bidirectional=bidirectional,
-            init_scale=init_scale,
-        )
-
-    def apply(params: SequenceParams, x: Array, *, key: PRNGKey | None = None, mask: Array | None = None):
-        last, _ = _states(kind, params, x, key, mask, dropout)
-        return _readout(params, drop(None if key is None else fold_in(key, 0), last, dropout))
-
-    return Model(init, apply)
+    return _network(
+        inputs,
+        hidden,
+        outputs,
+        at_end=True,
+        cell=kind,
+        layers=layers,
+        embedding=embedding,
+        bidirectional=bidirectional,
+        dropout=dropout,
+        init_scale=init_scale,
+    )
 
 
 def sequence_labeller(
@@ -199,25 +203,18 @@ def sequence_labeller(
       (4, 7, 2)
     """
     kind = _check(cell, embedding, dropout, inputs=inputs, hidden=hidden, outputs=outputs, layers=layers)
-
-    def init(key: PRNGKey) -> SequenceParams:
-        return _init(
-            key,
-            inputs,
-            hidden,
-            outputs,
-            cell=kind,
-            layers=layers,
-            embedding=embedding,
-            bidirectional=bidirectional,
-            init_scale=init_scale,
-        )
-
-    def apply(params: SequenceParams, x: Array, *, key: PRNGKey | None = None, mask: Array | None = None):
-        _, hs = _states(kind, params, x, key, mask, dropout)
-        return _readout(params, drop(None if key is None else fold_in(key, 0), hs, dropout))
-
-    return Model(init, apply)
+    return _network(
+        inputs,
+        hidden,
+        outputs,
+        at_end=False,
+        cell=kind,
+        layers=layers,
+        embedding=embedding,
+        bidirectional=bidirectional,
+        dropout=dropout,
+        init_scale=init_scale,
+    )
 
 
 def character_model(
@@ -253,25 +250,18 @@ def character_model(
     Source: the notes on recurrent networks as directed graphical models.
     """
     kind = _check(cell, embedding, dropout, vocabulary=vocabulary, hidden=hidden, layers=layers)
-
-    def init(key: PRNGKey) -> SequenceParams:
-        return _init(
-            key,
-            vocabulary,
-            hidden,
-            vocabulary,
-            cell=kind,
-            layers=layers,
-            embedding=embedding,
-            bidirectional=False,
-            init_scale=init_scale,
-        )
-
-    def apply(params: SequenceParams, x: Array, *, key: PRNGKey | None = None, mask: Array | None = None):
-        _, hs = _states(kind, params, x, key, mask, dropout)
-        return _readout(params, drop(None if key is None else fold_in(key, 0), hs, dropout))
-
-    return Model(init, apply)
+    return _network(
+        vocabulary,
+        hidden,
+        vocabulary,
+        at_end=False,
+        cell=kind,
+        layers=layers,
+        embedding=embedding,
+        bidirectional=False,
+        dropout=dropout,
+        init_scale=init_scale,
+    )
 
 
 @partial(jax.jit, static_argnames="length")

@@ -1,6 +1,7 @@
 """Deep recurrent nets: every block a perceptron, against plain loops and flax's layers."""
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -34,8 +35,10 @@ def spread(params):
     return form.unflatten([a + 0.2 * jax.random.normal(k, a.shape) for a, k in zip(leaves, keys)])
 
 
-def in_flax(dense_layers):
-    return {"params": {f"Dense_{i}": {"kernel": d.W, "bias": d.b} for i, d in enumerate(dense_layers)}}
+def perceptron(sizes, dense_layers, x) -> Any:
+    """flax's perceptron with our layers' parameters."""
+    own = {f"Dense_{i}": {"kernel": d.W, "bias": d.b} for i, d in enumerate(dense_layers)}
+    return Perceptron(sizes).apply({"params": own}, x)
 
 
 def all_three_blocks(factory):
@@ -61,12 +64,12 @@ def test_all_blocks_against_a_loop_of_flax_perceptrons(factory):
         for layer, h in zip(params.net.forward, hs):
             cell = layer.cell
             # The last layer of these two perceptrons has a tanh after it as well.
-            below = jnp.tanh(Perceptron((6, 4)).apply(in_flax(layer.layers), read))
-            between = jnp.tanh(Perceptron((5, 3)).apply(in_flax(cell.layers), h))
+            below = jnp.tanh(perceptron((6, 4), layer.layers, read))
+            between = jnp.tanh(perceptron((5, 3), cell.layers, h))
             read = jnp.tanh(cell.b[None] + between @ cell.W + h @ cell.S + below @ cell.U)
             new.append(read)
         top = layers.Dense(params.net.V, params.net.c)
-        return new, Perceptron((8, 5, 2)).apply(in_flax((top, *params.layers)), read)
+        return new, perceptron((8, 5, 2), (top, *params.layers), read)
 
     hs, outputs = [jnp.zeros((3, 7))] * 2, []
     for t in range(5):
