@@ -296,7 +296,7 @@ ROWS: tuple[Row, ...] = (
     _claim("R11.1", "Deep recurrent nets, and the skip that helps them",
            "layers.deep_cells.deep_input layers.deep_cells.deep_transition models.deep_output "
            "models.sequence_classifier",
-           "layers/test_cells models/test_deep_readout models/test_sequence experiments/test_depth_claims",
+           "layers/test_cells models/test_deep_readout models/test_sequence experiments/test_deep_transitions",
            config="configs/claims/R11.1_deep_transitions.toml"),
     _claim("R11.2", "Recursive nets over trees remember further",
            "layers.tree.node_states layers.tree.compose layers.tree_schedule.count_waves models.tree_net",

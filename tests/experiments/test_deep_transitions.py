@@ -1,4 +1,4 @@
-"""What the experiments on depth and recursion are built of."""
+"""What the claim on deep recurrent nets is measured with."""
 
 import numpy as np
 import pytest
@@ -18,15 +18,22 @@ def test_the_nets_of_a_task_have_about_as_many_parameters():
 
 
 @pytest.mark.parametrize("net", [1, 2])
-def test_orthogonal_starts_keep_the_length_of_a_state(net, key):
+def test_orthogonal_starts_keep_the_length_of_a_state(net):
     module = experiment("recurrent/deep_transitions")
-    task = module.latch(module.DeepTransitions(examples=10), 5)
-    cell = module.network(net, "orthogonal", task, 6).init(key).forward[0]
-    through = cell.layers[0].W @ cell.W
-    both = [through] if cell.S is None else [through, cell.S]
+    model = module.network(net, module.latch(module.DeepTransitions(examples=10), 5), 6)
+    seeds = np.array([3, 4, 3])
+    params = module.drawn_starts(model, np.array([1, 1, 0]), seeds)
+    cell = params.forward[0]
     assert (cell.S is None) == (net == module.DEEP)
+    both = [cell.layers[0].W @ cell.W, *([] if cell.S is None else [cell.S])]
     for W in both:
-        np.testing.assert_allclose(W @ W.T, np.eye(6) / len(both), atol=1e-6)
+        product = W @ np.swapaxes(W, 1, 2)
+        np.testing.assert_allclose(product[:2], np.broadcast_to(np.eye(6), (2, 6, 6)) / len(both), atol=1e-5)
+        assert np.abs(product[2] - np.eye(6) / len(both)).max() > 0.1
+    np.testing.assert_array_equal(cell.U[0], cell.U[2])
+    assert np.abs(cell.U).max() < (6 / 7) ** 0.5
+    alone = module.drawn_starts(model, np.array([1]), seeds[1:2])
+    np.testing.assert_array_equal(alone.forward[0].W[0], cell.W[1])
 
 
 def test_an_image_is_read_row_by_row():
