@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from dlnotes.data.dataset import Dataset, Examples, Pair, Standardize, Trees
     from dlnotes.data.expressions import list_ops
     from dlnotes.data.files import csv, image_folder, npy, npz
+    from dlnotes.data.formulas import logic
     from dlnotes.data.image_sequences import pixel_sequences
     from dlnotes.data.inputs import Inputs, evaluate_inputs, read_inputs
     from dlnotes.data.long_term import adding, copy_memory, latch, parity, temporal_order
     from dlnotes.data.masks import image_masks
     from dlnotes.data.mnist_sets import fashion_mnist, mnist
+    from dlnotes.data.molecule_sets import molecules
     from dlnotes.data.pairs import number_words
     from dlnotes.data.parallel import text_pairs, verses
     from dlnotes.data.photos import photo_patches
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from dlnotes.data.split import split_indices
     from dlnotes.data.store import DataNotFound
     from dlnotes.data.synthetic import two_moons, xor
+    from dlnotes.data.tree import Tree, batch_trees
+    from dlnotes.data.treebank import sst, tree_file
     from dlnotes.data.ts_files import japanese_vowels, series
     from dlnotes.data.videos import moving_digits
     from dlnotes.data.volumes import brain_patches
@@ -78,6 +82,10 @@ SOURCES: dict[str, str] = {
     "text": "corpus",
     "speeches": "speech",
     "list_ops": "expressions",
+    "logic": "formulas",
+    "molecules": "molecule_sets",
+    "sst": "treebank",
+    "tree_file": "treebank",
 }
 """The module of this package that holds each source; the source is the function of the same name."""
 
@@ -87,6 +95,8 @@ _OTHERS = {
     "Pair": "dataset",
     "Standardize": "dataset",
     "Trees": "dataset",
+    "Tree": "tree",
+    "batch_trees": "tree",
     "Inputs": "inputs",
     "read_inputs": "inputs",
     "evaluate_inputs": "inputs",
@@ -102,8 +112,10 @@ __all__ = [
     "Inputs",
     "Pair",
     "Standardize",
+    "Tree",
     "Trees",
     "adding",
+    "batch_trees",
     "brain_patches",
     "cmudict",
     "copy_memory",
@@ -118,9 +130,11 @@ __all__ = [
     "latch",
     "list_ops",
     "load",
+    "logic",
     "lorenz",
     "mackey_glass",
     "mnist",
+    "molecules",
     "moving_digits",
     "npy",
     "npz",
@@ -138,10 +152,12 @@ __all__ = [
     "source",
     "speeches",
     "split_indices",
+    "sst",
     "tabular",
     "temporal_order",
     "text",
     "text_pairs",
+    "tree_file",
     "two_moons",
     "verses",
     "xor",

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from dlnotes.data import mnist_sets, parallel, pronunciation, speech, store, ts_files
+from dlnotes.data import mnist_sets, molecule_sets, parallel, pronunciation, speech, store, treebank, ts_files
 
 _PUBLISHED = {s.name: s for s in (mnist_sets.MNIST, mnist_sets.FASHION_MNIST)}
 _FILES = {
@@ -14,6 +14,8 @@ _FILES = {
     "cmudict": ("pair, tokens", pronunciation.CMUDICT),
     "verses": ("pair, tokens", parallel.VERSES),
     "speeches": ("tokens, language model", speech.SPEECHES),
+    "molecules": ("tree, 2 classes", molecule_sets.B3DB),
+    "sst": ("tree, 5 or 2 classes", treebank.SST),
 }
 _BUNDLED = {
     "digits": ("image, 10 classes", "digits", {}, "CC BY 4.0", "Alpaydin and Kaynak, UCI 1998"),
@@ -55,7 +57,8 @@ _GENERATED = {
     "number_words": ("pair, tokens", "English number words"),
     "sound": ("sequence or image, 6 classes", "tones, chirps and clicks in noise"),
     "moving_digits": ("volume, 9 or 10 classes", "scikit-learn's digits in motion"),
-    "list_ops": ("tree, 10 classes", "Nangia and Bowman, 2018"),
+    "list_ops": ("tree or tokens, 10 classes", "Nangia and Bowman, 2018"),
+    "logic": ("tree, 7 classes", "Bowman, Potts and Manning, 2015"),
 }
 
 
@@ -85,7 +88,9 @@ def available() -> list[dict[str, Any]]:
                 "name": name,
                 "kind": kind,
                 "found": str(paths[0].parent) if paths else None,
-                "how": f"files in $DLNOTES_DATA/{files.name}/, from {files.where}",
+                "how": f"dlnotes data fetch {name}, or a file in $DLNOTES_DATA/{files.name}/"
+                if files.address
+                else f"files in $DLNOTES_DATA/{files.name}/, from {files.where}",
                 "licence": files.licence,
                 "source": files.source,
             }

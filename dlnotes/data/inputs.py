@@ -345,13 +345,18 @@ def _read_lines(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Input
         if not line.strip():
             raise ValueError(f"{path}: line {number} is empty, one example a line is needed")
         left, tab, right = (line, "", "") if own_target else line.partition("\t")
-        if with_targets and not own_target and not (tab and right.strip()):
+        inside = dataset.notation == "classes"  # the classes of trees stand in their brackets
+        if with_targets and not (own_target or inside) and not (tab and right.strip()):
             raise ValueError(f"{path}: line {number}: the target after a tab is missing")
         numbered.append((number, left))
         wanted.append(right.strip())
     rows = tuple(f"line {number}" for number, _ in numbered)
     if dataset.input == "tree":
-        x, mask = _trees(path, numbered, dataset)
+        from dlnotes.data.tree_inputs import tree_lines
+
+        x, mask, y = tree_lines(path, numbered, dataset, with_targets)
+        if y is not None:
+            return Inputs(x, rows, mask), y
     else:
         codes = [encode_symbols(line, dataset.symbols, path=path, line=number) for number, line in numbered]
         if own_target and with_targets:
@@ -381,16 +386,3 @@ def _read_lines(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Input
 
     y = pad(answers, value=-1)
     return Inputs(Pair(x.source, shift_right(y, len(dataset.classes))), rows, mask), y
-
-
-def _trees(path: Path, numbered: list[tuple[int, str]], dataset: Dataset) -> tuple[Any, np.ndarray]:
-    from dlnotes.data.expressions import encode, parse, to_trees
-
-    expressions = []
-    for number, line in numbered:
-        try:
-            expressions.append(parse(line))
-        except ValueError as error:
-            raise ValueError(f"{path}: line {number}: {error}") from None
-    structure = dataset.notation.removeprefix("list operations, ")
-    return to_trees(encode(expressions), structure, arity=dataset.train.x.children.shape[-1])  # pyright: ignore[reportArgumentType]

@@ -101,6 +101,48 @@ def split_indices(
     return train, held, tested
 
 
+def split_groups(
+    groups: Any, *, validation: float | int, test: float | int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of the parts when examples of one group must not be in two of them.
+
+    Groups are taken in random order; a group goes to the test or the validation part where it still fits,
+    else to the training part.
+
+    Args:
+      groups: ``(n,)`` the group of each example, any numbers or names.
+      validation: a fraction in [0, 1) or a count, at most reached.
+      test: the same.
+      seed: the split is a pure function of it.
+
+    Returns:
+      Three ascending int64 arrays that together hold each of ``0..n-1`` once.
+
+    Raises:
+      ValueError: when the parts do not fit (see `part_sizes`), or no group fits into one of them.
+
+    >>> [part.tolist() for part in split_groups(list("aabbbbc"), validation=1, test=2, seed=0)]
+    [[2, 3, 4, 5], [6], [0, 1]]
+    """
+    names = {name: i for i, name in enumerate(dict.fromkeys(groups))}  # by first row: hashes do not matter
+    index = np.array([names[name] for name in groups])
+    sizes = part_sizes(len(index), validation=validation, test=test)
+    counts, room = np.bincount(index), [sizes[2], sizes[1]]
+    of_group = np.zeros(len(counts), np.int64)
+    for group in np.random.default_rng(seed).permutation(len(counts)):
+        for part, size in enumerate(room):
+            if counts[group] <= size:
+                room[part] -= int(counts[group])
+                of_group[group] = 2 - part
+                break
+    part_of = of_group[index]
+    for part, name in ((1, "validation"), (2, "test")):
+        if sizes[part] and not (part_of == part).any():
+            raise ValueError(f"{name}: got {sizes[part]} examples, the smallest group has {counts.min()}")
+    train, held, tested = (np.flatnonzero(part_of == part) for part in range(3))
+    return train, held, tested
+
+
 def _allocate(counts: np.ndarray, sizes: np.ndarray, names: np.ndarray, rng: Any) -> np.ndarray:
     """``(classes, 3)`` counts: rows add to ``counts``, columns to ``sizes``, each entry its share ± 1.
 

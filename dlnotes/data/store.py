@@ -15,7 +15,7 @@ TIMEOUT = 30.0  # seconds without an answer or a byte
 
 
 class FileSet(NamedTuple):
-    """Published files that nothing downloads.
+    """Published files, which are downloaded only where they have an address.
 
     Attributes:
       name: of the data set and of its folder.
@@ -23,6 +23,7 @@ class FileSet(NamedTuple):
       where: where they can be had, in words.
       licence: in words.
       source: who made it.
+      address: of the one file, else empty.
     """
 
     name: str
@@ -30,6 +31,7 @@ class FileSet(NamedTuple):
     where: str
     licence: str
     source: str
+    address: str = ""
 
 
 class DataNotFound(FileNotFoundError):
@@ -158,18 +160,26 @@ def locate(published: FileSet, *, data_dir: str | Path | None = None) -> list[Pa
     return find(list(published.files), folders(published.name, data_dir=data_dir))
 
 
-def obtain(published: FileSet, *, data_dir: str | Path | None = None) -> list[Path]:
-    """The files, which nothing downloads: they must be on this machine.
+def obtain(published: FileSet, *, data_dir: str | Path | None = None, fetch: bool = True) -> list[Path]:
+    """The files; one with an address is fetched into ``data_dir`` or the user's cache where it is missing.
 
     Raises:
       DataNotFound: with the names of the files and the folders that were searched.
     """
     paths = locate(published, data_dir=data_dir)
+    reason = ""
+    if paths is None and published.address and fetch:
+        (name, digest), *_ = published.files.items()
+        try:
+            folder = cache_folder(published.name) if data_dir is None else Path(data_dir).expanduser()
+            paths = [download([published.address], folder / name, digest=digest)]
+        except OSError as error:
+            reason = f" ({error})"
     if paths is None:
         name, searched = published.name, ", ".join(map(str, folders(published.name, data_dir=data_dir)))
         several = "files" if len(published.files) > 1 else "file"
         raise DataNotFound(
-            f"{name}: not found on this machine.\nPut the {several} {' and '.join(published.files)}\n"
+            f"{name}: not found on this machine{reason}.\nPut the {several} {' and '.join(published.files)}\n"
             f"into the folder {name}/ of a folder of your choice, and name that folder in the "
             f"environment variable DLNOTES_DATA (DLNOTES_DATA=/my/data for /my/data/{name}/).\n"
             f"{'They' if len(published.files) > 1 else 'It'} can be had from {published.where}.\n"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlnotes.experiment import pair_figures, pixel_figures, predicted_figures, text_figures
+from dlnotes.experiment import pair_figures, pixel_figures, predicted_figures, text_figures, tree_figures
 from dlnotes.experiment.display import (
     PERCENT,
     best_point,
@@ -60,6 +60,7 @@ def draw(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]
     if len(result.summary["points"]) > 1:
         chosen.append(("sweep", sweep))
     chosen += predicted_figures.fitting(result.dataset) + text_figures.fitting(result.dataset)
+    chosen += tree_figures.fitting(result.dataset)
     if result.dataset.input == "pair":
         attention = getattr(result.config.model, "attention", "none") != "none"
         chosen += pair_figures.fitting(result.dataset, attention)

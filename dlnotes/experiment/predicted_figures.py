@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dlnotes.data.brackets import to_brackets
 from dlnotes.data.dataset import Dataset, Examples, are_characters
+from dlnotes.data.tree import tree_at
 from dlnotes.experiment.build import unit_of
 from dlnotes.experiment.figure_style import (
     BLUE,
@@ -206,7 +208,7 @@ def _described(dataset: Dataset) -> tuple[list[str], Any]:
     if dataset.input == "tokens":
         return ["input"], lambda examples, i: [symbols_of(dataset, examples.x[i], _mask(examples, i))]
     if dataset.input == "tree":
-        return ["input"], lambda examples, i: [bracketed(dataset, examples.x, i)]
+        return ["input"], lambda examples, i: [to_brackets(tree_at(examples.x, i, dataset.symbols))]
     if dataset.input == "sequence":
         return ["length"], lambda examples, i: [
             int(np.sum(examples.mask[i])) if examples.mask is not None else len(examples.x[i])
@@ -222,17 +224,6 @@ def symbols_of(dataset: Dataset, ids: Any, mask: np.ndarray | None) -> str:
     """Input symbols as text, without a space where each is one character."""
     ids = np.asarray(ids) if mask is None else np.asarray(ids)[mask]
     return ("" if are_characters(dataset.symbols) else " ").join(dataset.symbols[i] for i in ids)
-
-
-def bracketed(dataset: Dataset, trees: Any, i: int) -> str:
-    """A tree as text: ``((a b) c)``, a node's own symbol before its children."""
-    label, children = np.asarray(trees.label[i]), np.asarray(trees.children[i])
-    texts: list[str] = []
-    for symbol, below in zip(label, children):
-        parts = [dataset.symbols[symbol]] * bool(symbol >= 0) + [texts[slot] for slot in below if slot >= 0]
-        texts.append(parts[0] if len(parts) == 1 and below[0] < 0 else f"({' '.join(parts)})")
-    # The root is the one real node that is no child.
-    return texts[int(children.max()) + 1]
 
 
 @styled

@@ -29,7 +29,7 @@ from dlnotes.experiment.config.sequence_data import (
     TextPairs,
     Verses,
 )
-from dlnotes.experiment.config.tree_data import ListOps
+from dlnotes.experiment.config.tree_data import ListOps, Logic, Molecules, Sst, TreeFile
 
 ArrayInput = Literal["auto", "vector", "image", "volume", "sequence", "tokens"]
 ArrayTask = Literal["auto", "classification", "regression", "tokens", "pixels"]
@@ -257,7 +257,11 @@ Data = Annotated[
     | Verses
     | Text
     | Speeches
-    | ListOps,
+    | ListOps
+    | Logic
+    | Molecules
+    | Sst
+    | TreeFile,
     Field(discriminator="kind"),
 ]
 
@@ -297,6 +301,10 @@ INPUT_OF: dict[str, tuple[str, str] | None] = {
     "text": ("tokens", "tokens"),
     "speeches": ("tokens", "tokens"),
     "list_ops": None,
+    "logic": ("tree", "classification"),
+    "molecules": ("tree", "classification"),
+    "sst": None,
+    "tree_file": None,
     "npz": None,
     "npy": None,
 }
