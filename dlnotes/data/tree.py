@@ -264,7 +264,9 @@ def batch_trees(
         name = next(n for tree in trees for n in tree.label if n not in index)
         raise ValueError(f"label: unknown symbol {name!r}, known are: {' '.join(symbols)}")
     parent = np.concatenate([tree.parent for tree in trees])
-    return arrange(label, parent, [len(tree.label) for tree in trees], nodes=nodes, arity=arity)
+    return arrange(
+        label, parent, [len(tree.label) for tree in trees], nodes=nodes, arity=arity, symbols=len(symbols)
+    )
 
 
 def tree_at(

@@ -39,7 +39,13 @@ class Arranged(NamedTuple):
 
 
 def arrange(
-    label: Any, parent: Any, sizes: Any, *, nodes: int | None = None, arity: int | None = None
+    label: Any,
+    parent: Any,
+    sizes: Any,
+    *,
+    nodes: int | None = None,
+    arity: int | None = None,
+    symbols: int | None = None,
 ) -> Arranged:
     """Lists of nodes with their parents as `Trees`: leaves from left to right, then the deepest nodes first.
 
@@ -49,6 +55,7 @@ def arrange(
       sizes: ``(n,)`` number of nodes of each tree.
       nodes: slots of a tree, N; the largest size if not given.
       arity: children that a node may have, A; the most that one has if not given, at least 1.
+      symbols: how many labels there are; any number if not given.
 
     Raises:
       ValueError: naming tree and node, for lists that are not trees (no root, several roots, a parent that
@@ -69,6 +76,13 @@ def arrange(
         raise ValueError(f"nodes: got {width}, tree {int(sizes.argmax())} has {int(sizes.max())}")
     start = np.cumsum(sizes) - sizes
     tree = np.repeat(np.arange(n, dtype=np.int32), sizes)
+    wrong = (label < -1) | (label >= (np.iinfo(np.int32).max if symbols is None else symbols))
+    if wrong.any():
+        at = int(wrong.argmax())
+        raise ValueError(
+            f"label: node {at - start[tree[at]]} of tree {tree[at]} has label {label[at]}, allowed is -1, "
+            f"none, {'or more' if symbols is None else f'to {symbols - 1}'}"
+        )
     up = _checked_parents(parent, sizes, start, tree)
     rank, counts = _siblings(up)
     most = max(1, int(counts.max(initial=0)))
@@ -134,7 +148,7 @@ def _depths(up: np.ndarray, tree: np.ndarray, start: np.ndarray) -> np.ndarray:
     nodes = np.arange(len(up))
     depth, far = (up >= 0).astype(np.int64), np.where(up < 0, nodes, up)
     root = up < 0
-    for _ in range(max(1, len(up).bit_length())):
+    for _ in range(len(up).bit_length() + 1):
         if root[far].all():
             return depth
         depth, far = depth + depth[far], far[far]

@@ -33,7 +33,7 @@ def bigram_counts(trees: Trees, mask: Any, symbols: int) -> Any:
 
 
 def bigram_accuracy(dataset: Dataset, split: str = "test", *, strength: float = 1.0) -> float:
-    """Accuracy of multinomial logistic regression on ``log(1 + counts)`` of names and pairs of names.
+    """Accuracy of multinomial logistic regression on the counts of names and of pairs of names.
 
     Args:
       dataset: of trees with a class each.
@@ -50,8 +50,8 @@ def bigram_accuracy(dataset: Dataset, split: str = "test", *, strength: float = 
     from sklearn.linear_model import LogisticRegression
 
     def features(part: Examples) -> Any:
-        return bigram_counts(part.x, part.mask, len(dataset.symbols)).log1p()
+        return bigram_counts(part.x, part.mask, len(dataset.symbols))
 
-    model = LogisticRegression(C=strength, max_iter=3000)
+    model = LogisticRegression(C=strength, max_iter=5000)
     model.fit(features(dataset.train), dataset.train.y)
     return float(model.score(features(dataset.split(split)), dataset.split(split).y))

@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import data
+from dlnotes.data.brackets import to_brackets
 from dlnotes.data.dataset import Dataset, Examples, Standardize
+from dlnotes.data.tree import tree_at
 from dlnotes.experiment.build import unit_of
 from dlnotes.experiment.config import ConfigError
 from dlnotes.experiment.config.decoding import Decoding
@@ -91,8 +93,8 @@ def predict_run(
     Pixels: a mask for each image, class numbers as the grey levels of a PNG file, or all in one ``.npz``.
     Classification: class and probability of every class; regression: the value in the target's own
     units; sequences to sequences: the decoded symbols and their log-probability; a class for every
-    position: their names, with spaces between; language models: bits per symbol and the most probable next
-    symbol.
+    position: their names, with spaces between, or for the nodes of a tree in its brackets; language models:
+    bits per symbol and the most probable next symbol.
 
     Args:
       run: its folder, or what `open_run` returned.
@@ -182,7 +184,7 @@ def _predictions(
     x, mask, n = inputs.x, inputs.mask, len(inputs.rows)
     y = np.zeros((n, *dataset.train.y.shape[1:]), dataset.train.y.dtype)
     if dataset.task == "tokens":
-        y = np.zeros(np.asarray(x).shape[:2], np.int32)
+        y = np.zeros(np.asarray(x.label if dataset.input == "tree" else x).shape[:2], np.int32)
     outputs = trained.trainer.predict(one, Examples(x, y, mask))[0]
     if dataset.task == "regression":
         return _values(trained, outputs)
@@ -192,6 +194,9 @@ def _predictions(
     names = np.array(dataset.classes)
     if dataset.task == "classification":
         return {"class": names[p.argmax(-1)], "probability": p}
+    if dataset.input == "tree":
+        shown = [tree_at(x, i, dataset.symbols, p[i].argmax(-1), dataset.classes) for i in range(n)]
+        return {"classes": np.array([to_brackets(tree) for tree in shown]), "root": names[_roots(p, mask)]}
     lengths = (np.ones(np.asarray(x).shape[:2], bool) if mask is None else mask).sum(1)
     if not predicts_next(dataset):
         return {"classes": np.array([" ".join(names[q[:n].argmax(-1)]) for q, n in zip(p, lengths)])}
@@ -201,6 +206,11 @@ def _predictions(
         for i, n in enumerate(lengths)
     ])  # fmt: skip
     return {"bits_per_symbol": bits, "next": names[p[np.arange(len(p)), lengths - 1].argmax(-1)]}
+
+
+def _roots(p: np.ndarray, mask: Any) -> np.ndarray:
+    """The class of each tree's root, its last real node."""
+    return p[np.arange(len(p)), np.asarray(mask).sum(1) - 1].argmax(-1)
 
 
 def predicts_next(dataset: Dataset) -> bool:
@@ -379,6 +389,8 @@ def _exportable(trained: Trained, params: Params):
         result = f"symbol numbers `(batch, {length})`, 0 at the end, -1 after it"
         return (lambda source, mask: greedy_decode(params, source, mask, length=length)), arguments, result
     tree = type(train.x)
+    if dataset.task == "tokens":
+        result = f"probabilities of the class of each node `(batch, nodes, {len(dataset.classes)})`"
     arguments = {
         "label": shape("b, n", jnp.int32),
         "mask": shape("b, n", jnp.bool_),

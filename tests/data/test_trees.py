@@ -82,6 +82,25 @@ def test_lists_that_are_no_trees_are_refused(parent, message):
         arrange([0] * len(flat), flat, [len(own) for own in parent], nodes=5, arity=2)
 
 
+def test_labels_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="node 1 of tree 1 has label 7, allowed is -1, none, to 6"):
+        arrange([0, 0, 7], [-1, -1, 0], [1, 2], symbols=7)
+    with pytest.raises(ValueError, match="node 0 of tree 1 has label -2, allowed is -1, none, or more"):
+        arrange([0, -2, 7], [-1, -1, 0], [1, 2])
+    with pytest.raises(ValueError, match="label, parent: got shapes"):
+        arrange([0, 0], [-1, -1, 0], [1, 2])
+    with pytest.raises(ValueError, match="sizes: got"):
+        arrange([], [], [])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 8, 9, 14, 16, 17])
+def test_a_path_of_single_children(n):
+    made = arrange(np.arange(n), np.arange(n) - 1, [n])
+    assert made.trees.label[0].tolist() == list(range(n))[::-1]
+    assert made.trees.order[0].tolist() == list(range(n))
+    assert made.trees.children[0, :, 0].tolist() == list(range(-1, n - 1))
+
+
 def test_shapes_over_a_sequence():
     rng = np.random.default_rng(0)
     for n in range(1, 20):
