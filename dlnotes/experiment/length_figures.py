@@ -121,6 +121,8 @@ def compare_runs(folders: Sequence[str | Path], path: str | Path) -> Path:
 
 def _drawn(runs: dict[str, list[ByLength]], title: str, table: Path) -> Path:
     """The picture beside its table: wrong sequences, wrong symbols, and how many examples there are."""
+    from matplotlib.ticker import MaxNLocator
+
     figure = new_figure(10.4, 4.2)
     left, right = figure.subplots(1, 2)
     for (name, rows), colour in zip(runs.items(), (BLUE, ORANGE, GREEN, PURPLE)):
@@ -139,6 +141,7 @@ def _drawn(runs: dict[str, list[ByLength]], title: str, table: Path) -> Path:
     for axes, what in ((left, "wrong outputs (%), 95% interval"), (right, "wrong symbols (%)")):
         axes.set(xlabel="length of the source", ylabel=what)
         axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(runs) > 1:
         right.legend(loc="best")
     set_title(figure, title)

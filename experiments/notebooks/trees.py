@@ -28,7 +28,15 @@ import numpy as np
 from dlnotes import data, models
 from dlnotes.data.brackets import parse_brackets
 from dlnotes.data.smiles import smiles_tree
-from dlnotes.data.tree import balanced_tree, batch_trees, chain_tree, python_tree, random_tree, tree_at, vocabulary
+from dlnotes.data.tree import (
+    balanced_tree,
+    batch_trees,
+    chain_tree,
+    python_tree,
+    random_tree,
+    tree_at,
+    vocabulary,
+)
 from dlnotes.experiment.figure_style import BLUE, ORANGE, STYLE
 from dlnotes.experiment.fitting import fit
 from dlnotes.experiment.tree_figures import PALETTE, draw_trees, subtrees
@@ -48,7 +56,9 @@ plt.rcParams.update(STYLE)
 # The parse of a sentence, a formula as Python reads it, a molecule: each is a tree with names at its nodes.
 
 # %%
-sentence = parse_brackets("(S (NP (DT the) (NN cat)) (VP (VBD sat) (PP (IN on) (NP (DT the) (NN mat)))))", "label")
+sentence = parse_brackets(
+    "(S (NP (DT the) (NN cat)) (VP (VBD sat) (PP (IN on) (NP (DT the) (NN mat)))))", "label"
+)
 formula = python_tree("(a + b) * max(a, 3)")
 aspirin = smiles_tree("CC(=O)Oc1ccccc1C(=O)O")
 draw_trees([sentence, formula, aspirin], titles=["a sentence", "Python", "aspirin"])
@@ -149,15 +159,17 @@ plt.show()
 # %% [markdown]
 # ## A net that computes
 #
-# ListOps are nested lists under MIN, MAX, MED (the median) and SM (the sum modulo 10). A list becomes a binary tree
-# by taking in one argument after the other, closing bracket included, and the net is only told what the
-# whole expression is. Expressions of at most 25 symbols, and a small Tree-LSTM, learn in a minute.
+# ListOps are nested lists under MIN, MAX, MED (the median) and SM (the sum modulo 10). A list becomes a
+# binary tree by taking in one argument after the other, closing bracket included, and the net is only told
+# what the whole expression is. Expressions of at most 25 symbols, and a small Tree-LSTM, learn in a minute.
 
 # %%
 lists = data.load("list_ops", n_train=12000, n_validation=0, n_test=1000, max_length=25, max_depth=5)
 STEPS = 1500
 net = models.tree_net(len(lists.symbols), 64, 10)
-recipe = Recipe(net, cross_entropy, {}, optimizer("adam", 4e-3, clip_norm=1.0, factor=one_cycle(STEPS)), random=False)
+recipe = Recipe(
+    net, cross_entropy, {}, optimizer("adam", 4e-3, clip_norm=1.0, factor=one_cycle(STEPS)), random=False
+)
 trained = fit(recipe, lists.train, steps=STEPS, batch_size=64, seeds=[0])
 params = jax.tree.map(lambda a: jnp.asarray(a[0]), trained.params)
 
@@ -169,8 +181,10 @@ plt.show()
 apply = jax.jit(net.apply)
 test = lists.split("test")
 right = accuracy(apply(params, test.x, mask=test.mask), test.y)
-print(f"test accuracy {100 * float(jnp.mean(right)):.1f}%, of the most frequent value "
-      f"{100 * np.bincount(test.y).max() / test.size:.1f}%")
+print(
+    f"test accuracy {100 * float(jnp.mean(right)):.1f}%, of the most frequent value "
+    f"{100 * np.bincount(test.y).max() / test.size:.1f}%"
+)
 
 # %% [markdown]
 # ## Its answer at every node
