@@ -142,7 +142,8 @@ def make_weights(case: Case, seed: int = 0) -> Weights:
     for shape in layer_shapes(case):
         fan_in = int(np.prod(shape[:-1]))
         W = rng.normal(0, np.sqrt(gain / fan_in), lead + shape).astype(np.float32)
-        b = rng.normal(0, 0.1, (*lead, shape[-1])).astype(np.float32)
+        biases = 4 * case.sizes[1] if case.kind in TREES and shape[-1] == 5 * case.sizes[1] else shape[-1]
+        b = rng.normal(0, 0.1, (*lead, biases)).astype(np.float32)
         weights.append((W, b))
     return weights
 

@@ -124,8 +124,9 @@ ENCODER_DECODERS = ("attention", "greedy", "beam")
 TREES = ("random_trees", "uneven_trees", "balanced_trees", "chains")
 """Binary Tree-LSTMs with symbols at the leaves, by the shapes of their trees: cut at any place, chains beside
 stumps, in halves, or chains alone. Their weights are ``E``, ``U``, ``(W, b)`` and ``(V, c)``: at a leaf
-``a = E U + b``, at a node ``a = [h_l; h_r] W + b``, gates side by side in the order i, f_l, f_r, o, g (a leaf
-has i, o, g); ``c = σ(f_l) c_l + σ(f_r) c_r + σ(i) tanh(g)``, ``h = σ(o) tanh(c)``."""
+``a = E U + b``, at a node ``a = [h_l; h_r] W + b``, gates side by side in the order i, o, f_l, f_r, g; a leaf
+has i, o, g, and b one f for both; ``c = σ(f_l) c_l + σ(f_r) c_r + σ(i) tanh(g)`` and
+``h = σ(o) tanh(c)``."""
 
 BEAMS = 5
 """Hypotheses kept by the beam search."""

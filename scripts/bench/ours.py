@@ -29,9 +29,10 @@ from dlnotes.training.loop import resident_batches, streamed_batches, train_chun
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe, init_state
 from dlnotes.typing import Batch
+from scripts.bench import ours_trees
 from scripts.bench.inputs import Data, Weights, input_shape, named_weights, probabilities
 from scripts.bench.interface import Variant, again_and_again
-from scripts.bench.kinds import BEAMS, BUCKETS, ENCODER_DECODERS, GATES, STAGES, Case, Stages
+from scripts.bench.kinds import BEAMS, BUCKETS, ENCODER_DECODERS, GATES, STAGES, TREES, Case, Stages
 
 CHUNK_SECONDS = 0.1
 """A chunk is doubled while it takes less."""
@@ -39,7 +40,7 @@ CHUNK_SECONDS = 0.1
 
 def setup(case: Case, weights: Weights, data: Data) -> Variant:
     """The variant of a case."""
-    return _SETUP[case.name](case, weights, data)
+    return (trees if case.kind in TREES else _SETUP[case.name])(case, weights, data)
 
 
 def mlp(case: Case, weights: Weights, data: Data) -> Variant:
@@ -143,6 +144,8 @@ def given(case: Case, params: Any, weights: Weights) -> Any:
         return _recurrent_params(case, params, weights)
     if case.kind in ENCODER_DECODERS:
         return _encoder_decoder_params(case, params, weights)
+    if case.kind in TREES:
+        return ours_trees.params_of(case, params, weights)
     # The leaves come in the order of the layers, W (or K) before b.
     arrays = iter([a if case.members else a[None] for layer in weights for a in layer])
 
@@ -175,6 +178,14 @@ def attention(case: Case, weights: Weights, data: Data, *, divide: bool = True) 
     return _train(
         case, weights, data, encoder_decoder(case), capacity=256, cpu_devices=cpu_count() if divide else 1
     )
+
+
+def trees(
+    case: Case, weights: Weights, data: Data, *, divide: bool = True, schedule: str = "waves"
+) -> Variant:
+    """The cases of trees."""
+    model = ours_trees.network(case, schedule)
+    return _train(case, weights, data, model, capacity=256, cpu_devices=cpu_count() if divide else 1)
 
 
 def encoder_decoder(case: Case) -> Model:
@@ -271,7 +282,8 @@ def _train(
 ) -> Variant:
     prepare(cpu_devices)
     members = max(case.members, 1)
-    placement = place("auto", members=members, divide_batch=case.kind in (*GATES, "attention"))
+    examples = ours_trees.examples if case.kind in TREES else Examples
+    placement = place("auto", members=members, divide_batch=case.kind in (*GATES, *TREES, "attention"))
     loss = binary_cross_entropy if case.output == "sigmoid" else cross_entropy
     single = members == 1
     recipe = Recipe(model, loss, {}, optimizer("adam", case.learning_rate, join=single), join=single)
@@ -299,9 +311,9 @@ def _train(
 
     def check(fixed):
         nonlocal state
-        x, y = (np.stack(arrays) for arrays in zip(*fixed))
+        x, y, mask = examples(*(np.stack(arrays) for arrays in zip(*fixed)))
         weight = np.ones(y.shape[: 3 if case.members else 2], np.float32)
-        batches = Batch(x, y, None, weight)  # type: ignore[arg-type]
+        batches = Batch(x, y, mask, weight)
         if case.members:
             batches = jax.tree.map(lambda a: np.moveaxis(a, 1, 0), batches)
         axis = 1 if placement.split == "batch" else None
@@ -316,7 +328,7 @@ def _train(
     def run(seconds: float) -> tuple[int, float]:
         nonlocal state, resident, chunk, steps
         if chunk is None:
-            resident = put(placement, Examples(data.x, data.y))
+            resident = put(placement, examples(data.x, data.y))
             chunk = compiled(
                 resident_batches(case.examples, case.batch, placement.division()), capacity, False
             )

@@ -6,49 +6,40 @@ import numpy as np
 
 from scripts.bench.kinds import Case
 
-LABEL, LEFT, RIGHT = range(3)
-"""Columns of a node: its symbol, -1 inside a tree, and the rows of its children, -1 at a leaf."""
+LABEL, PARENT = 0, 1
+"""Columns of a node: its symbol, -1 inside a tree, and the row of its parent, -1 at the root."""
+
+NONE = -2
+"""Label of a row that is no node."""
 
 CHAIN_SHARE = 0.25
 """Of the trees of an uneven case, how many are chains; the others are stumps."""
 
 
 def forest(case: Case, rng: np.random.Generator) -> np.ndarray:
-    """The nodes of a case's trees, ``(trees, most nodes, 3)`` int32.
+    """The nodes of a case's trees, ``(trees, most nodes, 2)`` int32.
 
-    The leaves of a tree come first, from left to right, then each node after its children, the root
-    last; -1 fills the rest.
+    Each node comes before the nodes below it, a left child and all below before the right child; the rows
+    behind a tree are `NONE`.
     """
     vocabulary, _, _, fewest, most = case.sizes
-    nodes = np.full((case.examples, 2 * most - 1, 3), -1, np.int32)
-    for row in range(case.examples):
+    nodes = np.full((case.examples, 2 * most - 1, 2), NONE, np.int32)
+    for tree in nodes:
         if case.kind == "uneven_trees":
-            chain = rng.random() < CHAIN_SHARE
-            leaves, cut = (most if chain else fewest), _last
+            leaves, cut = (most if rng.random() < CHAIN_SHARE else fewest), _last
         else:
             leaves, cut = int(rng.integers(fewest, most + 1)), _CUTS[case.kind]
-        nodes[row, :leaves, LABEL] = rng.integers(0, vocabulary, leaves)
-        nodes[row, leaves : 2 * leaves - 1, LEFT:] = _joined(leaves, cut, rng)
+        row, todo = 0, [(0, leaves, -1)]  # spans of leaves, and their parents
+        while todo:
+            start, end, parent = todo.pop()
+            tree[row] = -1, parent
+            if end - start == 1:
+                tree[row, LABEL] = rng.integers(vocabulary)
+            else:
+                middle = cut(start, end, rng)
+                todo += [(middle, end, row), (start, middle, row)]
+            row += 1
     return nodes
-
-
-def _joined(leaves: int, cut, rng: np.random.Generator) -> np.ndarray:
-    """``(leaves - 1, 2)`` rows of the children of each inner node; without recursion, chains may be long."""
-    children: list[tuple[int, int]] = []
-    done: list[int] = []  # rows of finished subtrees whose parents are not
-    todo: list[tuple[int, int] | None] = [(0, leaves)]  # spans of leaves; None joins the last two
-    while todo:
-        span = todo.pop()
-        if span is None:
-            right, left = done.pop(), done.pop()
-            done.append(leaves + len(children))
-            children.append((left, right))
-        elif span[1] - span[0] == 1:
-            done.append(span[0])
-        else:
-            middle = cut(*span, rng)
-            todo += [None, (middle, span[1]), (span[0], middle)]
-    return np.array(children, np.int32).reshape(-1, 2)
 
 
 def _anywhere(start: int, end: int, rng: np.random.Generator) -> int:
@@ -68,14 +59,23 @@ _CUTS = {"random_trees": _anywhere, "balanced_trees": _middle, "chains": _last}
 
 
 def count(nodes: np.ndarray) -> np.ndarray:
-    """How many nodes each tree of ``(trees, most nodes, 3)`` has."""
-    return ((nodes[..., LABEL] >= 0) | (nodes[..., LEFT] >= 0)).sum(-1)
+    """How many nodes each tree of ``(trees, most nodes, 2)`` has."""
+    return (nodes[..., LABEL] != NONE).sum(-1)
 
 
-def heights(nodes: np.ndarray) -> np.ndarray:
-    """Of each node of one tree, without padding: 0 at a leaf, else one more than the higher child."""
-    found = np.zeros(len(nodes), np.int32)
-    for i, (_, left, right) in enumerate(nodes):
-        if left >= 0:
-            found[i] = 1 + max(found[left], found[right])
+def children(tree: np.ndarray) -> np.ndarray:
+    """``(nodes, 2)`` rows of the children of each node of one tree, -1 at leaves."""
+    found = np.full((len(tree), 2), -1)
+    for i, parent in enumerate(tree[:, PARENT]):
+        if parent >= 0:
+            found[parent, int(found[parent, 0] >= 0)] = i
+    return found
+
+
+def heights(tree: np.ndarray) -> np.ndarray:
+    """Of each node of one tree: 0 at a leaf, else one more than the higher child."""
+    found = np.zeros(len(tree), int)
+    for i in range(len(tree) - 1, 0, -1):
+        parent = tree[i, PARENT]
+        found[parent] = max(found[parent], found[i] + 1)
     return found

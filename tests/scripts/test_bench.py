@@ -319,7 +319,7 @@ def test_a_sweep_is_one_table(report):
     ],
 )
 def test_trees_of_a_case(kind, leaves, highest):
-    """Every node but the root has one parent, after it; leaves alone have symbols."""
+    """Every node but the root has a parent before it, inner ones two children; leaves alone have symbols."""
     import numpy as np
 
     from scripts.bench import cases, inputs, trees
@@ -330,14 +330,16 @@ def test_trees_of_a_case(kind, leaves, highest):
     assert (sizes[:, None] == data.sizes).all()
     assert inputs.per_unit(case, data) == pytest.approx(40 / sizes.sum())
     for nodes, size in zip(data.x, sizes):
-        assert (nodes[size:] == -1).all()
-        tree = nodes[:size]
-        inner = tree[:, trees.LEFT] >= 0
+        assert (nodes[size:] == trees.NONE).all()
+        tree, rows = nodes[:size], np.arange(size)
+        assert tree[0, trees.PARENT] == -1
+        assert (tree[:, trees.PARENT] < rows).all()
+        pairs, inner = trees.children(tree), tree[:, trees.LABEL] == -1
         assert leaves[0] <= size - inner.sum() <= leaves[1]
-        assert not inner[: size - inner.sum()].any()
-        assert ((tree[:, trees.LABEL] >= 0) == ~inner).all()
-        assert tree[:, trees.LABEL].max() < 7
-        parents = np.flatnonzero(inner)
-        assert sorted(tree[inner, 1:].ravel()) == list(range(size - 1))
-        assert (tree[inner, 1:] < parents[:, None]).all()
-        assert trees.heights(tree)[-1] in highest
+        assert ((pairs >= 0) == inner[:, None]).all()
+        assert (
+            pairs[inner, 0] == rows[inner] + 1
+        ).all()  # and what lies below it follows, then the right one
+        assert sorted(pairs[inner].ravel()) == list(rows[1:])
+        assert 0 <= tree[~inner, trees.LABEL].min() <= tree[:, trees.LABEL].max() < 7
+        assert trees.heights(tree)[0] in highest

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from scripts.bench.inputs import Data, Weights, named_weights
 from scripts.bench.interface import Variant
 from scripts.bench.kinds import Case
-from scripts.bench.trees import LABEL, LEFT, count, heights
+from scripts.bench.trees import LABEL, children, count, heights
 from scripts.bench.variants import torch_common as common
 
 
@@ -27,36 +28,42 @@ class TreeLSTM(nn.Module):
         self.hidden = hidden
         self.embedding = nn.Embedding(vocabulary, hidden)
         self.leaf = nn.Linear(hidden, 3 * hidden, bias=False)
-        self.join = nn.Linear(2 * hidden, 5 * hidden)
+        self.join = nn.Linear(2 * hidden, 5 * hidden, bias=False)
+        self.bias = nn.Parameter(w["b"])
         self.readout = nn.Linear(hidden, classes)
         with torch.no_grad():
             self.embedding.weight.copy_(w["E"])
             self.leaf.weight.copy_(w["U"].T)
             self.join.weight.copy_(w["W"].T)
-            self.join.bias.copy_(w["b"])
             self.readout.weight.copy_(w["V"].T)
             self.readout.bias.copy_(w["c"])
 
     def leaves(self, symbols: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """``(h, c)`` of leaves."""
-        b_i, _, b_og = self.join.bias.split([self.hidden, 2 * self.hidden, 2 * self.hidden])
-        i, o, g = (self.leaf(self.embedding(symbols)) + torch.cat([b_i, b_og])).chunk(3, -1)
+        b_i, b_o, _, b_g = self.bias.chunk(4)
+        i, o, g = (self.leaf(self.embedding(symbols)) + torch.cat([b_i, b_o, b_g])).chunk(3, -1)
         c = torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
 
-    def node(self, h: torch.Tensor, *c: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def biases(self) -> torch.Tensor:
+        """Those of the five gates of a node: both forget gates have one."""
+        b_i, b_o, b_f, b_g = self.bias.chunk(4)
+        return torch.cat([b_i, b_o, b_f, b_f, b_g])
+
+    def node(self, b: torch.Tensor, h: torch.Tensor, *c: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """``(h, c)`` of nodes; ``h`` has the left and the right child's side by side, ``c`` are theirs."""
         n = self.hidden
-        gates, g = self.join(h).split([4 * n, n], -1)
-        i, f_l, f_r, o = torch.sigmoid(gates).chunk(4, -1)
+        gates, g = functional.linear(h, self.join.weight, b).split([4 * n, n], -1)
+        i, o, f_l, f_r = torch.sigmoid(gates).chunk(4, -1)
         new = f_l * c[0] + f_r * c[1] + i * torch.tanh(g)
         return o * torch.tanh(new), new
 
 
 class Tree(NamedTuple):
-    """One tree: the symbols of its leaves, and the children of every node as plain numbers."""
+    """One tree: the symbols of its leaves, which leaf each node is, or -1, and its children."""
 
     symbols: torch.Tensor
+    leaf: list[int]
     children: list[list[int]]
 
 
@@ -68,24 +75,28 @@ class Recursive(TreeLSTM):
         """What `forward` reads of a batch."""
         trees = []
         for tree, size in zip(nodes, count(nodes)):
-            symbols = tree[tree[:, LABEL] >= 0, LABEL]
-            trees.append(Tree(torch.from_numpy(symbols).long(), tree[:size, LEFT:].tolist()))
+            tree = tree[:size]
+            leaf = tree[:, LABEL] >= 0
+            places = np.where(leaf, np.cumsum(leaf) - 1, -1)
+            symbols = torch.from_numpy(tree[leaf, LABEL]).long()
+            trees.append(Tree(symbols, places.tolist(), children(tree).tolist()))
         return trees
 
     def forward(self, trees: list[Tree]) -> torch.Tensor:
-        return self.readout(torch.cat([self.root(tree) for tree in trees]))
+        b = self.biases()
+        return self.readout(torch.cat([self.root(b, tree) for tree in trees]))
 
-    def root(self, tree: Tree) -> torch.Tensor:
+    def root(self, b: torch.Tensor, tree: Tree) -> torch.Tensor:
         hs, cs = (a.split(1) for a in self.leaves(tree.symbols))
 
         def state(i: int) -> tuple[torch.Tensor, torch.Tensor]:
+            if tree.leaf[i] >= 0:
+                return hs[tree.leaf[i]], cs[tree.leaf[i]]
             left, right = tree.children[i]
-            if left < 0:
-                return hs[i], cs[i]
             (h_l, c_l), (h_r, c_r) = state(left), state(right)
-            return self.node(torch.cat([h_l, h_r], 1), c_l, c_r)
+            return self.node(b, torch.cat([h_l, h_r], 1), c_l, c_r)
 
-        return state(len(tree.children) - 1)[0]
+        return state(0)[0]
 
 
 class Levels(NamedTuple):
@@ -114,19 +125,20 @@ class Batched(TreeLSTM):
     @staticmethod
     def prepared(nodes: np.ndarray) -> Levels:
         """The schedule of a batch."""
-        labels, children, height, first, roots = [], [], [], 0, []
+        labels, pairs, height, first, roots = [], [], [], 0, []
         for tree, size in zip(nodes, count(nodes)):
             tree = tree[:size]
             labels.append(tree[:, LABEL])
-            children.append(np.where(tree[:, LEFT:] >= 0, tree[:, LEFT:] + first, -1))
+            pair = children(tree)
+            pairs.append(np.where(pair >= 0, pair + first, -1))
             height.append(heights(tree))
+            roots.append(first)
             first += size
-            roots.append(first - 1)
-        label, pairs, level = (np.concatenate(a) for a in (labels, children, height))
+        label, pair, level = (np.concatenate(a) for a in (labels, pairs, height))
         top = level.max() + 1
         used = np.full(len(level), top)  # the height of the parent, `top` at a root
-        inner = pairs[:, 0] >= 0
-        used[pairs[inner]] = level[inner, None]
+        inner = pair[:, 0] >= 0
+        used[pair[inner]] = level[inner, None]
         order = np.lexsort((used, level))
         parts = np.zeros((top, top + 1), int)
         np.add.at(parts, (level, used), 1)
@@ -138,19 +150,20 @@ class Batched(TreeLSTM):
         steps = []
         for k in range(1, top):
             here = order[level[order] == k]
-            steps.append(torch.from_numpy(place[pairs[here].T.reshape(-1)]))
+            steps.append(torch.from_numpy(place[pair[here].T.reshape(-1)]))
         symbols = torch.from_numpy(label[order[level[order] == 0]]).long()
         return Levels(symbols, parts.tolist(), steps, torch.from_numpy(place[roots]))
 
     def forward(self, levels: Levels) -> torch.Tensor:
+        b = self.biases()
         states: list[Any] = []  # of each height, the slices [h; c]
         new = torch.cat(self.leaves(levels.symbols), -1)
-        for k, children in enumerate(levels.children, 1):
+        for k, below in enumerate(levels.children, 1):
             states.append(new.split(levels.parts[k - 1]))
             read = torch.cat([slices[k] for slices in states if len(slices[k])])
-            left, right = read.index_select(0, children).chunk(2)
+            left, right = read.index_select(0, below).chunk(2)
             (h_l, c_l), (h_r, c_r) = left.chunk(2, -1), right.chunk(2, -1)
-            new = torch.cat(self.node(torch.cat([h_l, h_r], -1), c_l, c_r), -1)
+            new = torch.cat(self.node(b, torch.cat([h_l, h_r], -1), c_l, c_r), -1)
         states.append(new.split(levels.parts[-1]))
         roots = torch.cat([slices[-1] for slices in states]).index_select(0, levels.roots)
         return self.readout(roots[:, : self.hidden])
