@@ -190,7 +190,7 @@ CASES: dict[str, Case] = {
 
 FIRST_STEP = "first_step"
 FIRST_STEP_CASES = ("mlp_large", "cnn", "lstm_64", "attention", "tree")
-FIRST_STEP_VARIANTS = (REFERENCE, "torch_compile", "keras_fit", "flax_loop", "ours")
+FIRST_STEP_VARIANTS = (REFERENCE, "torch_levels", "torch_compile", "keras_fit", "flax_loop", "ours")
 
 OTHER_PYTHON = ("torch", "keras")
 """Variants of libraries that dlnotes does not depend on, by prefix: they run under ``--torch-python``."""

@@ -32,6 +32,11 @@ def chosen(option: str, text: str, allowed: list[str]) -> list[str]:
     return [one for one in allowed if any(fnmatch.fnmatchcase(one, name) for name in names)]
 
 
+def variants_of(name: str) -> tuple[str, ...]:
+    """Who takes part in a case, or in the measure of first steps."""
+    return bench.FIRST_STEP_VARIANTS if name == bench.FIRST_STEP else bench.CASES[name].variants
+
+
 def require(python: str, variants: list[str]) -> None:
     """Stop early, with the remedy, when an interpreter lacks a peer."""
     wanted = {name: any(v.startswith(name) for v in variants) for name in bench.OTHER_PYTHON}
@@ -73,7 +78,8 @@ def main() -> None:
 
     names = chosen("--cases", args.cases, everything)
     selected = chosen("--peers", args.peers, peers)
-    require(args.torch_python, selected)
+    taking_part = {variant for name in names for variant in variants_of(name)}
+    require(args.torch_python, [v for v in selected if v in taking_part])
 
     def python(variant: str) -> str:
         return args.torch_python if variant.startswith(bench.OTHER_PYTHON) else sys.executable
@@ -129,18 +135,18 @@ def main() -> None:
         (args.out / "results.md").write_text(report.markdown(document))
 
     for name in names:
+        variants = [v for v in variants_of(name) if v in selected]
         if name == bench.FIRST_STEP:
-            variants = [v for v in bench.FIRST_STEP_VARIANTS if v in selected]
             for case in bench.FIRST_STEP_CASES:
+                take_part = [v for v in variants if v in bench.CASES[case].variants]
                 results = driver.measure_first_step(
-                    bench.CASES[case], variants, python, args.first_repeats, args.timeout, logs, say
+                    bench.CASES[case], take_part, python, args.first_repeats, args.timeout, logs, say
                 )
                 document["first_step"][case] = results
                 document["measured"][name] = here
                 write(results)
         else:
             case = bench.CASES[name]
-            variants = [v for v in case.variants if v in selected]
             results = driver.measure(
                 case, variants, python, args.rounds, args.seconds, args.timeout, logs, say
             )
