@@ -203,6 +203,8 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
             return models.character_model(dataset.inputs[0], **options)
         if kind == "seq2seq":
             return models.seq2seq(dataset.inputs[0], outputs, **options)
+        if kind in ("gumbel_tree", "chart_tree"):
+            return getattr(models, kind)(dataset.inputs[0], outputs=outputs, **options)
         arity, targets = dataset.train.x.children.shape[-1], "nodes" if dataset.task == "tokens" else "root"
         return models.tree_net(dataset.inputs[0], outputs=outputs, arity=arity, targets=targets, **options)
 
@@ -389,6 +391,7 @@ def recipe_of(
             random=model is not None
             or augmenter is not None
             or feed is not None
+            or config.model.kind == "gumbel_tree"
             or any(not isinstance(r, (int, float)) or r > 0 for r in rates),
         )
 

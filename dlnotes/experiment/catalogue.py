@@ -301,7 +301,11 @@ ROWS: tuple[Row, ...] = (
     _claim("R11.2", "Recursive nets over trees remember further",
            "layers.tree.node_states layers.tree.compose layers.tree_schedule.count_waves models.tree_net",
            "layers/test_tree models/test_tree_net"),
-    _claim("R11.3", "Where the tree comes from", "models.tree_net"),
+    _claim("R11.3", "Where the tree comes from",
+           "models.tree_net models.gumbel_tree models.chart_tree layers.gumbel_tree.compose_pairs "
+           "layers.chart.soft_chart outputs.brackets.bracket_f1",
+           "layers/test_gumbel_tree layers/test_chart models/test_found_trees outputs/test_brackets",
+           config="configs/claims/R11.3_given_trees.toml"),
     _code("R11.4", "Kinds of tree cell", "layers.tree_cells.tree_cell models.tree_net",
           "layers/test_tree_cells layers/test_tree models/test_tree_net", built=True),
     _code("R12.1", "Powers of the recurrent matrix",

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlnotes.experiment import pair_figures, pixel_figures, predicted_figures, text_figures, tree_figures
+from dlnotes.experiment import (
+    found_tree_figures,
+    pair_figures,
+    pixel_figures,
+    predicted_figures,
+    text_figures,
+    tree_figures,
+)
 from dlnotes.experiment.display import (
     PERCENT,
     best_point,
@@ -61,6 +68,7 @@ def draw(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]
         chosen.append(("sweep", sweep))
     chosen += predicted_figures.fitting(result.dataset) + text_figures.fitting(result.dataset)
     chosen += tree_figures.fitting(result.dataset)
+    chosen += found_tree_figures.fitting(result.dataset, result.config.model.kind)
     if result.dataset.input == "pair":
         attention = getattr(result.config.model, "attention", "none") != "none"
         chosen += pair_figures.fitting(result.dataset, attention)

@@ -326,6 +326,12 @@ def _standardized(x: jax.Array, scale: Standardize | None) -> jax.Array:
     return x if scale is None else (x - _aligned(scale.mean, x)) / _aligned(scale.scale, x)
 
 
+def _length(name: str, trained: Trained) -> str:
+    """The length of exported inputs: open, but for a chart, which is a program for one length."""
+    mask = trained.dataset.train.mask
+    return name if trained.config.model.kind != "chart_tree" or mask is None else str(mask.shape[1])
+
+
 def _exportable(trained: Trained, params: Params):
     """The function of raw arrays, its arguments' shapes by name, and what it returns."""
     dataset, train = trained.dataset, trained.dataset.train
@@ -378,7 +384,8 @@ def _exportable(trained: Trained, params: Params):
             x = _standardized(x, scale)
             return answer(model.apply(params, x, mask=mask))
 
-        arguments = {"x": shape(f"b, t{features}", kind), "mask": shape("b, t", jnp.bool_)}
+        t = _length("t", trained)
+        arguments = {"x": shape(f"b, {t}{features}", kind), "mask": shape(f"b, {t}", jnp.bool_)}
         if dataset.task == "tokens":
             of = "the next symbol" if predicts_next(dataset) else "the class of each position"
             result = f"probabilities of {of} `(batch, time, {len(dataset.classes)})`"
@@ -388,14 +395,14 @@ def _exportable(trained: Trained, params: Params):
         arguments = {"source": shape("b, s", jnp.int32), "mask": shape("b, s", jnp.bool_)}
         result = f"symbol numbers `(batch, {length})`, 0 at the end, -1 after it"
         return (lambda source, mask: greedy_decode(params, source, mask, length=length)), arguments, result
-    tree = type(train.x)
+    tree, n = type(train.x), _length("n", trained)
     if dataset.task == "tokens":
         result = f"probabilities of the class of each node `(batch, nodes, {len(dataset.classes)})`"
     arguments = {
-        "label": shape("b, n", jnp.int32),
-        "mask": shape("b, n", jnp.bool_),
-        "children": shape(f"b, n, {train.x.children.shape[-1]}", jnp.int32),
-        "order": shape("b, n", jnp.int32),
+        "label": shape(f"b, {n}", jnp.int32),
+        "mask": shape(f"b, {n}", jnp.bool_),
+        "children": shape(f"b, {n}, {train.x.children.shape[-1]}", jnp.int32),
+        "order": shape(f"b, {n}", jnp.int32),
     }
 
     def recursive(label, mask, children, order):

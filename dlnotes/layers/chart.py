@@ -51,8 +51,8 @@ def soft_chart(
 ) -> Chart:
     """The state of whole sequences by a soft parse; see the module's text.
 
-    All spans of one length are computed together, those of all splits too. The gradient keeps only the
-    states of spans, L (L + 1) / 2 of them, and composes again what it needs.
+    All splits of all spans of one length are computed together. The gradient keeps what ``left`` and
+    ``right`` give for each split, and composes again.
 
     Args:
       join: ``join(left(a), right(b)) -> state``, for any leading axes.
@@ -87,33 +87,25 @@ def soft_chart(
         raise ValueError(f"lengths: got shape {lengths.shape}, allowed is {(batch,)}")
 
     @jax.checkpoint
-    def spans(lefts: list, rights: list) -> tuple[Array, Array]:
-        stack = _stacked(lefts, rights, L)
-        made = join(*stack)
+    def mixed(lefts: Any, rights: Any) -> tuple[Array, Array]:
+        made = join(lefts, rights)
         log_weights = jax.nn.log_softmax(score(made), -1)
         return jnp.sum(jnp.exp(log_weights)[..., None] * made, 2), log_weights
 
-    states, lefts, rights, log_weights = [leaves], [left(leaves)], [right(leaves)], []
-    for _ in range(2, L + 1):
-        state, weights = spans(lefts, rights)
-        states, log_weights = [*states, state], [*log_weights, weights]
-        lefts, rights = [*lefts, left(state)], [*rights, right(state)]
-    whole = jnp.stack([state[:, 0] for state in states], 1)
-    root = jnp.take_along_axis(whole, (lengths.astype(jnp.int32) - 1)[:, None, None], 1)[:, 0]
+    # The parts of all spans so far, (batch, span, leaves, …): by first leaf, with 1, 2, … leaves, and by last
+    # leaf, with …, 2, 1 leaves. So the two children of all splits of a span stand side by side.
+    lefts, rights = (jax.tree.map(lambda a: a[:, :, None], part(leaves)) for part in (left, right))
+    first, log_weights = [leaves[:, 0]], []
+    for size in range(2, L + 1):
+        lefts = jax.tree.map(lambda a, spans=L - size + 1: a[:, :spans], lefts)
+        rights = jax.tree.map(lambda a: a[:, 1:], rights)
+        state, weights = mixed(lefts, rights)
+        first, log_weights = [*first, state[:, 0]], [*log_weights, weights]
+        lefts = jax.tree.map(lambda a, new: jnp.concatenate([a, new[:, :, None]], 2), lefts, left(state))
+        rights = jax.tree.map(lambda a, new: jnp.concatenate([new[:, :, None], a], 2), rights, right(state))
+    place = (lengths.astype(jnp.int32) - 1)[:, None, None]
+    root = jnp.take_along_axis(jnp.stack(first, 1), place, 1)[:, 0]
     return Chart(root, tuple(log_weights))
-
-
-def _stacked(lefts: list, rights: list, L: int) -> tuple[Any, Any]:
-    """Both children of all spans of ``len(lefts) + 1`` leaves: (batch, first leaf, split, …) each."""
-    size = len(lefts) + 1
-    count = L - size + 1
-
-    def stack(parts: list) -> Any:
-        return jax.tree.map(lambda *a: jnp.stack(a, 2), *parts)
-
-    first = [jax.tree.map(lambda a: a[:, :count], part) for part in lefts]
-    second = [jax.tree.map(lambda a, s=s: a[:, s : s + count], rights[size - s - 1]) for s in range(1, size)]
-    return stack(first), stack(second)
 
 
 def most_probable_trees(log_weights: Sequence[Any], lengths: Any) -> np.ndarray:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.lax import stop_gradient
 
 from dlnotes.layers.arguments import positive
@@ -158,13 +159,58 @@ def _next(a: Array) -> Array:
     return jnp.concatenate([a[:, 1:], a[:, -1:]], 1)
 
 
-def _merged(y: Array, composed: Array, states: Array) -> Array:
+def _mixed(y: Array, composed: Array, states: Array) -> Array:
     """``y_i p_i + left_i r_i + right_i r_{i+1}``, left: nothing chosen up to i, right: chosen before i."""
     y = jnp.pad(y, ((0, 0), (0, 1)))
     composed = jnp.pad(composed, ((0, 0), (0, 1), (0, 0)))
     upto = jnp.cumsum(y, 1)
     left, right = 1 - upto, upto - y
     return y[..., None] * composed + left[..., None] * states + right[..., None] * _next(states)
+
+
+@jax.custom_vjp
+def _replaced(y: Array, chosen: Array, new: Array, composed: Array, states: Array) -> Array:
+    """`_mixed` for a choice: ``new`` at the chosen place, what follows moved up by one.
+
+    Args:
+      y: (batch, L - 1), 1 at the chosen place, or all 0: then nothing changes.
+      chosen: (batch,) that place.
+      new: (batch, width), its composition.
+      composed: (batch, L - 1, width), those of the other places, constants.
+      states: (batch, L, width).
+    """
+    before, here, _ = _places(y, chosen)
+    return jnp.where(before, states, jnp.where(here, new[:, None], _next(states)))
+
+
+def _places(y: Array, chosen: Array) -> tuple[Array, Array, Array]:
+    """(batch, L, 1) booleans each: places that nothing changes, the chosen place, those behind the pair."""
+    place = jnp.arange(y.shape[1] + 1)[None]
+    chosen, some = chosen[:, None], (y > 0).any(1, keepdims=True)
+    before, here, after = ~some | (place < chosen), some & (place == chosen), some & (place > chosen + 1)
+    return before[..., None], here[..., None], after[..., None]
+
+
+def _replaced_forward(y, chosen, new, composed, states):
+    return _replaced(y, chosen, new, composed, states), (y, chosen, new, composed, states)
+
+
+def _replaced_backward(kept, g):
+    y, chosen, new, composed, states = kept
+    before, here, after = _places(y, chosen)
+    # Of r_i = y_i p_i + (1 - Σ_{j ≤ i} y_j) r_i + (Σ_{j < i} y_j) r_{i+1} by y, for all places at once.
+    stays, moved = (g * states).sum(2), (g * _next(states)).sum(2)
+    of_pair = jnp.where(here[:, :-1, 0], (g[:, :-1] * new[:, None]).sum(2), (g[:, :-1] * composed).sum(2))
+    behind = jnp.cumsum((moved - stays)[:, ::-1], 1)[:, ::-1]
+    dy = of_pair - moved[:, :-1] + behind[:, :-1]
+    dnew = jnp.where(here, g, 0).sum(1)
+    # What comes out at the last place after a choice is never used: its gradient is 0.
+    moved_up = jnp.pad(g[:, :-1], ((0, 0), (1, 0), (0, 0)))
+    dstates = jnp.where(before, g, jnp.where(after, moved_up, 0))
+    return dy, np.zeros(chosen.shape, jax.dtypes.float0), dnew, jnp.zeros_like(composed), dstates
+
+
+_replaced.defvjp(_replaced_forward, _replaced_backward)
 
 
 def _at(a: Array, place: Array) -> Array:
@@ -251,19 +297,19 @@ def compose_pairs(
             composed = join(states[:, :-1], states[:, 1:])
             scores = score(composed)
         else:
-            composed, scores = pairs.states, _with_slopes(pairs.scores, pairs.slopes, states)
+            composed = pairs.states
+            scores = _with_slopes(pairs.scores, stop_gradient(pairs.slopes), states)
         scores = scores if noise is None else scores + noise.astype(scores.dtype)
         possible = place < lengths[:, None] - 1 - k
         y = straight_through(scores, possible, temperature=temperature, relaxed=relaxed)
         chosen = jnp.argmax(jnp.where(possible, scores, -jnp.inf), -1).astype(jnp.int32)
         active = possible[:, 0]
-        if not whole:
+        if whole:
+            states = _mixed(y, composed, states)
+        else:
             # The chosen pair once more, for its own gradient.
-            state = join(_at(states, chosen), _at(states, chosen + 1))
-            here = (place == chosen[:, None]) & active[:, None]
-            composed = jnp.where(here[..., None], state[:, None], composed)
-        states = _merged(y, composed, states)
-        if not whole:
+            new = join(_at(states, chosen), _at(states, chosen + 1))
+            states = _replaced(y, chosen, new, stop_gradient(composed), states)
             pairs = _update(join, score, pairs, states, chosen)
         rows = jnp.arange(batch)
         pair = jnp.stack([nodes[rows, chosen], nodes[rows, chosen + 1]], -1)

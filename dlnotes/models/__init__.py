@@ -39,6 +39,10 @@ _HOME = {
     "mixed_inputs": "sequence",
     "beam_decode": "pair_decoding",
     "tree_net": "tree",
+    "gumbel_tree": "found_trees",
+    "gumbel_parse": "found_trees",
+    "chart_tree": "found_trees",
+    "chart_parse": "found_trees",
 }
 
 

@@ -98,9 +98,14 @@ def test_equals_loop():
 
 def test_parts_done_once_change_nothing():
     join, score = nonlinear(PARAMS)
-    want = soft_chart(join, score, LEAVES, LENGTHS)
     parts = dict(left=lambda a: a @ W_L, right=lambda b: (b @ W_R, b))
-    got = soft_chart(lambda a, b: jnp.tanh(a + b[0]), score, LEAVES, LENGTHS, **parts)
+
+    @jax.jit
+    def both(leaves):
+        split = soft_chart(lambda a, b: jnp.tanh(a + b[0]), score, leaves, LENGTHS, **parts)
+        return split, soft_chart(join, score, leaves, LENGTHS)
+
+    got, want = both(LEAVES)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, want)
 
 

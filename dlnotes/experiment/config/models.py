@@ -309,6 +309,28 @@ class TreeNet(_WithDropout):
     )
 
 
+class _FoundTree(_WithDropout):
+    hidden: Width = 64
+    cell: Literal["tree_lstm", "child_sum", "tree_gru", "affine", "tensor"] = "tree_lstm"
+    leaf: Literal["cell", "lstm"] = Field(
+        default="cell", description="what makes a leaf's state: its symbol, or an LSTM that has read up to it"
+    )
+
+
+class GumbelTree(_FoundTree):
+    """A recursive net that builds its own binary tree, by choosing which neighbours to compose."""
+
+    kind: Literal["gumbel_tree"]
+    temperature: float = dynamic(1.0, gt=0, description="of the softmax that the choice's gradient is of")
+    relaxed: bool = Field(default=False, description="mix the pairs by the softmax instead of choosing one")
+
+
+class ChartTree(_FoundTree):
+    """A recursive net over all binary trees at once, each weighted by its own scores; up to 64 symbols."""
+
+    kind: Literal["chart_tree"]
+
+
 class Given(Section):
     """A network that Python code passes in: ``dlnotes.run(config, model=...)``."""
 
@@ -331,6 +353,8 @@ Model = Annotated[
     | CharacterModel
     | Seq2Seq
     | TreeNet
+    | GumbelTree
+    | ChartTree
     | Given,
     Field(discriminator="kind"),
 ]
@@ -351,6 +375,8 @@ ACCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "character_model": (("tokens",), ("tokens",)),
     "seq2seq": (("pair",), ("tokens",)),
     "tree_net": (("tree",), ("classification", "regression", "tokens")),
+    "gumbel_tree": (("tokens", "tree"), ("classification", "regression")),
+    "chart_tree": (("tokens", "tree"), ("classification", "regression")),
     "given": (
         ("vector", "image", "volume", "sequence", "tokens", "pair", "tree"),
         ("classification", "regression", "tokens", "pixels", "any"),

@@ -1,0 +1,268 @@
+"""Where the tree comes from: given by a parse, the same for all data, or found by the learner.
+
+The notes: how best to structure the tree is an open question. It may not depend on the data, as a
+balanced binary tree; outside methods may give a fitting one; ideally the learner would find by itself the
+tree that suits its input.
+
+Measured on ListOps: nested lists of digits under MIN, MAX, MED and SM, brackets and all, whose tree is known
+because it decides the answer. One Tree-LSTM with as many parameters each time, trained and tested on four
+kinds of trees over the same symbols: the given ones, balanced ones, chains (from left to right, which makes
+of it a recurrent net), and those it builds itself, by choosing in every step which neighbours to
+compose (straight-through Gumbel-softmax). How alike trees are is measured by the brackets they
+share, without the one around everything: F1, averaged over test expressions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field
+
+from dlnotes import models, outputs
+from dlnotes.data import expressions as list_ops
+from dlnotes.data.dataset import Examples
+from dlnotes.data.expressions import CLASSES, SYMBOLS, to_trees, values
+from dlnotes.data.tree_shapes import chain_parents, random_parents
+from dlnotes.data.trees import arrange
+from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
+from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
+from dlnotes.experiment.fitting import fit
+from dlnotes.experiment.found_tree_figures import draw_tree
+from dlnotes.models.found_trees import gumbel_parse
+from dlnotes.models.model import Model
+from dlnotes.outputs.brackets import bracket_f1, brackets, self_agreement
+from dlnotes.training import schedules
+from dlnotes.training.optimizers import optimizer
+from dlnotes.training.state import Recipe
+from dlnotes.typing import Params
+
+STRUCTURES = ("given", "balanced", "chain", "found")
+GIVEN, BALANCED, CHAIN, FOUND = range(4)
+COLORS = (BLUE, GREEN, ORANGE, PURPLE)
+BLIND = ("random", "balanced", "from the left", "from the right")
+"""Trees that do not look at the symbols."""
+DEPTH, ARGUMENTS = 5, 4
+"""Most lists inside one another, and most arguments of a list."""
+
+
+class GivenTrees(Options):
+    """Sizes of the experiment."""
+
+    hidden: int = Field(48, ge=1, description="units of the Tree-LSTM")
+    shortest: int = Field(10, ge=4, description="fewest symbols of an expression")
+    longest: int = Field(20, ge=4, description="most symbols")
+    examples: int = Field(10_000, ge=10, description="training expressions")
+    test: int = Field(1000, ge=10, description="test expressions")
+    steps: int = Field(2500, ge=1, description="steps of each training")
+    batch: int = Field(50, ge=1, description="expressions of a step")
+    rate: float = Field(5e-3, gt=0, description="learning rate of Adam, which goes down to 0, for all four")
+
+
+def expressions(o: GivenTrees) -> np.ndarray:
+    """Different expressions of the lengths asked for, (examples + test, longest) symbol numbers."""
+    rng = np.random.default_rng(0)
+    found = np.zeros((0, o.longest), np.uint8)
+    while len(found) < o.examples + o.test:
+        more = list_ops.draw(rng, 50_000, max_depth=DEPTH, max_args=ARGUMENTS, max_length=o.longest)
+        more = more[(more > 0).sum(1) >= o.shortest]
+        found = np.concatenate([found, more])
+        found = found[np.sort(np.unique(found, axis=0, return_index=True)[1])]
+    return found[: o.examples + o.test]
+
+
+def examples_of(rows: np.ndarray, structure: str) -> Examples:
+    """Expressions as trees of a structure, or for "found" as symbols without any."""
+    y = values(rows).astype(np.int32)
+    if structure == "found":
+        return Examples(rows.astype(np.int32), y, rows > 0)
+    trees, mask = to_trees(rows, structure, nodes=2 * rows.shape[1] - 1)  # pyright: ignore[reportArgumentType]
+    return Examples(trees, y, mask)
+
+
+def blind_trees(rows: np.ndarray, shape: str) -> np.ndarray:
+    """Children of trees that depend on the number of symbols only, or on nothing."""
+    rng = np.random.default_rng(1)
+    lengths = (rows > 0).sum(1)
+    if shape == "balanced":
+        return np.asarray(to_trees(rows, "balanced", nodes=2 * rows.shape[1] - 1)[0].children)
+    parents = {
+        "random": lambda n: random_parents(n, rng),
+        "from the left": chain_parents,
+        "from the right": lambda n: chain_parents(n, "right"),
+    }[shape]
+    parent = np.concatenate([parents(int(n)) for n in lengths])
+    return np.asarray(arrange(np.full(len(parent), -1), parent, 2 * lengths - 1).trees.children)
+
+
+def networks(hidden: int) -> tuple[Model, ...]:
+    """For each structure a Tree-LSTM; the last one scores pairs, with ``hidden`` parameters more."""
+    given = models.tree_net(len(SYMBOLS), hidden, len(CLASSES))
+    return (given, given, given, models.gumbel_tree(len(SYMBOLS), hidden, len(CLASSES)))
+
+
+def correct(model: Model, params: Params, examples: Examples) -> np.ndarray:
+    """Share of right answers of every member."""
+    x, mask, y = jax.tree.map(jnp.asarray, (examples.x, examples.mask, examples.y))
+
+    @jax.jit
+    def run(params: Params):
+        return jax.lax.map(lambda p: jnp.mean(jnp.argmax(model.apply(p, x, mask=mask), -1) == y), params)
+
+    return np.asarray(run(params))
+
+
+def found_trees(params: Params, examples: Examples) -> np.ndarray:
+    """The trees that every member builds, (members, examples, nodes, 2) children."""
+    x, mask = jnp.asarray(examples.x), jnp.asarray(examples.mask)
+    return np.asarray(jax.jit(lambda all: jax.lax.map(lambda p: gumbel_parse(p, x, mask), all))(params))
+
+
+def each_f1(found: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The F1 of every expression, for each of the members' trees; (members, expressions)."""
+    return np.stack([bracket_f1(trees, other) for trees in found])
+
+
+def measure(options: GivenTrees) -> dict[str, np.ndarray]:
+    """Accuracy by structure, and how much the trees that were found share with others."""
+    rows = expressions(options)
+    train_rows, test_rows = rows[: options.examples], rows[options.examples :]
+    accuracy = np.zeros((len(STRUCTURES), options.seeds))
+    found = np.zeros(0)
+    for k, (structure, model) in enumerate(zip(STRUCTURES, networks(options.hidden))):
+        test = examples_of(test_rows, structure)
+        decay = schedules.cosine(options.steps)
+        fitted = fit(
+            Recipe(
+                model,
+                outputs.cross_entropy,
+                {},
+                optimizer("adam", options.rate, factor=decay, clip_norm=1.0),
+                random=k == FOUND,
+            ),
+            examples_of(train_rows, structure),
+            steps=options.steps,
+            batch_size=min(options.batch, options.examples),
+            seeds=range(options.seeds),
+            record=options.steps,
+        )
+        accuracy[k] = correct(model, fitted.params, test)
+        if k == FOUND:
+            found = found_trees(fitted.params, test)
+    true = np.asarray(to_trees(test_rows, "given")[0].children)
+    blind = [blind_trees(test_rows, shape) for shape in BLIND]
+    f1 = each_f1(found, true)
+    agreement = np.zeros((options.seeds, options.seeds))
+    agreement[np.triu_indices(options.seeds, 1)] = self_agreement(found)
+    # The example: of middling length, and the first member's tree as good as its trees are on average.
+    lengths = (test_rows > 0).sum(1)
+    far = np.abs(f1[0] - f1[0].mean()) + (lengths != np.median(lengths))
+    example = int(np.nanargmin(far))
+    return {
+        "accuracy": accuracy,
+        "most_frequent": np.array(np.bincount(values(test_rows)).max() / len(test_rows)),
+        "f1": np.nanmean(f1, 1),
+        "f1_with_blind": np.stack([np.nanmean(each_f1(found, trees), 1) for trees in blind]),
+        "blind_f1": np.array([np.nanmean(bracket_f1(trees, true)) for trees in blind]),
+        "agreement": (agreement + agreement.T).sum(0) / (options.seeds - 1),
+        "example_symbols": test_rows[example],
+        "example_true": true[example],
+        "example_found": found[0, example],
+    }
+
+
+def draw(options: GivenTrees, m: Measured) -> Plot:
+    """Accuracy by structure and F1 with the true trees above; one true tree and the found one below."""
+    figure = new_figure(9.5, 6.4)
+    grid = figure.add_gridspec(2, 2, height_ratios=[1.25, 1])
+    left, right, one, two = (figure.add_subplot(grid[i, j]) for i in range(2) for j in range(2))
+    accuracy = 100 * m["accuracy"]
+    for k, color in enumerate(COLORS):
+        left.plot(np.full(options.seeds, k), accuracy[k], "o", color=color, alpha=0.45)
+        left.hlines(accuracy[k].mean(), k - 0.25, k + 0.25, color=color, lw=2.4)
+        left.annotate(f"{accuracy[k].mean():.1f}", (k + 0.3, accuracy[k].mean()), va="center", fontsize=9)
+    floor = 100 * float(m["most_frequent"])
+    left.axhline(floor, color=GREY, lw=1, ls=":")
+    left.text(-0.45, floor, "the most frequent answer", va="bottom", color=GREY, fontsize=8.5)
+    left.set(ylabel="right answers (%)", ylim=(0, 103), xlim=(-0.5, 3.75), xticks=range(4))
+    left.set_xticklabels(["given trees", "balanced", "chains", "found"])
+    blind, f1 = 100 * m["blind_f1"], 100 * m["f1"]
+    right.bar(range(len(BLIND)), blind, color=GREY, alpha=0.5, width=0.6)
+    right.bar(len(BLIND), f1.mean(), color=PURPLE, alpha=0.5, width=0.6)
+    right.plot(np.full(options.seeds, len(BLIND)), f1, "o", color=PURPLE)
+    right.plot(np.full(options.seeds, len(BLIND) + 1), 100 * m["agreement"], "o", color=PURPLE, mfc="none")
+    right.set(ylabel="brackets shared (F1, %)", ylim=(0, 103), xticks=range(len(BLIND) + 2))
+    right.set_xticklabels(
+        ["random", "balanced", "from\nleft", "from\nright", "found", "found,\nseeds with\none another"]
+    )
+    right.tick_params(axis="x", labelsize=8.5)
+    right.set_title("with the true trees", fontsize=9.5)
+    names = [SYMBOLS[s].removeprefix("[") for s in m["example_symbols"] if s > 0]
+    trees = [m["example_true"], m["example_found"]]
+    titles = ["true (green: found, too)", "found by the first seed (green: true)"]
+    for axes, title, tree, other in zip((one, two), titles, trees, reversed(trees)):
+        draw_tree(axes, tree, names, brackets(other[None], whole=True)[0])
+        axes.set_title(title, fontsize=9.5)
+    set_title(
+        figure,
+        "{:.1f}% right on given trees, {:.1f}% on balanced ones, {:.1f}% on chains, {:.1f}% on trees that the "
+        "net finds, which share {:.0f}% of their brackets with the true ones".format(
+            *accuracy.mean(1), f1.mean()
+        ),
+    )
+    table: dict[str, Any] = {"seed": np.arange(options.seeds)}
+    table |= {f"accuracy_{name}": m["accuracy"][k] for k, name in enumerate(STRUCTURES)}
+    table |= {"f1_true": m["f1"]}
+    table |= {f"f1_{name.replace(' ', '_')}": m["f1_with_blind"][k] for k, name in enumerate(BLIND)}
+    return Plot(figure, table | {"f1_other_seeds": m["agreement"]})
+
+
+CLAIM = Claim(
+    id="R11.3",
+    statement="A recursive net does best on the tree that a parse gives, then on a balanced one, then on a "
+    "chain; a net that finds the tree by itself does not find the true one.",
+    source="notes, «profundidad y recursividad»; Goodfellow et al. 2016, 10.6; Nangia and Bowman 2018; "
+    "Choi, Yoo and Lee 2018",
+    options=GivenTrees,
+    measure=measure,
+    draw=draw,
+    parts=(
+        Part(
+            "given above balanced",
+            "The given tree is worth more than a balanced one.",
+            what="right answers on given minus balanced trees, percentage points",
+            effect=lambda m: paired(100 * m["accuracy"][GIVEN], 100 * m["accuracy"][BALANCED]),
+            rule=Above(0.0),
+        ),
+        Part(
+            "balanced above chain",
+            "A balanced tree is worth more than a chain.",
+            what="right answers on balanced trees minus chains, percentage points",
+            effect=lambda m: paired(100 * m["accuracy"][BALANCED], 100 * m["accuracy"][CHAIN]),
+            rule=Above(0.0),
+        ),
+        Part(
+            "given above found",
+            "The given tree is worth more than those that the net finds.",
+            what="right answers on given minus found trees, percentage points",
+            effect=lambda m: paired(100 * m["accuracy"][GIVEN], 100 * m["accuracy"][FOUND]),
+            rule=Above(0.0),
+        ),
+        Part(
+            "the true trees are not found",
+            "The trees found share fewer brackets with the true ones than the best that look at nothing.",
+            what="F1 with the true trees, found minus the best of random, balanced, left, right; points",
+            effect=lambda m: mean(100 * (m["f1"] - m["blind_f1"].max())),
+            rule=Below(0.0),
+        ),
+        Part(
+            "every seed finds others",
+            "Nets of different seeds find different trees.",
+            what="brackets shared with those of the other seeds, F1, %",
+            effect=lambda m: mean(100 * m["agreement"]),
+            rule=Below(75.0),
+        ),
+    ),
+)
