@@ -205,12 +205,12 @@ def draw(options: GivenTrees, m: Measured) -> Plot:
     for axes, title, tree, other in zip((one, two), titles, trees, reversed(trees)):
         draw_tree(axes, tree, names, brackets(other[None], whole=True)[0])
         axes.set_title(title, fontsize=9.5)
+    found = accuracy.mean(1)
     set_title(
         figure,
-        "{:.1f}% right on given trees, {:.1f}% on balanced ones, {:.1f}% on chains, {:.1f}% on trees that the "
-        "net finds, which share {:.0f}% of their brackets with the true ones".format(
-            *accuracy.mean(1), f1.mean()
-        ),
+        f"{found[GIVEN]:.1f}% right on given trees, {found[BALANCED]:.1f}% on balanced ones, "
+        f"{found[CHAIN]:.1f}% on chains, {found[FOUND]:.1f}% on trees that the net finds, which share "
+        f"{f1.mean():.0f}% of their brackets with the true ones",
     )
     table: dict[str, Any] = {"seed": np.arange(options.seeds)}
     table |= {f"accuracy_{name}": m["accuracy"][k] for k, name in enumerate(STRUCTURES)}
