@@ -20,9 +20,9 @@ from dlnotes.layers.random import fold_in
 from dlnotes.layers.recurrent import unroll
 from dlnotes.layers.tree_cells import TreeCell, tree_cell, tree_cell_of
 from dlnotes.models.model import Model
+from dlnotes.models.tree import TreeCellName
 from dlnotes.typing import Array, Params, PRNGKey
 
-FoundTreeCell = Literal["tree_lstm", "child_sum", "tree_gru", "affine", "tensor"]
 Leaf = Literal["cell", "lstm"]
 
 LEAVES: dict[str, bool] = {"cell": False, "lstm": True}
@@ -90,7 +90,7 @@ def gumbel_tree(
     hidden: int,
     outputs: int,
     *,
-    cell: FoundTreeCell = "tree_lstm",
+    cell: TreeCellName = "tree_lstm",
     leaf: Leaf = "cell",
     temperature: float | Array = 1.0,
     relaxed: bool = False,
@@ -181,7 +181,7 @@ def chart_tree(
     hidden: int,
     outputs: int,
     *,
-    cell: FoundTreeCell = "tree_lstm",
+    cell: TreeCellName = "tree_lstm",
     leaf: Leaf = "cell",
     dropout: float | Array = 0.0,
     init_scale: float | Array = 1.0,
