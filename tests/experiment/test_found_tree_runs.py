@@ -26,9 +26,9 @@ def test_a_run(kind, tmp_path):
     }
     result = run(parse(raw))
     trained, test = open_run(result.folder), result.dataset.test
-    with open(result.folder.path / "figures" / "found_trees.csv", newline="") as file:
+    with open(result.folder / "figures" / "found_trees.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert (result.folder.path / "figures" / "found_trees.png").stat().st_size > 5_000
+    assert (result.folder / "figures" / "found_trees.png").stat().st_size > 5_000
     assert len(rows) == 6
     from dlnotes.models import chart_parse, gumbel_parse
 
