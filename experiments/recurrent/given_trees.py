@@ -155,7 +155,7 @@ def measure(options: GivenTrees) -> dict[str, np.ndarray]:
     blind = [blind_trees(test_rows, shape) for shape in BLIND]
     f1 = each_f1(found, true)
     agreement = np.zeros((options.seeds, options.seeds))
-    agreement[np.triu_indices(options.seeds, 1)] = self_agreement(found)
+    agreement[np.triu_indices(options.seeds, 1)] = self_agreement(list(found))
     # The example: of middling length, and the first member's tree as good as its trees are on average.
     lengths = (test_rows > 0).sum(1)
     far = np.abs(f1[0] - f1[0].mean()) + (lengths != np.median(lengths))
