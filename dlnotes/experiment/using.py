@@ -327,9 +327,9 @@ def _standardized(x: jax.Array, scale: Standardize | None) -> jax.Array:
 
 
 def _length(name: str, trained: Trained) -> str:
-    """The length of exported inputs: open, but for a chart, which is a program for one length."""
-    mask = trained.dataset.train.mask
-    return name if trained.config.model.kind != "chart_tree" or mask is None else str(mask.shape[1])
+    """The length of exported inputs: open; nets that find trees are programs for one length."""
+    mask, kind = trained.dataset.train.mask, trained.config.model.kind
+    return name if kind not in ("gumbel_tree", "chart_tree") or mask is None else str(mask.shape[1])
 
 
 def _exportable(trained: Trained, params: Params):

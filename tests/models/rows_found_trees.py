@@ -1,6 +1,8 @@
 """Rows of the model contract for recursive networks that find the tree themselves."""
 
-from rows_sequence import pad, pad_trees, row, tokens, trees
+from rows_sequence import pad, row, tokens
+from rows_tree import binary
+from rows_tree import pad as pad_trees
 
 from dlnotes import models
 
@@ -22,14 +24,14 @@ ROWS = [
         pad,
         smooth=lambda: gumbel(cell="affine", relaxed=True),
     ),
-    row("gumbel tree, of trees' leaves", lambda: gumbel(relaxed=True), trees, pad_trees, slow=True),
+    row("gumbel tree, of trees' leaves", lambda: gumbel(relaxed=True), binary, pad_trees, slow=True),
     row("gumbel tree on an lstm", lambda: gumbel(leaf="lstm", relaxed=True), tokens, pad, slow=True),
     row("chart tree", lambda: chart(cell="affine"), tokens, pad),
     row("chart tree of an lstm cell", chart, tokens, pad, slow=True),
     row(
         "chart tree of a tensor cell on an lstm",
         lambda: chart(leaf="lstm", cell="tensor"),
-        trees,
+        binary,
         pad_trees,
         slow=True,
     ),
