@@ -139,8 +139,11 @@ def _side_by_side(children: Array) -> Array:
     return children.reshape(*children.shape[:-2], -1)
 
 
+# Parts are taken with split: its gradient puts them side by side, that of slices pads and adds each one.
+
+
 def _first_half(state: Array) -> Array:
-    return state[..., : state.shape[-1] // 2]
+    return jnp.split(state, 2, -1)[0]
 
 
 def _hidden_side_by_side(children: Array) -> Array:
@@ -207,16 +210,16 @@ def _lstm_init(
 
 def _memory(i: Array, f: Array, o: Array, g: Array, children: Array) -> Array:
     """``[h; c]`` from the activated gates; ``f`` (..., A, hidden), children (..., A, 2·hidden)."""
-    c = i * g + (f * children[..., children.shape[-1] // 2 :]).sum(-2)
+    c = i * g + (f * jnp.split(children, 2, -1)[1]).sum(-2)
     return jnp.concatenate([o * jnp.tanh(c), c], -1)
 
 
 def _lstm_advance(params: TreeLSTMParams, children: Array, z: Array, r: Array) -> Array:
-    n = z.shape[-1] // 4
-    i, o = _sigmoid(z[..., :n] + r[..., :n]), _sigmoid(z[..., 2 * n : 3 * n] + r[..., n : 2 * n])
-    g = jnp.tanh(z[..., 3 * n :] + r[..., 2 * n : 3 * n])
-    own = r[..., 3 * n :].reshape(*r.shape[:-1], -1, n)
-    return _memory(i, _sigmoid(z[..., None, n : 2 * n] + own), o, g, children)
+    z_i, z_f, z_o, z_g = jnp.split(z, 4, -1)
+    n = z_i.shape[-1]
+    r_i, r_o, r_g, own = jnp.split(r, [n, 2 * n, 3 * n], -1)
+    f = _sigmoid(z_f[..., None, :] + own.reshape(*own.shape[:-1], -1, n))
+    return _memory(_sigmoid(z_i + r_i), f, _sigmoid(z_o + r_o), jnp.tanh(z_g + r_g), children)
 
 
 def _child_sum_init(
@@ -224,21 +227,15 @@ def _child_sum_init(
 ) -> ChildSumParams:
     positive(inputs=inputs, hidden=hidden, arity=arity)
     key_U, key_W = jax.random.split(key)
-    U, W = (
-        _glorot(key_U, (inputs, hidden), 4, init_scale),
-        _glorot(key_W, (hidden, hidden), 4, init_scale),
-    )
-    return ChildSumParams(U, W, _forget_one(hidden))
+    U = _glorot(key_U, (inputs, hidden), 4, init_scale)
+    return ChildSumParams(U, _glorot(key_W, (hidden, hidden), 4, init_scale), _forget_one(hidden))
 
 
 def _child_sum_advance(params: ChildSumParams, children: Array, z: Array, r: Array) -> Array:
-    n = z.shape[-1] // 4
-    i, o = (
-        _sigmoid(z[..., :n] + r[..., :n].sum(-2)),
-        _sigmoid(z[..., 2 * n : 3 * n] + r[..., 2 * n : 3 * n].sum(-2)),
-    )
-    g = jnp.tanh(z[..., 3 * n :] + r[..., 3 * n :].sum(-2))
-    return _memory(i, _sigmoid(z[..., None, n : 2 * n] + r[..., n : 2 * n]), o, g, children)
+    z_i, z_f, z_o, z_g = jnp.split(z, 4, -1)
+    r_i, r_f, r_o, r_g = jnp.split(r, 4, -1)
+    i, o = _sigmoid(z_i + r_i.sum(-2)), _sigmoid(z_o + r_o.sum(-2))
+    return _memory(i, _sigmoid(z_f[..., None, :] + r_f), o, jnp.tanh(z_g + r_g.sum(-2)), children)
 
 
 def _gru_init(
@@ -252,13 +249,15 @@ def _gru_init(
 
 
 def _gru_advance(params: TreeGRUParams, children: Array, z: Array, r: Array) -> Array:
-    n = z.shape[-1] // 3
-    reset = _sigmoid(z[..., :n] + r[..., :n])
-    inner = r[..., n : 2 * n]
-    new = jnp.tanh(z[..., 2 * n :] + reset * (inner + row(params.b_n, inner)))
-    a = z[..., None, n : 2 * n] + r[..., 2 * n :].reshape(*r.shape[:-1], -1, n)
-    shares = jax.nn.softmax(jnp.concatenate([jnp.zeros_like(a[..., :1, :]), a], -2), -2)
-    return shares[..., 0, :] * new + (shares[..., 1:, :] * children).sum(-2)
+    z_r, z_s, z_n = jnp.split(z, 3, -1)
+    n = z_r.shape[-1]
+    r_r, inner, own = jnp.split(r, [n, 2 * n], -1)
+    new = jnp.tanh(z_n + _sigmoid(z_r + r_r) * (inner + row(params.b_n, inner)))
+    # The softmax over 0 and the a_k, by the new state and each child.
+    a = z_s[..., None, :] + own.reshape(*own.shape[:-1], -1, n)
+    largest = jax.lax.stop_gradient(jnp.maximum(a.max(-2), 0))
+    fresh, kept = jnp.exp(-largest), jnp.exp(a - largest[..., None, :])
+    return (fresh * new + (kept * children).sum(-2)) / (fresh + kept.sum(-2))
 
 
 affine_tree = _split_cell(_affine_init, _side_by_side, _affine_advance, lambda p: p.W.shape[-1])

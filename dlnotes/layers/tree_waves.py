@@ -105,11 +105,19 @@ def _product(node: _Node, W: Array | None, children: Array) -> Array | None:
     return None if node.rows is None or W is None else node.rows(children) @ W
 
 
-def _no_children(cell: TreeCell, node: _Node, params: Params, W: Array | None, p: Plan, dtype):
-    """``children`` and ``r`` of a block of leaves."""
-    children = jnp.zeros((margin_of(p), p.children.shape[1], cell.width(params)), dtype)
+def _leaf(
+    cell: TreeCell, node: _Node, params: Params, rest: Params, W: Array | None, arity: int, z: Array
+) -> Array:
+    """The states of nodes without children."""
+    children = jnp.zeros((z.shape[0], arity, cell.width(params)), z.dtype)
     r = jax.eval_shape(partial(_product, node), W, children)
-    return children, None if r is None else jnp.zeros(r.shape, r.dtype)
+    return node.join(rest, children, z, None if r is None else jnp.zeros(r.shape, r.dtype))
+
+
+def _few_symbols(table: Array, p: Plan) -> bool:
+    """Whether there are so few different inputs that a leaf's state is computed for each and looked up."""
+    n, nodes = table.shape[0], p.node.shape[0]
+    return isinstance(n, int) and (not isinstance(nodes, int) or 4 * n <= nodes)
 
 
 def _input(table: Array, index: Array, inputs: Inputs, start: Array, size: int) -> Array:
@@ -128,15 +136,17 @@ def _by_row(values: Array, p: Plan, fill: Array | int) -> Array:
 def _forward(cell: TreeCell, inputs: Inputs, params: Params, table: Array, index: Array, p: Plan) -> Done:
     margin, rows = margin_of(p), p.last.shape[0]
     node, (rest, W) = _node(cell), _parts(cell, params)
-    nobody, no_product = _no_children(cell, node, params, W, p, table.dtype)
     index = _by_row(index, p, table.shape[0] - 1)
+    leaf = partial(_leaf, cell, node, params, rest, W, p.children.shape[1])
+    few = _few_symbols(table, p)
+    by_symbol = leaf(table) if few else table
 
     def leaf_block(i: Array, states: Array) -> Array:
         start = margin + i * margin
-        z = _at(table, _window(index, start, margin))
-        return _put(states, node.join(rest, nobody, z, no_product), start)
+        own = _at(by_symbol, _window(index, start, margin))
+        return _put(states, own if few else leaf(own), start)
 
-    states = jnp.zeros((rows, nobody.shape[-1]), table.dtype)
+    states = jnp.zeros((rows, cell.width(params)), table.dtype)
     states = jax.lax.fori_loop(0, -(-p.leaves // margin), leaf_block, states)
     widths, first, end = wave_widths(p), margin + p.leaves, margin + p.nodes
 
@@ -164,7 +174,6 @@ def _backward(cell: TreeCell, inputs: Inputs, params, table, index, p: Plan, rea
     margin, A = margin_of(p), p.children.shape[1]
     rows, width = done.states.shape
     node, (rest, W) = _node(cell), _parts(cell, params)
-    nobody, no_product = _no_children(cell, node, params, W, p, table.dtype)
     index = _by_row(index, p, table.shape[0] - 1)
     W_T = None if W is None else W.T  # copied once here, or it would be read column by column in every wave
 
@@ -213,16 +222,26 @@ def _backward(cell: TreeCell, inputs: Inputs, params, table, index, p: Plan, rea
     carry = _one_by_width(wave_widths(p), count, lambda c: c[0] > 0, wave, carry)
     _, to_children, dtable, drest, dW = carry
 
+    def leaf(rest: Params, z: Array) -> Array:
+        return _leaf(cell, node, params, rest, W, p.children.shape[1], z)
+
     def leaf_block(i: Array, carry):
-        dtable, drest = carry
         start = p.leaves - i * margin  # the window ends with the last leaf that is left
-        d = arriving(to_children, start, margin, margin)
-        z = _at(table, _window(index, start, margin))
-        _, pull = jax.vjp(lambda rest, z: node.join(rest, nobody, z, no_product), rest, z)
-        more, dz = pull(d)
+        own = arriving(to_children, start, margin, margin)
+        if few:
+            return to_input(carry, own, start, margin)
+        dtable, drest = carry
+        _, pull = jax.vjp(leaf, rest, _at(table, _window(index, start, margin)))
+        more, dz = pull(own)
         return to_input(dtable, dz, start, margin), jax.tree.map(jnp.add, drest, more)
 
-    dtable, drest = jax.lax.fori_loop(0, -(-p.leaves // margin), leaf_block, (dtable, drest))
+    blocks, few = -(-p.leaves // margin), _few_symbols(table, p)
+    if few:
+        by_symbol, pull = jax.vjp(leaf, rest, table)
+        more, dz = pull(jax.lax.fori_loop(0, blocks, leaf_block, jnp.zeros_like(by_symbol)))
+        dtable, drest = dtable + dz, jax.tree.map(jnp.add, drest, more)
+    else:
+        dtable, drest = jax.lax.fori_loop(0, blocks, leaf_block, (dtable, drest))
     if W is not None:
         drest = drest._replace(U=jnp.zeros_like(params.U), W=dW, b=jnp.zeros_like(params.b))
     return drest, dtable

@@ -217,5 +217,7 @@ def test_every_kind_of_data_trains_its_family(kind, tmp_path):
     }
     raw = tiny(tmp_path) | {"data": tiny_data[kind], "model": models[kind]}
     raw["training"] = {"duration": "2 steps", "batch_size": 8, "seeds": 1}
-    result = run(parse(raw), keep=False)
+    told = []
+    result = run(parse(raw), keep=False, watch=lambda p: told.append(p.message or ""))
     assert np.isfinite(result.metrics["test"]["loss"]["mean"])
+    assert any(t.startswith("a batch of 8 trees has ") for t in told) == (kind == "list_ops")

@@ -16,6 +16,7 @@ from dlnotes.layers.tree_schedule import count_waves
 
 I, H, N, A = 3, 4, 8, 3
 cells = pytest.mark.parametrize("name", list(TREE_CELLS))
+kinds = pytest.mark.parametrize("name", ["tree_lstm", "tensor"])  # with a matrix of its own, and without
 schedules = pytest.mark.parametrize("schedule", ["waves", "sequential"])
 
 
@@ -65,7 +66,7 @@ def test_equals_recursion_with_gradients(name):
     assert len(traces) == 2, "other trees of the same sizes are the same program"
 
 
-@cells
+@kinds
 def test_roots_and_features_and_finite_differences(name):
     cell = TREE_CELLS[name]
     params = random_params(cell, I, H, A)
@@ -114,7 +115,7 @@ def test_a_table_larger_than_the_batch():
     assert not np.asarray(large[SYMBOLS:]).any()
 
 
-@cells
+@kinds
 def test_padding_and_the_company_of_other_trees_change_nothing(name):
     cell = TREE_CELLS[name]
     params = random_params(cell, I, H, A)
@@ -139,7 +140,7 @@ def test_padding_and_the_company_of_other_trees_change_nothing(name):
     close(jnp.concatenate([g for _, g in alone]), grad)
 
 
-@pytest.mark.parametrize("name", ["tree_lstm", "tensor"])
+@kinds
 def test_vmap_equals_loop(name):
     cell = TREE_CELLS[name]
     members = [random_params(cell, I, H, A, seed=seed) for seed in range(2)]
@@ -205,16 +206,17 @@ def test_any_keys_that_grow_towards_the_root_will_do():
     close(run(params, x, children, slots * 2**26, mask), want)
 
 
-def test_bfloat16():
-    for name, cell in TREE_CELLS.items():
-        params = random_params(cell, I, H, A)
-        _, children, order, mask = forest(8, 3, N, A)
-        x = jax.random.normal(jax.random.key(2), (3, N, I))
-        run = jax.jit(partial(compose, cell, children=children, order=order, mask=mask))
-        half = jax.tree.map(lambda a: a.astype(jnp.bfloat16), (params, x))
-        got = run(half[0], half[1])
-        assert got.dtype == jnp.bfloat16, name
-        close(np.asarray(got, np.float32), run(params, x), 0.2)
+@kinds
+def test_bfloat16(name):
+    cell = TREE_CELLS[name]
+    params = random_params(cell, I, H, A)
+    _, children, order, mask = forest(8, 3, N, A)
+    x = jax.random.normal(jax.random.key(2), (3, N, I))
+    run = jax.jit(partial(compose, cell, children=children, order=order, mask=mask))
+    half = jax.tree.map(lambda a: a.astype(jnp.bfloat16), (params, x))
+    got = run(half[0], half[1])
+    assert got.dtype == jnp.bfloat16
+    close(np.asarray(got, np.float32), run(params, x), 0.2)
 
 
 def test_errors():
