@@ -7,7 +7,7 @@ not there has the state zero: then a leaf is a node without children, and one fu
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from dlnotes.layers.arguments import chosen, positive
 from dlnotes.layers.cell import project, row
 from dlnotes.typing import Array, Params, PRNGKey
+
+Parts: TypeAlias = tuple[Array, ...]
 
 
 class TreeCell(NamedTuple):
@@ -29,9 +31,11 @@ class TreeCell(NamedTuple):
       width: ``width(params)``, the length of a state.
       hidden: ``hidden(state) -> h``, (..., hidden), the part that is read out.
       rows: ``rows(children)``, what the matrix ``params.W`` multiplies, (..., n) or (..., arity, n). A
-        cell has it and ``advance``, or neither; with them the gradient of W is a product over all nodes.
+        cell has it and ``advance``, or neither; with them the gradient of W is a product over many nodes.
+        Here children and states are tuples of ``parts`` arrays, side by side they are one.
       advance: ``advance(params, children, z, r) -> state``, the element-wise rest of ``join``, where
-        ``r = rows(children) @ params.W``; it does not read U, W and b.
+        ``r = rows(children) @ params.W``; it does not read the fields U, W and b.
+      parts: how many equal parts a state has, such as h and c.
     """
 
     init: Callable[..., Params]
@@ -39,8 +43,9 @@ class TreeCell(NamedTuple):
     join: Callable[[Params, Array, Array], Array]
     width: Callable[[Params], int]
     hidden: Callable[[Array], Array] = lambda state: state
-    rows: Callable[[Array], Array] | None = None
-    advance: Callable[[Params, Array, Array, Array], Array] | None = None
+    rows: Callable[[Parts], Array] | None = None
+    advance: Callable[[Params, Parts, Array, Array], Parts] | None = None
+    parts: int = 1
 
 
 class AffineTreeParams(NamedTuple):
@@ -139,15 +144,19 @@ def _side_by_side(children: Array) -> Array:
     return children.reshape(*children.shape[:-2], -1)
 
 
-# Parts are taken with split: its gradient puts them side by side, that of slices pads and adds each one.
+# Gates are taken apart with split: its gradient puts them side by side, that of slices pads and adds each.
+
+
+def _first_part(children: Parts) -> Array:
+    return children[0]
+
+
+def _first_side_by_side(children: Parts) -> Array:
+    return _side_by_side(children[0])
 
 
 def _first_half(state: Array) -> Array:
     return jnp.split(state, 2, -1)[0]
-
-
-def _hidden_side_by_side(children: Array) -> Array:
-    return _side_by_side(_first_half(children))
 
 
 def _sigmoid(a: Array) -> Array:
@@ -155,11 +164,13 @@ def _sigmoid(a: Array) -> Array:
     return 0.5 * jnp.tanh(0.5 * a) + 0.5
 
 
-def _split_cell(init, rows, advance, width, hidden=lambda state: state) -> TreeCell:
+def _split_cell(init, rows, advance, width, *, parts: int = 1) -> TreeCell:
     def join(params: Params, children: Array, z: Array) -> Array:
-        return advance(params, children, z, rows(children) @ params.W)
+        apart = tuple(jnp.split(children, parts, -1))
+        return jnp.concatenate(advance(params, apart, z, rows(apart) @ params.W), -1)
 
-    return TreeCell(init, project, join, width, hidden, rows, advance)
+    hidden = _first_half if parts == 2 else lambda state: state
+    return TreeCell(init, project, join, width, hidden, rows, advance, parts)
 
 
 def _affine_init(
@@ -171,8 +182,8 @@ def _affine_init(
     return AffineTreeParams(U, _glorot(key_W, (arity * hidden, hidden), 1, init_scale), jnp.zeros(hidden))
 
 
-def _affine_advance(params: AffineTreeParams, children: Array, z: Array, r: Array) -> Array:
-    return jnp.tanh(z + r)
+def _affine_advance(params: AffineTreeParams, children: Parts, z: Array, r: Array) -> Parts:
+    return (jnp.tanh(z + r),)
 
 
 def _tensor_init(
@@ -208,13 +219,13 @@ def _lstm_init(
     return TreeLSTMParams(U, W, _forget_one(hidden))
 
 
-def _memory(i: Array, f: Array, o: Array, g: Array, children: Array) -> Array:
-    """``[h; c]`` from the activated gates; ``f`` (..., A, hidden), children (..., A, 2·hidden)."""
-    c = i * g + (f * jnp.split(children, 2, -1)[1]).sum(-2)
-    return jnp.concatenate([o * jnp.tanh(c), c], -1)
+def _memory(i: Array, f: Array, o: Array, g: Array, children: Parts) -> Parts:
+    """``h, c`` from the activated gates; ``f`` and the children's h and c are (..., A, hidden)."""
+    c = i * g + (f * children[1]).sum(-2)
+    return o * jnp.tanh(c), c
 
 
-def _lstm_advance(params: TreeLSTMParams, children: Array, z: Array, r: Array) -> Array:
+def _lstm_advance(params: TreeLSTMParams, children: Parts, z: Array, r: Array) -> Parts:
     z_i, z_f, z_o, z_g = jnp.split(z, 4, -1)
     n = z_i.shape[-1]
     r_i, r_o, r_g, own = jnp.split(r, [n, 2 * n, 3 * n], -1)
@@ -231,7 +242,7 @@ def _child_sum_init(
     return ChildSumParams(U, _glorot(key_W, (hidden, hidden), 4, init_scale), _forget_one(hidden))
 
 
-def _child_sum_advance(params: ChildSumParams, children: Array, z: Array, r: Array) -> Array:
+def _child_sum_advance(params: ChildSumParams, children: Parts, z: Array, r: Array) -> Parts:
     z_i, z_f, z_o, z_g = jnp.split(z, 4, -1)
     r_i, r_f, r_o, r_g = jnp.split(r, 4, -1)
     i, o = _sigmoid(z_i + r_i.sum(-2)), _sigmoid(z_o + r_o.sum(-2))
@@ -248,7 +259,7 @@ def _gru_init(
     return TreeGRUParams(U, W, jnp.zeros(3 * hidden), jnp.zeros(hidden))
 
 
-def _gru_advance(params: TreeGRUParams, children: Array, z: Array, r: Array) -> Array:
+def _gru_advance(params: TreeGRUParams, children: Parts, z: Array, r: Array) -> Parts:
     z_r, z_s, z_n = jnp.split(z, 3, -1)
     n = z_r.shape[-1]
     r_r, inner, own = jnp.split(r, [n, 2 * n], -1)
@@ -257,10 +268,10 @@ def _gru_advance(params: TreeGRUParams, children: Array, z: Array, r: Array) -> 
     a = z_s[..., None, :] + own.reshape(*own.shape[:-1], -1, n)
     largest = jax.lax.stop_gradient(jnp.maximum(a.max(-2), 0))
     fresh, kept = jnp.exp(-largest), jnp.exp(a - largest[..., None, :])
-    return (fresh * new + (kept * children).sum(-2)) / (fresh + kept.sum(-2))
+    return ((fresh * new + (kept * children[0]).sum(-2)) / (fresh + kept.sum(-2)),)
 
 
-affine_tree = _split_cell(_affine_init, _side_by_side, _affine_advance, lambda p: p.W.shape[-1])
+affine_tree = _split_cell(_affine_init, _first_side_by_side, _affine_advance, lambda p: p.W.shape[-1])
 """The plain recursive net; parameters `AffineTreeParams`.
 
 Source: the notes on recursive networks; Socher et al., 2011.
@@ -272,23 +283,21 @@ tensor_tree = TreeCell(_tensor_init, project, _tensor_join, lambda p: p.W.shape[
 Source: the notes on recursive networks (tensor operations and bilinear forms); Socher et al., 2013.
 """
 
-tree_lstm = _split_cell(
-    _lstm_init, _hidden_side_by_side, _lstm_advance, lambda p: p.b.shape[-1] // 2, _first_half
-)
+tree_lstm = _split_cell(_lstm_init, _first_side_by_side, _lstm_advance, lambda p: p.b.shape[-1] // 2, parts=2)
 """The N-ary Tree-LSTM, a forget gate for each child by its place; parameters `TreeLSTMParams`.
 
 Source: Tai, Socher and Manning, 2015, section 3.2.
 """
 
 child_sum = _split_cell(
-    _child_sum_init, _first_half, _child_sum_advance, lambda p: p.b.shape[-1] // 2, _first_half
+    _child_sum_init, _first_part, _child_sum_advance, lambda p: p.b.shape[-1] // 2, parts=2
 )
 """The child-sum Tree-LSTM, whose parameters do not depend on the arity; parameters `ChildSumParams`.
 
 Source: Tai, Socher and Manning, 2015, section 3.1.
 """
 
-tree_gru = _split_cell(_gru_init, _side_by_side, _gru_advance, lambda p: p.b_n.shape[-1])
+tree_gru = _split_cell(_gru_init, _first_side_by_side, _gru_advance, lambda p: p.b_n.shape[-1])
 """A gated recursive net without a memory of its own; parameters `TreeGRUParams`.
 
 Source: Cho et al., 2014, and Chen et al., 2015 (shares of the new and of each child's state), with the reset

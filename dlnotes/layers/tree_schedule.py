@@ -14,7 +14,7 @@ import numpy as np
 
 from dlnotes.typing import Array
 
-WIDTHS = (16, 64, 256)
+WIDTHS = (16, 64, 128)
 """Rows that a wave may have: it takes the smallest that holds the nodes that are ready."""
 
 

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.tree_cells import TreeCell
+from dlnotes.layers.tree_cells import Parts, TreeCell
 from dlnotes.layers.tree_schedule import Plan, margin_of, wave_widths
 from dlnotes.typing import Array, Params
 
@@ -30,12 +30,12 @@ class Done(NamedTuple):
     """What the forward pass leaves behind.
 
     Attributes:
-      states: (rows, width).
+      states: each part (rows, width).
       ends: (R + 1,) the row behind the leaves, then that behind each wave.
       waves: their number.
     """
 
-    states: Array
+    states: Parts
     ends: Array
     waves: Array
 
@@ -44,13 +44,15 @@ def _window(a: Array, start: Array, size: int) -> Array:
     return jax.lax.dynamic_slice_in_dim(a, start, size, 0)
 
 
-def _at(a: Array, rows: Array) -> Array:
-    """Some rows of ``a``, all known to be there."""
-    return a.at[rows].get(mode="promise_in_bounds", wrap_negative_indices=False)
+def _at(a: Any, rows: Array) -> Any:
+    """Some rows of an array or of each of several, all known to be there."""
+    options = {"mode": "promise_in_bounds", "wrap_negative_indices": False}
+    return jax.tree.map(lambda a: a.at[rows].get(**options), a)
 
 
-def _put(a: Array, part: Array, start: Array) -> Array:
-    return jax.lax.dynamic_update_slice_in_dim(a, part, start, 0)
+def _put(a: Any, part: Any, start: Array) -> Any:
+    """Rows of an array or of each of several replaced."""
+    return jax.tree.map(lambda a, b: jax.lax.dynamic_update_slice_in_dim(a, b, start, 0), a, part)
 
 
 def _one_by_width(
@@ -59,10 +61,12 @@ def _one_by_width(
     more: Callable[[Any], Array],
     step: Callable[[int, Any], Any],
     carry: Any,
+    rest: Callable[[Any], Any] | None = None,
 ) -> Any:
     """``step(width, carry)`` while there is ``more``, with the smallest width that holds ``size(carry)``.
 
-    A loop for each width inside a loop over all: branches would copy the buffers that they change.
+    A loop for each width inside a loop over all: branches would copy the buffers that they change. A size
+    of 0 is for ``rest(carry)``.
     """
 
     def fits(below: int, width: int, carry: Any) -> Array:
@@ -71,47 +75,84 @@ def _one_by_width(
     def over_widths(carry: Any) -> Any:
         for below, width in zip((0, *widths), widths):
             carry = jax.lax.while_loop(partial(fits, below, width), partial(step, width), carry)
+        if rest is not None:
+            carry = jax.lax.while_loop(partial(fits, -1, 0), rest, carry)
         return carry
 
     return jax.lax.while_loop(more, over_widths, carry)
 
 
+class _Products(NamedTuple):
+    """``Σ fedᵀ d`` over the rows of all waves, in products of many rows at a time.
+
+    Attributes:
+      total: (n, m), the sum so far.
+      fed: (2·most, n), rows that are not yet in it, the last ones; those before ``top`` have ``d`` zero.
+      d: (2·most, m).
+      top: the first of them.
+    """
+
+    total: Array
+    fed: Array
+    d: Array
+    top: Array
+
+    @classmethod
+    def none(cls, W: Array, most: int) -> _Products:
+        """Room for at least one window of ``most`` rows."""
+        fed, d = (jnp.zeros((2 * most, size), W.dtype) for size in W.shape)
+        return cls(jnp.zeros_like(W), fed, d, jnp.asarray(2 * most, jnp.int32))
+
+    def full(self) -> Array:
+        return self.top < self.fed.shape[0] // 2
+
+    def put(self, fed: Array, d: Array, own: Array) -> _Products:
+        """With a window of which the ``own`` last rows count and the others have ``d`` zero."""
+        start = self.top - fed.shape[0]
+        return self._replace(fed=_put(self.fed, fed, start), d=_put(self.d, d, start), top=self.top - own)
+
+    def summed(self) -> _Products:
+        top = jnp.asarray(self.fed.shape[0], jnp.int32)
+        return _Products(self.total + self.fed.T @ self.d, self.fed, jnp.zeros_like(self.d), top)
+
+
 class _Node(NamedTuple):
-    """A cell as the two passes use it: with its matrix taken out where it has one.
+    """A cell as the two passes use it: states in parts, its matrix taken out where it has one.
 
     Attributes:
       join: ``join(rest, children, z, r) -> state``.
       rows: ``rows(children)``, or ``None``.
+      rest: the parameters that ``join`` reads.
+      W: the matrix, or ``None``.
+      widths: of each part of a state.
     """
 
-    join: Callable[..., Array]
-    rows: Callable[[Array], Array] | None
+    join: Callable[..., Parts]
+    rows: Callable[[Parts], Array] | None
+    rest: Params
+    W: Array | None
+    widths: tuple[int, ...]
+
+    def product(self, children: Parts) -> Array | None:
+        return None if self.rows is None or self.W is None else self.rows(children) @ self.W
+
+    def leaf(self, rest: Params, z: Array, arity: int) -> Parts:
+        """The states of nodes without children."""
+        children = tuple(jnp.zeros((z.shape[0], arity, width), z.dtype) for width in self.widths)
+        r = jax.eval_shape(self.product, children)
+        return self.join(rest, children, z, None if r is None else jnp.zeros(r.shape, r.dtype))
 
 
-def _node(cell: TreeCell) -> _Node:
-    if cell.advance is not None:
-        return _Node(cell.advance, cell.rows)
-    return _Node(lambda params, children, z, r: cell.join(params, children, z), None)
-
-
-def _parts(cell: TreeCell, params: Params) -> tuple[Params, Array | None]:
-    """What `_Node.join` reads, and W."""
+def _node(cell: TreeCell, params: Params) -> _Node:
     if cell.advance is None:
-        return params, None
-    return params._replace(U=None, W=None, b=None), params.W
 
+        def join(params: Params, children: Parts, z: Array, r: None) -> Parts:
+            return (cell.join(params, children[0], z),)
 
-def _product(node: _Node, W: Array | None, children: Array) -> Array | None:
-    return None if node.rows is None or W is None else node.rows(children) @ W
-
-
-def _leaf(
-    cell: TreeCell, node: _Node, params: Params, rest: Params, W: Array | None, arity: int, z: Array
-) -> Array:
-    """The states of nodes without children."""
-    children = jnp.zeros((z.shape[0], arity, cell.width(params)), z.dtype)
-    r = jax.eval_shape(partial(_product, node), W, children)
-    return node.join(rest, children, z, None if r is None else jnp.zeros(r.shape, r.dtype))
+        return _Node(join, None, params, None, (cell.width(params),))
+    rest = params._replace(U=None, W=None, b=None)
+    widths = (cell.width(params) // cell.parts,) * cell.parts
+    return _Node(cell.advance, cell.rows, rest, params.W, widths)
 
 
 def _few_symbols(table: Array, p: Plan) -> bool:
@@ -134,19 +175,19 @@ def _by_row(values: Array, p: Plan, fill: Array | int) -> Array:
 
 
 def _forward(cell: TreeCell, inputs: Inputs, params: Params, table: Array, index: Array, p: Plan) -> Done:
-    margin, rows = margin_of(p), p.last.shape[0]
-    node, (rest, W) = _node(cell), _parts(cell, params)
+    margin, rows, arity = margin_of(p), *p.children.shape
+    node = _node(cell, params)
     index = _by_row(index, p, table.shape[0] - 1)
-    leaf = partial(_leaf, cell, node, params, rest, W, p.children.shape[1])
     few = _few_symbols(table, p)
-    by_symbol = leaf(table) if few else table
+    by_symbol = node.leaf(node.rest, table, arity) if few else table
 
-    def leaf_block(i: Array, states: Array) -> Array:
+    def leaf_block(i: Array, states: Parts) -> Parts:
         start = margin + i * margin
-        own = _at(by_symbol, _window(index, start, margin))
-        return _put(states, own if few else leaf(own), start)
+        own = _window(index, start, margin)
+        found = _at(by_symbol, own) if few else node.leaf(node.rest, _at(table, own), arity)
+        return _put(states, found, start)
 
-    states = jnp.zeros((rows, cell.width(params)), table.dtype)
+    states = tuple(jnp.zeros((rows, width), table.dtype) for width in node.widths)
     states = jax.lax.fori_loop(0, -(-p.leaves // margin), leaf_block, states)
     widths, first, end = wave_widths(p), margin + p.leaves, margin + p.nodes
 
@@ -160,7 +201,7 @@ def _forward(cell: TreeCell, inputs: Inputs, params: Params, table: Array, index
         start, count, k, ends, states = carry
         children = _at(states, _window(p.children, start, size))
         z = _input(table, index, inputs, start, size)
-        states = _put(states, node.join(rest, children, z, _product(node, W, children)), start)
+        states = _put(states, node.join(node.rest, children, z, node.product(children)), start)
         start = start + count
         return start, ready(start), k + 1, _put(ends, start[None], k + 1), states
 
@@ -171,59 +212,68 @@ def _forward(cell: TreeCell, inputs: Inputs, params: Params, table: Array, index
 
 
 def _backward(cell: TreeCell, inputs: Inputs, params, table, index, p: Plan, read, done: Done, cotangent):
-    margin, A = margin_of(p), p.children.shape[1]
-    rows, width = done.states.shape
-    node, (rest, W) = _node(cell), _parts(cell, params)
+    margin, rows, arity = margin_of(p), *p.children.shape
+    node = _node(cell, params)
     index = _by_row(index, p, table.shape[0] - 1)
-    W_T = None if W is None else W.T  # copied once here, or it would be read column by column in every wave
+    # Copied once here, or it would be read column by column in every wave.
+    W_T = None if node.W is None else node.W.T
 
     # From outside: the row of the cotangent that a node gets, the last one being 0.
     asked = cotangent.shape[0]
-    cotangent = jnp.pad(cotangent, ((0, 1), (0, 0)))
+    cotangent = jnp.split(jnp.pad(cotangent, ((0, 1), (0, 0))), len(node.widths), -1)
     outside = jnp.full(p.node.shape[0], asked, jnp.int32).at[read].set(jnp.arange(asked, dtype=jnp.int32))
     outside = _by_row(outside, p, asked)
 
-    def arriving(to_children: Array, start: Array, size: int, first: Array | int) -> Array:
+    def arriving(to_children: Parts, start: Array, size: int, first: Array | int) -> Parts:
         """Gradient of the states of a window, 0 before the row ``first``."""
-        d = _at(to_children, _window(p.parent, start, size)) + _at(cotangent, _window(outside, start, size))
-        own = start + jnp.arange(size, dtype=jnp.int32) >= first
-        return jnp.where(own[:, None], d, 0)
-
-    def to_input(dtable: Array, dz: Array, start: Array, size: int) -> Array:
-        # Apart, or the gates would be computed again, number by number, where they are added up.
-        dz = jax.lax.optimization_barrier(dz)
-        return dtable.at[_window(index, start, size)].add(
-            dz, mode="promise_in_bounds", wrap_negative_indices=False
+        parent, row = _window(p.parent, start, size), _window(outside, start, size)
+        own = (start + jnp.arange(size, dtype=jnp.int32) >= first)[:, None]
+        return tuple(
+            jnp.where(own, _at(below, parent) + _at(given, row), 0)
+            for below, given in zip(to_children, cotangent)
         )
 
+    def to_input(d: Any, part: Any, start: Array, size: int) -> Any:
+        # Apart, or the gates would be computed again, number by number, where they are added up.
+        part, own = jax.lax.optimization_barrier(part), _window(index, start, size)
+        options = {"mode": "promise_in_bounds", "wrap_negative_indices": False}
+        return jax.tree.map(lambda a, b: a.at[own].add(b, **options), d, part)
+
     def wave(size: int, carry):
-        k, to_children, dtable, drest, dW = carry
+        k, to_children, dtable, drest, products = carry
         first, end = done.ends[k - 1], done.ends[k]
         start = end - size
-        d = arriving(to_children, start, size, first)
         children = _at(done.states, _window(p.children, start, size))
         z = _input(table, index, inputs, start, size)
-        r = _product(node, W, children)
-        _, pull = jax.vjp(node.join, rest, children, z, r)
-        more, dchildren, dz, dr = pull(d)
+        _, pull = jax.vjp(node.join, node.rest, children, z, node.product(children))
+        more, dchildren, dz, dr = pull(arriving(to_children, start, size, first))
         if node.rows is not None:
             fed, pull_rows = jax.vjp(node.rows, children)
-            dchildren = dchildren + pull_rows(dr @ W_T)[0]
-            dW = dW + fed.reshape(-1, fed.shape[-1]).T @ dr.reshape(-1, dr.shape[-1])
-        to_children = _put(to_children, dchildren.reshape(size * A, width), A * start)
+            dchildren = jax.tree.map(jnp.add, dchildren, pull_rows(dr @ W_T)[0])
+            fed, dr = fed.reshape(-1, fed.shape[-1]), dr.reshape(-1, dr.shape[-1])
+            products = products.put(fed, dr, (end - first) * (fed.shape[0] // size))
+        dchildren = tuple(d.reshape(size * arity, -1) for d in dchildren)
+        to_children = _put(to_children, dchildren, arity * start)
         dtable = dtable.at[-1].add(dz.sum(0)) if inputs == "leaves" else to_input(dtable, dz, start, size)
-        return k - 1, to_children, dtable, jax.tree.map(jnp.add, drest, more), dW
+        return k - 1, to_children, dtable, jax.tree.map(jnp.add, drest, more), products
 
     def count(carry):
-        return done.ends[carry[0]] - done.ends[carry[0] - 1]
+        own = done.ends[carry[0]] - done.ends[carry[0] - 1]
+        return own if node.W is None else jnp.where(carry[-1].full(), 0, own)
+
+    def sum_products(carry):
+        return *carry[:-1], carry[-1].summed()
 
     zeros = partial(jax.tree.map, jnp.zeros_like)
-    carry = (done.waves, jnp.zeros((rows * A, width), table.dtype), zeros(table), zeros(rest), zeros(W))
-    carry = _one_by_width(wave_widths(p), count, lambda c: c[0] > 0, wave, carry)
-    _, to_children, dtable, drest, dW = carry
-
-    def leaf(rest: Params, z: Array) -> Array:
-        return _leaf(cell, node, params, rest, W, p.children.shape[1], z)
+    to_children = tuple(jnp.zeros((rows * arity, width), table.dtype) for width in node.widths)
+    widths, products = wave_widths(p), None
+    if node.W is not None and node.rows is not None:
+        window = tuple(jnp.zeros((widths[-1], arity, width), table.dtype) for width in node.widths)
+        products = _Products.none(node.W, jax.eval_shape(node.rows, window).size // node.W.shape[0])
+    carry = (done.waves, to_children, zeros(table), zeros(node.rest), products)
+    summing = None if products is None else sum_products
+    carry = _one_by_width(widths, count, lambda c: c[0] > 0, wave, carry, summing)
+    _, to_children, dtable, drest, products = carry
 
     def leaf_block(i: Array, carry):
         start = p.leaves - i * margin  # the window ends with the last leaf that is left
@@ -231,18 +281,20 @@ def _backward(cell: TreeCell, inputs: Inputs, params, table, index, p: Plan, rea
         if few:
             return to_input(carry, own, start, margin)
         dtable, drest = carry
-        _, pull = jax.vjp(leaf, rest, _at(table, _window(index, start, margin)))
+        z = _at(table, _window(index, start, margin))
+        _, pull = jax.vjp(partial(node.leaf, arity=arity), node.rest, z)
         more, dz = pull(own)
         return to_input(dtable, dz, start, margin), jax.tree.map(jnp.add, drest, more)
 
     blocks, few = -(-p.leaves // margin), _few_symbols(table, p)
     if few:
-        by_symbol, pull = jax.vjp(leaf, rest, table)
-        more, dz = pull(jax.lax.fori_loop(0, blocks, leaf_block, jnp.zeros_like(by_symbol)))
+        by_symbol, pull = jax.vjp(partial(node.leaf, arity=arity), node.rest, table)
+        more, dz = pull(jax.lax.fori_loop(0, blocks, leaf_block, zeros(by_symbol)))
         dtable, drest = dtable + dz, jax.tree.map(jnp.add, drest, more)
     else:
         dtable, drest = jax.lax.fori_loop(0, blocks, leaf_block, (dtable, drest))
-    if W is not None:
+    if products is not None:
+        dW = products.summed().total
         drest = drest._replace(U=jnp.zeros_like(params.U), W=dW, b=jnp.zeros_like(params.b))
     return drest, dtable
 
@@ -270,7 +322,7 @@ def _run(cell: TreeCell, inputs: Inputs, *arguments: Any) -> tuple[Array, Done]:
     @jax.custom_batching.sequential_vmap
     def run(params, table, index, p, read):
         done = _forward(cell, inputs, params, table, index, p)
-        return _at(done.states, p.row[read]), done
+        return jnp.concatenate(_at(done.states, p.row[read]), -1), done
 
     return run(*arguments)
 
