@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from dlnotes.data.buckets import buckets_for, choose_buckets, crop, divide, example_sizes, masked_sizes
-from dlnotes.data.dataset import Examples, Pair
+from dlnotes.data.dataset import Examples, Pair, Trees
+from dlnotes.data.tree_shapes import random_parents
+from dlnotes.data.trees import arrange
 
 
 def partitions(items, most):
@@ -189,3 +191,38 @@ def test_steps_of_both_axes_are_near_the_optimum(most):
         )
         assert least <= spent <= 1.1 * least
     assert "padded steps for each real one" in found.words()
+
+
+@pytest.mark.parametrize("at_nodes", [False, True])
+def test_trees_are_divided_by_their_nodes_and_nothing_is_lost(at_nodes):
+    rng = np.random.default_rng(0)
+    lists = [random_parents(int(n), rng) for n in rng.integers(1, 20, 50)]
+    sizes = [len(p) for p in lists]
+    label = np.arange(sum(sizes))
+    made = arrange(label, np.concatenate(lists), sizes)
+    y = made.placed(label % 7) if at_nodes else np.arange(50)
+    examples = Examples(made.trees, y, made.mask)
+    chosen = buckets_for(examples, 3)
+    assert chosen.cost == "nodes"
+    assert "padded nodes for each real one" in chosen.words()
+    assert chosen.cells.tolist() == sizes
+    seen = []
+    for (rows, part), shape in zip(divide(examples, 3), chosen.shapes):
+        (nodes,) = shape
+        assert isinstance(part.x, Trees)
+        assert part.x.children.shape == (len(rows), nodes, 2)
+        assert part.x.label.shape == part.x.order.shape == part.mask.shape == (len(rows), nodes)
+        assert part.y.shape == ((len(rows), nodes) if at_nodes else (len(rows),))
+        seen += part.x.label[part.mask].tolist()
+        # a smaller bucket is the trees as they would have been made for it
+        alone = arrange(
+            np.concatenate([label[made.tree == i] for i in rows]),
+            np.concatenate([lists[i] for i in rows]),
+            [sizes[i] for i in rows],
+            nodes=nodes,
+            arity=2,
+        )
+        np.testing.assert_array_equal(alone.trees.label, part.x.label)
+        np.testing.assert_array_equal(alone.trees.children, part.x.children)
+        np.testing.assert_array_equal(alone.mask, part.mask)
+    assert sorted(seen) == label.tolist()
