@@ -94,6 +94,7 @@ def draw_trees(
     titles: Sequence[str] | None = None,
     width: float = 11.0,
     legend: dict[str, str] | None = None,
+    heading: str = "",
 ) -> Figure:
     """A figure of trees side by side, as many in a row as fit.
 
@@ -104,6 +105,7 @@ def draw_trees(
       titles: above each tree.
       width: of the figure in inches; it grows with a tree that is wider.
       legend: what colours mean.
+      heading: above everything, one line.
     """
     from matplotlib.patches import Patch
 
@@ -135,11 +137,14 @@ def draw_trees(
     ]
     tall = [h + 0.3 + level * (1 + max(drawn[i][3].max() for i in row)) for h, row in zip(head, rows)]
     foot = 0.35 if legend else 0.0
-    figure = new_figure(width, sum(tall) + foot)
+    height = sum(tall) + foot + (0.4 if heading else 0.0)
+    figure = new_figure(width, height)
     figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, width), ylim=(0, sum(tall) + foot))
+    axes.set(xlim=(0, width), ylim=(0, height))
     axes.set_axis_off()
+    if heading:
+        axes.text(0.2, height - 0.1, heading, ha="left", va="top", fontsize=FONT + 2)
     top = sum(tall) + foot
     for row, h, high in zip(rows, head, tall):
         start = 0.2
@@ -202,7 +207,7 @@ def predicted_trees(kept: RunFolder, result: Result, trainers: list[Trainer]) ->
     Of a class for the whole tree, what a node says is what the net answers for its subtree by itself; the
     probabilities are means over seeds.
     """
-    split, examples, outputs, _ = predictions(result, trainers)
+    split, examples, outputs, title = predictions(result, trainers)
     dataset, y = result.dataset, np.asarray(examples.y)
     chosen = _chosen(dataset, examples, outputs)
     shown = [tree_at(examples.x, i, dataset.symbols) for i in chosen]
@@ -234,7 +239,8 @@ def predicted_trees(kept: RunFolder, result: Result, trainers: list[Trainer]) ->
                          names[true[node]] if true[node] >= 0 else ""))  # fmt: skip
     seen = sorted({int(k) for own in p for k in own.argmax(-1)})
     legend = {names[k]: PALETTE[k % len(PALETTE)] for k in seen} if len(seen) <= len(PALETTE) else None
-    figure = draw_trees(shown, notes=notes, colours=colours, titles=titles, legend=legend)
+    heading = f"{title}: in each node its name, and what the net says of the tree below it"
+    figure = draw_trees(shown, notes=notes, colours=colours, titles=titles, legend=legend, heading=heading)
     header = [f"{split}_example", "node", "parent", "name", "predicted", "probability", "true"]
     return [
         save(figure, kept.figures / "predicted_trees.png"),
