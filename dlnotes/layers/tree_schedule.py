@@ -72,7 +72,7 @@ def _sorted_nodes(order: Array) -> Array:
 
     if not isinstance(nodes, int):
         return in_pairs(order)
-    bits = (nodes - 1).bit_length()
+    bits = max(1, (nodes - 1).bit_length())
 
     def packed(order: Array) -> Array:
         # One number each, key before node, is sorted five times faster than pairs are.

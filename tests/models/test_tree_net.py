@@ -60,6 +60,15 @@ def test_what_an_option_changes():
     np.testing.assert_allclose(*same, rtol=1e-5, atol=1e-6)
 
 
+def test_one_tree_of_one_node():
+    model = tree_net(5, 4, 3)
+    params = model.init(jax.random.key(0))
+    alone = X._replace(label=X.label[2:3, :1], children=X.children[2:3, :1], order=X.order[2:3, :1])
+    whole = model.apply(params, X, mask=MASK)
+    got = jax.jit(model.apply)(params, alone, mask=MASK[2:3, :1])
+    np.testing.assert_allclose(got[0], whole[2], rtol=1e-5, atol=1e-6)
+
+
 def test_errors():
     with pytest.raises(ValueError, match="did you mean 'affine'"):
         tree_net(5, 4, 3, cell="afine")  # pyright: ignore[reportArgumentType]
