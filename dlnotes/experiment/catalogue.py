@@ -296,11 +296,12 @@ ROWS: tuple[Row, ...] = (
     _claim("R11.1", "Deep recurrent nets, and the skip that helps them",
            "layers.deep_cells.deep_input layers.deep_cells.deep_transition models.deep_output "
            "models.sequence_classifier",
-           "layers/test_cells models/test_deep_readout models/test_sequence experiments/test_deep_transitions",
+           "layers/test_cells models/test_deep_readout experiments/test_deep_transitions",
            config="configs/claims/R11.1_deep_transitions.toml"),
     _claim("R11.2", "Recursive nets over trees remember further",
            "layers.tree.node_states layers.tree.compose layers.tree_schedule.count_waves models.tree_net",
-           "layers/test_tree models/test_tree_net"),
+           "layers/test_tree models/test_tree_net experiments/test_tree_memory",
+           config="configs/claims/R11.2_tree_memory.toml"),
     _claim("R11.3", "Where the tree comes from",
            "models.tree_net models.gumbel_tree models.chart_tree layers.gumbel_tree.compose_pairs "
            "layers.chart.soft_chart outputs.brackets.bracket_f1",

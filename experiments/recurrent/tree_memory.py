@@ -1,0 +1,278 @@
+"""How far a recursive net remembers: along a balanced tree, and along a chain.
+
+The notes: in a recursive net over a balanced tree the path through a sequence of length τ is O(log τ)
+compositions long, and not τ, which may help with long-term dependencies.
+
+Measured with one and the same cell and number of parameters on two trees over the same sequences: the
+balanced binary tree, and the chain ((x₁ x₂) x₃) …, which is a recurrent net. Every symbol is one
+of four, drawn at random; the first is asked for at the root. So the same thing has to be learned on
+both, to keep what comes from the left child. Two cells, the affine one with tanh and the binary Tree-LSTM
+(forget gates start open, b = 1); every cell, tree and length is trained by Adam for as many steps at its
+own best rate, chosen on other seeds. A training is a success when 99% of the test sequences are answered
+right. And, at the start of training: the norm of the Jacobian of the root's state by the first leaf's.
+
+All sequences of a length have one tree, so the balanced tree is halved level by level and the
+chain is a scan; that they are the states of ``layers.tree_states`` is tested.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field
+
+from dlnotes.autodiff.through_time import norms_back
+from dlnotes.data.dataset import Examples
+from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, paired, share
+from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.layers.tree_cells import TreeCell, affine_tree, tree_lstm
+from dlnotes.models.model import Model
+from dlnotes.typing import Array, Params, PRNGKey
+
+from .readers import accuracy, glorot, read_out, starts, train_tuned
+
+Shape = Literal["balanced", "chain"]
+SHAPES: tuple[Shape, ...] = ("balanced", "chain")
+CELLS = (affine_tree, tree_lstm)
+NAMES = ("affine", "Tree-LSTM")
+COLORS = (BLUE, ORANGE)
+BALANCED, CHAIN = 0, 1
+SYMBOLS = 4
+RATES = np.array([1e-3, 3e-3, 1e-2, 3e-2])
+SUCCESS = 0.99
+
+
+class TreeMemory(Options):
+    """Sizes of the experiment."""
+
+    lengths: tuple[int, ...] = Field(
+        (8, 16, 32, 64, 128, 256), min_length=1, description="of the sequences, powers of two"
+    )
+    gradient_lengths: tuple[int, ...] = Field(
+        (8, 16, 32, 64, 128, 256, 512), min_length=1, description="for the Jacobian, powers of two"
+    )
+    hidden: int = Field(16, ge=1, description="units of a state")
+    examples: int = Field(2000, ge=10, description="training sequences; a quarter as many for each test")
+    steps: int = Field(300, ge=1, description="steps of each training")
+    batch: int = Field(32, ge=1, description="sequences of a step")
+    tuning_seeds: int = Field(2, ge=1, description="trainings with each learning rate")
+
+
+def sequences(rng: np.random.Generator, n: int, length: int) -> Examples:
+    """One-hot symbols (n, length, symbols); the first is the answer."""
+    symbols = rng.integers(0, SYMBOLS, (n, length))
+    return Examples(np.eye(SYMBOLS, dtype=np.float32)[symbols], symbols[:, 0].astype(np.int32))
+
+
+def along(cell: TreeCell, params: Params, x: Array, shape: Shape) -> tuple[Array, Array]:
+    """The root's state, and the children of the nodes on the way to it from the first leaf.
+
+    Args:
+      cell: any tree cell.
+      params: the cell's, of arity 2.
+      x: (batch, length, inputs) of the leaves; inner nodes have no input.
+      shape: of the tree.
+
+    Returns:
+      (batch, width), and (nodes, batch, 2, width), the lowest first; the first leaf lies to the left of all.
+    """
+    batch, length, inputs = x.shape
+    no_children = jnp.zeros((batch, length, 2, cell.width(params)), x.dtype)
+    states = cell.join(params, no_children, cell.project(params, x))
+    no_input = cell.project(params, jnp.zeros((batch, 1, inputs), x.dtype))
+    if shape == "chain":
+
+        def step(left: Array, right: Array):
+            children = jnp.stack([left, right], 1)
+            return cell.join(params, children, no_input[:, 0]), children
+
+        return jax.lax.scan(step, states[:, 0], jnp.swapaxes(states[:, 1:], 0, 1))
+    path = []
+    while states.shape[1] > 1:
+        children = states.reshape(batch, states.shape[1] // 2, 2, -1)
+        z = jnp.broadcast_to(no_input, (*children.shape[:2], no_input.shape[-1]))
+        path.append(children[:, 0])
+        states = cell.join(params, children, z)
+    return states[:, 0], jnp.stack(path)
+
+
+class Recall(NamedTuple):
+    """``o = c + h V`` from the root's state.
+
+    Attributes:
+      cell: parameters of the tree cell.
+      V: (hidden, symbols).
+      c: (symbols,).
+    """
+
+    cell: Params
+    V: Array
+    c: Array
+
+
+def recall(cell: TreeCell, hidden: int, shape: Shape) -> Model:
+    """A recursive net that names the first symbol; its start does not depend on the tree."""
+
+    def init(key: PRNGKey, /) -> Recall:
+        key_cell, key_V = jax.random.split(key)
+        return Recall(
+            cell.init(key_cell, SYMBOLS, hidden, 2), glorot(key_V, hidden, SYMBOLS), jnp.zeros(SYMBOLS)
+        )
+
+    def apply(params: Recall, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
+        root, _ = along(cell, params.cell, x, shape)
+        return read_out(cell.hidden(root), params.V, params.c)
+
+    return Model(init, apply)
+
+
+def log_jacobian(cell: TreeCell, params: Params, x: Array, shape: Shape) -> Array:
+    """``log ‖∂root/∂leaf₁‖``, states of one sequence (length, inputs), spectral norm."""
+    _, children = along(cell, params, x[None], shape)
+    z = cell.project(params, jnp.zeros_like(x[0]))
+
+    def one(pair: Array) -> Array:
+        return jax.jacrev(lambda left: cell.join(params, jnp.stack([left, pair[1]]), z))(pair[0])
+
+    return norms_back(jax.lax.map(one, children[:, 0]))[-1]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def log_jacobians(cell: TreeCell, shape: Shape, params: Params, xs: Array) -> Array:
+    """`log_jacobian` of each member on a sequence of its own, (members,)."""
+    return jax.lax.map(lambda both: log_jacobian(cell, both[0], both[1], shape), (params, xs))
+
+
+def measure(options: TreeMemory) -> dict[str, np.ndarray]:
+    """Test accuracy (cells, shapes, lengths, seeds), chosen rates, and the Jacobians at the start."""
+    known = np.zeros((len(CELLS), len(SHAPES), len(options.lengths), options.seeds))
+    rate = np.zeros(known.shape[:-1])
+    logs = np.zeros((*known.shape[:2], len(options.gradient_lengths), options.seeds))
+    for j, length in enumerate(options.lengths):
+        rng = np.random.default_rng(length)
+        sizes = (options.examples, options.examples // 4, options.examples // 4)
+        train, validation, test = (sequences(rng, n, length) for n in sizes)
+        for c, s in np.ndindex(rate.shape[:2]):
+            model = recall(CELLS[c], options.hidden, SHAPES[s])
+            trained = train_tuned(
+                model,
+                train,
+                validation,
+                RATES,
+                seeds=options.seeds,
+                tuning_seeds=options.tuning_seeds,
+                steps=options.steps,
+                batch_size=min(options.batch, options.examples),
+                record=options.steps,
+            )
+            known[c, s, j] = accuracy(model, trained.fit.params, test)
+            rate[c, s, j] = RATES[trained.chosen[0]]
+    for j, length in enumerate(options.gradient_lengths):
+        x = jnp.asarray(sequences(np.random.default_rng(length), options.seeds, length).x)
+        for c, s in np.ndindex(rate.shape[:2]):
+            params = starts(recall(CELLS[c], options.hidden, SHAPES[s]), np.arange(options.seeds))
+            logs[c, s, j] = log_jacobians(CELLS[c], SHAPES[s], params.cell, x)
+    return {
+        "accuracy": known,
+        "rate": rate,
+        "log10_jacobian": logs / np.log(10),
+        "lengths": np.array(options.lengths),
+        "gradient_lengths": np.array(options.gradient_lengths),
+    }
+
+
+def solved(m: Measured) -> np.ndarray:
+    """Whether each training was a success, (cells, shapes, lengths, seeds)."""
+    return m["accuracy"] >= SUCCESS
+
+
+def draw(options: TreeMemory, m: Measured) -> Plot:
+    """Success by length on the left, the Jacobian by length on the right."""
+    figure = new_figure(9.5, 4.2)
+    panels: Any = figure.subplots(1, 2)
+    left, right = panels
+    rates = 100 * solved(m).mean(-1)
+    styles = (("-", "o"), ("--", "s"))
+    for (c, s), shift in zip(np.ndindex(2, 2), (0.9, -0.3, 0.3, -0.9)):
+        dash, marker = styles[s]
+        label = f"{NAMES[c]}, {'balanced tree' if s == BALANCED else 'chain'}"
+        # Lines that lie on each other are set apart by a percent.
+        left.plot(m["lengths"], rates[c, s] + shift, dash, marker=marker, color=COLORS[c], label=label)
+        logs = m["log10_jacobian"][c, s]
+        right.plot(m["gradient_lengths"], logs, color=COLORS[c], alpha=0.2, lw=0.8)
+        right.plot(m["gradient_lengths"], logs.mean(-1), dash, marker=marker, color=COLORS[c])
+    for axes, lengths in ((left, m["lengths"]), (right, m["gradient_lengths"])):
+        axes.set(xscale="log", xlabel="length of the sequence")
+        axes.set_xticks(lengths, [str(n) for n in lengths])
+        axes.minorticks_off()
+    left.set(ylabel="trainings that succeed (%)", ylim=(-6, 106))
+    left.legend(fontsize=9, loc="center left")
+    right.set_yscale("symlog", linthresh=1)
+    right.axhline(0, color=GREY, lw=0.8, ls=":")
+    right.set(ylabel="log₁₀ ‖∂root/∂first leaf‖ at the start")
+    reach = [
+        [max([int(n) for n, r in zip(m["lengths"], rates[c, s]) if r >= 50], default=0) for s in range(2)]
+        for c in range(2)
+    ]
+    set_title(
+        figure,
+        "Longest sequence whose first symbol at least half of the trainings learn, balanced tree and chain: "
+        + ", ".join(f"{name} {b or 'none'} and {c or 'none'}" for name, (b, c) in zip(NAMES, reach)),
+    )
+    table: dict[str, list] = {
+        name: []
+        for name in ("cell", "tree", "length", "rate", "succeed_percent", "accuracy", "log10_jacobian")
+    }
+    for c, s in np.ndindex(2, 2):
+        for length in sorted({*m["lengths"].tolist(), *m["gradient_lengths"].tolist()}):
+            i, j = (np.flatnonzero(m[name] == length) for name in ("lengths", "gradient_lengths"))
+            row = (NAMES[c], SHAPES[s], length, *(
+                (m["rate"][c, s, i[0]], rates[c, s, i[0]], m["accuracy"][c, s, i[0]].mean())
+                if len(i) else (None,) * 3
+            ), m["log10_jacobian"][c, s, j[0]].mean() if len(j) else None)  # fmt: skip
+            for name, value in zip(table, row):
+                table[name].append(value)
+    return Plot(figure, table)
+
+
+def _parts(c: int) -> tuple[Part, ...]:
+    name = NAMES[c]
+    return (
+        Part(
+            f"further, {name}",
+            f"With the {name} cell more trainings remember the first symbol on the balanced tree.",
+            what="trainings that succeed, mean over the lengths, balanced minus chain, percentage points",
+            effect=lambda m: paired(*(100 * solved(m)[c, s].mean(0) for s in (BALANCED, CHAIN))),
+            rule=Above(0.0),
+        ),
+        Part(
+            f"the longest, {name}",
+            "On the balanced tree most do so at the longest length.",
+            what="trainings that succeed on the balanced tree at the longest length",
+            effect=lambda m: share(solved(m)[c, BALANCED, -1]),
+            rule=Above(0.5),
+        ),
+        Part(
+            f"gradient, {name}",
+            "At the start more gradient reaches the first leaf of the longest sequences.",
+            what="log10 of the norm of ∂root/∂first leaf, balanced minus chain",
+            effect=lambda m: paired(*(m["log10_jacobian"][c, s, -1] for s in (BALANCED, CHAIN))),
+            rule=Above(0.0),
+        ),
+    )
+
+
+CLAIM = Claim(
+    id="R11.2",
+    statement="Over a balanced tree the path through a sequence of length τ is O(log τ) long, and not τ: "
+    "the same recursive cell remembers further than along a chain.",
+    source="notes, «profundidad y recursividad»; Goodfellow et al. 2016, 10.6",
+    options=TreeMemory,
+    measure=measure,
+    draw=draw,
+    parts=(*_parts(0), *_parts(1)),
+)
