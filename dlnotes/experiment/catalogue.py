@@ -307,8 +307,10 @@ ROWS: tuple[Row, ...] = (
            "layers.chart.soft_chart outputs.brackets.bracket_f1",
            "layers/test_gumbel_tree layers/test_chart models/test_found_trees outputs/test_brackets",
            config="configs/claims/R11.3_given_trees.toml"),
-    _code("R11.4", "Kinds of tree cell", "layers.tree_cells.tree_cell models.tree_net",
-          "layers/test_tree_cells layers/test_tree models/test_tree_net", built=True),
+    _claim("R11.4", "Kinds of tree cell; tensors model relations",
+           "layers.tree_cells.tree_cell models.tree_net",
+           "layers/test_tree_cells layers/test_tree models/test_tree_net experiments/test_composition",
+           config="configs/claims/R11.4_composition.toml"),
     _code("R12.1", "Powers of the recurrent matrix",
           "autodiff.repeated_maps.linear_states autodiff.repeated_maps.spectrum "
           "autodiff.repeated_maps.states_by_spectrum autodiff.repeated_maps.lost",

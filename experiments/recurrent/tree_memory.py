@@ -74,15 +74,16 @@ def along(cell: TreeCell, params: Params, x: Array, shape: Shape) -> tuple[Array
     Args:
       cell: any tree cell.
       params: the cell's, of arity 2.
-      x: (batch, length, inputs) of the leaves; inner nodes have no input.
+      x: (batch, length, inputs) one-hot symbols of the leaves; inner nodes have no input.
       shape: of the tree.
 
     Returns:
       (batch, width), and (nodes, batch, 2, width), the lowest first; the first leaf lies to the left of all.
     """
-    batch, length, inputs = x.shape
-    no_children = jnp.zeros((batch, length, 2, cell.width(params)), x.dtype)
-    states = cell.join(params, no_children, cell.project(params, x))
+    batch, _, inputs = x.shape
+    # A leaf's state is its symbol's: it is computed once for each symbol.
+    none = jnp.zeros((inputs, 2, cell.width(params)), x.dtype)
+    states = x @ cell.join(params, none, cell.project(params, jnp.eye(inputs, dtype=x.dtype)))
     no_input = cell.project(params, jnp.zeros((batch, 1, inputs), x.dtype))
     if shape == "chain":
 
