@@ -14,7 +14,7 @@ from dlnotes.layers.tree_cells import tree_lstm
 
 def leaves_of(module, cell, length, key):
     """A cell with random biases, one-hot sequences, and a function that joins two states."""
-    params = cell.init(key, module.SYMBOLS, 3, 2)
+    params = jax.jit(lambda key: cell.init(key, module.SYMBOLS, 3, 2))(key)
     params = params._replace(b=jax.random.normal(key, params.b.shape))
     x = jnp.asarray(module.sequences(np.random.default_rng(0), 2, length).x)
 
@@ -24,7 +24,8 @@ def leaves_of(module, cell, length, key):
         return cell.join(params, jnp.stack([left, right], 1), z)
 
     none = jnp.zeros((2, length, 2, cell.width(params)))
-    return params, x, jnp.swapaxes(cell.join(params, none, cell.project(params, x)), 0, 1), join
+    leaves = jax.jit(lambda p: cell.join(p, none, cell.project(p, x)))(params)
+    return params, x, jnp.swapaxes(leaves, 0, 1), join
 
 
 @pytest.mark.parametrize("shape", ["balanced", "chain"])
@@ -39,8 +40,8 @@ def test_both_trees_of_a_sequence_are_those_of_the_library(shape, key):
     place = made.trees.label[0] - 1
     at_nodes = jnp.where((place >= 0)[None, :, None], x[:, np.maximum(place, 0)], 0.0)
     children, order = (jnp.asarray(np.repeat(a, 2, 0)) for a in (made.trees.children, made.trees.order))
-    want = compose(cell, params, at_nodes, children, order, schedule="sequential")
-    got, path = module.along(cell, params, x, shape)
+    by_slots = jax.jit(lambda p: compose(cell, p, at_nodes, children, order, schedule="sequential"))
+    want, (got, path) = by_slots(params), jax.jit(lambda p: module.along(cell, p, x, shape))(params)
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(join(path[-1][:, 0], path[-1][:, 1]), want, rtol=1e-5, atol=1e-6)
 
@@ -48,6 +49,6 @@ def test_both_trees_of_a_sequence_are_those_of_the_library(shape, key):
         a, b, c, d = first, *leaves[1:, :1]
         return (join(join(a, b), join(c, d)) if shape == "balanced" else join(join(join(a, b), c), d))[0]
 
-    J = jax.jacrev(lambda state: root(state[None]))(leaves[0, 0])
-    log = module.log_jacobian(cell, params, x[0], shape)
+    J = jax.jit(jax.jacrev(lambda state: root(state[None])))(leaves[0, 0])
+    log = module.log_jacobians(cell, shape, jax.tree.map(lambda a: a[None], params), x[:1])[0]
     np.testing.assert_allclose(log, np.log(np.linalg.norm(J, 2)), rtol=1e-4)
