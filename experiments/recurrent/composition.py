@@ -189,23 +189,23 @@ def measure(options: Composition) -> dict[str, np.ndarray]:
 
 def draw(options: Composition, m: Measured) -> Plot:
     """Accuracy against the number of operators, a line for each net."""
-    figure = new_figure(7.6, 4.4)
+    figure = new_figure(7.6, 4.8)
     axes = figure.subplots()
     axes.axvspan(m["operators"][0] - 0.3, SEEN + 0.5, color="#EFEFEF", lw=0, zorder=0)
     axes.text(m["operators"][0] - 0.2, 2, "seen in training", color=GREY, fontsize=9)
     for net, (name, color) in enumerate(zip(NETS, COLORS)):
         values = 100 * m["accuracy"][net]
-        label = f"{name} ({m['width'][net]} units, {m['parameters'][net]:,} parameters in the cell)"
+        label = f"{name}: {m['width'][net]} units, {m['parameters'][net]:,} parameters"
         axes.fill_between(m["operators"], values.min(-1), values.max(-1), color=color, alpha=0.15, lw=0)
         axes.plot(m["operators"], values.mean(-1), "o-", color=color, label=label)
     axes.plot(m["operators"], 100 * m["majority"], ":", color="#999999", label="the most frequent relation")
     axes.set(xlabel="operators of the longer formula", ylim=(0, 103))
-    axes.set_ylabel("relations told right (%; mean, range of seeds)")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=1, fontsize=9)
+    axes.set_ylabel("told right (%; mean, range of seeds)")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
     longer = [100 * unseen(m, net).mean() for net in (AFFINE, WIDE, TENSOR, LSTM)]
     set_title(
         figure,
-        f"Formulae longer than in training, relations told right: affine {longer[AFFINE]:.0f}%, wider "
+        f"Formulas longer than in training, relations told right: affine {longer[AFFINE]:.0f}%, wider "
         f"{longer[WIDE]:.0f}%, tensor {longer[TENSOR]:.0f}%, Tree-LSTM {longer[LSTM]:.0f}%",
     )
     table: dict[str, Any] = {"operators": m["operators"], "majority": m["majority"]}
