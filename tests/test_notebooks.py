@@ -7,8 +7,8 @@ import nbclient
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "experiments" / "notebooks").glob("*.py"))
-SLOW = ("feedforward", "convolution", "sequences")
-SHORTER = {'"12 epochs"': '"1 epoch"', "STEPS = 700": "STEPS = 20"}
+SLOW = ("feedforward", "convolution", "sequences", "trees")
+SHORTER = {'"12 epochs"': '"1 epoch"', "STEPS = 700": "STEPS = 20", "STEPS = 2500": "STEPS = 20"}
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ from dlnotes.training.schedules import one_cycle
 from dlnotes.training.state import Recipe
 
 plt.rcParams.update(STYLE)
+plt.show()  # so that the notebook knows how to show figures that cells return
 
 # %% [markdown]
 # ## Trees
@@ -62,7 +63,6 @@ sentence = parse_brackets(
 formula = python_tree("(a + b) * max(a, 3)")
 aspirin = smiles_tree("CC(=O)Oc1ccccc1C(=O)O")
 draw_trees([sentence, formula, aspirin], titles=["a sentence", "Python", "aspirin"])
-plt.show()
 
 # %% [markdown]
 # ## Trees as arrays
@@ -165,11 +165,11 @@ plt.show()
 #
 # ListOps are nested lists under MIN, MAX, MED (the median) and SM (the sum modulo 10). A list becomes a
 # binary tree by taking in one argument after the other, closing bracket included, and the net is only told
-# what the whole expression is. Expressions of at most 25 symbols, and a small Tree-LSTM, learn in a minute.
+# what the whole expression is. Expressions of at most 16 symbols, and a small Tree-LSTM, learn in a minute.
 
 # %%
-lists = data.load("list_ops", n_train=12000, n_validation=0, n_test=1000, max_length=25, max_depth=5)
-STEPS = 1500
+lists = data.load("list_ops", n_train=20000, n_validation=0, n_test=1000, max_length=16, max_args=3)
+STEPS = 2500
 net = models.tree_net(len(lists.symbols), 64, 10)
 recipe = Recipe(
     net, cross_entropy, {}, optimizer("adam", 4e-3, clip_norm=1.0, factor=one_cycle(STEPS)), random=False
@@ -192,8 +192,8 @@ print(f"test accuracy {100 * right.mean():.1f}%; always the most frequent value:
 # ## Its answer at every node
 #
 # The tree below a node is a tree, so the same net says what it is worth. The last line of a node is its
-# answer; closing a list (the right child `]`) turns a running result into a value. Nodes inside an open
-# list were never asked for anything.
+# answer. It was only ever asked about whole lists, yet a list that is still open mostly has the value so
+# far, and a digit by itself is what it says.
 
 # %%
 sizes = np.asarray(test.mask).sum(1)
@@ -206,8 +206,7 @@ for tree in shown:
     notes.append([lists.classes[k] for k in said])
     colours.append([PALETTE[k] for k in said])
 truth = [f"is {lists.classes[test.y[i]]}" for i in rows]
-draw_trees(shown, notes=notes, colours=colours, titles=truth)
-plt.show()
+draw_trees(shown, notes=notes, colours=colours, titles=truth, width=5.8)
 
 # %% [markdown]
 # How given trees compare with balanced ones, chains and trees that a net finds by itself is claim R11.3;
