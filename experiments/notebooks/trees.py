@@ -62,7 +62,7 @@ sentence = parse_brackets(
 )
 formula = python_tree("(a + b) * max(a, 3)")
 aspirin = smiles_tree("CC(=O)Oc1ccccc1C(=O)O")
-draw_trees([sentence, formula, aspirin], titles=["a sentence", "Python", "aspirin"])
+draw_trees([sentence, formula, aspirin], titles=["a sentence", "Python", "aspirin"], width=7.6)
 
 # %% [markdown]
 # ## Trees as arrays
