@@ -7,20 +7,19 @@ a tree is to be drawn); its gradient is that of the softmax, "straight through".
 A pair whose two states did not change in a step has the same composition and score as before. So only the
 pairs beside the new node are computed, 3n - 5 compositions in all instead of n (n - 1) / 2, and the gradient
 is still the whole one: a pair that was not chosen gets a gradient through its score only, so that the
-derivative of the score, once known, serves all the steps in which the pair stands.
+derivative of the score, once known, serves all the steps in which the pair stands, and the parameters'
+share waits until the end, when all pairs are composed once more with the sums of what their scores got.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.lax import stop_gradient
 
-from dlnotes.layers.arguments import positive
 from dlnotes.layers.attention import masked_softmax
 from dlnotes.typing import Array, PRNGKey
 
@@ -102,60 +101,47 @@ def straight_through(
     return _hard(jnp.where(possible, one, 0), soft)
 
 
-@jax.custom_vjp
-def _with_slopes(scores: Array, slopes: tuple[Array, Array], states: Array) -> Array:
-    """The scores (batch, L - 1), growing by ``slopes`` with the left and right states (batch, L, …)."""
-    return scores
+def _all_pairs(
+    join: Join, score: Score, leaves: Array, lengths: Array, noise: Array, temperature: Array, relaxed: bool
+) -> tuple[Array, Array, Array]:
+    """As `_chosen_tree`, by composing all pairs anew in every step."""
+    L = leaves.shape[1]
+    places = jnp.arange(L - 1, dtype=jnp.int32)[None]
+
+    def step(carry, inputs):
+        states, nodes = carry
+        k, noise = inputs
+        composed = join(states[:, :-1], states[:, 1:])
+        scores = score(composed) + noise
+        possible = places < lengths[:, None] - 1 - k
+        y = straight_through(scores, possible, temperature=temperature, relaxed=relaxed)
+        chosen = jnp.argmax(jnp.where(possible, scores, -jnp.inf), -1).astype(jnp.int32)
+        return (_mixed(y, composed, states), _merged(nodes, chosen, L + k)), (nodes, chosen)
+
+    first = leaves, _leaf_nodes(leaves)
+    steps = jnp.arange(L - 1, dtype=jnp.int32), jnp.swapaxes(noise, 0, 1)
+    (states, _), (nodes, chosen) = jax.lax.scan(step, first, steps)
+    return states[:, 0], nodes, chosen
 
 
-def _with_slopes_forward(scores, slopes, states):
-    return scores, slopes
+def _leaf_nodes(leaves: Array) -> Array:
+    batch, L = leaves.shape[:2]
+    return jnp.broadcast_to(jnp.arange(L, dtype=jnp.int32)[None], (batch, L))
 
 
-def _with_slopes_backward(slopes, g):
-    left, right = (g[..., None] * slope for slope in slopes)
-    behind, before = ((0, 0), (0, 1), (0, 0)), ((0, 0), (1, 0), (0, 0))
-    zeros = jax.tree.map(jnp.zeros_like, slopes)
-    return g, zeros, jnp.pad(left, behind) + jnp.pad(right, before)
+def _merged(nodes: Array, chosen: Array, new: Array) -> Array:
+    """The node at each place when ``new`` has come for the chosen one and the next."""
+    here = jnp.arange(nodes.shape[1])[None] == chosen[:, None]
+    return jnp.where(here, new, _shifted(chosen, nodes))
 
 
-_with_slopes.defvjp(_with_slopes_forward, _with_slopes_backward)
-
-
-class _Pairs(NamedTuple):
-    """What is known of all adjacent pairs of a sequence of L states.
-
-    Attributes:
-      scores: (batch, L - 1); their gradient reaches the parameters, but not the states.
-      states: (batch, L - 1, width) of the compositions, constants.
-      slopes: of the score by the left and by the right state, constants like ``states``.
-    """
-
-    scores: Array
-    states: Array
-    slopes: tuple[Array, Array]
-
-
-def _composed(join: Join, score: Score, left: Array, right: Array) -> _Pairs:
-    left, right = stop_gradient((left, right))
-
-    def scored(left, right):
-        state = join(left, right)
-        scores = score(state)
-        return scores.sum(), (scores, state)
-
-    slopes, (scores, states) = jax.grad(scored, (0, 1), has_aux=True)(left, right)
-    return _Pairs(scores, *stop_gradient((states, slopes)))
-
-
-def _shifted(chosen: Array, a: Array, behind: Array) -> Array:
-    """``a`` up to the chosen place and ``behind`` (its next entries) after it, along axis 1."""
+def _shifted(chosen: Array, a: Array) -> Array:
+    """``a`` up to the chosen place and the next entries after it, along axis 1; the last again at the end."""
     after = jnp.arange(a.shape[1])[None] > chosen[:, None]
-    return jnp.where(jnp.expand_dims(after, tuple(range(2, a.ndim))), behind, a)
+    return jnp.where(jnp.expand_dims(after, tuple(range(2, a.ndim))), _next(a), a)
 
 
 def _next(a: Array) -> Array:
-    """The next entry along axis 1; the last again at the end."""
     return jnp.concatenate([a[:, 1:], a[:, -1:]], 1)
 
 
@@ -168,71 +154,171 @@ def _mixed(y: Array, composed: Array, states: Array) -> Array:
     return y[..., None] * composed + left[..., None] * states + right[..., None] * _next(states)
 
 
-@jax.custom_vjp
-def _replaced(y: Array, chosen: Array, new: Array, composed: Array, states: Array) -> Array:
-    """`_mixed` for a choice: ``new`` at the chosen place, what follows moved up by one.
+def _rows(a: Array, places: Array) -> Array:
+    """``a[b, places[b, i]]``: (batch, n, …), (batch, m) → (batch, m, …)."""
+    places = jnp.expand_dims(jnp.clip(places, 0, a.shape[1] - 1), tuple(range(2, a.ndim)))
+    return jnp.take_along_axis(a, places, 1, mode="promise_in_bounds")
 
-    Args:
-      y: (batch, L - 1), 1 at the chosen place, or all 0: then nothing changes.
-      chosen: (batch,) that place.
-      new: (batch, width), its composition.
-      composed: (batch, L - 1, width), those of the other places, constants.
-      states: (batch, L, width).
+
+def _put(a: Array, new: Array, at: Array | int) -> Array:
+    """``a`` with ``new`` in the entries from ``at`` on of axis 1."""
+    return jax.lax.dynamic_update_slice_in_dim(a, new.astype(a.dtype), at, 1)
+
+
+class _Found(NamedTuple):
+    """A search from the leaves to the root, as the gradient needs it; n = L - 1 steps.
+
+    Attributes:
+      states: (batch, 2 L - 1, width) of all nodes: L leaves, then what each step made.
+      composed: (batch, 3 n, width) of all pairs that ever stood side by side: those of the leaves, then two
+        of each step, the new node with its left and with its right neighbour.
+      slopes: of the score of each such pair by its left and by its right state, (batch, 3 n, width) each.
+      ends: (batch, 3 n, 2) the nodes of each such pair.
+      nodes: (n, batch, L) the node at each place before each step.
+      pairs: (n, batch, n) the pair at each place before each step.
+      soft: (n, batch, n) softmax of the scores; 0 everywhere in steps that an example has no need of.
+      chosen: (n, batch) the place of the pair that became a node.
     """
-    before, here, _ = _places(y, chosen)
-    return jnp.where(before, states, jnp.where(here, new[:, None], _next(states)))
+
+    states: Array
+    composed: Array
+    slopes: tuple[Array, Array]
+    ends: Array
+    nodes: Array
+    pairs: Array
+    soft: Array
+    chosen: Array
 
 
-def _places(y: Array, chosen: Array) -> tuple[Array, Array, Array]:
-    """(batch, L, 1) booleans each: places that nothing changes, the chosen place, those behind the pair."""
-    place = jnp.arange(y.shape[1] + 1)[None]
-    chosen, some = chosen[:, None], (y > 0).any(1, keepdims=True)
-    before, here, after = ~some | (place < chosen), some & (place == chosen), some & (place > chosen + 1)
-    return before[..., None], here[..., None], after[..., None]
+def _search(node, leaves: Array, lengths: Array, noise: Array, temperature: Array) -> tuple[Array, _Found]:
+    """The states at the roots, and all of the search; ``node(left, right) -> (state, score)``."""
+    batch, L = leaves.shape[:2]
+    n, places = L - 1, jnp.arange(L - 1, dtype=jnp.int32)[None]
+    many = jax.vmap(jax.vmap(node))
+
+    def composed(left, right):
+        def scored(left, right):
+            states, scores = many(left, right)
+            return scores.sum(), (scores, states)
+
+        slopes, both = jax.grad(scored, (0, 1), has_aux=True)(left, right)
+        return *both, slopes
+
+    def step(carry, inputs):
+        states, made, scores, nodes, pairs = carry
+        k, noise = inputs
+        noisy = _rows(scores, pairs) + noise
+        possible = places < lengths[:, None] - 1 - k
+        soft = masked_softmax(noisy / temperature, possible)
+        chosen = jnp.argmax(jnp.where(possible, noisy, -jnp.inf), -1).astype(jnp.int32)
+        new = _rows(made, _rows(pairs, chosen[:, None]))
+        states = _put(states, new, L + k)
+        own = jnp.broadcast_to(L + k, (batch,))
+        before, behind = (_rows(nodes, chosen[:, None] + i)[:, 0] for i in (-1, 2))
+        left, right = jnp.stack([before, own], 1), jnp.stack([own, behind], 1)
+        new_scores, new_made, slopes = composed(_rows(states, left), _rows(states, right))
+        kept = nodes, pairs, soft, chosen, slopes, jnp.stack([left, right], 2)
+        at = n + 2 * k
+        made, scores = _put(made, new_made, at), _put(scores, new_scores, at)
+        active, here = possible[:, :1], places == chosen[:, None]
+        pairs = jnp.where(here, at + 1, _shifted(chosen, pairs))
+        pairs = jnp.where(places == chosen[:, None] - 1, at, pairs)
+        nodes = jnp.where(active, _merged(nodes, chosen, L + k), nodes)
+        return (states, made, scores, nodes, pairs), kept
+
+    scores, made, slopes = composed(leaves[:, :-1], leaves[:, 1:])
+    nodes = _leaf_nodes(leaves)
+    pairs = jnp.broadcast_to(places, (batch, n))
+    states = jnp.pad(leaves, ((0, 0), (0, n), (0, 0)))
+    made = jnp.pad(made, ((0, 0), (0, 2 * n), (0, 0)))
+    first = states, made, jnp.pad(scores, ((0, 0), (0, 2 * n))), nodes, pairs
+    steps = jnp.arange(n, dtype=jnp.int32), jnp.swapaxes(noise, 0, 1)
+    (states, made, _, last, _), kept = jax.lax.scan(step, first, steps)
+    by_step, by_pair = kept[:4], kept[4:]
+
+    def all_pairs(first, later):
+        return jnp.concatenate([first, jnp.swapaxes(later, 0, 1).reshape(batch, 2 * n, -1)], 1)
+
+    first_ends = jnp.stack([nodes[:, :-1], nodes[:, 1:]], 2)
+    slopes, ends = jax.tree.map(all_pairs, (slopes, first_ends), by_pair)
+    return _rows(states, last[:, :1])[:, 0], _Found(states, made, slopes, ends, *by_step)
 
 
-def _replaced_forward(y, chosen, new, composed, states):
-    return _replaced(y, chosen, new, composed, states), (y, chosen, new, composed, states)
+def _gradients(node, consts, found: _Found, temperature: Array, droot: Array) -> tuple[Any, Array]:
+    """Gradients by ``consts`` and by the leaves; ``node(left, right, *consts) -> (state, score)``."""
+    batch, L = found.nodes.shape[1:]
+    n, width = L - 1, found.states.shape[-1]
+    places, wide = jnp.arange(n, dtype=jnp.int32)[None], jnp.arange(L, dtype=jnp.int32)[None]
+    many = jax.vmap(node, in_axes=(0, 0, *[None] * len(consts)))
+
+    def step(carry, inputs):
+        g, counts, dconsts = carry
+        nodes, pairs, soft, chosen = inputs
+        states, composed = _rows(found.states, nodes), _rows(found.composed, pairs)
+        # Of r_i = y_i p_i + (1 - Σ_{j ≤ i} y_j) r_i + (Σ_{j < i} y_j) r_{i+1} by y, for all places at once.
+        stays, moved = (g * states).sum(2), (g * _next(states)).sum(2)
+        behind = jnp.cumsum((moved - stays)[:, ::-1], 1)[:, ::-1]
+        dy = (g[:, :-1] * composed).sum(2) - moved[:, :-1] + behind[:, :-1]
+        ds = soft * (dy - (soft * dy).sum(1, keepdims=True)) / temperature
+        active, chosen = (soft > 0).any(1, keepdims=True), chosen[:, None]
+        # The chosen pair: what its node received goes on to both of its states.
+        both = _rows(states, chosen), _rows(states, chosen + 1)
+        dnew = jnp.where(active, _rows(g, chosen)[:, 0], 0)
+        _, back = jax.vjp(many, both[0][:, 0], both[1][:, 0], *consts)
+        dleft, dright, *more = back((dnew, jnp.zeros(batch, dnew.dtype)))
+        dconsts = jax.tree.map(jnp.add, dconsts, more)
+        # What comes out at the last place after a choice is never used: its gradient is 0.
+        before, after = (~active | (wide < chosen)), active & (wide > chosen + 1)
+        up = jnp.pad(g[:, :-1], ((0, 0), (1, 0), (0, 0)))
+        g = jnp.where(before[..., None], g, jnp.where(after[..., None], up, 0))
+        g = jnp.where((active & (wide == chosen))[..., None], dleft[:, None], g)
+        g = jnp.where((active & (wide == chosen + 1))[..., None], dright[:, None], g)
+        # Every other pair: through its score to both of its states.
+        by_left, by_right = (ds[..., None] * _rows(slope, pairs) for slope in found.slopes)
+        g = g + jnp.pad(by_left, ((0, 0), (0, 1), (0, 0))) + jnp.pad(by_right, ((0, 0), (1, 0), (0, 0)))
+        # The two pairs that this step made are complete; those that it ended begin.
+        made = chosen + jnp.array([[-1, 0]], jnp.int32)
+        done = jnp.where(active & (made >= 0), _rows(counts, made), 0)
+        moved_up = jnp.pad(counts[:, :-1], ((0, 0), (1, 0)))
+        counts = jnp.where(
+            ~active | (places < chosen - 1), counts, jnp.where(places > chosen + 1, moved_up, 0)
+        )
+        return (g, counts + ds, dconsts), done
+
+    g = jnp.pad(droot[:, None], ((0, 0), (0, n), (0, 0)))
+    zeros = jax.tree.map(jnp.zeros_like, list(consts))
+    inputs = found.nodes, found.pairs, found.soft, found.chosen
+    (g, counts, dconsts), done = jax.lax.scan(
+        step, (g, jnp.zeros((batch, n), g.dtype), zeros), inputs, reverse=True
+    )
+    counts = jnp.concatenate([counts, jnp.swapaxes(done, 0, 1).reshape(batch, 2 * n)], 1)
+    left, right = (_rows(found.states, found.ends[..., i]).reshape(-1, width) for i in range(2))
+    _, back = jax.vjp(lambda *consts: many(left, right, *consts)[1], *consts)
+    return jax.tree.map(jnp.add, dconsts, list(back(counts.reshape(-1)))), g
 
 
-def _replaced_backward(kept, g):
-    y, chosen, new, composed, states = kept
-    before, here, after = _places(y, chosen)
-    # Of r_i = y_i p_i + (1 - Σ_{j ≤ i} y_j) r_i + (Σ_{j < i} y_j) r_{i+1} by y, for all places at once.
-    stays, moved = (g * states).sum(2), (g * _next(states)).sum(2)
-    of_pair = jnp.where(here[:, :-1, 0], (g[:, :-1] * new[:, None]).sum(2), (g[:, :-1] * composed).sum(2))
-    behind = jnp.cumsum((moved - stays)[:, ::-1], 1)[:, ::-1]
-    dy = of_pair - moved[:, :-1] + behind[:, :-1]
-    dnew = jnp.where(here, g, 0).sum(1)
-    # What comes out at the last place after a choice is never used: its gradient is 0.
-    moved_up = jnp.pad(g[:, :-1], ((0, 0), (1, 0), (0, 0)))
-    dstates = jnp.where(before, g, jnp.where(after, moved_up, 0))
-    return dy, np.zeros(chosen.shape, jax.dtypes.float0), dnew, jnp.zeros_like(composed), dstates
+def _chosen_tree(node, consts, leaves, lengths, noise, temperature) -> tuple[Array, Array, Array]:
+    """Roots, and the pairs with the nodes; the gradient is written out (see the module's text)."""
 
+    def forward(consts, leaves, lengths, noise, temperature):
+        def own(left, right):
+            return node(left, right, *consts)
 
-_replaced.defvjp(_replaced_forward, _replaced_backward)
+        root, found = _search(own, leaves, lengths, noise, temperature)
+        return (root, found.nodes, found.chosen), (consts, found, lengths, noise, temperature)
 
+    @jax.custom_vjp
+    def run(*arguments):
+        return forward(*arguments)[0]
 
-def _at(a: Array, place: Array) -> Array:
-    """``a[b, place[b]]`` for (batch, n, width) and (batch,), as near to the place as there is one."""
-    place = jnp.clip(place, 0, a.shape[1] - 1)[:, None, None]
-    return jnp.take_along_axis(a, place, 1, mode="promise_in_bounds")[:, 0]
+    def backward(kept, g):
+        consts, found, lengths, noise, temperature = kept
+        dconsts, dleaves = _gradients(node, consts, found, temperature, g[0])
+        none = np.zeros(lengths.shape, jax.dtypes.float0)
+        return dconsts, dleaves, none, jnp.zeros_like(noise), jnp.zeros_like(temperature)
 
-
-def _update(join: Join, score: Score, pairs: _Pairs, states: Array, chosen: Array) -> _Pairs:
-    """The pairs of a sequence in which ``states[chosen]`` is new and what follows has moved up by one."""
-    before, new, behind = (_at(states, chosen + i) for i in (-1, 0, 1))
-    # Both new pairs in one call: (batch, 2, width).
-    two = _composed(join, score, jnp.stack([before, new], 1), jnp.stack([new, behind], 1))
-    place = jnp.arange(pairs.scores.shape[1])[None]
-
-    def put(old, fresh):
-        rest = tuple(range(2, old.ndim))
-        is_left, is_right = (jnp.expand_dims(place == at[:, None], rest) for at in (chosen - 1, chosen))
-        moved = _shifted(chosen, old, _next(old))
-        return jnp.where(is_left, fresh[:, :1], jnp.where(is_right, fresh[:, 1:], moved))
-
-    return jax.tree.map(put, pairs, two)
+    run.defvjp(forward, backward)
+    return run(consts, leaves, lengths, noise, temperature)
 
 
 def compose_pairs(
@@ -257,10 +343,10 @@ def compose_pairs(
       leaves: (batch, L, width), L at least 1.
       lengths: (batch,) whole numbers n, 1 … L: how many leading leaves are real.
       noise: (batch, L - 1, L - 1) added to the scores of each step, as of `gumbel_noise`; or ``None``.
-      temperature: of the softmax; may be traced.
+      temperature: of the softmax; may be traced. Noise and temperature have no gradient.
       relaxed: mix the pairs by the softmax instead of choosing one. ``pairs`` then are the likeliest ones.
-      again: compose all pairs in every step. The same numbers for L / 6 times the work (a check; and what
-        ``relaxed`` always does, for there every state changes in every step).
+      again: compose all pairs in every step, and leave the gradient to JAX (forward mode, too). A check; and
+        what ``relaxed`` always does, for there every state changes in every step.
 
     Returns:
       `FoundTree`.
@@ -287,41 +373,27 @@ def compose_pairs(
     if L == 1:
         return FoundTree(leaves[:, 0], jnp.zeros((batch, 0, 2), jnp.int32))
     lengths = lengths.astype(jnp.int32)
-    place = jnp.arange(L - 1, dtype=jnp.int32)[None]
-    whole = relaxed or again
+    if noise is None:
+        noise = jnp.zeros((batch, L - 1, L - 1), leaves.dtype)
+    noise = noise.astype(leaves.dtype)
+    temperature = jnp.asarray(temperature, leaves.dtype)
+    if relaxed or again:
+        state, nodes, chosen = _all_pairs(join, score, leaves, lengths, noise, temperature, relaxed)
+    else:
 
-    def step(carry, inputs):
-        states, pairs, nodes = carry
-        k, noise = inputs
-        if whole:
-            composed = join(states[:, :-1], states[:, 1:])
-            scores = score(composed)
-        else:
-            composed = pairs.states
-            scores = _with_slopes(pairs.scores, stop_gradient(pairs.slopes), states)
-        scores = scores if noise is None else scores + noise.astype(scores.dtype)
-        possible = place < lengths[:, None] - 1 - k
-        y = straight_through(scores, possible, temperature=temperature, relaxed=relaxed)
-        chosen = jnp.argmax(jnp.where(possible, scores, -jnp.inf), -1).astype(jnp.int32)
-        active = possible[:, 0]
-        if whole:
-            states = _mixed(y, composed, states)
-        else:
-            # The chosen pair once more, for its own gradient.
-            new = join(_at(states, chosen), _at(states, chosen + 1))
-            states = _replaced(y, chosen, new, stop_gradient(composed), states)
-            pairs = _update(join, score, pairs, states, chosen)
-        rows = jnp.arange(batch)
-        pair = jnp.stack([nodes[rows, chosen], nodes[rows, chosen + 1]], -1)
-        nodes = _shifted(chosen, nodes, _next(nodes)).at[rows, chosen].set(lengths + k)
-        return (states, pairs, nodes), jnp.where(active[:, None], pair, -1)
+        def node(left, right):
+            state = join(left, right)
+            return state, score(state)
 
-    nodes = jnp.broadcast_to(jnp.arange(L, dtype=jnp.int32)[None], (batch, L))
-    first = None if whole else _composed(join, score, leaves[:, :-1], leaves[:, 1:])
-    steps = jnp.arange(L - 1, dtype=jnp.int32)
-    by_step = None if noise is None else jnp.swapaxes(noise, 0, 1)
-    (states, _, _), pairs = jax.lax.scan(step, (leaves, first, nodes), (steps, by_step))
-    return FoundTree(states[:, 0], jnp.swapaxes(pairs, 0, 1))
+        one = leaves[0, 0]
+        pure, consts = jax.closure_convert(node, one, one)
+        state, nodes, chosen = _chosen_tree(pure, list(consts), leaves, lengths, noise, temperature)
+    nodes, chosen = jnp.moveaxis(nodes, 0, 1), jnp.moveaxis(chosen, 0, 1)
+    pair = jnp.take_along_axis(nodes, jnp.stack([chosen, chosen + 1], 2), 2)
+    # Step k's node is L + k here, whatever the number of leaves.
+    pair = jnp.where(pair < L, pair, pair - L + lengths[:, None, None])
+    needed = jnp.arange(L - 1)[None] < lengths[:, None] - 1
+    return FoundTree(state, jnp.where(needed[..., None], pair, -1))
 
 
 def found_children(pairs: Array, lengths: Array) -> Array:
@@ -340,7 +412,6 @@ def found_children(pairs: Array, lengths: Array) -> Array:
       [[[-1, -1], [-1, -1], [0, 1], [-1, -1], [-1, -1]]]
     """
     L = pairs.shape[1] + 1
-    positive(L=L)
     step = jnp.arange(2 * L - 1)[None] - lengths[:, None]
     if L == 1:
         return jnp.full((len(pairs), 1, 2), -1, jnp.int32)

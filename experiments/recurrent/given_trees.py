@@ -44,21 +44,21 @@ GIVEN, BALANCED, CHAIN, FOUND = range(4)
 COLORS = (BLUE, GREEN, ORANGE, PURPLE)
 BLIND = ("random", "balanced", "from the left", "from the right")
 """Trees that do not look at the symbols."""
-DEPTH, ARGUMENTS = 5, 4
+DEPTH, ARGUMENTS = 5, 3
 """Most lists inside one another, and most arguments of a list."""
 
 
 class GivenTrees(Options):
     """Sizes of the experiment."""
 
-    hidden: int = Field(48, ge=1, description="units of the Tree-LSTM")
-    shortest: int = Field(10, ge=4, description="fewest symbols of an expression")
-    longest: int = Field(20, ge=4, description="most symbols")
+    hidden: int = Field(32, ge=1, description="units of the Tree-LSTM")
+    shortest: int = Field(6, ge=4, description="fewest symbols of an expression")
+    longest: int = Field(14, ge=4, description="most symbols")
     examples: int = Field(10_000, ge=10, description="training expressions")
     test: int = Field(1000, ge=10, description="test expressions")
-    steps: int = Field(2500, ge=1, description="steps of each training")
-    batch: int = Field(50, ge=1, description="expressions of a step")
-    rate: float = Field(5e-3, gt=0, description="learning rate of Adam, which goes down to 0, for all four")
+    steps: int = Field(3000, ge=1, description="steps of each training")
+    batch: int = Field(32, ge=1, description="expressions of a step")
+    rate: float = Field(1e-2, gt=0, description="learning rate of Adam, which goes down to 0, for all four")
 
 
 def expressions(o: GivenTrees) -> np.ndarray:
@@ -99,7 +99,8 @@ def blind_trees(rows: np.ndarray, shape: str) -> np.ndarray:
 
 def networks(hidden: int) -> tuple[Model, ...]:
     """For each structure a Tree-LSTM; the last one scores pairs, with ``hidden`` parameters more."""
-    given = models.tree_net(len(SYMBOLS), hidden, len(CLASSES))
+    # One slot after the other, so that all seeds are one program.
+    given = models.tree_net(len(SYMBOLS), hidden, len(CLASSES), schedule="sequential")
     return (given, given, given, models.gumbel_tree(len(SYMBOLS), hidden, len(CLASSES)))
 
 
