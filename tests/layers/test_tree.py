@@ -16,7 +16,9 @@ from dlnotes.layers.tree_schedule import count_waves
 
 I, H, N, A = 3, 4, 8, 3
 cells = pytest.mark.parametrize("name", list(TREE_CELLS))
-kinds = pytest.mark.parametrize("name", ["tree_lstm", "tensor"])  # with a matrix of its own, and without
+slow = pytest.mark.slow
+# A cell with a matrix of its own; one without, whose parts of the passes the recursion has tested.
+kinds = pytest.mark.parametrize("name", ["tree_lstm", pytest.param("tensor", marks=slow)])
 schedules = pytest.mark.parametrize("schedule", ["waves", "sequential"])
 
 
@@ -174,7 +176,7 @@ def test_forward_mode_through_the_sequential_schedule():
     close(slope, jnp.vdot(jax.jit(jax.grad(f))(x), v), 1e-4)
 
 
-@pytest.mark.parametrize("chains", [False, True])
+@pytest.mark.parametrize("chains", [pytest.param(False, marks=slow), True])
 def test_waves_are_counted_as_they_are_computed(chains):
     cell = TREE_CELLS["affine"]
     params = cell.init(jax.random.key(0), I, H, A)
@@ -206,6 +208,7 @@ def test_any_keys_that_grow_towards_the_root_will_do():
     close(run(params, x, children, slots * 2**26, mask), want)
 
 
+@slow
 @kinds
 def test_bfloat16(name):
     cell = TREE_CELLS[name]

@@ -58,7 +58,7 @@ ROWS = [
         embedding=4,
         targets="nodes",
     ),
-    row("tree tensor net", partial(trees, 3, "root"), cell="tensor", arity=3),
+    row("tree tensor net", partial(trees, 3, "root"), cell="tensor", arity=3, slow=True),
     row("tree child sum", partial(trees, 4, "root"), cell="child_sum", arity=4, slow=True),
     row("tree gru, inputs at leaves", binary, cell="tree_gru", inputs="leaves", slow=True),
     row(
