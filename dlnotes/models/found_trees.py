@@ -248,18 +248,21 @@ def _chart(params: FoundTreeParams, leaves: Array, lengths: Array) -> Chart:
 
         return soft_chart(whole, _score(params), leaves, lengths)
 
+    def apart(left: Array, right: Array) -> tuple[Array, ...]:
+        return tuple(jnp.split(jnp.stack([left, right], -2), cell.parts, -1))
+
     def part(place: int):
         def product(state: Array) -> tuple[Array, Array]:
             none = jnp.zeros_like(state)
-            children = [state, none] if place == 0 else [none, state]
-            return state, rows(jnp.stack(children, -2)) @ params.cell.W
+            children = apart(state, none) if place == 0 else apart(none, state)
+            return state, rows(children) @ params.cell.W
 
         return product
 
     def join(left: tuple[Array, Array], right: tuple[Array, Array]) -> Array:
         # The product of two children is the sum of their own: a span's is computed once for all its parents.
-        children = jnp.stack([left[0], right[0]], -2)
-        return advance(params.cell, children, row(z, left[0]), left[1] + right[1])
+        state = advance(params.cell, apart(left[0], right[0]), row(z, left[0]), left[1] + right[1])
+        return jnp.concatenate(state, -1)
 
     return soft_chart(join, _score(params), leaves, lengths, left=part(0), right=part(1))
 
