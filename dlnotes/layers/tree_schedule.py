@@ -113,7 +113,7 @@ def count_waves(children: np.ndarray, order: np.ndarray, mask: np.ndarray) -> Wa
     Example:
       >>> children = np.array([[[-1, -1], [-1, -1], [0, 1]]] * 40)
       >>> count_waves(children, np.array([[0, 0, 1]] * 40), np.ones((40, 3), bool))
-      Waves(trees=40, slots=120, nodes=120, waves=1, rows=320)
+      Waves(trees=40, slots=120, nodes=120, waves=1, rows=192)
     """
     children, order, mask = (np.asarray(a) for a in (children, order, mask))
     trees, N, A = children.shape
