@@ -31,8 +31,7 @@ def additive_scores(v: Array, query: Array, keys: Array) -> Array:
     _same_size(query, keys)
     if v.shape != query.shape[-1:]:
         raise ValueError(f"v: got shape {v.shape}, allowed is {query.shape[-1:]}, the size of the query")
-    hidden = jnp.tanh(jnp.expand_dims(query, -2) + keys)
-    return (hidden * jnp.expand_dims(v, tuple(range(hidden.ndim - 1)))).sum(-1)
+    return jnp.tanh(jnp.expand_dims(query, -2) + keys) @ v
 
 
 def dot_scores(query: Array, keys: Array) -> Array:
@@ -51,7 +50,7 @@ def dot_scores(query: Array, keys: Array) -> Array:
     Source: Luong, Pham and Manning, 2015; the scale is that of Vaswani et al., 2017.
     """
     _same_size(query, keys)
-    return (keys * jnp.expand_dims(query, -2)).sum(-1) / jnp.asarray(query.shape[-1] ** 0.5, keys.dtype)
+    return jnp.einsum("...sd,...d->...s", keys, query) / jnp.asarray(query.shape[-1] ** 0.5, keys.dtype)
 
 
 def local_window(middle: Array, positions: int, window: int) -> tuple[Array, Array]:

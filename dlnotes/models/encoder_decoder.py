@@ -363,6 +363,9 @@ def teacher_forced(
             carry, context, weights = _advance(params, source, carry, z)
             return carry, (cell.hidden(carry), context, weights)
 
+        # Products are kept for the way back, the rest of a step is computed again: the hidden units of its
+        # scores are as many as all the keys, and take longer to write and read than to compute.
+        step = jax.checkpoint(step, prevent_cse=False, policy=jax.checkpoint_policies.dots_saveable)
         _, (hs, contexts, weights) = jax.lax.scan(step, carries[0], z)
         contexts, weights = jax.tree.map(lambda a: jnp.swapaxes(a, 0, 1), (contexts, weights))
     hs = jnp.swapaxes(hs, 0, 1)
