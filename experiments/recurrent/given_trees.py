@@ -54,9 +54,9 @@ class GivenTrees(Options):
     hidden: int = Field(32, ge=1, description="units of the Tree-LSTM")
     shortest: int = Field(6, ge=4, description="fewest symbols of an expression")
     longest: int = Field(14, ge=4, description="most symbols")
-    examples: int = Field(10_000, ge=10, description="training expressions")
+    examples: int = Field(50_000, ge=10, description="training expressions")
     test: int = Field(1000, ge=10, description="test expressions")
-    steps: int = Field(3000, ge=1, description="steps of each training")
+    steps: int = Field(4000, ge=1, description="steps of each training")
     batch: int = Field(32, ge=1, description="expressions of a step")
     rate: float = Field(1e-2, gt=0, description="learning rate of Adam, which goes down to 0, for all four")
 
@@ -200,7 +200,7 @@ def draw(options: GivenTrees, m: Measured) -> Plot:
     )
     right.tick_params(axis="x", labelsize=8.5)
     right.set_title("with the true trees", fontsize=9.5)
-    names = [SYMBOLS[s].removeprefix("[") for s in m["example_symbols"] if s > 0]
+    names = [SYMBOLS[s] for s in m["example_symbols"] if s > 0]
     trees = [m["example_true"], m["example_found"]]
     titles = ["true (green: found, too)", "found by the first seed (green: true)"]
     for axes, title, tree, other in zip((one, two), titles, trees, reversed(trees)):
@@ -266,4 +266,8 @@ CLAIM = Claim(
             rule=Below(75.0),
         ),
     ),
+    revised="After short trainings of two seeds, to fit the time that all claims have: expressions are "
+    "shorter (6 to 14 symbols, not 10 to 20), lists have up to 3 arguments, not 4, the training examples are "
+    "50,000, not 10,000, for the nets learned those by heart, and steps, batch, rate and width were set, all "
+    "the same for the four kinds of trees. The rules are as first written.",
 )
