@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from dlnotes.experiment.result import Result
     from dlnotes.experiment.trainer import Trainer
 
-SHOWN, LARGEST = 6, 33
-"""Trees in the picture of predictions, and nodes of the largest that fit into it."""
+SHOWN, LARGEST, DEEPEST = 6, 33, 12
+"""Trees in the picture of predictions; nodes, and steps down, of those that fit into it well."""
 
 FONT = 8
 _LETTER, _LINE = 0.62 * FONT / 72, 1.25 * FONT / 72
@@ -264,19 +264,35 @@ def _chosen(dataset: Dataset, examples: Examples, outputs: np.ndarray) -> list[i
         root = outputs
     wrong = (root.argmax(-1) != y).mean(0) > 0.5
     inner = (np.asarray(examples.x.children)[:, :, 0] >= 0).sum(1)
-    fits = (sizes <= LARGEST) & (inner > 1)
-    if not fits.any():
-        fits = sizes <= max(LARGEST, int(sizes.min()))
-    misses = np.flatnonzero(fits & wrong)[: SHOWN // 3]
-    hits = np.flatnonzero(fits & ~wrong)[: SHOWN - len(misses)]
-    return [*map(int, hits), *map(int, misses)]
+    # Best are small ones that are not deep, then small ones, then those that are the smallest.
+    small = (sizes <= LARGEST) & (inner > 1)
+    order = np.lexsort((np.arange(len(y)), np.where(small, 0, sizes)))
+    misses = _first(examples, order[wrong[order]], SHOWN // 3)
+    return [*_first(examples, order[~wrong[order]], SHOWN - len(misses)), *misses]
+
+
+def _first(examples: Examples, rows: np.ndarray, count: int) -> list[int]:
+    """The first rows whose trees are not deep, and after them others, until there are ``count``."""
+    flat: list[int] = []
+    deep: list[int] = []
+    for i in map(int, rows[: 50 * count]):
+        fits = _depths(_numbered(examples, i)).max() <= DEEPEST
+        (flat if fits else deep).append(i)
+        if len(flat) == count:
+            break
+    return [*flat, *deep][:count]
+
+
+def _numbered(examples: Examples, i: int) -> Tree:
+    """A tree whose nodes are named after their slots."""
+    slots = np.arange(examples.x.label.shape[1])
+    one = examples.x._replace(label=slots[None], children=np.asarray(examples.x.children)[i : i + 1])
+    return tree_at(one, 0, slots.astype(str).tolist())
 
 
 def _slots(examples: Examples, i: int) -> np.ndarray:
     """The slot of each node in preorder."""
-    numbered = examples.x._replace(label=np.arange(examples.x.label.shape[1])[None].repeat(i + 1, 0))
-    names = [str(slot) for slot in range(examples.x.label.shape[1])]
-    return np.array([int(name) for name in tree_at(numbered, i, names).label])
+    return np.array([int(name) for name in _numbered(examples, i).label])
 
 
 def _of_subtrees(
