@@ -268,6 +268,6 @@ CLAIM = Claim(
     ),
     revised="After short trainings of two seeds, to fit the time that all claims have: expressions are "
     "shorter (6 to 14 symbols, not 10 to 20), lists have up to 3 arguments, not 4, the training examples are "
-    "50,000, not 10,000, for nets did better on those they had seen, and steps, batch, rate and width were set, all "
-    "the same for the four kinds of trees. The rules are as first written.",
+    "50,000, not 10,000, for nets did better on those they had seen, and steps, batch, rate and width were "
+    "set, all the same for the four kinds of trees. The rules are as first written.",
 )
