@@ -98,7 +98,8 @@ def recursion(tree, node=0):
     return jnp.tanh(x @ params.U + jnp.concatenate(below) @ params.W + params.b)
 
 
-states = node_states(affine_tree, params, batch.trees.label, *batch.trees[1:], batch.mask, embedding=table)
+trees, mask = jax.tree.map(jnp.asarray, (batch.trees, batch.mask))
+states = node_states(affine_tree, params, *trees, mask, embedding=table)
 for i, tree in enumerate(small):
     root = int(batch.mask[i].sum()) - 1
     by_hand, at_once = recursion(tree), states[i, root]
