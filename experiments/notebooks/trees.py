@@ -98,8 +98,8 @@ def recursion(tree, node=0):
     return jnp.tanh(x @ params.U + jnp.concatenate(below) @ params.W + params.b)
 
 
-trees, mask = jax.tree.map(jnp.asarray, (batch.trees, batch.mask))
-states = node_states(affine_tree, params, *trees, mask, embedding=table)
+label, children, order, mask = map(jnp.asarray, (*batch.trees, batch.mask))
+states = node_states(affine_tree, params, label, children, order, mask, embedding=table)
 for i, tree in enumerate(small):
     root = int(batch.mask[i].sum()) - 1
     by_hand, at_once = recursion(tree), states[i, root]
