@@ -63,9 +63,9 @@ class TreeMemory(Options):
 
 
 def sequences(rng: np.random.Generator, n: int, length: int) -> Examples:
-    """One-hot symbols (n, length, symbols); the first is the answer."""
-    symbols = rng.integers(0, SYMBOLS, (n, length))
-    return Examples(np.eye(SYMBOLS, dtype=np.float32)[symbols], symbols[:, 0].astype(np.int32))
+    """Symbols (n, length); the first is the answer."""
+    symbols = rng.integers(0, SYMBOLS, (n, length), dtype=np.int32)
+    return Examples(symbols, symbols[:, 0])
 
 
 def along(cell: TreeCell, params: Params, x: Array, shape: Shape) -> tuple[Array, Array]:
@@ -74,31 +74,37 @@ def along(cell: TreeCell, params: Params, x: Array, shape: Shape) -> tuple[Array
     Args:
       cell: any tree cell.
       params: the cell's, of arity 2.
-      x: (batch, length, inputs) one-hot symbols of the leaves; inner nodes have no input.
+      x: (batch, length) symbols of the leaves; inner nodes have no input.
       shape: of the tree.
 
     Returns:
       (batch, width), and (nodes, batch, 2, width), the lowest first; the first leaf lies to the left of all.
     """
-    batch, _, inputs = x.shape
+    batch, length = x.shape
     # A leaf's state is its symbol's: it is computed once for each symbol.
-    none = jnp.zeros((inputs, 2, cell.width(params)), x.dtype)
-    states = x @ cell.join(params, none, cell.project(params, jnp.eye(inputs, dtype=x.dtype)))
-    no_input = cell.project(params, jnp.zeros((batch, 1, inputs), x.dtype))
+    no_children = jnp.zeros((SYMBOLS, 2, cell.width(params)))
+    table = cell.join(params, no_children, cell.project(params, jnp.eye(SYMBOLS)))
+    states = jax.nn.one_hot(x.reshape(-1), SYMBOLS) @ table
+    no_input = cell.project(params, jnp.zeros((1, SYMBOLS)))
+
+    def join(children: Array) -> Array:
+        return cell.join(params, children, jnp.broadcast_to(no_input, (len(children), no_input.shape[-1])))
+
     if shape == "chain":
 
         def step(left: Array, right: Array):
             children = jnp.stack([left, right], 1)
-            return cell.join(params, children, no_input[:, 0]), children
+            return join(children), children
 
-        return jax.lax.scan(step, states[:, 0], jnp.swapaxes(states[:, 1:], 0, 1))
+        in_time = jnp.swapaxes(states.reshape(batch, length, -1), 0, 1)
+        return jax.lax.scan(step, in_time[0], in_time[1:])
     path = []
-    while states.shape[1] > 1:
-        children = states.reshape(batch, states.shape[1] // 2, 2, -1)
-        z = jnp.broadcast_to(no_input, (*children.shape[:2], no_input.shape[-1]))
-        path.append(children[:, 0])
-        states = cell.join(params, children, z)
-    return states[:, 0], jnp.stack(path)
+    while len(states) > batch:
+        # Neighbours in a sequence lie side by side, and so do their parents.
+        children = states.reshape(len(states) // 2, 2, -1)
+        path.append(children.reshape(batch, -1, *children.shape[1:])[:, 0])
+        states = join(children)
+    return states, jnp.stack(path)
 
 
 class Recall(NamedTuple):
@@ -132,9 +138,9 @@ def recall(cell: TreeCell, hidden: int, shape: Shape) -> Model:
 
 
 def log_jacobian(cell: TreeCell, params: Params, x: Array, shape: Shape) -> Array:
-    """``log ‖∂root/∂leaf₁‖``, states of one sequence (length, inputs), spectral norm."""
+    """``log ‖∂root/∂leaf₁‖``, states of one sequence (length,), spectral norm."""
     _, children = along(cell, params, x[None], shape)
-    z = cell.project(params, jnp.zeros_like(x[0]))
+    z = cell.project(params, jnp.zeros(SYMBOLS))
 
     def one(pair: Array) -> Array:
         return jax.jacrev(lambda left: cell.join(params, jnp.stack([left, pair[1]]), z))(pair[0])

@@ -13,7 +13,7 @@ from dlnotes.layers.tree_cells import tree_lstm
 
 
 def leaves_of(module, cell, length, key):
-    """A cell with random biases, one-hot sequences, and a function that joins two states."""
+    """A cell with random biases, sequences, the states of their leaves, and what joins two states."""
     params = jax.jit(lambda key: cell.init(key, module.SYMBOLS, 3, 2))(key)
     params = params._replace(b=jax.random.normal(key, params.b.shape))
     x = jnp.asarray(module.sequences(np.random.default_rng(0), 2, length).x)
@@ -24,7 +24,8 @@ def leaves_of(module, cell, length, key):
         return cell.join(params, jnp.stack([left, right], 1), z)
 
     none = jnp.zeros((2, length, 2, cell.width(params)))
-    leaves = jax.jit(lambda p: cell.join(p, none, cell.project(p, x)))(params)
+    one_hot = jax.nn.one_hot(x, module.SYMBOLS)
+    leaves = jax.jit(lambda p: cell.join(p, none, cell.project(p, one_hot)))(params)
     return params, x, jnp.swapaxes(leaves, 0, 1), join
 
 
@@ -38,7 +39,7 @@ def test_both_trees_of_a_sequence_are_those_of_the_library(shape, key):
     inner = np.isin(np.arange(2 * length - 1), parents)
     made = arrange(np.where(inner, 0, np.cumsum(~inner)), parents, [2 * length - 1], arity=2)
     place = made.trees.label[0] - 1
-    at_nodes = jnp.where((place >= 0)[None, :, None], x[:, np.maximum(place, 0)], 0.0)
+    at_nodes = jax.nn.one_hot(jnp.where(place >= 0, x[:, np.maximum(place, 0)], -1), module.SYMBOLS)
     children, order = (jnp.asarray(np.repeat(a, 2, 0)) for a in (made.trees.children, made.trees.order))
     by_slots = jax.jit(lambda p: compose(cell, p, at_nodes, children, order, schedule="sequential"))
     want, (got, path) = by_slots(params), jax.jit(lambda p: module.along(cell, p, x, shape))(params)
