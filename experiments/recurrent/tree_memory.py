@@ -50,7 +50,7 @@ class TreeMemory(Options):
     """Sizes of the experiment."""
 
     lengths: tuple[int, ...] = Field(
-        (8, 32, 128, 512), min_length=1, description="of the sequences, powers of two"
+        (8, 32, 128, 256), min_length=1, description="of the sequences, powers of two"
     )
     gradient_lengths: tuple[int, ...] = Field(
         (8, 16, 32, 64, 128, 256, 512), min_length=1, description="for the Jacobian, powers of two"
