@@ -256,6 +256,6 @@ CLAIM = Claim(
             rule=Above(0.0),
         ),
     ),
-    revised="After a look at two seeds with 4,000 pairs and 1,000 steps, of which 300 were run, nets were given "
-    "8,000 pairs and 1,500 steps. The parts and their thresholds stayed.",
+    revised="After a look at two seeds with 4,000 pairs and 1,000 steps, of which 300 were run, nets were "
+    "given 8,000 pairs and 1,500 steps. The parts and their thresholds stayed.",
 )
