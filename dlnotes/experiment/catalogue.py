@@ -307,7 +307,7 @@ ROWS: tuple[Row, ...] = (
            "layers.chart.soft_chart outputs.brackets.bracket_f1 data.list_ops data.tree.balanced_tree "
            "data.tree.chain_tree data.brackets.parse_brackets data.smiles.smiles_tree",
            "layers/test_gumbel_tree layers/test_chart models/test_found_trees outputs/test_brackets "
-           "data/test_list_ops data/test_tree data/test_smiles",
+           "data/test_list_ops data/test_one_tree data/test_smiles",
            config="configs/claims/R11.3_given_trees.toml"),
     _claim("R11.4", "Kinds of tree cell; tensors model relations",
            "layers.tree_cells.tree_cell models.tree_net",

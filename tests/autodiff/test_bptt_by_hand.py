@@ -95,6 +95,7 @@ def test_gradients_by_the_nodes():
     np.testing.assert_allclose(nodes.h, by_h, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_states_and_gradients_of_the_engine(key):
     net = written.init(key, INPUTS, HIDDEN, OUTPUTS)
     _, x, y, _ = drawn(2)

@@ -27,6 +27,7 @@ def gradient_of(way, **options):
 
 
 @pytest.mark.parametrize("n", [1, 7, 12])
+@pytest.mark.slow
 def test_all_give_the_gradient_of_the_plain_loop(n):
     def plain(step, params, h):
         for i in range(n):

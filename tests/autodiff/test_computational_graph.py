@@ -23,6 +23,7 @@ quick = settings(max_examples=20, deadline=None, suppress_health_check=list(Heal
 
 @quick
 @given(random_graphs())
+@pytest.mark.slow
 def test_random_graphs_against_jax(drawn):
     made, inputs, output = drawn
     table, products = backward(made, forward(made, inputs), output)

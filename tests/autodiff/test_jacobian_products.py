@@ -95,6 +95,7 @@ def test_softmax(shape):
         ((4, 5, 4), (2, 2, 3), {"padding": 1}),
     ],
 )
+@pytest.mark.slow
 def test_convolution(sizes, window, options):
     primals = draw(0, (2, *sizes, 3), (*window, 3, 4))
     letters = "DHW"[-len(sizes) :]

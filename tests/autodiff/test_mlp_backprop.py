@@ -51,6 +51,7 @@ def test_gradient_against_jax(loss, penalty):
 
 
 @pytest.mark.parametrize("names", [("sigmoid", "softplus", "softplus"), ("leaky_relu", "elu", "sigmoid")])
+@pytest.mark.slow
 def test_other_activations_also_at_the_output(names):
     net, (x, y) = network(names), examples("squared_error")
     _, gradient = written.value_and_gradient(net, x, y, names, "squared_error")

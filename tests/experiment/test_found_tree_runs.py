@@ -17,6 +17,7 @@ from dlnotes.outputs.brackets import bracket_f1
 
 
 @pytest.mark.parametrize("kind", ["gumbel_tree", pytest.param("chart_tree", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_run(kind, tmp_path):
     data = {"kind": "list_ops", "n_train": 20, "n_validation": 4, "n_test": 6, "max_length": 10}
     raw = tiny(tmp_path) | {"data": data, "model": {"kind": kind, "hidden": 3, "cell": "affine"}}

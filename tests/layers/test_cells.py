@@ -175,6 +175,7 @@ def test_unrolled_recurrence_is_the_composition_of_its_steps():
 @pytest.mark.parametrize(
     ("name", "size", "reverse"), [("rnn", 2, False), ("lstm", 4, True), ("delayed", 4, False)]
 )
+@pytest.mark.slow
 def test_truncated_gradient_equals_chunks_with_the_gradient_stopped(name, size, reverse):
     cell, params, xs, carry = setup(name)
     lengths = jnp.asarray(LENGTHS)

@@ -114,6 +114,7 @@ def test_vmap_twice():
 
 
 @pytest.mark.parametrize("how", [dict(n=2), dict(n=2, stride=2), dict(n=3), dict(n=1, groups=2)], ids=str)
+@pytest.mark.slow
 def test_bfloat16(how):
     x, k = draw(how["n"], outputs=4, groups=how.get("groups", 1))
     how = {name: v for name, v in how.items() if name != "n"}
@@ -184,6 +185,7 @@ def documented(x, k, stride, padding, dilation, groups):
     groups=st.sampled_from([(1, 2), (2, 1), (2, 2)]),
     seed=st.integers(0, 99),
 )
+@pytest.mark.slow
 def test_value_is_the_documented_formula(n, P, S, D, groups, seed):
     rng = np.random.default_rng(seed)
     window = rng.integers(1, 3, n)

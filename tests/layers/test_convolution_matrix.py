@@ -25,6 +25,7 @@ K, IMAGE = RNG.normal(size=(3, 2)).astype(np.float32), RNG.normal(size=(5, 6)).a
 
 @settings(deadline=None, max_examples=15)
 @given(st.integers(1, 5), st.integers(1, 8))
+@pytest.mark.slow
 def test_toeplitz_is_the_linear_convolution(k, n):
     a, x = RNG.normal(size=k).astype(np.float32), RNG.normal(size=n).astype(np.float32)
     T = np.asarray(toeplitz(a, n))

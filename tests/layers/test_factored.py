@@ -36,6 +36,7 @@ def test_parameters_and_rank(key):
         layers.factored_dense(params, jnp.zeros((1, 3)))
 
 
+@pytest.mark.slow
 def test_network_of_low_rank_is_the_network_of_the_products(key):
     factored, whole = models.mlp(6, (8, 5), 3, rank=2), models.mlp(6, (8, 5), 3)
     params = factored.init(key)

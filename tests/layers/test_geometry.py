@@ -27,6 +27,7 @@ def apply(x, layers):
 
 @settings(deadline=None, max_examples=12)
 @given(st.lists(WINDOWS, min_size=1, max_size=3), st.integers(12, 20))
+@pytest.mark.slow
 def test_sizes_and_fields_are_those_of_the_layers(layers, n):
     size = n
     for w in layers:

@@ -37,6 +37,7 @@ def loops(params, image):
     return out.reshape(rows, columns, 4 * H)
 
 
+@pytest.mark.slow
 def test_equals_loops():
     params, x = setup()
     for images in (x, jnp.swapaxes(x, 1, 2), x[:, :1], x[:, :, :1]):

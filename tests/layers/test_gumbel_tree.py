@@ -63,6 +63,7 @@ def close(a, b, tolerance=1e-5):
 
 
 @pytest.mark.parametrize("noise", [0 * NOISE, NOISE], ids=["best", "drawn"])
+@pytest.mark.slow
 def test_equals_loop_with_gradients(noise):
     def loss(params, leaves):
         return sum(jnp.sum(jnp.sin(loop(params, leaves[b], int(LENGTHS[b]), noise[b])[0])) for b in range(B))

@@ -40,6 +40,7 @@ def test_means_and_grids_are_those_of_each_signal_alone(rank):
 
 @pytest.mark.parametrize("rank", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.slow
 def test_group_norm_against_flax(rank, groups):
     rng = np.random.default_rng(rank)
     x, mask, alone = padded(rng, SIZES[rank], CANVAS[rank])

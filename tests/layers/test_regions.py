@@ -72,6 +72,7 @@ def test_it_nears_the_exact_marginals_where_pairs_are_weak():
     assert np.abs(smoothed - exact).max() < alone / 4
 
 
+@pytest.mark.slow
 def test_it_is_trainable():
     params, (z, image) = field(), draw(3, 3)
     check_grads(lambda p, z, x: mean_field(p, z, x, steps=2), (params, z, image), 1, modes=["rev"], rtol=3e-2)

@@ -11,6 +11,7 @@ from dlnotes import layers
 
 
 @pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.slow
 def test_read_is_a_weighted_mean(shared):
     rng = np.random.default_rng(0)
     z = rng.normal(size=(2, 3, 4)).astype(np.float32)

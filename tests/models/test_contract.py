@@ -215,6 +215,7 @@ def test_draws_follow_the_examples_key(row):
 
 
 @every
+@pytest.mark.slow
 def test_bfloat16(row):
     _, params, batch = setup(row.name)
     want = outputs(row.name)

@@ -56,6 +56,7 @@ def test_plain_stages_against_flax(key):
 
 
 @pytest.mark.parametrize(("normalization", "groups"), [("group", 2), ("layer", 1)])
+@pytest.mark.slow
 def test_residual_blocks_against_flax(key, normalization, groups):
     stages = [Stage(4, pool=2), Stage(6, blocks=2, stride=2, residual=True)]
     model = models.conv_net(
@@ -112,6 +113,7 @@ def test_standardized_kernels(key):
     ("rank", "head"),
     [(2, "average"), *(pytest.param(1, head, marks=pytest.mark.slow) for head in ("grid", "maps"))],
 )
+@pytest.mark.slow
 def test_padding_changes_nothing(rank, head, key):
     stages = [
         Stage(8, blocks=2, pool=2, residual=True),

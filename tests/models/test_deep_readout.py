@@ -50,6 +50,7 @@ def all_three_blocks(factory):
 @pytest.mark.parametrize(
     "factory", [sequence_labeller, pytest.param(sequence_classifier, marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_all_blocks_against_a_loop_of_flax_perceptrons(factory):
     x = jax.random.normal(jax.random.key(1), (3, 5, 3))
     mask = jnp.arange(5)[None] < jnp.array(LENGTHS)[:, None]

@@ -126,6 +126,7 @@ def test_greedy_path_is_the_argmax_of_teacher_forcing_on_itself(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS[1:4], ids=["dot", "local", "none"])
+@pytest.mark.slow
 def test_beams_have_the_probability_that_teacher_forcing_gives(kind):
     model, params = make(**kind)
     beams = beam_decode(params, SOURCE, MASK, length=T, width=3)
@@ -140,6 +141,7 @@ def test_beams_have_the_probability_that_teacher_forcing_gives(kind):
         )
 
 
+@pytest.mark.slow
 def test_a_wide_beam_is_exact_and_samples_follow_the_network():
     model, params = make(**KINDS[0])
     every = [[0, -1], *([i, j] for i in range(1, K) for j in range(K))]

@@ -90,6 +90,7 @@ def test_log_probability_is_the_product_over_steps(kind):
 
 
 @kinds
+@pytest.mark.slow
 def test_probabilities_sum_to_one_and_samples_follow_them(kind):
     model, params = make(kind)
     y, mask = every()

@@ -14,6 +14,7 @@ STAGES = [models.Stage(8, pool=2), models.Stage(16)]
 
 
 @pytest.mark.parametrize("head", ["learned", "clustered"])
+@pytest.mark.slow
 def test_they_learn_digits(head):
     digits = data.load("digits")
     model = models.conv_net(digits.inputs, 10, stages=STAGES, head=head)
