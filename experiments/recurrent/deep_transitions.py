@@ -265,8 +265,8 @@ CLAIM = Claim(
     parts=(*map(_harder, range(2)), *map(_mends, range(2))),
     reading="The layer does make training harder, on both tasks. That the skip mends it is not seen: on the "
     "digits both end at the same loss, and on the latch the loss is that of single trainings that stay at "
-    "chance, with the skip fewer, but not surely so. With as many parameters the stacked net, whose step from "
-    "state to state is one layer, is as good as the plain one or better.",
+    "chance, with the skip fewer, but not surely so. With as many parameters the stacked net, whose step "
+    "from state to state is one layer, is as good as the plain one or better.",
     revised="For time, after single trainings had been timed (and their losses seen), the latch's lengths 50 "
     "and 100 became 40 and 80, and images are no longer read in 32 steps too. The parts stayed.",
 )
