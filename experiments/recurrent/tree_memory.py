@@ -217,7 +217,7 @@ def draw(options: TreeMemory, m: Measured) -> Plot:
         axes.set_xticks(lengths, [str(n) for n in lengths])
         axes.minorticks_off()
     left.set(ylabel="trainings that succeed (%)", ylim=(-6, 106))
-    left.legend(fontsize=9, loc="center left")
+    left.legend(fontsize=9, loc="lower left")
     right.set_yscale("symlog", linthresh=1)
     right.axhline(0, color=GREY, lw=0.8, ls=":")
     right.set(ylabel="log₁₀ ‖∂root/∂first leaf‖ at the start")
@@ -282,4 +282,7 @@ CLAIM = Claim(
     measure=measure,
     draw=draw,
     parts=(*_parts(0), *_parts(1)),
+    reading="The balanced tree remembers further: up to 128 symbols every training succeeds, along the chain "
+    "half at 32 and none or one of ten at 128. At 256, eight steps deep, five and six of ten trainings "
+    "succeed in the time given, too few to say that most do; along the chain none.",
 )
