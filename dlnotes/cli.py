@@ -6,19 +6,17 @@ Exit status: 0 done, 1 failed, 2 wrong config or usage, 75 interrupted and can b
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-FAILED, WRONG, INTERRUPTED = 1, 2, 75
+from dlnotes.cli_errors import FAILED, INTERRUPTED, answers, fail
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -82,7 +80,7 @@ def run(
 
     The results go to standard output, its last line being the run folder; progress goes to standard error.
     """
-    with _answers(debug):
+    with answers(debug):
         from dlnotes.experiment.config import ConfigError, is_claim, load, read_raw
 
         if is_claim(read_raw(config)):
@@ -109,7 +107,7 @@ def resume(
 
     The numbers will be those of a run that had never stopped.
     """
-    with _answers(debug):
+    with answers(debug):
         from dlnotes.experiment.folder import RunFolder
 
         checked = RunFolder.open(folder).config()
@@ -127,7 +125,7 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Measure a trained run on a split or your own file."""
-    with _answers(debug):
+    with answers(debug):
         _opened(folder)
         from dlnotes.experiment.display import measured_in_words
         from dlnotes.experiment.using import evaluate_run
@@ -155,7 +153,7 @@ def predict(
 
     Prints the path of the .csv or .npz file written.
     """
-    with _answers(debug):
+    with answers(debug):
         _opened(folder)
         from dlnotes.experiment.using import predict_run
 
@@ -168,7 +166,7 @@ def export(folder: RunDir, output: Output = None, member: MemberOption = 0, debu
 
     It needs only jax to be loaded. Prints its path, beside which a README shows how.
     """
-    with _answers(debug):
+    with answers(debug):
         _opened(folder)
         from dlnotes.experiment.using import export_run
 
@@ -181,7 +179,7 @@ def judge(folder: RunDir, debug: Debug = False) -> None:
 
     Applies the claim's rules as they are now to what was measured, and draws its figure anew.
     """
-    with _answers(debug):
+    with answers(debug):
         from dlnotes.experiment.claims.display import record_text
         from dlnotes.experiment.claims.running import judge as judge_again
 
@@ -207,7 +205,7 @@ def reproduce(
     What has been measured under the same options and code is judged, not measured again: so after an
     interruption the same command goes on. `dlnotes report` then makes the page.
     """
-    with _answers(debug):
+    with answers(debug):
         from dlnotes.experiment.claims import display
         from dlnotes.experiment.claims import reproduce as many
 
@@ -224,7 +222,7 @@ def reproduce(
                     if one.state == "failed" and debug:
                         print(one.message, file=sys.stderr)
         except KeyboardInterrupt:
-            _fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
+            fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
         _out(display.summary_text(done, time.perf_counter() - started))
         if any(one.state == "failed" for one in done):
             raise typer.Exit(FAILED)
@@ -244,7 +242,7 @@ def report(
     Prints its path. It is one file, needs no network, and shows each claim's newest measurement, a full
     one before a quick one.
     """
-    with _answers(debug):
+    with answers(debug):
         from dlnotes.experiment.catalogue import ROWS
         from dlnotes.experiment.claims import report as page
         from dlnotes.experiment.claims import results as tables
@@ -273,7 +271,7 @@ def show(config: ConfigFile, overrides: Overrides = None, debug: Debug = False) 
 
     For each layer: its output, parameters, multiply-adds and receptive field, for one example.
     """
-    with _answers(debug):
+    with answers(debug):
         from dlnotes.experiment.config import is_claim, load, read_raw, to_toml
 
         if is_claim(read_raw(config)):
@@ -291,7 +289,7 @@ def show(config: ConfigFile, overrides: Overrides = None, debug: Debug = False) 
 @app.command()
 def schema(output: Output = None) -> None:
     """Print the JSON Schema of configs, for editors."""
-    with _answers(False):
+    with answers(False):
         from dlnotes.experiment.config import json_schema
 
         text = json.dumps(json_schema(), indent=1)
@@ -304,7 +302,7 @@ def schema(output: Output = None) -> None:
 @app.command("list")
 def list_rows(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """List the notes' rows, what is built, the configs."""
-    with _answers(False):
+    with answers(False):
         from dlnotes.experiment import catalogue
 
         _out(
@@ -315,7 +313,7 @@ def list_rows(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] 
 @app.command()
 def doctor() -> None:
     """Look at versions, devices, data; say what is missing."""
-    with _answers(False):
+    with answers(False):
         from dlnotes.experiment import doctor as looking
 
         found = looking.examine()
@@ -327,7 +325,7 @@ def doctor() -> None:
 @data_app.command("list")
 def data_list() -> None:
     """Every data set, and where it is on this machine."""
-    with _answers(False):
+    with answers(False):
         from dlnotes.data import catalog
 
         entries = catalog.available()
@@ -340,7 +338,7 @@ def data_list() -> None:
 @data_app.command("fetch")
 def data_fetch(name: Annotated[str, typer.Argument(help="As in the list.")], debug: Debug = False) -> None:
     """Download a data set's files unless they are here already."""
-    with _answers(debug, usage=(ValueError, OSError)):
+    with answers(debug, usage=(ValueError, OSError)):
         from dlnotes.data import catalog
 
         path = catalog.fetch(name)
@@ -350,12 +348,12 @@ def data_fetch(name: Annotated[str, typer.Argument(help="As in the list.")], deb
 @data_app.command("check")
 def data_check(name: Annotated[str, typer.Argument(help="As in the list.")], debug: Debug = False) -> None:
     """Read a data set completely and compare it with its checksums."""
-    with _answers(debug, usage=(ValueError,)):
+    with answers(debug, usage=(ValueError,)):
         from dlnotes.data import catalog
 
         problems = catalog.check(name)
         if problems:
-            _fail("\n".join([f"{name} cannot be used:", *(f"  {p}" for p in problems)]), FAILED)
+            fail("\n".join([f"{name} cannot be used:", *(f"  {p}" for p in problems)]), FAILED)
         _out(f"{name}: whole")
 
 
@@ -399,7 +397,7 @@ def _run_claim(config: Path, overrides: list[str], budget: str | None) -> None:
     try:
         folder, record = run_claim(opened, command=sys.argv)
     except DataNotFound as error:
-        _fail(f"error: {error}", FAILED)
+        fail(f"error: {error}", FAILED)
     _out(record_text(record))
     _out(str(folder))
 
@@ -424,83 +422,3 @@ def _show_run(train: Callable[[Any], Any], config: Any, quiet: bool, first: bool
 
 def _out(text: str, end: str = "\n") -> None:
     print(text, end=end, flush=True)
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    print(message, file=sys.stderr, flush=True)
-    raise typer.Exit(status)
-
-
-@contextmanager
-def _answers(debug: bool, *, usage: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn what went wrong into a short message and an exit status.
-
-    Args:
-      debug: print tracebacks too.
-      usage: exceptions that mean a wrong argument of this command.
-    """
-    try:
-        yield
-    except (typer.Exit, typer.Abort):
-        raise
-    except BrokenPipeError:
-        # Whoever read our output has enough of it: that is no failure. Nothing may be flushed at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None
-    except KeyboardInterrupt:
-        _fail("interrupted", 130)
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        status = _expected_status(error, usage)
-        if status is not None:
-            _fail(f"{'' if status == INTERRUPTED else 'error: '}{error}", status)
-        message = _unexpected(error, debug)
-        jax = sys.modules.get("jax")
-        if jax is not None and jax.distributed.is_initialized():
-            from dlnotes.devices import distributed
-
-            # Most likely the error is that another process is gone: waiting for it at exit is useless.
-            distributed.abandon(f"{message}\nif another process of this run is gone, resume the run")
-        _fail(message, FAILED)
-
-
-def _expected_status(error: Exception, usage: tuple[type[Exception], ...]) -> int | None:
-    from dlnotes.experiment.config import ConfigError
-
-    if isinstance(error, (ConfigError, *usage)):
-        return WRONG
-    # Only a run raises these, and then the module is loaded: a config error must not load jax.
-    running = sys.modules.get("dlnotes.experiment.running")
-    if running is not None and isinstance(error, running.Interrupted):
-        return INTERRUPTED
-    if running is not None and isinstance(error, running.RunFailed):
-        return FAILED
-    return None
-
-
-def _unexpected(error: Exception, debug: bool) -> str:
-    """A short message; the traceback goes to error.txt in the run folder if there is one."""
-    first_line = (str(error).strip().splitlines() or [""])[0]
-    lines = [f"error: {type(error).__name__}: {first_line}"]
-    folder = _folder_of(error)
-    if folder is not None:
-        try:
-            (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-            lines += [f"run folder: {folder}", f"traceback: {folder / 'error.txt'}"]
-        except OSError:
-            lines.append(f"run folder: {folder}")
-    if not debug and len(lines) < 3:
-        lines.append("(run again with --debug for the traceback)")
-    return "\n".join(lines)
-
-
-def _folder_of(error: Exception) -> Path | None:
-    """The run folder of an error: the one that the failed call was writing to."""
-    from dlnotes.experiment.folder import RunFolder
-
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        kept = frame.f_locals.get("kept")
-        if isinstance(kept, RunFolder):
-            return kept.path
-    return None

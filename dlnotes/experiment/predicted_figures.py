@@ -10,7 +10,6 @@ import numpy as np
 from dlnotes.data.brackets import to_brackets
 from dlnotes.data.dataset import Dataset, Examples, are_characters
 from dlnotes.data.tree import tree_at
-from dlnotes.experiment.build import unit_of
 from dlnotes.experiment.figure_style import (
     BLUE,
     GREY,
@@ -23,6 +22,7 @@ from dlnotes.experiment.figure_style import (
     write_table,
 )
 from dlnotes.experiment.folder import RunFolder
+from dlnotes.experiment.measures import unit_of
 
 if TYPE_CHECKING:
     from dlnotes.experiment.result import Result

@@ -14,7 +14,6 @@ from dlnotes import data
 from dlnotes.data.brackets import to_brackets
 from dlnotes.data.dataset import Dataset, Examples, Standardize
 from dlnotes.data.tree import tree_at
-from dlnotes.experiment.build import unit_of
 from dlnotes.experiment.config import ConfigError
 from dlnotes.experiment.config.decoding import Decoding
 from dlnotes.experiment.decoding import (
@@ -25,6 +24,7 @@ from dlnotes.experiment.decoding import (
     write,
     written_quality,
 )
+from dlnotes.experiment.measures import unit_of
 from dlnotes.experiment.pixel_quality import label_quality
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.running import open_run

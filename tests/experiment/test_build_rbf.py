@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from dlnotes import data
-from dlnotes.experiment.build import model_of
 from dlnotes.experiment.config import parse
+from dlnotes.experiment.network import model_of
 
 
 def model(options, dataset):

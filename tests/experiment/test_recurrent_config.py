@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dlnotes.data.dataset import Dataset, Examples
-from dlnotes.experiment.build import model_of
 from dlnotes.experiment.config import ConfigError, parse
+from dlnotes.experiment.network import model_of
 
 
 def config(data="reber", **model):
