@@ -51,8 +51,10 @@ def draw_tree(axes: Any, children: np.ndarray, names: Sequence[str], shared: set
         below = children[slot][children[slot] >= 0]
         if not len(below):
             break
-        place[slot], height[slot] = place[below].mean(), height[below].max() + 1
         first[slot], last[slot] = first[below].min(), last[below].max()
+        # As high as it is wide: then no branch crosses another.
+        place[slot] = (first[slot] + last[slot] - 1) / 2
+        height[slot] = max(last[slot] - first[slot] - 1, height[below].max() + 1)
         for child in below:
             axes.plot(place[[slot, child]], height[[slot, child]], color=GREY, lw=1, zorder=1)
         is_shared = (int(first[slot]), int(last[slot])) in shared

@@ -129,6 +129,7 @@ class Trainer:
         self.keep_best = select == "best"
         self.division = placement.division(training.accumulate)
         self._evaluators: dict[bool, Callable] = {}
+        self._predictors: dict[bool, Callable] = {}
         self._blocks: dict[str, Any] = {}
         self._check_fit()
 
@@ -388,10 +389,12 @@ class Trainer:
     def predict(self, members: Member, examples: Any, *, classes: bool = False) -> np.ndarray:
         """Outputs ``(members, examples, ...)`` on one device, float32, or the most probable classes."""
         rows = self._block_rows()
-        predict = jax.jit(
-            loop.predict_blocks(self.recipe_of, best=self.keep_best, classes=classes),
-            compiler_options=compiler_options(convolutions=self.convolutions),
-        )
+        if classes not in self._predictors:
+            self._predictors[classes] = jax.jit(
+                loop.predict_blocks(self.recipe_of, best=self.keep_best, classes=classes),
+                compiler_options=compiler_options(convolutions=self.convolutions),
+            )
+        predict = self._predictors[classes]
         slim = members._replace(opt_state=(), best=members.best if self.keep_best else None)
 
         def outputs_of(part: Any) -> np.ndarray:
