@@ -26,6 +26,7 @@ FLOORS = [
     "training",
     "devices",
     "experiment",
+    "cli_errors",
     "cli",
 ]
 MODULES = sorted(
