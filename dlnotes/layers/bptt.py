@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes.layers.activations import ACTIVATIONS
+from dlnotes.layers.activations import ACTIVATIONS, gate
 from dlnotes.typing import Array, Params
 
 
@@ -52,11 +52,6 @@ def _before(first: Array, later: Array) -> Array:
 def _over_steps(h: Array, d: Array) -> Array:
     """``Σ_t h_tᵀ d_t`` as one product: (time, batch, hidden), (time, batch, gates)."""
     return h.reshape(-1, h.shape[-1]).T @ d.reshape(-1, d.shape[-1])
-
-
-def _sigmoid(a: Array) -> Array:
-    """``σ(a) = ½ tanh(½ a) + ½``, for the compiler has a fast tanh."""
-    return 0.5 * jnp.tanh(0.5 * a) + 0.5
 
 
 _SLOPES: dict[str, Callable[[Array], Array]] = {
@@ -169,7 +164,7 @@ def _run_gru(W, b_n, z, h, active, save=False):
     def step(h, inputs):
         z, active = inputs
         r = h @ W
-        reset, update = jnp.split(_sigmoid(z[:, :m] + r[:, :m]), 2, -1)
+        reset, update = jnp.split(gate(z[:, :m] + r[:, :m]), 2, -1)
         inner = r[:, m:] + b_n[None]
         n = jnp.tanh(z[:, m:] + reset * inner)
         h = hold(active, n + update * (h - n), h)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
+from dlnotes.layers.activations import gate
 from dlnotes.layers.bptt import LSTMCarry, gru_steps, lstm_steps
 from dlnotes.layers.cell import row, split_cell, weights, zeros
 from dlnotes.typing import Array, PRNGKey
@@ -54,8 +54,8 @@ def _lstm_init(key: PRNGKey, inputs: int, hidden: int, *, init_scale: float | Ar
 
 def _lstm_advance(params: LSTMParams, carry: LSTMCarry, z: Array, r: Array) -> tuple[LSTMCarry, Array]:
     i, f, o, g = jnp.split(z + r, 4, -1)
-    c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * jnp.tanh(g)
-    h = jax.nn.sigmoid(o) * jnp.tanh(c)
+    c = gate(f) * carry.c + gate(i) * jnp.tanh(g)
+    h = gate(o) * jnp.tanh(c)
     return LSTMCarry(h, c), h
 
 
@@ -71,7 +71,7 @@ def _gru_init(key: PRNGKey, inputs: int, hidden: int, *, init_scale: float | Arr
 
 def _gru_advance(params: GRUParams, carry: Array, z: Array, r: Array) -> tuple[Array, Array]:
     m = 2 * carry.shape[-1]
-    reset, update = jnp.split(jax.nn.sigmoid(z[..., :m] + r[..., :m]), 2, -1)
+    reset, update = jnp.split(gate(z[..., :m] + r[..., :m]), 2, -1)
     n = jnp.tanh(z[..., m:] + reset * (r[..., m:] + row(params.b_n, r)))
     h = n + update * (carry - n)
     return h, h

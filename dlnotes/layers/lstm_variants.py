@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
+from dlnotes.layers.activations import gate
 from dlnotes.layers.bptt import LSTMCarry
 from dlnotes.layers.cell import Cell, project, row, split_cell
 from dlnotes.layers.gated_cells import lstm, lstm_zeros, memory_output
@@ -96,10 +96,10 @@ def _advance(params: LSTMVariantParams, carry: LSTMCarry, z: Array, r: Array) ->
     i, f, o, g = jnp.split(z + (r if norms is None else _norm(norms.h, r)), 4, -1)
     if p is not None:
         i, f = i + row(p[0], i) * carry.c, f + row(p[1], f) * carry.c
-    c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * jnp.tanh(g)
+    c = gate(f) * carry.c + gate(i) * jnp.tanh(g)
     if p is not None:
         o = o + row(p[2], o) * c
-    h = jax.nn.sigmoid(o) * jnp.tanh(c if norms is None else layer_norm(norms.c, c))
+    h = gate(o) * jnp.tanh(c if norms is None else layer_norm(norms.c, c))
     return LSTMCarry(h, c), h
 
 

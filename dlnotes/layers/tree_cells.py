@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
+from dlnotes.layers.activations import gate
 from dlnotes.layers.arguments import chosen, positive
 from dlnotes.layers.cell import project, row
 from dlnotes.typing import Array, Params, PRNGKey
@@ -52,12 +53,12 @@ class AffineTreeParams(NamedTuple):
     """``h = tanh(x U + [h_1; …; h_A] W + b)``, A the arity.
 
     Attributes:
-      U: (inputs, hidden).
+      U: (inputs, hidden); ``None`` where no node has an input.
       W: (A·hidden, hidden).
       b: (hidden,).
     """
 
-    U: Array
+    U: Array | None
     W: Array
     b: Array
 
@@ -66,13 +67,13 @@ class TensorTreeParams(NamedTuple):
     """``h = tanh(x U + p W + p V p + b)``, ``p = [h_1; …; h_A]``, ``(p V p)_k = Σ_ij p_i V_ijk p_j``.
 
     Attributes:
-      U: (inputs, hidden).
+      U: (inputs, hidden); ``None`` where no node has an input.
       W: (A·hidden, hidden).
       V: (A·hidden, A·hidden, hidden), a bilinear form for each unit.
       b: (hidden,).
     """
 
-    U: Array
+    U: Array | None
     W: Array
     V: Array
     b: Array
@@ -85,12 +86,12 @@ class TreeLSTMParams(NamedTuple):
     All forget gates have the same input part. A state is ``[h; c]``.
 
     Attributes:
-      U: (inputs, 4·hidden), for i, f, o, g.
+      U: (inputs, 4·hidden), for i, f, o, g; ``None`` where no node has an input.
       W: (A·hidden, (3 + A)·hidden), for i, o, g, f_1, …, f_A.
       b: (4·hidden,), 1 for the forget gates at the start.
     """
 
-    U: Array
+    U: Array | None
     W: Array
     b: Array
 
@@ -102,12 +103,12 @@ class ChildSumParams(NamedTuple):
     Any number of children, in any order. A state is ``[h; c]``.
 
     Attributes:
-      U: (inputs, 4·hidden), for i, f, o, g.
+      U: (inputs, 4·hidden), for i, f, o, g; ``None`` where no node has an input.
       W: (hidden, 4·hidden), likewise.
       b: (4·hidden,), 1 for the forget gates at the start.
     """
 
-    U: Array
+    U: Array | None
     W: Array
     b: Array
 
@@ -120,13 +121,13 @@ class TreeGRUParams(NamedTuple):
     the GRU, ``s_1`` its update gate.
 
     Attributes:
-      U: (inputs, 3·hidden), for r, s, n.
+      U: (inputs, 3·hidden), for r, s, n; ``None`` where no node has an input.
       W: (A·hidden, (2 + A)·hidden), for r, n, s_1, …, s_A.
       b: (3·hidden,).
       b_n: (hidden,).
     """
 
-    U: Array
+    U: Array | None
     W: Array
     b: Array
     b_n: Array
@@ -157,11 +158,6 @@ def _first_side_by_side(children: Parts) -> Array:
 
 def _first_half(state: Array) -> Array:
     return jnp.split(state, 2, -1)[0]
-
-
-def _sigmoid(a: Array) -> Array:
-    # Through tanh, which the compiler has a fast form of.
-    return 0.5 * jnp.tanh(0.5 * a) + 0.5
 
 
 def _split_cell(init, rows, advance, width, *, parts: int = 1) -> TreeCell:
@@ -229,8 +225,8 @@ def _lstm_advance(params: TreeLSTMParams, children: Parts, z: Array, r: Array) -
     z_i, z_f, z_o, z_g = jnp.split(z, 4, -1)
     n = z_i.shape[-1]
     r_i, r_o, r_g, own = jnp.split(r, [n, 2 * n, 3 * n], -1)
-    f = _sigmoid(z_f[..., None, :] + own.reshape(*own.shape[:-1], -1, n))
-    return _memory(_sigmoid(z_i + r_i), f, _sigmoid(z_o + r_o), jnp.tanh(z_g + r_g), children)
+    f = gate(z_f[..., None, :] + own.reshape(*own.shape[:-1], -1, n))
+    return _memory(gate(z_i + r_i), f, gate(z_o + r_o), jnp.tanh(z_g + r_g), children)
 
 
 def _child_sum_init(
@@ -245,8 +241,8 @@ def _child_sum_init(
 def _child_sum_advance(params: ChildSumParams, children: Parts, z: Array, r: Array) -> Parts:
     z_i, z_f, z_o, z_g = jnp.split(z, 4, -1)
     r_i, r_f, r_o, r_g = jnp.split(r, 4, -1)
-    i, o = _sigmoid(z_i + r_i.sum(-2)), _sigmoid(z_o + r_o.sum(-2))
-    return _memory(i, _sigmoid(z_f[..., None, :] + r_f), o, jnp.tanh(z_g + r_g.sum(-2)), children)
+    i, o = gate(z_i + r_i.sum(-2)), gate(z_o + r_o.sum(-2))
+    return _memory(i, gate(z_f[..., None, :] + r_f), o, jnp.tanh(z_g + r_g.sum(-2)), children)
 
 
 def _gru_init(
@@ -263,7 +259,7 @@ def _gru_advance(params: TreeGRUParams, children: Parts, z: Array, r: Array) -> 
     z_r, z_s, z_n = jnp.split(z, 3, -1)
     n = z_r.shape[-1]
     r_r, inner, own = jnp.split(r, [n, 2 * n], -1)
-    new = jnp.tanh(z_n + _sigmoid(z_r + r_r) * (inner + row(params.b_n, inner)))
+    new = jnp.tanh(z_n + gate(z_r + r_r) * (inner + row(params.b_n, inner)))
     # The softmax over 0 and the a_k, by the new state and each child.
     a = z_s[..., None, :] + own.reshape(*own.shape[:-1], -1, n)
     largest = jax.lax.stop_gradient(jnp.maximum(a.max(-2), 0))

@@ -313,7 +313,9 @@ def _attended(W: Array, source: Annotated, h: Array) -> tuple[Array, Array, Arra
     if attention.v is None:
         scores = dot_scores(query, source.keys)
     else:
-        scores = additive_scores(attention.v, query, source.keys)
+        # Their hidden units are as many as all the keys: computed again on the way back, for they take longer
+        # to write and read.
+        scores = jax.checkpoint(additive_scores, prevent_cse=False)(attention.v, query, source.keys)
     if position is not None:
         places = scores.shape[-1]
         largest = jnp.asarray(places - 1, h.dtype) if mask is None else mask.sum(-1).astype(h.dtype) - 1
@@ -363,9 +365,6 @@ def teacher_forced(
             carry, context, weights = _advance(params, source, carry, z)
             return carry, (cell.hidden(carry), context, weights)
 
-        # Products are kept for the way back, the rest of a step is computed again: the hidden units of its
-        # scores are as many as all the keys, and take longer to write and read than to compute.
-        step = jax.checkpoint(step, prevent_cse=False, policy=jax.checkpoint_policies.dots_saveable)
         _, (hs, contexts, weights) = jax.lax.scan(step, carries[0], z)
         contexts, weights = jax.tree.map(lambda a: jnp.swapaxes(a, 0, 1), (contexts, weights))
     hs = jnp.swapaxes(hs, 0, 1)

@@ -73,6 +73,8 @@ def _model(
         V = scale * jax.nn.initializers.glorot_uniform()(key_V, (hidden, outputs), jnp.float32)
         reader = lstm.init(key_leaf, hidden, hidden, init_scale=scale) if reads else None
         node = kind.init(key_cell, hidden, hidden, 2, init_scale=scale)
+        if reads:  # then no node has an input of its own
+            node = node._replace(U=None)
         return FoundTreeParams(E, reader, node, q, V, jnp.zeros(outputs))
 
     def apply(params: FoundTreeParams, x: Any, *, key: PRNGKey | None = None, mask: Array | None = None):
@@ -292,7 +294,7 @@ def leaf_symbols(x: Any, mask: Array | None = None) -> tuple[Array, Array]:
 def _node_of(params: FoundTreeParams) -> tuple[TreeCell, Array]:
     """The cell, and the input's part of a node that has no input."""
     cell = tree_cell_of(params.cell)
-    return cell, cell.project(params.cell, jnp.zeros((1, params.E.shape[1]), params.E.dtype))[0]
+    return cell, params.cell.b
 
 
 def _score(params: FoundTreeParams) -> Callable[[Array], Array]:

@@ -46,7 +46,7 @@ def pad(batch):
 
 def row(name, batch, *, slow=False, **options):
     model = partial(models.tree_net, 5, 6, 3, dropout=0.3, **options)
-    return Row(name, model, batch, cross_entropy, random=True, pad=pad, slow=slow)
+    return Row(name, model, batch, cross_entropy, random=True, pad=pad, slow=slow, steps=300)
 
 
 ROWS = [

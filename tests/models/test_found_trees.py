@@ -100,7 +100,9 @@ def test_leaves_that_an_lstm_reads():
         for symbol in (5, 2):
             carry, h = lstm.step(params.leaf, carry, params.E[symbol][None])
             states.append(jnp.concatenate([h, carry.c], -1)[0])
-        want = kind.hidden(join(kind, params, *states)) @ params.V + params.c
+        assert params.cell.U is None  # no node has an input of its own
+        with_input = params._replace(cell=params.cell._replace(U=jnp.zeros((H, params.cell.b.size))))
+        want = kind.hidden(join(kind, with_input, *states)) @ params.V + params.c
         got = jax.jit(model.apply)(params, jnp.array([[5, 2, 1]]), mask=jnp.array([[True, True, False]]))
         np.testing.assert_allclose(got[0], want, rtol=1e-4, atol=1e-5)
 
