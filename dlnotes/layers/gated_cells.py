@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from dlnotes.layers.activations import gate
 from dlnotes.layers.bptt import LSTMCarry, gru_steps, lstm_steps
 from dlnotes.layers.cell import row, split_cell, weights, zeros
+from dlnotes.layers.gate import gate
 from dlnotes.typing import Array, PRNGKey
 
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from dlnotes.layers.activations import gate
 from dlnotes.layers.bptt import LSTMCarry
 from dlnotes.layers.cell import Cell, project, row, split_cell
+from dlnotes.layers.gate import gate
 from dlnotes.layers.gated_cells import lstm, lstm_zeros, memory_output
 from dlnotes.layers.normalization import LayerNorm, layer_norm
 from dlnotes.typing import Array, PRNGKey
