@@ -20,7 +20,7 @@ import numpy as np
 from dlnotes import layers, models
 from dlnotes.data.buckets import divide
 from dlnotes.data.dataset import Examples, Pair
-from dlnotes.devices.compile import compiler_options
+from dlnotes.devices.compile import compiler_options, single_use_options
 from dlnotes.devices.placement import compile_chunk, fetch, place, put, put_state
 from dlnotes.devices.prepare import cpu_count, prepare
 from dlnotes.models import Model
@@ -305,7 +305,8 @@ def _train(
             convolutions=case.kind == "cnn" or case.kind in STAGES,
         )
 
-    state = fetch(jax.jit(partial(init_state, lambda hyper: recipe))(np.arange(members, dtype=np.int32), {}))
+    start = jax.jit(partial(init_state, lambda hyper: recipe), compiler_options=single_use_options())
+    state = fetch(start(np.arange(members, dtype=np.int32), {}))
     params = given(case, state.members.params, weights)
     state = put_state(placement, state._replace(members=state.members._replace(params=params)))
 
