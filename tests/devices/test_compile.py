@@ -1,0 +1,32 @@
+"""Compiler settings: what is compiled in a hurry draws the same numbers."""
+
+import jax
+import numpy as np
+import pytest
+
+from dlnotes import models
+from dlnotes.devices.compile import single_use_options
+
+AS_USUAL = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True}
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="these options are the CPU compiler's")
+@pytest.mark.parametrize(
+    "model",
+    [models.tree_net(40, 16, 10), models.cnn((8, 8, 1), 10), models.sequence_classifier(5, 16, 3)],
+    ids=["tree", "cnn", "gru"],
+)
+def test_single_use_programs_draw_the_same_bits(model, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")  # those of the tests set a level of their own
+    options = single_use_options()
+    if not options:
+        pytest.skip("this jaxlib has other options")
+    assert options["xla_backend_optimization_level"] == 1
+    start = jax.jit(model.init).lower(jax.random.key(3))
+    quick, usual = (start.compile(compiler_options=o)(jax.random.key(3)) for o in (options, AS_USUAL))
+    jax.tree.map(np.testing.assert_array_equal, quick, usual)
+
+
+def test_a_level_that_was_asked_for_is_left(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=2")
+    assert single_use_options() == {}
