@@ -4,6 +4,7 @@
 
 import csv
 import json
+from functools import partial
 
 import jax
 import numpy as np
@@ -117,8 +118,10 @@ def test_scheduled_sampling_changes_training_only_once_its_share_rises(tmp_path)
     alone = run(parse(raw), keep=False)
     raw["training"] = raw["training"] | {"scheduled_sampling": SHARE}
     mixed = run(parse(raw), keep=False)
-    # At the first step the share is 0.
-    jax.tree.map(np.testing.assert_array_equal, alone.params(0), mixed.params(0))
+    # At the first step the share is 0: the numbers are the same, to a rounding where the two programs put
+    # their operations together differently (with XLA's older loops, as the tests have them).
+    same = partial(np.testing.assert_allclose, rtol=2e-7, atol=2e-8)
+    jax.tree.map(same, alone.params(0), mixed.params(0))
     for part in (raw["training"], raw["training"] | {"scheduled_sampling": SHARE | {"over": "1 steps"}}):
         part["duration"] = "3 steps"
     raw["training"] = part
