@@ -10,7 +10,8 @@ from typing import Any
 import jax
 
 _EIGEN = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
-_QUICK = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
+_LEVEL = {"xla_backend_optimization_level": 1}
+_QUICK = _LEVEL | {"xla_cpu_use_fusion_emitters": False}
 
 
 @cache
@@ -46,7 +47,7 @@ def single_use_options() -> dict[str, Any]:
     """
     if jax.default_backend() != "cpu" or "xla_backend_optimization_level" in os.environ.get("XLA_FLAGS", ""):
         return {}
-    return _QUICK if _known(tuple(_QUICK.items())) else {}
+    return _QUICK if _known(tuple(_QUICK.items())) else _LEVEL
 
 
 def enable_compilation_cache(directory: str | Path | None = None) -> Path:
