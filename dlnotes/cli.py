@@ -243,16 +243,23 @@ def report(
     one before a quick one.
     """
     with answers(debug):
+        from dlnotes.experiment import catalogue
         from dlnotes.experiment.catalogue import ROWS
         from dlnotes.experiment.claims import report as page
         from dlnotes.experiment.claims import results as tables
+        from dlnotes.experiment.claims.fingerprint import marked
         from dlnotes.experiment.claims.reproduce import newest_records
         from dlnotes.experiment.config import ConfigError
 
         newest = newest_records(runs)
+        if not newest and results is not None and (results / "results.json").is_file():
+            # Nothing new: the table is made again, for the code may be another than it was.
+            for path in tables.write([], results, rows=ROWS):
+                _out(str(path))
+            return
         if not newest:
             raise ConfigError(str(runs), ["holds no measured claim; `dlnotes reproduce` measures them"])
-        records = [record for record, _ in newest.values()]
+        records = marked([record for record, _ in newest.values()], catalogue.folder_of("experiments"))
 
         def file_of(record: Any, kind: str) -> Path | None:
             path = newest[record["name"]][1] / record[kind]

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from dlnotes.autodiff.mlp_backprop import cross_entropy_gradient
-from dlnotes.layers.arguments import positive
+from dlnotes.checks import positive
 from dlnotes.layers.recurrent import rnn
 from dlnotes.outputs.losses import cross_entropy
 from dlnotes.typing import IGNORE, Array, PRNGKey

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dlnotes.layers.arguments import positive
+from dlnotes.checks import positive
 from dlnotes.typing import Array, Params
 
 Step = Callable[[Any, Array], Array]

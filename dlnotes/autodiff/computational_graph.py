@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from dlnotes.autodiff.operations import Operation, operation
-from dlnotes.layers.arguments import did_you_mean
+from dlnotes.checks import did_you_mean
 from dlnotes.typing import Array
 
 Values = dict[str, Array]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from dlnotes.checks import chosen
 from dlnotes.layers.activations import ACTIVATIONS
-from dlnotes.layers.arguments import chosen
 from dlnotes.typing import Array
 
 

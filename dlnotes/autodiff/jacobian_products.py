@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from dlnotes.autodiff.derivatives import derivative
-from dlnotes.layers.arguments import positive
+from dlnotes.checks import positive
 from dlnotes.typing import Array
 
 

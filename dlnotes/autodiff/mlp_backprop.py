@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from dlnotes.autodiff.derivatives import ELEMENTWISE, derivative
+from dlnotes.checks import chosen
 from dlnotes.layers.activations import absolute
-from dlnotes.layers.arguments import chosen
 from dlnotes.layers.dense_layer import Dense, dense
 from dlnotes.outputs.losses import LOSSES, mean_of, target_count
 from dlnotes.typing import IGNORE, Array

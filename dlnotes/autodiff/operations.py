@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from dlnotes.autodiff.derivatives import DERIVATIVES, ELEMENTWISE
 from dlnotes.autodiff.jacobian_products import elementwise_vjp, matmul_vjp, softmax_vjp, sum_to
-from dlnotes.layers.arguments import chosen
+from dlnotes.checks import chosen
 from dlnotes.typing import Array
 
 

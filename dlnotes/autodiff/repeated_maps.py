@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from dlnotes.layers.arguments import positive
+from dlnotes.checks import positive
 from dlnotes.typing import Array, PRNGKey
 
 

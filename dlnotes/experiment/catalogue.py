@@ -366,22 +366,34 @@ ROWS: tuple[Row, ...] = (
 
 
 def as_json() -> list[dict[str, Any]]:
-    """Every row as a plain dictionary, with its last verdict; claims of your own after the notes'."""
+    """Every row as a plain dictionary, with its last verdict; claims of your own after the notes'.
+
+    ``"current"`` says whether that verdict was measured by the code as it is now.
+    """
     keys = ("id", "title", "section", "kind", "functions", "tests", "config", "built")
     verdicts = last_verdicts()
     rows = [{key: getattr(row, key) for key in keys} for row in (*ROWS, *_own_claims())]
-    return [row | {"verdict": verdicts.get(row["id"])} for row in rows]
+    return [row | verdicts.get(row["id"], {"verdict": None, "current": None}) for row in rows]
 
 
-def last_verdicts() -> dict[str, str]:
-    """The newest verdict of each claim, by id and by config name: of ``runs``, or of committed results."""
+def last_verdicts() -> dict[str, dict[str, Any]]:
+    """``verdict`` and ``current`` of each claim's newest record, by id and by config name.
+
+    Records are looked for in ``runs`` and among the committed results.
+    """
+    from dlnotes.experiment.claims.fingerprint import on_this_code
     from dlnotes.experiment.claims.reproduce import newest_records
     from dlnotes.experiment.folder import read_json
 
-    committed = [] if (folder := _folder("experiments")) is None else read_json(folder / "results.json") or []
+    folder = folder_of("experiments")
+    committed = [] if folder is None else read_json(folder / "results.json") or []
     records = [*committed, *(record for record, _ in newest_records(Path("runs")).values())]
     records.sort(key=lambda r: (r["budget"] == "full", r["measured"]))
-    return {record[key]: record["verdict"] for record in records for key in ("name", "id")}
+    found = {}
+    for record in {record["name"]: record for record in records}.values():
+        state = {"verdict": record["verdict"], "current": on_this_code(record, folder)}
+        found |= {record["name"]: state, record["id"]: state}
+    return found
 
 
 def _own_claims() -> list[Row]:
@@ -397,6 +409,8 @@ def _own_claims() -> list[Row]:
 
 def as_text() -> str:
     """The rows by chapter, then the configs."""
+    from dlnotes.experiment.claims.wording import OTHER_CODE
+
     lines = []
     rows = as_json()
     width = max(len(row["title"]) for row in rows)
@@ -409,6 +423,8 @@ def as_text() -> str:
         lines += ["", f"{chapter}  {section} ({done} of {len(mine)} rows built)".strip()]
         for row in mine:
             state = row["verdict"] or _state(row)
+            if row["current"] is False:
+                state += f" ({OTHER_CODE})"
             lines.append(f"  {row['id']:<6}  {row['kind']:<5}  {row['title']:<{width}}  {state}")
             about = [n.removeprefix("dlnotes.") for n in row["functions"]] + [row["config"] or ""]
             lines += [f"  {'':<13}  {'  '.join(about).strip()}"] if any(about) else []
@@ -426,14 +442,14 @@ def _state(row: dict[str, Any]) -> str:
 
 def configs() -> list[tuple[Path, str]]:
     """Configs of trainings, with their first comment; those of claims stand with their rows."""
-    folder = _folder("configs")
+    folder = folder_of("configs")
     if folder is None:
         return []
     found = [path for path in sorted(folder.rglob("*.toml")) if path.parent.name != "claims"]
     return [(path, _first_comment(path)) for path in found]
 
 
-def _folder(name: str) -> Path | None:
+def folder_of(name: str) -> Path | None:
     """A folder of the current one, else of the repository this package lies in."""
     folders = (Path(name), Path(__file__).resolve().parents[2] / name)
     return next((folder for folder in folders if folder.is_dir()), None)

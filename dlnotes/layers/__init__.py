@@ -1,126 +1,158 @@
-"""Pure functions of arrays: the layers from which the models are put together.
+"""Pure functions of arrays: the layers from which the models are put together."""
 
-Each name is loaded on first use. To add one, add a line to ``_HOME``: public name, module.
-"""
+from dlnotes.layers.activations import (
+    ACTIVATIONS,
+    absolute,
+    activation,
+    elu,
+    gelu,
+    hard_tanh,
+    identity,
+    leaky_relu,
+    prelu,
+    relu,
+    sigmoid,
+    silu,
+    softplus,
+    tanh,
+)
+from dlnotes.layers.cell import Cell
+from dlnotes.layers.clustered_pooling import Regions, cluster_locations, clustered_pool
+from dlnotes.layers.convolution import Convolution, conv, convolve, init_convolution
+from dlnotes.layers.convolution_kinds import (
+    LocallyConnected,
+    depthwise,
+    init_locally_connected,
+    locally_connected,
+    transposed_convolve,
+)
+from dlnotes.layers.convolution_matrix import (
+    circulant,
+    circulant_eigenvalues,
+    doubly_block_circulant,
+    periodic_convolution,
+    toeplitz,
+)
+from dlnotes.layers.convolution_stage import POOLINGS, conv_stage
+from dlnotes.layers.deep_cells import deep_input, deep_transition
+from dlnotes.layers.dense_layer import Dense, dense, init_dense
+from dlnotes.layers.echo_state import reservoir, ridge_readout
+from dlnotes.layers.factored import Factored, factored_dense, init_factored
+from dlnotes.layers.geometry import (
+    Geometry,
+    ReceptiveField,
+    Window,
+    output_size,
+    receptive_field,
+    stack_geometry,
+)
+from dlnotes.layers.grid_recurrent import grid_rnn, init_grid_rnn
+from dlnotes.layers.initializers import INITIALIZERS, initializer
+from dlnotes.layers.learned_pooling import LearnedPooling, init_learned_pooling, learned_pool
+from dlnotes.layers.lstm_variants import lstm_variant
+from dlnotes.layers.masked import masked_adaptive_pool, masked_group_norm, masked_mean
+from dlnotes.layers.maxout_unit import conv_maxout, dense_maxout, maxout
+from dlnotes.layers.plain_cells import output_recurrent, plain_cell, teacher_forced
+from dlnotes.layers.pooling import avg_pool, global_avg_pool, l2_pool, max_pool
+from dlnotes.layers.pooling_kinds import adaptive_pool, channel_max_pool, distance_weighted_pool, upsample
+from dlnotes.layers.random import dropout
+from dlnotes.layers.rbf_unit import RBF, init_rbf, rbf
+from dlnotes.layers.recurrent import cell_of, gru, lstm, recurrent_cell, rnn, unroll
+from dlnotes.layers.slow_cells import delayed, leaky
+from dlnotes.layers.sparse import connections, init_masked_dense, masked_dense
+from dlnotes.layers.switch import soft_read, soft_switch
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import Any
-
-_HOME = {
-    # activations
-    "ACTIVATIONS": "activations",
-    "absolute": "activations",
-    "activation": "activations",
-    "elu": "activations",
-    "gelu": "activations",
-    "hard_tanh": "activations",
-    "identity": "activations",
-    "leaky_relu": "activations",
-    "prelu": "activations",
-    "relu": "activations",
-    "sigmoid": "activations",
-    "silu": "activations",
-    "softplus": "activations",
-    "tanh": "activations",
-    # initializers
-    "INITIALIZERS": "initializers",
-    "initializer": "initializers",
-    # dense
-    "Dense": "dense_layer",
-    "dense": "dense_layer",
-    "init_dense": "dense_layer",
-    "Factored": "factored",
-    "factored_dense": "factored",
-    "init_factored": "factored",
-    # sparse
-    "connections": "sparse",
-    "init_masked_dense": "sparse",
-    "masked_dense": "sparse",
-    # maxout
-    "maxout": "maxout_unit",
-    "dense_maxout": "maxout_unit",
-    "conv_maxout": "maxout_unit",
-    # radial basis
-    "RBF": "rbf_unit",
-    "init_rbf": "rbf_unit",
-    "rbf": "rbf_unit",
-    # softmax as a switch
-    "soft_read": "switch",
-    "soft_switch": "switch",
-    # convolution
-    "Convolution": "convolution",
-    "conv": "convolution",
-    "convolve": "convolution",
-    "init_convolution": "convolution",
-    "circulant": "convolution_matrix",
-    "circulant_eigenvalues": "convolution_matrix",
-    "doubly_block_circulant": "convolution_matrix",
-    "periodic_convolution": "convolution_matrix",
-    "toeplitz": "convolution_matrix",
-    "LocallyConnected": "convolution_kinds",
-    "depthwise": "convolution_kinds",
-    "init_locally_connected": "convolution_kinds",
-    "locally_connected": "convolution_kinds",
-    "transposed_convolve": "convolution_kinds",
-    "ReceptiveField": "geometry",
-    "Geometry": "geometry",
-    "Window": "geometry",
-    "output_size": "geometry",
-    "receptive_field": "geometry",
-    "stack_geometry": "geometry",
-    # padded signals of different sizes
-    "masked_adaptive_pool": "masked",
-    "masked_group_norm": "masked",
-    "masked_mean": "masked",
-    # recurrent cells, and what runs them
-    "Cell": "cell",
-    "cell_of": "recurrent",
-    "deep_input": "deep_cells",
-    "deep_transition": "deep_cells",
-    "delayed": "slow_cells",
-    "grid_rnn": "grid_recurrent",
-    "gru": "recurrent",
-    "init_grid_rnn": "grid_recurrent",
-    "leaky": "slow_cells",
-    "lstm": "recurrent",
-    "lstm_variant": "lstm_variants",
-    "output_recurrent": "plain_cells",
-    "plain_cell": "plain_cells",
-    "recurrent_cell": "recurrent",
-    "reservoir": "echo_state",
-    "ridge_readout": "echo_state",
-    "rnn": "recurrent",
-    "teacher_forced": "plain_cells",
-    "unroll": "recurrent",
-    # pooling
-    "adaptive_pool": "pooling_kinds",
-    "avg_pool": "pooling",
-    "channel_max_pool": "pooling_kinds",
-    "Regions": "clustered_pooling",
-    "cluster_locations": "clustered_pooling",
-    "clustered_pool": "clustered_pooling",
-    "LearnedPooling": "learned_pooling",
-    "init_learned_pooling": "learned_pooling",
-    "learned_pool": "learned_pooling",
-    "POOLINGS": "convolution_stage",
-    "conv_stage": "convolution_stage",
-    "distance_weighted_pool": "pooling_kinds",
-    "global_avg_pool": "pooling",
-    "l2_pool": "pooling",
-    "max_pool": "pooling",
-    "upsample": "pooling_kinds",
-    # random
-    "dropout": "random",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+__all__ = [
+    "ACTIVATIONS",
+    "INITIALIZERS",
+    "POOLINGS",
+    "RBF",
+    "Cell",
+    "Convolution",
+    "Dense",
+    "Factored",
+    "Geometry",
+    "LearnedPooling",
+    "LocallyConnected",
+    "ReceptiveField",
+    "Regions",
+    "Window",
+    "absolute",
+    "activation",
+    "adaptive_pool",
+    "avg_pool",
+    "cell_of",
+    "channel_max_pool",
+    "circulant",
+    "circulant_eigenvalues",
+    "cluster_locations",
+    "clustered_pool",
+    "connections",
+    "conv",
+    "conv_maxout",
+    "conv_stage",
+    "convolve",
+    "deep_input",
+    "deep_transition",
+    "delayed",
+    "dense",
+    "dense_maxout",
+    "depthwise",
+    "distance_weighted_pool",
+    "doubly_block_circulant",
+    "dropout",
+    "elu",
+    "factored_dense",
+    "gelu",
+    "global_avg_pool",
+    "grid_rnn",
+    "gru",
+    "hard_tanh",
+    "identity",
+    "init_convolution",
+    "init_dense",
+    "init_factored",
+    "init_grid_rnn",
+    "init_learned_pooling",
+    "init_locally_connected",
+    "init_masked_dense",
+    "init_rbf",
+    "initializer",
+    "l2_pool",
+    "leaky",
+    "leaky_relu",
+    "learned_pool",
+    "locally_connected",
+    "lstm",
+    "lstm_variant",
+    "masked_adaptive_pool",
+    "masked_dense",
+    "masked_group_norm",
+    "masked_mean",
+    "max_pool",
+    "maxout",
+    "output_recurrent",
+    "output_size",
+    "periodic_convolution",
+    "plain_cell",
+    "prelu",
+    "rbf",
+    "receptive_field",
+    "recurrent_cell",
+    "relu",
+    "reservoir",
+    "ridge_readout",
+    "rnn",
+    "sigmoid",
+    "silu",
+    "soft_read",
+    "soft_switch",
+    "softplus",
+    "stack_geometry",
+    "tanh",
+    "teacher_forced",
+    "toeplitz",
+    "transposed_convolve",
+    "unroll",
+    "upsample",
+]

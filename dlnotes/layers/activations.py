@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import chosen
+from dlnotes.checks import chosen
 from dlnotes.typing import Array
 
 

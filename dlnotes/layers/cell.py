@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import chosen, positive
+from dlnotes.checks import chosen, positive
 from dlnotes.layers.bptt import written_out
 from dlnotes.layers.initializers import orthogonal
 from dlnotes.typing import Array, Params, PRNGKey

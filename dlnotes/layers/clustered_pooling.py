@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes.layers.arguments import chosen, positive
+from dlnotes.checks import chosen, positive
 from dlnotes.typing import Array
 
 

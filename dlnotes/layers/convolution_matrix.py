@@ -11,7 +11,7 @@ from math import prod
 
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import positive
+from dlnotes.checks import positive
 from dlnotes.typing import Array
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from dlnotes.checks import chosen
 from dlnotes.layers.activations import MONOTONE
 from dlnotes.layers.activations import activation as activation_named
-from dlnotes.layers.arguments import chosen
 from dlnotes.layers.convolution import Convolution, convolve
 from dlnotes.layers.dense_layer import add_bias
 from dlnotes.layers.pooling import Window, avg_pool, l2_pool, max_pool

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import all_positive
+from dlnotes.checks import all_positive
 from dlnotes.layers.cell import Cell, project, start_of, weights
 from dlnotes.layers.dense_layer import Dense, dense, init_dense
 from dlnotes.typing import Array, Params, PRNGKey

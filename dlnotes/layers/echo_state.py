@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes.layers.arguments import positive
+from dlnotes.checks import positive
 from dlnotes.layers.cell import Cell
 from dlnotes.layers.slow_cells import LeakyParams, leaky
 from dlnotes.typing import Array

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from dlnotes.checks import positive
 from dlnotes.layers import random
-from dlnotes.layers.arguments import positive
 from dlnotes.layers.dense_layer import add_bias
 from dlnotes.layers.initializers import initializer as rule
 from dlnotes.typing import Array, PRNGKey

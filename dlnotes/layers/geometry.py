@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dlnotes.layers.arguments import positive
+from dlnotes.checks import positive
 
 
 class Window(NamedTuple):

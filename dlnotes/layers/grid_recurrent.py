@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import positive
+from dlnotes.checks import positive
 from dlnotes.layers.bptt import written_out
 from dlnotes.layers.cell import weights
 from dlnotes.layers.masked import only

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import chosen
+from dlnotes.checks import chosen
 from dlnotes.typing import Array, PRNGKey
 
 

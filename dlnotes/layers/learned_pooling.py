@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes.layers.arguments import positive
+from dlnotes.checks import positive
 from dlnotes.typing import Array
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import lax
 
-from dlnotes.layers.arguments import positive
+from dlnotes.checks import positive
 from dlnotes.layers.normalization import LayerNorm
 from dlnotes.layers.pooling import global_avg_pool
 from dlnotes.layers.pooling_kinds import adaptive_pool

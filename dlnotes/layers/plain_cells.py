@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dlnotes.checks import chosen, positive
 from dlnotes.layers.activations import activation as activation_named
-from dlnotes.layers.arguments import chosen, positive
 from dlnotes.layers.bptt import rnn_steps
 from dlnotes.layers.cell import Cell, project, row, split_cell, start_of, weights, zeros
 from dlnotes.typing import Array, PRNGKey

@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes.layers.arguments import chosen
+from dlnotes.checks import chosen
 from dlnotes.layers.convolution_kinds import depthwise
 from dlnotes.layers.maxout_unit import maxout
 from dlnotes.layers.pooling import Window, window_geometry

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dlnotes.layers.arguments import positive
+from dlnotes.checks import positive
 from dlnotes.layers.initializers import initializer as rule
 from dlnotes.typing import Array, PRNGKey
 

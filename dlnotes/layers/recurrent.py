@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import chosen, positive
+from dlnotes.checks import chosen, positive
 from dlnotes.layers.bptt import LSTMCarry, hold
 from dlnotes.layers.cell import Cell, itself
 from dlnotes.layers.gated_cells import GRUParams, LSTMParams, gru, lstm

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes.layers.arguments import positive
+from dlnotes.checks import positive
 from dlnotes.layers.cell import Cell, row, split_cell, start_of, weights, zeros
 from dlnotes.typing import Array, PRNGKey
 

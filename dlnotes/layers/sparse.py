@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes.layers.arguments import positive
+from dlnotes.checks import positive
 from dlnotes.layers.dense_layer import Dense, dense, init_dense
 from dlnotes.typing import Array, PRNGKey
 

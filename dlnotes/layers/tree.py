@@ -13,7 +13,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import chosen
+from dlnotes.checks import chosen
 from dlnotes.layers.tree_cells import TreeCell
 from dlnotes.layers.tree_schedule import plan
 from dlnotes.layers.tree_waves import Inputs, waves

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import chosen, positive
+from dlnotes.checks import chosen, positive
 from dlnotes.layers.cell import project, row
 from dlnotes.layers.gate import gate
 from dlnotes.typing import Array, Params, PRNGKey

@@ -1,56 +1,57 @@
-"""Whole networks: a factory from plain hyperparameters to a `Model`, one file a family.
+"""Whole networks: a factory from plain hyperparameters to a `Model`, one file a family."""
 
-Each name is loaded on first use. To add one, add a line to ``_HOME``: public name, module. The
-modules are named apart from the factories, so that ``models.mlp`` is always the factory.
-"""
+from dlnotes.models.aligned import aligned_sequences, write_aligned
+from dlnotes.models.convolution_stages import Stage, conv_net
+from dlnotes.models.convolutional import cnn
+from dlnotes.models.deep_readout import deep_output
+from dlnotes.models.encoder_decoder import seq2seq
+from dlnotes.models.ended_sequences import sequence_distribution, write_sequences
+from dlnotes.models.feedforward import linear, maxout_mlp, mlp
+from dlnotes.models.flax_module import from_flax
+from dlnotes.models.found_trees import chart_parse, chart_tree, gumbel_parse, gumbel_tree
+from dlnotes.models.grid_recurrent_net import grid_recurrent
+from dlnotes.models.layer_graph import graph
+from dlnotes.models.mirrored_answers import mirrored
+from dlnotes.models.model import Model
+from dlnotes.models.pair_decoding import beam_decode, greedy_decode, mixed_targets, sample_decode
+from dlnotes.models.pixel_labels import pixel_labeller
+from dlnotes.models.radial_basis import rbf_network
+from dlnotes.models.refinement import recurrent_refinement
+from dlnotes.models.sequence import character_model, mixed_inputs, sequence_classifier, sequence_labeller
+from dlnotes.models.tree import tree_net
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import Any
-
-_HOME = {
-    "Model": "model",
-    "linear": "feedforward",
-    "mlp": "feedforward",
-    "maxout_mlp": "feedforward",
-    "rbf_network": "radial_basis",
-    "graph": "layer_graph",
-    "cnn": "convolutional",
-    "Stage": "convolution_stages",
-    "conv_net": "convolution_stages",
-    "pixel_labeller": "pixel_labels",
-    "recurrent_refinement": "refinement",
-    "deep_output": "deep_readout",
-    "from_flax": "flax_module",
-    "mirrored": "mirrored_answers",
-    "sequence_classifier": "sequence",
-    "sequence_labeller": "sequence",
-    "grid_recurrent": "grid_recurrent_net",
-    "character_model": "sequence",
-    "sequence_distribution": "ended_sequences",
-    "write_sequences": "ended_sequences",
-    "aligned_sequences": "aligned",
-    "write_aligned": "aligned",
-    "seq2seq": "encoder_decoder",
-    "greedy_decode": "pair_decoding",
-    "sample_decode": "pair_decoding",
-    "mixed_targets": "pair_decoding",
-    "mixed_inputs": "sequence",
-    "beam_decode": "pair_decoding",
-    "tree_net": "tree",
-    "gumbel_tree": "found_trees",
-    "gumbel_parse": "found_trees",
-    "chart_tree": "found_trees",
-    "chart_parse": "found_trees",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+__all__ = [
+    "Model",
+    "Stage",
+    "aligned_sequences",
+    "beam_decode",
+    "character_model",
+    "chart_parse",
+    "chart_tree",
+    "cnn",
+    "conv_net",
+    "deep_output",
+    "from_flax",
+    "graph",
+    "greedy_decode",
+    "grid_recurrent",
+    "gumbel_parse",
+    "gumbel_tree",
+    "linear",
+    "maxout_mlp",
+    "mirrored",
+    "mixed_inputs",
+    "mixed_targets",
+    "mlp",
+    "pixel_labeller",
+    "rbf_network",
+    "recurrent_refinement",
+    "sample_decode",
+    "seq2seq",
+    "sequence_classifier",
+    "sequence_distribution",
+    "sequence_labeller",
+    "tree_net",
+    "write_aligned",
+    "write_sequences",
+]

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import positive
+from dlnotes.checks import positive
 from dlnotes.layers.recurrent import cell_of, recurrent_cell
 from dlnotes.models import generation
 from dlnotes.models.model import Model

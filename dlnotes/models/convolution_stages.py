@@ -10,10 +10,10 @@ from typing import Any, Literal, NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
+from dlnotes.checks import all_positive, chosen, positive, shares
 from dlnotes.layers import random
 from dlnotes.layers.activations import MONOTONE
 from dlnotes.layers.activations import activation as activation_named
-from dlnotes.layers.arguments import all_positive, chosen, positive, shares
 from dlnotes.layers.clustered_pooling import clustered_pool
 from dlnotes.layers.convolution import Convolution, convolve, init_convolution
 from dlnotes.layers.dense_layer import Dense, add_bias

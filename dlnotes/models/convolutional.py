@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+from dlnotes.checks import all_positive, positive, shares
 from dlnotes.layers import random
 from dlnotes.layers.activations import MONOTONE
 from dlnotes.layers.activations import activation as activation_named
-from dlnotes.layers.arguments import all_positive, positive, shares
 from dlnotes.layers.convolution import Convolution, convolve, init_convolution
 from dlnotes.layers.dense_layer import Dense, add_bias
 from dlnotes.layers.dense_layer import dense as affine

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import all_positive, positive
+from dlnotes.checks import all_positive, positive
 from dlnotes.layers.dense_layer import Dense, dense, init_dense
 from dlnotes.models.model import Model
 from dlnotes.typing import Array, Params, PRNGKey

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import chosen, positive, shares
+from dlnotes.checks import chosen, positive, shares
 from dlnotes.layers.attention import additive_scores, dot_scores, local_window, masked_softmax, weighted_mean
 from dlnotes.layers.random import dropout as drop
 from dlnotes.layers.random import fold_in

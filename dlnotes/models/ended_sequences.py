@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import chosen, positive
+from dlnotes.checks import chosen, positive
 from dlnotes.layers.recurrent import LSTMCarry, cell_of, recurrent_cell
 from dlnotes.models import generation
 from dlnotes.models.model import Model

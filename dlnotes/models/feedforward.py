@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from dlnotes.checks import all_positive, positive, shares
 from dlnotes.layers import random
 from dlnotes.layers.activations import activation as activation_named
 from dlnotes.layers.activations import prelu
-from dlnotes.layers.arguments import all_positive, positive, shares
 from dlnotes.layers.dense_layer import Dense, dense, init_dense
 from dlnotes.layers.factored import Factored, factored_dense, init_factored
 from dlnotes.layers.initializers import initializer as initializer_named

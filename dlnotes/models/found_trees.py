@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes.layers.arguments import chosen, positive, shares
+from dlnotes.checks import chosen, positive, shares
 from dlnotes.layers.bptt import LSTMCarry
 from dlnotes.layers.cell import row
 from dlnotes.layers.chart import Chart, most_probable_trees, soft_chart

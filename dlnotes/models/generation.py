@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import positive
+from dlnotes.checks import positive
 from dlnotes.layers.random import bernoulli, categorical, fold_in
 from dlnotes.typing import IGNORE, Array, Params, PRNGKey
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import jax
 
+from dlnotes.checks import all_positive, positive, shares
 from dlnotes.layers import random
 from dlnotes.layers.activations import relu
-from dlnotes.layers.arguments import all_positive, positive, shares
 from dlnotes.layers.convolution import Convolution, conv, init_convolution
 from dlnotes.layers.dense_layer import Dense, dense, init_dense
 from dlnotes.layers.grid_recurrent import GridRNN, grid_rnn, init_grid_rnn

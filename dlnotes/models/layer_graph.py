@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dlnotes.checks import INPUT, chosen, output_of, positive, shares
 from dlnotes.layers import random
 from dlnotes.layers.activations import activation as activation_named
-from dlnotes.layers.arguments import chosen, positive, shares
 from dlnotes.layers.dense_layer import Dense, dense, init_dense
 from dlnotes.layers.initializers import initializer as initializer_named
 from dlnotes.models.feedforward import count_inputs, flatten, keys_or_none
-from dlnotes.models.graph_structure import INPUT, output_of
 from dlnotes.models.model import Model
 from dlnotes.typing import Array, PRNGKey
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dlnotes.layers.arguments import chosen
+from dlnotes.checks import chosen
 from dlnotes.layers.factored import Factored
 from dlnotes.models.feedforward import MLP, MaxoutMLP
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+from dlnotes.checks import all_positive, chosen, positive, shares
 from dlnotes.layers import random
 from dlnotes.layers.activations import activation as activation_named
-from dlnotes.layers.arguments import all_positive, chosen, positive, shares
 from dlnotes.layers.convolution import Convolution, conv, convolve, init_convolution
 from dlnotes.layers.dense_layer import add_bias
 from dlnotes.layers.initializers import initializer as initializer_named

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from dlnotes.checks import positive
 from dlnotes.layers import random
-from dlnotes.layers.arguments import positive
 from dlnotes.layers.dense_layer import Dense, dense, init_dense
 from dlnotes.layers.rbf_unit import RBF, init_rbf, rbf
 from dlnotes.models.feedforward import count_inputs, flatten

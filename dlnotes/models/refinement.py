@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 
+from dlnotes.checks import all_positive, positive, shares
 from dlnotes.layers import random
 from dlnotes.layers.activations import activation as activation_named
-from dlnotes.layers.arguments import all_positive, positive, shares
 from dlnotes.layers.convolution import Convolution, conv, convolve, init_convolution
 from dlnotes.layers.initializers import initializer as initializer_named
 from dlnotes.models.feedforward import keys_or_none

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import comb, prod
 
-from dlnotes.layers.arguments import all_positive, positive
+from dlnotes.checks import all_positive, positive
 
 
 def one_layer(d: int, n: int) -> int:

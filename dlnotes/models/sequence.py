@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import positive, shares
+from dlnotes.checks import positive, shares
 from dlnotes.layers.random import dropout as drop
 from dlnotes.layers.random import fold_in
 from dlnotes.layers.recurrent import Cell, cell_of, recurrent_cell, unroll

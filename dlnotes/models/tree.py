@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.arguments import chosen, positive, shares
+from dlnotes.checks import chosen, positive, shares
 from dlnotes.layers.cell import row
 from dlnotes.layers.random import dropout as drop
 from dlnotes.layers.random import fold_in

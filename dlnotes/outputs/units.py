@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes.layers.arguments import chosen, positive
+from dlnotes.checks import chosen, positive
 from dlnotes.outputs.continuous import DiagonalNormal, FullNormal, Laplace, Mixture
 from dlnotes.typing import Array
 

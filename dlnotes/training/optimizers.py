@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from optax import contrib
 
-from dlnotes.layers.arguments import chosen
+from dlnotes.checks import chosen
 from dlnotes.training.flat import joined
 from dlnotes.training.schedules import Factor
 from dlnotes.typing import Array, Params

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from claim_project import make, times_measured
 
-from dlnotes.experiment.claims.modules import fingerprint
+from dlnotes.experiment.claims.fingerprint import fingerprint
 from dlnotes.experiment.claims.reproduce import choose, claim_configs, newest_records, open_all, reproduce
 from dlnotes.experiment.claims.running import judge, last_measured, open_claim, run_claim, save_measurements
 from dlnotes.experiment.config import ConfigError, load

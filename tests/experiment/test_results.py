@@ -10,6 +10,7 @@ from claim_records import record, records
 from dlnotes.experiment.catalogue import ROWS, SECTIONS
 from dlnotes.experiment.claims import results
 from dlnotes.experiment.claims.disagreements import DISAGREEMENTS
+from dlnotes.experiment.claims.fingerprint import marked
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,7 +69,7 @@ def test_files(tmp_path):
     far |= {"figure": "/home/me/runs/1/figures/a.png", "numbers": "/home/me/runs/1/figures/a.csv"}
     far["parts"][1]["effect"]["value"] = None
     text, data = results.write([far, {"kind": "training"}], tmp_path / "new")
-    assert text.read_text(encoding="utf-8") == results.markdown([far], ROWS)
+    assert text.read_text(encoding="utf-8") == results.markdown(marked([far], tmp_path / "new"), ROWS)
     raw = data.read_text(encoding="utf-8")
     assert "/home/me" not in raw + text.read_text(encoding="utf-8")
     (kept,) = json.loads(raw)
@@ -110,7 +111,7 @@ def test_the_committed_results_name_only_rows_and_files_that_exist():
 
 def test_the_committed_table_is_made_of_the_committed_records():
     """Refresh both with: dlnotes report --results experiments"""
-    table = results.markdown(COMMITTED, ROWS)
+    table = results.markdown(marked(COMMITTED, ROOT / "experiments"), ROWS)
     assert (ROOT / "experiments" / "RESULTS.md").read_text(encoding="utf-8") == table
 
 

@@ -13,6 +13,7 @@ from dlnotes.experiment.catalogue import Row
 from dlnotes.experiment.claims.interval_bar import interval_bar
 from dlnotes.experiment.claims.wording import (
     MARKS,
+    OTHER_CODE,
     Record,
     effect_note,
     effect_text,
@@ -36,6 +37,11 @@ def badge(verdict: str) -> str:
     return f'<span class="badge {_name(verdict)}">{hidden} {escape(verdict)}</span>'
 
 
+def stale(record: Record) -> str:
+    """A word for a record that the code as it is now has not measured."""
+    return "" if record.get("current", True) else f'<small class="stale">{OTHER_CODE}</small>'
+
+
 def anchor(record: Record) -> str:
     """The id of a claim's element: the row's; with the run's name where it belongs to none."""
     return _name(str(record["id"]))
@@ -56,7 +62,7 @@ def claim_html(record: Record, row: Row | None, files: Files, key: str) -> str:
         piece
         for piece in (
             f'<article class="claim" id="{key}" aria-labelledby="{heading}">',
-            f'<header><p class="id">{escape(str(record["id"]))}</p>{badge(record["verdict"])}',
+            f'<header><p class="id">{escape(str(record["id"]))}</p>{badge(record["verdict"])}{stale(record)}',
             f'<h3 id="{heading}">{escape(title)}</h3></header>',
             f'<p class="statement">{escape(record["statement"])}</p>',
             f'<p class="source">{escape(record.get("source") or "")}</p>' if record.get("source") else "",

@@ -16,11 +16,12 @@ from pathlib import Path
 from string import Template
 
 from dlnotes.experiment.catalogue import ROWS, SECTIONS, Row
-from dlnotes.experiment.claims.claim_html import Files, anchor, badge, claim_html
+from dlnotes.experiment.claims.claim_html import Files, anchor, badge, claim_html, stale
 from dlnotes.experiment.claims.disagreements import DISAGREEMENTS, Disagreement
 from dlnotes.experiment.claims.rules import VERDICTS
 from dlnotes.experiment.claims.wording import (
     MARKS,
+    OTHER_CODE,
     Record,
     chapter_of,
     claims_of,
@@ -109,6 +110,21 @@ def _counts(records: Sequence[Record]) -> str:
 
 
 def _warning(records: Sequence[Record]) -> str:
+    return _quick_warning(records) + _stale_warning(records)
+
+
+def _stale_warning(records: Sequence[Record]) -> str:
+    stale = sum(not record.get("current", True) for record in records)
+    if not stale:
+        return ""
+    verb = "was" if stale == 1 else "were"
+    return (
+        f'<p class="warning">{stale} of {len(records)} {verb} {OTHER_CODE} than this: measured again, the '
+        "verdict may be another.</p>"
+    )
+
+
+def _quick_warning(records: Sequence[Record]) -> str:
     quick = sum(record.get("budget") not in (None, "full") for record in records)
     if not quick:
         return ""
@@ -142,7 +158,7 @@ def _line(record: Record, key: str) -> str:
     return (
         f'<tr {_data(record, key)}><td class="id">{escape(str(record["id"]))}</td>'
         f'<td class="title"><a href="#{key}">{escape(title)}</a></td>'
-        f'<td class="verdict">{badge(record["verdict"])}</td>'
+        f'<td class="verdict">{badge(record["verdict"])}{stale(record)}</td>'
         f'<td class="effect"><strong>{escape(effect_text(part["effect"]))}</strong>'
         f"<small>{escape(part.get('what') or part['name'])}</small></td>"
         f'<td class="n" data-label="seeds">{seeds if seeds is not None else ""}</td>'

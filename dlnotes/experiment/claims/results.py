@@ -9,9 +9,11 @@ from typing import Any
 
 from dlnotes.experiment.catalogue import ROWS, SECTIONS, Row
 from dlnotes.experiment.claims.disagreements import DISAGREEMENTS
+from dlnotes.experiment.claims.fingerprint import marked
 from dlnotes.experiment.claims.rules import VERDICTS
 from dlnotes.experiment.claims.wording import (
     MARKS,
+    OTHER_CODE,
     Record,
     chapter_of,
     claims_of,
@@ -55,7 +57,7 @@ def write(
         for name, record in fresh.items()
         if record["budget"] == "full" or earlier.get(name, record)["budget"] != "full"
     }
-    found = in_order((earlier | fresh).values(), rows)
+    found = marked(in_order((earlier | fresh).values(), rows), folder)
     write_text(text, markdown(found, rows, command=command))
     write_json(data, [portable(record) for record in found])
     return text, data
@@ -84,7 +86,7 @@ def portable(record: Record) -> dict[str, Any]:
     for key in ("figure", "numbers"):
         if kept.get(key):
             kept[key] = Path(kept[key]).name
-    return {key: value for key, value in kept.items() if key not in ("folder", "command")}
+    return {key: value for key, value in kept.items() if key not in ("folder", "command", "current")}
 
 
 def _header(records: Sequence[Record], rows: Sequence[Row], command: str) -> str:
@@ -100,6 +102,7 @@ def _header(records: Sequence[Record], rows: Sequence[Row], command: str) -> str
         f"Made by `{command}`; do not edit by hand.",
         "",
         f"- **Claims**: {measured} of the notes' {claims} measured: {words}",
+        *_stale(records),
         f"- **Measured**: {between or 'not yet'}, {' and '.join(budgets) or 'no'} budget, "
         f"{duration_in_words(sum(record['seconds'] for record in records))} in all",
         *(f"- **Machine**: {machine}" for machine in machines(records)),
@@ -110,6 +113,14 @@ def _header(records: Sequence[Record], rows: Sequence[Row], command: str) -> str
         "first look is listed below.",
     ]
     return "\n".join(lines)
+
+
+def _stale(records: Sequence[Record]) -> list[str]:
+    """How many records were measured by code that has changed since."""
+    stale = sum(not record.get("current", True) for record in records)
+    if not stale:
+        return []
+    return [f"- **Code**: {stale} of {len(records)} were {OTHER_CODE} than this; they are marked †"]
 
 
 def _revised(records: Sequence[Record]) -> list[str]:
@@ -192,7 +203,7 @@ def _disagreements() -> str:
 
 
 def _verdict(record: Record) -> str:
-    return f"{MARKS[record['verdict']]} {record['verdict']}"
+    return f"{MARKS[record['verdict']]} {record['verdict']}" + ("" if record.get("current", True) else " †")
 
 
 def _cell(text: str) -> str:

@@ -7,13 +7,15 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dlnotes.experiment.claims.claim import Claim, Measured, Options
-from dlnotes.experiment.claims.modules import experiments_beside, fingerprint, load_claim, module_path
+from dlnotes.experiment.claims.fingerprint import fingerprint
+from dlnotes.experiment.claims.modules import experiments_beside, load_claim, module_path
 from dlnotes.experiment.claims.rules import verdict_of
 from dlnotes.experiment.claims.statistics import Interval
 from dlnotes.experiment.config import ClaimConfig, ConfigError, is_claim, read_raw, validate_as
@@ -107,6 +109,7 @@ def run_claim(opened: Opened, *, command: list[str] | None = None) -> tuple[Path
     save_measurements(kept.path / MEASUREMENTS, measured)
     measurement = {
         "fingerprint": opened.fingerprint,
+        "jax": metadata.version("jax"),
         "seconds": seconds,
         "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "config": _short(opened.path),
@@ -217,13 +220,17 @@ def load_measurements(path: Path) -> dict[str, np.ndarray]:
 
 
 def last_measured(opened: Opened) -> Path | None:
-    """The newest run folder that holds this very measurement, ``None`` where it must be measured."""
+    """The newest run folder that holds this very measurement, ``None`` where it must be measured.
+
+    It is the same where options, code and the version of jax are.
+    """
+    wanted = {"fingerprint": opened.fingerprint, "jax": metadata.version("jax")}
     for path in sorted((Path(opened.config.output.directory) / opened.name).glob("*/measurement.json"))[::-1]:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             continue
-        if found.get("fingerprint") == opened.fingerprint and (path.parent / MEASUREMENTS).is_file():
+        if all(found.get(k) == v for k, v in wanted.items()) and (path.parent / MEASUREMENTS).is_file():
             return path.parent
     return None
 

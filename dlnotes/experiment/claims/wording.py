@@ -16,6 +16,9 @@ Record = Mapping[str, Any]
 MARKS = {"holds": "✓", "fails": "✗", "inconclusive": "?"}
 """A sign of each verdict, so that colour is never the only one."""
 
+OTHER_CODE = "measured on other code"
+"""Said of a record whose fingerprint is not that of the code as it is."""
+
 _NUMBER = r"([-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|inf))"
 _BETWEEN = re.compile(rf"\bbetween {_NUMBER} and {_NUMBER}", re.IGNORECASE)
 _ONE_SIDED = re.compile(rf"\b(above|below) {_NUMBER}", re.IGNORECASE)

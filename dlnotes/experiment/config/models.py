@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from dlnotes.checks import output_of
 from dlnotes.experiment.config.cells import Cell
 from dlnotes.experiment.config.fields import Section, dynamic
-from dlnotes.models.graph_structure import output_of
 
 Width = Annotated[int, Field(ge=1, le=1_000_000)]
 Activation = Literal[
