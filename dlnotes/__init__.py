@@ -12,22 +12,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlnotes.experiment.config import load as load_config
+    from dlnotes.config import load as load_config
+    from dlnotes.experiment.predict import evaluate_run, export_run, predict_run
     from dlnotes.experiment.result import Result
-    from dlnotes.experiment.running import open_run, resume, run
-    from dlnotes.experiment.using import evaluate_run, export_run, predict_run
+    from dlnotes.experiment.run import open_run, resume, run
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "run": ("experiment.running", "run"),
-    "resume": ("experiment.running", "resume"),
+    "run": ("experiment.run", "run"),
+    "resume": ("experiment.run", "resume"),
     "Result": ("experiment.result", "Result"),
-    "open_run": ("experiment.running", "open_run"),
-    "load_config": ("experiment.config", "load"),
-    "evaluate_run": ("experiment.using", "evaluate_run"),
-    "predict_run": ("experiment.using", "predict_run"),
-    "export_run": ("experiment.using", "export_run"),
+    "open_run": ("experiment.run", "open_run"),
+    "load_config": ("config", "load"),
+    "evaluate_run": ("experiment.predict", "evaluate_run"),
+    "predict_run": ("experiment.predict", "predict_run"),
+    "export_run": ("experiment.predict", "export_run"),
 }
 
 __all__ = [

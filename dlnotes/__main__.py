@@ -1,5 +1,5 @@
 """``python -m dlnotes``: the same as the command ``dlnotes``."""
 
-from dlnotes.cli import main
+from dlnotes.cli.main import main
 
 main()

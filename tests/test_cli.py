@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 import dlnotes
-from dlnotes import cli
-from dlnotes.experiment import catalogue
-from dlnotes.experiment.claims.reproduce import claim_configs
-from dlnotes.experiment.claims.running import open_claim
-from dlnotes.experiment.config import load
+from dlnotes.claims import rows as catalogue
+from dlnotes.claims.measure import open_claim
+from dlnotes.claims.reproduce import claim_configs
+from dlnotes.cli import main as cli
+from dlnotes.config import load
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TINY = """# A linear classifier, two epochs.
@@ -50,10 +50,10 @@ def python(code, **options):
 
 def test_help_version_and_importing_do_not_load_jax(tmp_path):
     code = """
-import sys, dlnotes, dlnotes.cli
+import sys, dlnotes, dlnotes.cli.main
 from typer.testing import CliRunner
 for line in ("--help", "--version", "run none.toml", "evaluate nowhere", "list", "schema"):
-    result = CliRunner().invoke(dlnotes.cli.app, line.split())
+    result = CliRunner().invoke(dlnotes.cli.main.app, line.split())
     print(result.exit_code)
 heavy = {"jax", "matplotlib", "flax", "orbax", "sklearn"} & set(sys.modules)
 print(sorted(heavy))
@@ -150,7 +150,7 @@ class _Stop(Exception):
     [("Interrupted", 75, "interrupted; resume with: dlnotes resume runs/x"), ("RunFailed", 1, "error: why")],
 )
 def test_how_a_run_ended_is_the_exit_status(tiny, monkeypatch, error, status, told):
-    from dlnotes.experiment import running
+    from dlnotes.experiment import run as running
 
     argument = Path("runs/x") if error == "Interrupted" else "why"
 
@@ -165,8 +165,8 @@ def test_how_a_run_ended_is_the_exit_status(tiny, monkeypatch, error, status, to
 
 
 def test_an_unexpected_error_is_short_and_its_traceback_is_kept_in_the_run_folder(tiny, monkeypatch):
-    from dlnotes.experiment import running
-    from dlnotes.experiment.folder import RunFolder
+    from dlnotes.experiment import run as running
+    from dlnotes.experiment.run_folder import RunFolder
 
     def fail(config, **_):
         kept = RunFolder.create(config)

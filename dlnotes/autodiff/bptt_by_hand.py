@@ -2,7 +2,7 @@
 
 Sequences stand in rows here, so that ``a = h W + x U + b`` where the notes write ``a = W h + U x + b``
 for one column; gradients by matrices are those of the notes, transposed and summed over the batch.
-Training uses `dlnotes.layers.recurrent.unroll`, whose backward pass is the same thing arranged for speed.
+Training uses `dlnotes.layers.recurrent.unroll.unroll`, whose backward pass is the same thing arranged for speed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from dlnotes.autodiff.mlp_backprop import cross_entropy_gradient
 from dlnotes.checks import positive
-from dlnotes.layers.recurrent import rnn
+from dlnotes.layers.recurrent.unroll import rnn
 from dlnotes.outputs.losses import cross_entropy
 from dlnotes.typing import IGNORE, Array, PRNGKey
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from dlnotes.autodiff.derivatives import ELEMENTWISE, derivative
 from dlnotes.checks import chosen
 from dlnotes.layers.activations import absolute
-from dlnotes.layers.dense_layer import Dense, dense
+from dlnotes.layers.feedforward.dense import Dense, dense
 from dlnotes.outputs.losses import LOSSES, mean_of, target_count
 from dlnotes.typing import IGNORE, Array
 

@@ -12,80 +12,80 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dlnotes.data.bundled import digits, tabular
-    from dlnotes.data.chaos import lorenz, mackey_glass
-    from dlnotes.data.composed import scenes
-    from dlnotes.data.corpus import text
+    from dlnotes.data.bundled_tables import digits, tabular
     from dlnotes.data.dataset import Dataset, Examples, Pair, Standardize, Trees
-    from dlnotes.data.expressions import list_ops
+    from dlnotes.data.download import DataNotFound
     from dlnotes.data.files import csv, image_folder, npy, npz
-    from dlnotes.data.formulas import logic
-    from dlnotes.data.image_sequences import pixel_sequences
+    from dlnotes.data.images.brain_patches import brain_patches
+    from dlnotes.data.images.image_masks import image_masks
+    from dlnotes.data.images.mnist import fashion_mnist, mnist
+    from dlnotes.data.images.moving_digits import moving_digits
+    from dlnotes.data.images.photo_patches import photo_patches
+    from dlnotes.data.images.pixel_sequences import pixel_sequences
+    from dlnotes.data.images.scenes import scenes
+    from dlnotes.data.images.sized_digits import sized_digits
     from dlnotes.data.inputs import Inputs, evaluate_inputs, read_inputs
-    from dlnotes.data.long_term import adding, copy_memory, latch, parity, temporal_order
-    from dlnotes.data.masks import image_masks
-    from dlnotes.data.mnist_sets import fashion_mnist, mnist
-    from dlnotes.data.molecule_sets import molecules
-    from dlnotes.data.pairs import number_words
-    from dlnotes.data.parallel import text_pairs, verses
-    from dlnotes.data.photos import photo_patches
-    from dlnotes.data.placed_digits import sized_digits
-    from dlnotes.data.pronunciation import cmudict
-    from dlnotes.data.sequences import reber
-    from dlnotes.data.series_tables import csv_series
-    from dlnotes.data.sounds import sound, sound_folder
-    from dlnotes.data.speech import speeches
     from dlnotes.data.split import split_indices
-    from dlnotes.data.store import DataNotFound
-    from dlnotes.data.synthetic import two_moons, xor
-    from dlnotes.data.tree import Tree, batch_trees
-    from dlnotes.data.treebank import sst, tree_file
-    from dlnotes.data.ts_files import japanese_vowels, series
-    from dlnotes.data.videos import moving_digits
-    from dlnotes.data.volumes import brain_patches
+    from dlnotes.data.texts.cmudict import cmudict
+    from dlnotes.data.texts.corpus import text
+    from dlnotes.data.texts.number_words import number_words
+    from dlnotes.data.texts.reber import reber
+    from dlnotes.data.texts.speeches import speeches
+    from dlnotes.data.texts.text_pairs import text_pairs, verses
+    from dlnotes.data.time_series.chaos import lorenz, mackey_glass
+    from dlnotes.data.time_series.csv_series import csv_series
+    from dlnotes.data.time_series.long_term import adding, copy_memory, latch, parity, temporal_order
+    from dlnotes.data.time_series.sound import sound, sound_folder
+    from dlnotes.data.time_series.ts_files import japanese_vowels, series
+    from dlnotes.data.toy import two_moons, xor
+    from dlnotes.data.trees.list_ops import list_ops
+    from dlnotes.data.trees.logic import logic
+    from dlnotes.data.trees.molecules import molecules
+    from dlnotes.data.trees.tree import Tree, batch_trees
+    from dlnotes.data.trees.tree_files import sst, tree_file
 
 SOURCES: dict[str, str] = {
-    "digits": "bundled",
-    "sized_digits": "placed_digits",
-    "tabular": "bundled",
-    "mnist": "mnist_sets",
-    "fashion_mnist": "mnist_sets",
+    "digits": "bundled_tables",
+    "sized_digits": "images.sized_digits",
+    "tabular": "bundled_tables",
+    "mnist": "images.mnist",
+    "fashion_mnist": "images.mnist",
     "npz": "files",
     "npy": "files",
     "csv": "files",
-    "csv_series": "series_tables",
+    "csv_series": "time_series.csv_series",
     "image_folder": "files",
-    "series": "ts_files",
-    "japanese_vowels": "ts_files",
-    "pixel_sequences": "image_sequences",
-    "sound": "sounds",
-    "sound_folder": "sounds",
-    "moving_digits": "videos",
-    "photo_patches": "photos",
-    "brain_patches": "volumes",
-    "image_masks": "masks",
-    "scenes": "composed",
-    "xor": "synthetic",
-    "two_moons": "synthetic",
-    "reber": "sequences",
-    "adding": "long_term",
-    "copy_memory": "long_term",
-    "temporal_order": "long_term",
-    "latch": "long_term",
-    "parity": "long_term",
-    "mackey_glass": "chaos",
-    "lorenz": "chaos",
-    "number_words": "pairs",
-    "cmudict": "pronunciation",
-    "text_pairs": "parallel",
-    "verses": "parallel",
-    "text": "corpus",
-    "speeches": "speech",
-    "list_ops": "expressions",
-    "logic": "formulas",
-    "molecules": "molecule_sets",
-    "sst": "treebank",
-    "tree_file": "treebank",
+    "series": "time_series.ts_files",
+    "japanese_vowels": "time_series.ts_files",
+    "pixel_sequences": "images.pixel_sequences",
+    "sound": "time_series.sound",
+    "sound_folder": "time_series.sound",
+    "moving_digits": "images.moving_digits",
+    "photo_patches": "images.photo_patches",
+    "brain_patches": "images.brain_patches",
+    "image_masks": "images.image_masks",
+    "scenes": "images.scenes",
+    "xor": "toy",
+    "two_moons": "toy",
+    "reber": "texts.reber",
+    "adding": "time_series.long_term",
+    "copy_memory": "time_series.long_term",
+    "temporal_order": "time_series.long_term",
+    "latch": "time_series.long_term",
+    "parity": "time_series.long_term",
+    "mackey_glass": "time_series.chaos",
+    "lorenz": "time_series.chaos",
+    "number_words": "texts.number_words",
+    "cmudict": "texts.cmudict",
+    "text_pairs": "texts.text_pairs",
+    "verses": "texts.text_pairs",
+    "text": "texts.corpus",
+    "speeches": "texts.speeches",
+    "list_ops": "trees.list_ops",
+    "logic": "trees.logic",
+    "molecules": "trees.molecules",
+    "sst": "trees.tree_files",
+    "tree_file": "trees.tree_files",
 }
 """The module of this package that holds each source; the source is the function of the same name."""
 
@@ -95,13 +95,13 @@ _OTHERS = {
     "Pair": "dataset",
     "Standardize": "dataset",
     "Trees": "dataset",
-    "Tree": "tree",
-    "batch_trees": "tree",
+    "Tree": "trees.tree",
+    "batch_trees": "trees.tree",
     "Inputs": "inputs",
     "read_inputs": "inputs",
     "evaluate_inputs": "inputs",
     "split_indices": "split",
-    "DataNotFound": "store",
+    "DataNotFound": "download",
 }
 
 __all__ = [

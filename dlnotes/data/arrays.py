@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from dlnotes.data.assemble import box_mask, length_mask
 from dlnotes.data.buckets import masked_sizes
-from dlnotes.data.build import box_mask, length_mask
 from dlnotes.data.dataset import InputKind
 
 _DAMAGE = (  # what numpy and zipfile raise on bytes that are not what they say (found by fuzzing)

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from dlnotes.data.build import take
+from dlnotes.data.assemble import take
 from dlnotes.data.dataset import Examples, Pair, Trees
 
 Cost = Literal["cells", "steps", "nodes"]

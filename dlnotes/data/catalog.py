@@ -6,7 +6,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from dlnotes.data import mnist_sets, molecule_sets, parallel, pronunciation, speech, store, treebank, ts_files
+from dlnotes.data import download as store
+from dlnotes.data.images import mnist as mnist_sets
+from dlnotes.data.texts import cmudict as pronunciation
+from dlnotes.data.texts import speeches as speech
+from dlnotes.data.texts import text_pairs as parallel
+from dlnotes.data.time_series import ts_files
+from dlnotes.data.trees import molecules as molecule_sets
+from dlnotes.data.trees import tree_files as treebank
 
 _PUBLISHED = {s.name: s for s in (mnist_sets.MNIST, mnist_sets.FASHION_MNIST)}
 _FILES = {
@@ -185,7 +192,7 @@ def _check_name(name: str) -> None:
 
 
 def _check_published(published: mnist_sets.IdxSet, data_dir: str | Path | None) -> list[str]:
-    from dlnotes.data.idx import read_idx
+    from dlnotes.data.images.idx import read_idx
 
     paths = mnist_sets.locate(published, data_dir=data_dir)
     if paths is None:

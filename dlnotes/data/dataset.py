@@ -80,7 +80,7 @@ class Dataset:
       forecast: what the targets of a windowed series are, else ``None``.
       records: texts to be kept in the run's folder, by file name (which words are in which part, say).
       notation: how an example of a tree is written in a file (see `dlnotes.data.inputs`), else empty.
-      missing: why there are no examples but only their shapes (see `dlnotes.data.facts`), else empty.
+      missing: why there are no examples but only their shapes (see `dlnotes.data.metadata`), else empty.
     """
 
     name: str
@@ -153,7 +153,7 @@ class Trees(NamedTuple):
 
     Leaves come first, an inner node after all of its children, and the root is the last real node, so that
     one pass from left to right computes every tree. Padding only comes behind (the mask, (n, N), says which
-    nodes are real): a smaller batch is a slice. See `dlnotes.data.trees` for how they are made.
+    nodes are real): a smaller batch is a slice. See `dlnotes.data.trees.batching` for how they are made.
 
     Attributes:
       label: ``(n, N)`` int32 symbol of each node; -1 where it has no input of its own, and in padding.

@@ -13,11 +13,12 @@ from typing import Literal
 
 import numpy as np
 
-from dlnotes.data import arrays, table
-from dlnotes.data.build import Parts, assemble, pad_boxes
+from dlnotes.data import arrays
+from dlnotes.data import csv_table as table
+from dlnotes.data.assemble import Parts, assemble, pad_boxes
 from dlnotes.data.dataset import Dataset, InputKind, Task
+from dlnotes.data.download import sha256
 from dlnotes.data.split import split_indices
-from dlnotes.data.store import sha256
 
 
 def npz(

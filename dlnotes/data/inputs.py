@@ -22,13 +22,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dlnotes.data import arrays, standardize, table
-from dlnotes.data.build import length_mask, pad, pad_boxes
+from dlnotes.data import arrays, standardize
+from dlnotes.data import csv_table as table
+from dlnotes.data.assemble import length_mask, pad, pad_boxes
 from dlnotes.data.dataset import Dataset, Examples, Pair, are_characters, is_special
-from dlnotes.data.forecasting import windows_of
-from dlnotes.data.masks import check_classes, paired, read_mask
-from dlnotes.data.series_tables import series_of
-from dlnotes.data.ts_files import pad_series, read_ts
+from dlnotes.data.images.image_masks import check_classes, paired, read_mask
+from dlnotes.data.time_series.csv_series import series_of
+from dlnotes.data.time_series.forecasting import windows_of
+from dlnotes.data.time_series.ts_files import pad_series, read_ts
 
 UNKNOWN = "<unk>"
 
@@ -352,7 +353,7 @@ def _read_lines(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Input
         wanted.append(right.strip())
     rows = tuple(f"line {number}" for number, _ in numbered)
     if dataset.input == "tree":
-        from dlnotes.data.tree_inputs import tree_lines
+        from dlnotes.data.trees.tree_inputs import tree_lines
 
         x, mask, y = tree_lines(path, numbered, dataset, with_targets)
         if y is not None:
@@ -382,7 +383,7 @@ def _read_lines(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Input
         [*encode_symbols(answer, dataset.classes, path=path, line=number), end]
         for (number, _), answer in zip(numbered, wanted)
     ]
-    from dlnotes.data.pairs import shift_right
+    from dlnotes.data.texts.number_words import shift_right
 
     y = pad(answers, value=-1)
     return Inputs(Pair(x.source, shift_right(y, len(dataset.classes))), rows, mask), y

@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from dlnotes.devices.compile import compiler_options
+from dlnotes.devices.compiler import compiler_options
 from dlnotes.training.loop import Division
 from dlnotes.training.state import TrainState
 from dlnotes.typing import Array

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
+from dlnotes.config.decoding import Decoding
 from dlnotes.data.dataset import Dataset, Examples, are_characters
-from dlnotes.experiment.config.decoding import Decoding
 from dlnotes.models import beam_decode
 from dlnotes.outputs.edit_distance import error_rates
 from dlnotes.training.state import Member, evaluated_params

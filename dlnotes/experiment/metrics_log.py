@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnotes.experiment.folder import finite
+from dlnotes.experiment.run_folder import finite
 
 
 class MetricsLog:

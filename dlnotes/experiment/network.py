@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from dlnotes import layers, models
+from dlnotes.config import Config
+from dlnotes.config.cells import CellTable
+from dlnotes.config.models import ACCEPTS, GraphNode
 from dlnotes.data.dataset import Dataset
-from dlnotes.experiment.config import Config
-from dlnotes.experiment.config.cells import CellTable
-from dlnotes.experiment.config.models import ACCEPTS, GraphNode
-from dlnotes.experiment.measures import unit_of
-from dlnotes.models.layer_graph import Function, Layer
+from dlnotes.experiment.objective import unit_of
+from dlnotes.models.feedforward.graph import Function, Layer
 from dlnotes.models.model import Model
 
 ModelOf = Callable[[dict[str, Any]], Model]

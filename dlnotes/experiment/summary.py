@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from dlnotes.experiment.build import Group
+from dlnotes.experiment.recipe import Group
 from dlnotes.experiment.trainer import Outcome
 
 SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f"})

@@ -13,12 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dlnotes.config import ConfigError
 from dlnotes.data.buckets import divide, rows_of
 from dlnotes.data.dataset import Dataset
 from dlnotes.devices import placement as placing
 from dlnotes.devices.agreement import agree
-from dlnotes.devices.compile import compiler_options, single_use_options
-from dlnotes.experiment.build import (
+from dlnotes.devices.compiler import compiler_options, single_use_options
+from dlnotes.experiment.metrics_log import MetricsLog
+from dlnotes.experiment.recipe import (
     Durations,
     Group,
     bucket_order,
@@ -28,12 +30,10 @@ from dlnotes.experiment.build import (
     recipe_of,
     waves_of,
 )
-from dlnotes.experiment.config import ConfigError
-from dlnotes.experiment.feeding import Feed, blocks_of, bucketed_blocks_of, fits_on_device, joined, put_blocks
-from dlnotes.experiment.metrics_log import MetricsLog
 from dlnotes.models.model import Model
 from dlnotes.training import loop
 from dlnotes.training.checkpoints import Checkpoints, DamagedCheckpoint, unflatten
+from dlnotes.training.loader import Feed, blocks_of, bucketed_blocks_of, fits_on_device, joined, put_blocks
 from dlnotes.training.state import REASONS, Member, TrainState, init_state, note_evaluation
 from dlnotes.training.step import evaluate_batch
 from dlnotes.typing import Batch

@@ -16,29 +16,16 @@ from dlnotes.layers.activations import (
     softplus,
     tanh,
 )
-from dlnotes.layers.cell import Cell
-from dlnotes.layers.clustered_pooling import Regions, cluster_locations, clustered_pool
-from dlnotes.layers.convolution import Convolution, conv, convolve, init_convolution
-from dlnotes.layers.convolution_kinds import (
+from dlnotes.layers.convolutional.clustered_pooling import Regions, cluster_locations, clustered_pool
+from dlnotes.layers.convolutional.convolution import Convolution, conv, convolve, init_convolution
+from dlnotes.layers.convolutional.convolution_variants import (
     LocallyConnected,
     depthwise,
     init_locally_connected,
     locally_connected,
     transposed_convolve,
 )
-from dlnotes.layers.convolution_matrix import (
-    circulant,
-    circulant_eigenvalues,
-    doubly_block_circulant,
-    periodic_convolution,
-    toeplitz,
-)
-from dlnotes.layers.convolution_stage import POOLINGS, conv_stage
-from dlnotes.layers.deep_cells import deep_input, deep_transition
-from dlnotes.layers.dense_layer import Dense, dense, init_dense
-from dlnotes.layers.echo_state import reservoir, ridge_readout
-from dlnotes.layers.factored import Factored, factored_dense, init_factored
-from dlnotes.layers.geometry import (
+from dlnotes.layers.convolutional.geometry import (
     Geometry,
     ReceptiveField,
     Window,
@@ -46,21 +33,39 @@ from dlnotes.layers.geometry import (
     receptive_field,
     stack_geometry,
 )
-from dlnotes.layers.grid_recurrent import grid_rnn, init_grid_rnn
+from dlnotes.layers.convolutional.learned_pooling import LearnedPooling, init_learned_pooling, learned_pool
+from dlnotes.layers.convolutional.masked import masked_adaptive_pool, masked_group_norm, masked_mean
+from dlnotes.layers.convolutional.pooling import avg_pool, global_avg_pool, l2_pool, max_pool
+from dlnotes.layers.convolutional.pooling_kinds import (
+    adaptive_pool,
+    channel_max_pool,
+    distance_weighted_pool,
+    upsample,
+)
+from dlnotes.layers.convolutional.stage import POOLINGS, conv_stage
+from dlnotes.layers.convolutional.toeplitz import (
+    circulant,
+    circulant_eigenvalues,
+    doubly_block_circulant,
+    periodic_convolution,
+    toeplitz,
+)
+from dlnotes.layers.feedforward.dense import Dense, dense, init_dense
+from dlnotes.layers.feedforward.factored import Factored, factored_dense, init_factored
+from dlnotes.layers.feedforward.maxout import conv_maxout, dense_maxout, maxout
+from dlnotes.layers.feedforward.rbf import RBF, init_rbf, rbf
+from dlnotes.layers.feedforward.sparse import connections, init_masked_dense, masked_dense
+from dlnotes.layers.feedforward.switch import soft_read, soft_switch
 from dlnotes.layers.initializers import INITIALIZERS, initializer
-from dlnotes.layers.learned_pooling import LearnedPooling, init_learned_pooling, learned_pool
-from dlnotes.layers.lstm_variants import lstm_variant
-from dlnotes.layers.masked import masked_adaptive_pool, masked_group_norm, masked_mean
-from dlnotes.layers.maxout_unit import conv_maxout, dense_maxout, maxout
-from dlnotes.layers.plain_cells import output_recurrent, plain_cell, teacher_forced
-from dlnotes.layers.pooling import avg_pool, global_avg_pool, l2_pool, max_pool
-from dlnotes.layers.pooling_kinds import adaptive_pool, channel_max_pool, distance_weighted_pool, upsample
 from dlnotes.layers.random import dropout
-from dlnotes.layers.rbf_unit import RBF, init_rbf, rbf
-from dlnotes.layers.recurrent import cell_of, gru, lstm, recurrent_cell, rnn, unroll
-from dlnotes.layers.slow_cells import delayed, leaky
-from dlnotes.layers.sparse import connections, init_masked_dense, masked_dense
-from dlnotes.layers.switch import soft_read, soft_switch
+from dlnotes.layers.recurrent.cell import Cell
+from dlnotes.layers.recurrent.deep import deep_input, deep_transition
+from dlnotes.layers.recurrent.echo_state import reservoir, ridge_readout
+from dlnotes.layers.recurrent.grid import grid_rnn, init_grid_rnn
+from dlnotes.layers.recurrent.leaky import delayed, leaky
+from dlnotes.layers.recurrent.lstm_variants import lstm_variant
+from dlnotes.layers.recurrent.rnn import output_recurrent, plain_cell, teacher_forced
+from dlnotes.layers.recurrent.unroll import cell_of, gru, lstm, recurrent_cell, rnn, unroll
 
 __all__ = [
     "ACTIVATIONS",

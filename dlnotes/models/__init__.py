@@ -1,24 +1,29 @@
 """Whole networks: a factory from plain hyperparameters to a `Model`, one file a family."""
 
-from dlnotes.models.aligned import aligned_sequences, write_aligned
-from dlnotes.models.convolution_stages import Stage, conv_net
-from dlnotes.models.convolutional import cnn
-from dlnotes.models.deep_readout import deep_output
-from dlnotes.models.encoder_decoder import seq2seq
-from dlnotes.models.ended_sequences import sequence_distribution, write_sequences
-from dlnotes.models.feedforward import linear, maxout_mlp, mlp
+from dlnotes.models.convolutional.cnn import cnn
+from dlnotes.models.convolutional.conv_net import Stage, conv_net
+from dlnotes.models.convolutional.mirrored import mirrored
+from dlnotes.models.convolutional.refinement import recurrent_refinement
+from dlnotes.models.convolutional.segmentation import pixel_labeller
+from dlnotes.models.feedforward.graph import graph
+from dlnotes.models.feedforward.mlp import linear, maxout_mlp, mlp
+from dlnotes.models.feedforward.rbf_network import rbf_network
 from dlnotes.models.flax_module import from_flax
-from dlnotes.models.found_trees import chart_parse, chart_tree, gumbel_parse, gumbel_tree
-from dlnotes.models.grid_recurrent_net import grid_recurrent
-from dlnotes.models.layer_graph import graph
-from dlnotes.models.mirrored_answers import mirrored
 from dlnotes.models.model import Model
-from dlnotes.models.pair_decoding import beam_decode, greedy_decode, mixed_targets, sample_decode
-from dlnotes.models.pixel_labels import pixel_labeller
-from dlnotes.models.radial_basis import rbf_network
-from dlnotes.models.refinement import recurrent_refinement
-from dlnotes.models.sequence import character_model, mixed_inputs, sequence_classifier, sequence_labeller
-from dlnotes.models.tree import tree_net
+from dlnotes.models.recurrent.aligned import aligned_sequences, write_aligned
+from dlnotes.models.recurrent.decoding import beam_decode, greedy_decode, mixed_targets, sample_decode
+from dlnotes.models.recurrent.deep_output import deep_output
+from dlnotes.models.recurrent.encoder_decoder import seq2seq
+from dlnotes.models.recurrent.grid import grid_recurrent
+from dlnotes.models.recurrent.sequence import (
+    character_model,
+    mixed_inputs,
+    sequence_classifier,
+    sequence_labeller,
+)
+from dlnotes.models.recurrent.stopping import sequence_distribution, write_sequences
+from dlnotes.models.recursive.latent_trees import chart_parse, chart_tree, gumbel_parse, gumbel_tree
+from dlnotes.models.recursive.tree_net import tree_net
 
 __all__ = [
     "Model",

@@ -21,11 +21,7 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import models, outputs
-from dlnotes.data.buckets import choose_buckets, divide, masked_sizes
-from dlnotes.data.build import pad_boxes
-from dlnotes.data.dataset import Examples
-from dlnotes.data.placed_digits import placed, stretched
-from dlnotes.experiment.claims import (
+from dlnotes.claims import (
     Above,
     Below,
     Claim,
@@ -38,9 +34,13 @@ from dlnotes.experiment.claims import (
     mean,
     paired,
 )
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit
+from dlnotes.data.assemble import pad_boxes
+from dlnotes.data.buckets import choose_buckets, divide, masked_sizes
+from dlnotes.data.dataset import Examples
+from dlnotes.data.images.sized_digits import placed, stretched
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe
 from dlnotes.typing import Array, Params

@@ -23,7 +23,7 @@ import numpy as np
 from pydantic import Field
 from scipy import ndimage
 
-from dlnotes.experiment.claims import (
+from dlnotes.claims import (
     Above,
     Below,
     Claim,
@@ -36,12 +36,12 @@ from dlnotes.experiment.claims import (
     mean,
     paired,
 )
-from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.layers import conv, convolve, relu
-from dlnotes.models.convolutional import CNN
+from dlnotes.models.convolutional.cnn import CNN
+from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array
 
-from .trained_networks import CHANNELS, KERNEL, STATES, train_networks
+from ._trained_networks import CHANNELS, KERNEL, STATES, train_networks
 
 SIDE = 28
 SHIFTS = ((0, 1), (1, 0), (3, -2), (-5, 7))

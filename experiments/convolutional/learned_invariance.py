@@ -28,13 +28,13 @@ from pydantic import Field
 from scipy import ndimage
 
 from dlnotes import data, outputs
+from dlnotes.claims import Below, Claim, Interval, Measured, Options, Part, Plot, ratio
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Below, Claim, Interval, Measured, Options, Part, Plot, ratio
-from dlnotes.experiment.figure_style import BLUE, GREY, new_figure, set_title
-from dlnotes.experiment.fitting import fit
 from dlnotes.layers import Convolution, conv, conv_maxout, dense, init_convolution, init_dense, relu
-from dlnotes.layers.dense_layer import Dense
+from dlnotes.layers.feedforward.dense import Dense
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREY, new_figure, set_title
+from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe
 from dlnotes.typing import Array, PRNGKey

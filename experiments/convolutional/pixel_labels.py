@@ -23,13 +23,13 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import models
-from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.experiment.figure_style import BLUE, GREEN, ORANGE, new_figure, set_title
-from dlnotes.experiment.pixel_figures import class_colors
-from dlnotes.models.counting import count
+from dlnotes.analysis.counting import count
+from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
+from dlnotes.experiment.figures.pixels import class_colors
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 
-from .scene_labels import Sizes, judge, small_scenes, table
+from ._scene_labels import Sizes, judge, small_scenes, table
 
 NETWORKS = {
     "full size": ("full_size", (8, 16, 24)),

@@ -22,7 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes.experiment.claims import (
+from dlnotes.analysis.counting import multiply_adds
+from dlnotes.claims import (
     Below,
     Claim,
     Interval,
@@ -35,13 +36,12 @@ from dlnotes.experiment.claims import (
     mean,
     ratio,
 )
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.layers import Convolution, avg_pool, conv, convolve, dense, l2_pool, max_pool, relu
-from dlnotes.layers.dense_layer import Dense
-from dlnotes.models.counting import multiply_adds
+from dlnotes.layers.feedforward.dense import Dense
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array
 
-from .trained_networks import STATES, train_networks
+from ._trained_networks import STATES, train_networks
 
 KINDS = {"maximum": max_pool, "mean": avg_pool, "L2 norm": l2_pool}
 WINDOWS = (2, 3, 5)

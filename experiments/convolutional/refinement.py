@@ -19,12 +19,12 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import models
-from dlnotes.experiment.claims import Above, Claim, Interval, Measured, Options, Part, Plot, mean, paired
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.models.counting import count
+from dlnotes.analysis.counting import count
+from dlnotes.claims import Above, Claim, Interval, Measured, Options, Part, Plot, mean, paired
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 
-from .scene_labels import Sizes, judge, small_scenes, table
+from ._scene_labels import Sizes, judge, small_scenes, table
 
 GUESSES = (1, 2, 3, 4, 5)
 HIDDEN, KERNEL, CLASSES = 24, 3, 4

@@ -29,8 +29,8 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, outputs
-from dlnotes.data.dataset import Dataset, Examples
-from dlnotes.experiment.claims import (
+from dlnotes.analysis.counting import Counts, count
+from dlnotes.claims import (
     Above,
     Claim,
     Interval,
@@ -43,8 +43,7 @@ from dlnotes.experiment.claims import (
     mean,
     ratio,
 )
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.experiment.fitting import fit
+from dlnotes.data.dataset import Dataset, Examples
 from dlnotes.layers import (
     conv,
     dense,
@@ -55,9 +54,10 @@ from dlnotes.layers import (
     max_pool,
     relu,
 )
-from dlnotes.layers.dense_layer import Dense
-from dlnotes.models.counting import Counts, count
+from dlnotes.layers.feedforward.dense import Dense
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
+from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params, PRNGKey

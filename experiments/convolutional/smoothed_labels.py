@@ -26,12 +26,12 @@ from pydantic import Field
 from scipy import ndimage, special
 
 from dlnotes import data, models, outputs
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired, ratio
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired, ratio
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit
-from dlnotes.layers.regions import MeanField, init_mean_field, mean_field
+from dlnotes.layers.convolutional.crf import MeanField, init_mean_field, mean_field
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe
 from dlnotes.typing import Array, Params, PRNGKey

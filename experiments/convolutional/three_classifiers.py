@@ -27,14 +27,14 @@ from PIL import Image
 from pydantic import Field
 
 from dlnotes import data, models, outputs
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
+from dlnotes.claims.statistics import paired
 from dlnotes.data.dataset import Dataset, Examples
-from dlnotes.data.mnist_sets import FASHION_MNIST
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
-from dlnotes.experiment.claims.statistics import paired
-from dlnotes.experiment.figure_style import BLUE, GREEN, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit
+from dlnotes.data.images.mnist import FASHION_MNIST
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training import schedules
+from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params

@@ -23,7 +23,7 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, outputs
-from dlnotes.experiment.claims import (
+from dlnotes.claims import (
     Above,
     Below,
     Claim,
@@ -36,11 +36,11 @@ from dlnotes.experiment.claims import (
     ratio,
     share,
 )
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.outputs.losses import PerExample
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array
 
-from .wrong_starts import recover
+from ._wrong_starts import recover
 
 LEADS = np.array([1, 2, 4, 8, 16, 32], np.float32)
 """Median logits by which the wrong answer leads at the start."""

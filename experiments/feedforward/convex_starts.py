@@ -24,8 +24,7 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, models, outputs
-from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import (
+from dlnotes.claims import (
     Above,
     Below,
     Claim,
@@ -40,11 +39,12 @@ from dlnotes.experiment.claims import (
     paired,
     share,
 )
-from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit, predict
+from dlnotes.data.dataset import Examples
 from dlnotes.models.model import Model
 from dlnotes.outputs.losses import Measure, PerExample
+from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import schedules
+from dlnotes.training.fitting import fit, predict
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params

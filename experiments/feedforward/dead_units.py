@@ -20,16 +20,16 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, layers, outputs
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
 from dlnotes.layers import Dense, dense, prelu
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, PRNGKey
 
 from .host_starts import he_starts
-from .own_rates import evaluate, parts_of, train_rivals
+from dlnotes.training.tuning import evaluate, parts_of, train_rivals
 
 KINDS = ("ReLU", "absolute", "leaky", "parametric")
 SLOPES = np.array([0.0, -1.0, 0.01, 0.25], np.float32)

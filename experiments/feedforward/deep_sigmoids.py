@@ -21,16 +21,16 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, layers, outputs
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, mean, ratio
-from dlnotes.experiment.figure_style import BLUE, GREEN, ORANGE, new_figure, set_title
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, mean, ratio
 from dlnotes.layers import Dense
+from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array
 
 from .host_starts import along, he_starts
-from .own_rates import evaluate, parts_of, train_rivals
-from .square_stack import Stack, pre_activations, stack
+from dlnotes.training.tuning import evaluate, parts_of, train_rivals
+from ._square_stack import Stack, pre_activations, stack
 
 KINDS = ("sigmoid", "tanh", "ReLU")
 SIGMOID, TANH, RELU = range(3)

@@ -20,13 +20,13 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, models, outputs
+from dlnotes.analysis.counting import count
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean
-from dlnotes.experiment.figure_style import BLUE, GREEN, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import Fit, fit
-from dlnotes.models.counting import count
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training import schedules
+from dlnotes.training.fitting import Fit, fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Params

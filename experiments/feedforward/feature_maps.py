@@ -21,13 +21,13 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, models, outputs
+from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit, predict
 from dlnotes.layers import Dense
-from dlnotes.models.feedforward import MLP
+from dlnotes.models.feedforward.mlp import MLP
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.training.fitting import fit, predict
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Params

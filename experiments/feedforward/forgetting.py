@@ -27,16 +27,16 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, models, outputs
+from dlnotes.claims import Below, Claim, Interval, Measured, Options, Part, Plot, exact, paired
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Below, Claim, Interval, Measured, Options, Part, Plot, exact, paired
-from dlnotes.experiment.figure_style import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.experiment.fitting import fit
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
+from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import max_norm, optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Params
 
-from .forgetting_networks import (
+from ._forgetting_networks import (
     CLASSES,
     KINDS,
     MAXOUT,
@@ -49,7 +49,7 @@ from .forgetting_networks import (
     size,
 )
 from .host_starts import along, he_starts
-from .trade_off import CHANCE, area, frontier, height
+from ._trade_off import CHANCE, area, frontier, height
 
 COLORS = (ORANGE, BLUE, GREEN, PURPLE)
 PLAIN, DROPOUT = 0, 1

@@ -16,10 +16,10 @@ import jax
 import numpy as np
 
 from dlnotes.autodiff import Graph, backward, forward
-from dlnotes.experiment.claims import Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
-from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
+from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 
-from .random_graphs import random_graph
+from ._random_graphs import random_graph
 
 SIZES = (12, 36, 108)
 """Nodes asked for; a graph has a few more, that lead all its ends to one scalar."""

@@ -26,8 +26,7 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, outputs
-from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import (
+from dlnotes.claims import (
     Above,
     Below,
     Claim,
@@ -41,17 +40,18 @@ from dlnotes.experiment.claims import (
     paired,
     share,
 )
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.experiment.fitting import fit
+from dlnotes.data.dataset import Examples
 from dlnotes.layers import Dense, dense
 from dlnotes.models.model import Apply, Model
 from dlnotes.outputs.losses import PerExample
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import schedules
+from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params
 
-from .spread_heads import TASKS, compare_heads, deviation
+from ._spread_heads import TASKS, compare_heads, deviation
 
 KINDS = ("scale", "variance", "precision")
 LABELS = ("deviation σ", "variance v", "precision β")

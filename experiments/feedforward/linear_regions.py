@@ -19,13 +19,13 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, models, outputs
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.experiment.fitting import fit
+from dlnotes.analysis import region_bounds
+from dlnotes.analysis.linear_regions import Slice, on_line, on_slice
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
 from dlnotes.layers import Dense
-from dlnotes.models import region_bounds
-from dlnotes.models.feedforward import MLP, MaxoutMLP
-from dlnotes.models.linear_regions import Slice, on_line, on_slice
+from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
+from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe
 

@@ -21,14 +21,14 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, models, outputs
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, share
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, share
-from dlnotes.experiment.figure_style import BLUE, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit, predict
 from dlnotes.layers import Dense
 from dlnotes.models.model import Model
 from dlnotes.outputs.losses import PerExample
+from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
 from dlnotes.training import schedules
+from dlnotes.training.fitting import fit, predict
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array

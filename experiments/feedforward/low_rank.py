@@ -19,8 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, models, outputs
-from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import (
+from dlnotes.claims import (
     Above,
     Below,
     Claim,
@@ -32,16 +31,17 @@ from dlnotes.experiment.claims import (
     exact,
     paired,
 )
-from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.data.dataset import Examples
 from dlnotes.layers import Factored
-from dlnotes.models.feedforward import MLP
+from dlnotes.models.feedforward.mlp import MLP
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array
 
 from .host_starts import he_starts
-from .own_rates import evaluate, parts_of, train_rivals
+from dlnotes.training.tuning import evaluate, parts_of, train_rivals
 
 SETS = ("mnist", "fashion_mnist")
 TITLES = ("MNIST", "Fashion-MNIST")

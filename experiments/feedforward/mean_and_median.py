@@ -24,12 +24,12 @@ from pydantic import Field
 from scipy import stats
 
 from dlnotes import data, models, outputs
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean, ratio
 from dlnotes.data.dataset import Dataset, Examples
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean, ratio
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.experiment.fitting import fit, predict
 from dlnotes.outputs.losses import Measure, PerExample
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import schedules
+from dlnotes.training.fitting import fit, predict
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params

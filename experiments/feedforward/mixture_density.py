@@ -22,8 +22,7 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import outputs
-from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import (
+from dlnotes.claims import (
     Above,
     Below,
     Claim,
@@ -36,16 +35,17 @@ from dlnotes.experiment.claims import (
     paired,
     share,
 )
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit
+from dlnotes.data.dataset import Examples
 from dlnotes.outputs.losses import PerExample
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params
 
 from .host_starts import he_starts
-from .inverse_problem import INPUTS, MIDDLE, SPREAD, diabetes, flower, inverse, possible, truth
-from .mixture_rivals import FLOOR, MIXTURE, SQUARED, network, train_both
+from ._inverse_problem import INPUTS, MIDDLE, SPREAD, diabetes, flower, inverse, possible, truth
+from ._mixture_rivals import FLOOR, MIXTURE, SQUARED, network, train_both
 
 WIDTH, COMPONENTS, BATCH = 20, 5, 100
 INVERSE, FLOWER, DIABETES = range(3)

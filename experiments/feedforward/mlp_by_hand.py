@@ -21,11 +21,11 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.autodiff.mlp_backprop import Penalty, cost, value_and_gradient
-from dlnotes.experiment.claims import Below, Claim, Measured, Options, Part, Plot, exact
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit
+from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, exact
 from dlnotes.layers import Dense
-from dlnotes.models.feedforward import MLP
+from dlnotes.models.feedforward.mlp import MLP
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe
 

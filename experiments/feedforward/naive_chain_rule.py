@@ -18,10 +18,10 @@ from pydantic import Field
 
 from dlnotes.autodiff import Graph, backward, forward, naive_gradient
 from dlnotes.autodiff.computational_graph import ancestors
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
-from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
+from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 
-from .random_graphs import diamonds, layered_graph
+from ._random_graphs import diamonds, layered_graph
 
 DEPTHS = np.array([1, 2, 4, 8, 16])
 """Levels of the random graphs."""

@@ -20,8 +20,8 @@ from jax import lax
 
 from dlnotes.autodiff import jacobian_products as hand
 from dlnotes.autodiff.derivatives import ELEMENTWISE
-from dlnotes.experiment.claims import Below, Claim, Measured, Options, Part, Plot, exact
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, exact
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 
 STRIDED = {"stride": 2, "padding": 1, "dilation": 2}
 

@@ -17,16 +17,16 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, models, outputs
-from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired, ratio
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired, ratio
 from dlnotes.layers import RBF, rbf
-from dlnotes.models.radial_basis import RBFNetwork
+from dlnotes.models.feedforward.rbf_network import RBFNetwork
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array
 
 from .host_starts import he_starts
-from .own_rates import Trained, evaluate, parts_of, train_rivals
+from dlnotes.training.tuning import Trained, evaluate, parts_of, train_rivals
 
 DIMENSIONS = (1, 2, 4, 8, 16, 32, 64)
 UNITS = 64

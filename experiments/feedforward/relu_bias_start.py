@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, outputs
-from dlnotes.experiment.claims import (
+from dlnotes.claims import (
     Above,
     Below,
     Claim,
@@ -31,15 +31,15 @@ from dlnotes.experiment.claims import (
     paired,
     ratio,
 )
-from dlnotes.experiment.figure_style import GREY, ORANGE, new_figure, set_title
 from dlnotes.layers import Dense, relu
+from dlnotes.plotting import GREY, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array
 
 from .host_starts import along, he_starts
-from .own_rates import parts_of, train_rivals
-from .square_stack import Stack, pre_activations, stack
+from dlnotes.training.tuning import parts_of, train_rivals
+from ._square_stack import Stack, pre_activations, stack
 
 DEPTH, WIDTH = 6, 64
 BIAS = 0.1

@@ -28,14 +28,14 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import models, outputs
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, share
+from dlnotes.claims.statistics import Interval
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, share
-from dlnotes.experiment.claims.statistics import Interval
-from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit, predict
 from dlnotes.layers import Dense
-from dlnotes.models.feedforward import MLP
+from dlnotes.models.feedforward.mlp import MLP
+from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import schedules
+from dlnotes.training.fitting import fit, predict
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 

@@ -26,14 +26,14 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import models, outputs
+from dlnotes.analysis.linear_regions import on_line
+from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, Within, exact, mean
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, Within, exact, mean
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.experiment.fitting import fit, predict
 from dlnotes.layers import Dense
-from dlnotes.models.feedforward import MLP
-from dlnotes.models.linear_regions import on_line
+from dlnotes.models.feedforward.mlp import MLP
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import schedules
+from dlnotes.training.fitting import fit, predict
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 

@@ -24,16 +24,16 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, outputs
-from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, paired, ratio
-from dlnotes.experiment.figure_style import BLUE, GREEN, ORANGE, new_figure, set_title
+from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired, ratio
 from dlnotes.layers import Dense, dense, relu, sigmoid, tanh
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, PRNGKey
 
 from .host_starts import along, he_starts
-from .own_rates import evaluate, parts_of, train_rivals
+from dlnotes.training.tuning import evaluate, parts_of, train_rivals
 
 ACTIVATIONS = ("ReLU", "tanh", "sigmoid")
 COLORS = (ORANGE, BLUE, GREEN)

@@ -22,18 +22,18 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, models, outputs
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean
-from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import predict
 from dlnotes.layers import soft_read, soft_switch
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.training.fitting import predict
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params
 
 from .host_starts import he_starts
-from .own_rates import evaluate, parts_of, train_rivals
+from dlnotes.training.tuning import evaluate, parts_of, train_rivals
 
 SLOTS, SIZE = 10, 8
 SOFT, HARD = 0, 1

@@ -25,8 +25,7 @@ from pydantic import Field
 from scipy import special
 
 from dlnotes import data, models, outputs
-from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import (
+from dlnotes.claims import (
     Above,
     Below,
     Claim,
@@ -41,14 +40,15 @@ from dlnotes.experiment.claims import (
     ratio,
     share,
 )
-from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit, predict
+from dlnotes.data.dataset import Examples
+from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import schedules
+from dlnotes.training.fitting import fit, predict
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe
 
-from .fixed_logit import measure_networks
-from .wrong_starts import recover
+from ._fixed_logit import measure_networks
+from ._wrong_starts import recover
 
 LEADS = np.array([2, 4, 8, 16, 32], np.float32)
 """Median logits by which a wrong class leads the right one at the start."""

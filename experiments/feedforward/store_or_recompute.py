@@ -24,7 +24,7 @@ from pydantic import Field
 
 from dlnotes.autodiff import recompute_all, recompute_segments, store_all
 from dlnotes.autodiff.checkpointing import temporary_bytes
-from dlnotes.experiment.claims import (
+from dlnotes.claims import (
     Above,
     Below,
     Claim,
@@ -37,7 +37,7 @@ from dlnotes.experiment.claims import (
     median,
     ratio,
 )
-from dlnotes.experiment.figure_style import BLUE, GREEN, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 
 WAYS = {"store all": store_all, "√n segments": recompute_segments, "store none": recompute_all}
 COLORS = {"store all": BLUE, "√n segments": ORANGE, "store none": GREEN}

@@ -23,8 +23,7 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, models, outputs
-from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import (
+from dlnotes.claims import (
     Above,
     Below,
     Claim,
@@ -38,10 +37,11 @@ from dlnotes.experiment.claims import (
     mean,
     paired,
 )
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit, predict
+from dlnotes.data.dataset import Examples
 from dlnotes.layers import Dense
 from dlnotes.outputs.losses import PerExample
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.training.fitting import fit, predict
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array

@@ -25,14 +25,14 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import models, outputs
+from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, mean
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Below, Claim, Measured, Options, Part, Plot, mean
-from dlnotes.experiment.figure_style import BLUE, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit
 from dlnotes.layers import Dense, relu, sigmoid
-from dlnotes.models.layer_graph import Function, Graph, Layer
+from dlnotes.models.feedforward.graph import Function, Graph, Layer
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
 from dlnotes.training import schedules
+from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array

@@ -18,16 +18,16 @@ from jax.flatten_util import ravel_pytree
 from pydantic import Field
 
 from dlnotes import models, outputs
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, share
-from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit, predict
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, share
 from dlnotes.layers import Dense, dense, relu
-from dlnotes.models.feedforward import MLP
+from dlnotes.models.feedforward.mlp import MLP
+from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.training.fitting import fit, predict
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe
 from dlnotes.typing import Array, Params
 
-from .xor_points import EXAMPLES, NAMES
+from ._xor_points import EXAMPLES, NAMES
 
 NETWORK = models.mlp(2, (2,), 1, activation="relu")
 NOTES = {

@@ -18,14 +18,14 @@ from pydantic import Field
 from scipy.optimize import linprog
 
 from dlnotes import models, outputs
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact
-from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit, predict
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.training.fitting import fit, predict
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe
 
-from .xor_points import EXAMPLES, NAMES
+from ._xor_points import EXAMPLES, NAMES
 
 RATE, DEEP_RATE = 0.2, 0.05
 """Learning rates: J of the linear model curves by at most 3.2, so 0.2 is safe; in two layers it depends."""

@@ -24,17 +24,17 @@ from jax.flatten_util import ravel_pytree
 from pydantic import Field
 
 from dlnotes import models, outputs
-from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, share
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.experiment.fitting import fit
+from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, share
 from dlnotes.layers import Dense, relu, sigmoid, tanh
-from dlnotes.models.layer_graph import Function, Graph, Layer
+from dlnotes.models.feedforward.graph import Function, Graph, Layer
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
+from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array
 
-from .xor_points import EXAMPLES
+from ._xor_points import EXAMPLES
 
 WIDTHS = (2, 3, 4, 8)
 ACTIVATIONS = ("ReLU", "tanh", "sigmoid")

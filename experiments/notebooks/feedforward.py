@@ -25,13 +25,13 @@ import numpy as np
 from matplotlib.collections import PolyCollection
 
 from dlnotes import autodiff, layers, models, outputs
+from dlnotes.analysis.linear_regions import on_line, on_slice
 from dlnotes.autodiff import mlp_backprop
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
-from dlnotes.experiment.fitting import fit, predict
 from dlnotes.layers import Dense
-from dlnotes.models.feedforward import MLP
-from dlnotes.models.linear_regions import on_line, on_slice
+from dlnotes.models.feedforward.mlp import MLP
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
+from dlnotes.training.fitting import fit, predict
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe
 

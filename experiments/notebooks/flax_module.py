@@ -22,7 +22,7 @@ import jax.numpy as jnp
 
 import dlnotes
 from dlnotes import models
-from dlnotes.experiment.config import parse
+from dlnotes.config import parse
 
 
 class Net(nn.Module):

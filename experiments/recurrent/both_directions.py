@@ -22,12 +22,12 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import models, outputs
+from dlnotes.analysis.counting import parameters
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, mean, paired
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, mean, paired
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit
-from dlnotes.models.counting import parameters
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe
 from dlnotes.typing import IGNORE, Params

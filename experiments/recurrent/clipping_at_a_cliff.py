@@ -22,16 +22,16 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import outputs
+from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired, ratio
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired, ratio
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, PRNGKey
 
-from ..feedforward.own_rates import train_rivals
+from dlnotes.training.tuning import train_rivals
 
 STEPS_OF_NET, TARGET, FIRST = 50, 0.7, 0.5
 WAYS = ("not clipped", "clipped by norm", "clipped by value")

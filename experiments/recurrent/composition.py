@@ -22,17 +22,17 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
+from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired
 from dlnotes.data.dataset import Examples
-from dlnotes.data.formulas import CLASSES, SYMBOLS, relations, to_trees
-from dlnotes.data.formulas import draw as draw_pairs
-from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, paired
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.layers.tree import node_states
-from dlnotes.layers.tree_cells import TreeCell, affine_tree, tensor_tree, tree_lstm
+from dlnotes.data.trees.logic import CLASSES, SYMBOLS, relations, to_trees
+from dlnotes.data.trees.logic import draw as draw_pairs
+from dlnotes.layers.recursive.cells import TreeCell, affine_tree, tensor_tree, tree_lstm
+from dlnotes.layers.recursive.states import node_states
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array, Params, PRNGKey
 
-from .readers import glorot, read_out, train_tuned
+from ._reader import glorot, read_out, train_tuned
 
 VARIABLES = 4
 """Of a pair, among six."""

@@ -22,14 +22,14 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes.autodiff.checkpointing import temporary_bytes
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, ratio
-from dlnotes.experiment.claims import median as median_of
-from dlnotes.experiment.figure_style import BLUE, GREEN, ORANGE, new_figure, set_title
-from dlnotes.layers.plain_cells import output_recurrent, teacher_forced
-from dlnotes.layers.recurrent import rnn, unroll
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, ratio
+from dlnotes.claims import median as median_of
+from dlnotes.layers.recurrent.rnn import output_recurrent, teacher_forced
+from dlnotes.layers.recurrent.unroll import rnn, unroll
+from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.typing import Array, Params
 
-from .readers import read_out
+from ._reader import read_out
 
 INPUTS, CLASSES = 16, 16
 WAYS = ("hidden recurrence", "output recurrence, own outputs", "output recurrence, teacher forcing")

@@ -25,20 +25,20 @@ from pydantic import Field
 from scipy import stats
 
 from dlnotes import data
+from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired
 from dlnotes.data.dataset import Examples
-from dlnotes.data.long_term import draw_latch
-from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, paired
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.layers.deep_cells import deep_transition
-from dlnotes.layers.plain_cells import rnn
+from dlnotes.data.time_series.long_term import draw_latch
+from dlnotes.layers.recurrent.deep import deep_transition
+from dlnotes.layers.recurrent.rnn import rnn
 from dlnotes.models.model import Model
-from dlnotes.models.sequence import sequence_classifier
+from dlnotes.models.recurrent.sequence import sequence_classifier
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import NOT_DECAYED, leaf_name
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Params
 
-from ..feedforward.own_rates import evaluate, train_rivals
-from .readers import recipe
+from dlnotes.training.tuning import evaluate, train_rivals
+from ._reader import recipe
 
 NETS = ("plain", "deep transition", "with a skip", "stacked")
 COLORS = (BLUE, ORANGE, GREEN, GREY)

@@ -20,11 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes.data.chaos import mackey_glass_series
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.layers.echo_state import Readout, free_run, memory_curve, reservoir, ridge_readout
-from dlnotes.layers.recurrent import unroll
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
+from dlnotes.data.time_series.chaos import mackey_glass_series
+from dlnotes.layers.recurrent.echo_state import Readout, free_run, memory_curve, reservoir, ridge_readout
+from dlnotes.layers.recurrent.unroll import unroll
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 
 RADII = (0.5, 0.8, 0.9, 0.95, 0.99)
 FADING, LASTING = 0, 3

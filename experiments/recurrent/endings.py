@@ -23,18 +23,18 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.experiment.figure_style import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.models.ended_sequences import sequence_distribution, write_sequences
 from dlnotes.models.model import Model
+from dlnotes.models.recurrent.stopping import sequence_distribution, write_sequences
 from dlnotes.outputs import PerExample
+from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params, PRNGKey
 
-from ..feedforward.own_rates import evaluate, train_rivals
+from dlnotes.training.tuning import evaluate, train_rivals
 from .own_starts import own_starts
 
 LETTERS = 3

@@ -19,16 +19,16 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes.autodiff.through_time import norms_back, rate_per_step, step_jacobians
+from dlnotes.analysis.gradient_flow import norms_back, rate_per_step, step_jacobians
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
+from dlnotes.claims import median as median_of
 from dlnotes.data.dataset import Examples
-from dlnotes.data.long_term import draw_latch
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.experiment.claims import median as median_of
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.layers.recurrent import RNNParams, rnn
+from dlnotes.data.time_series.long_term import draw_latch
+from dlnotes.layers.recurrent.unroll import RNNParams, rnn
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import IGNORE, Array, Params
 
-from .readers import accuracy, reader, train_tuned
+from ._reader import accuracy, reader, train_tuned
 
 RADII = (0.5, 0.95, 3.0)
 COLORS = (BLUE, GREEN, ORANGE)

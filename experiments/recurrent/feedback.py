@@ -23,17 +23,17 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import models, outputs
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean, paired
 from dlnotes.data.dataset import Examples, Pair
-from dlnotes.data.pairs import shift_right
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean, paired
-from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.models.aligned import write_aligned
+from dlnotes.data.texts.number_words import shift_right
 from dlnotes.models.model import Model
+from dlnotes.models.recurrent.aligned import write_aligned
+from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 
-from ..feedforward.own_rates import evaluate, train_rivals
+from dlnotes.training.tuning import evaluate, train_rivals
 from .own_starts import own_starts
 
 CLASSES = 4

@@ -22,18 +22,18 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import models, outputs
+from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.data.dataset import Examples, Pair
-from dlnotes.data.pairs import shift_right
-from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.experiment.figure_style import BLUE, ORANGE, new_figure, set_title
+from dlnotes.data.texts.number_words import shift_right
 from dlnotes.models.model import Model
-from dlnotes.models.pair_decoding import attention_weights
+from dlnotes.models.recurrent.decoding import attention_weights
+from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params, PRNGKey
 
-from ..feedforward.own_rates import train_rivals
+from dlnotes.training.tuning import train_rivals
 from .own_starts import own_starts
 
 LETTERS, LONGEST = 8, 20

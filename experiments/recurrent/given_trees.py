@@ -22,19 +22,19 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import models, outputs
-from dlnotes.data import expressions as list_ops
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.data.dataset import Examples
-from dlnotes.data.expressions import CLASSES, SYMBOLS, to_trees, values
-from dlnotes.data.tree_shapes import chain_parents, random_parents
-from dlnotes.data.trees import arrange
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.experiment.fitting import fit
-from dlnotes.experiment.found_tree_figures import draw_tree
-from dlnotes.models.found_trees import gumbel_parse
+from dlnotes.data.trees import list_ops
+from dlnotes.data.trees.batching import arrange
+from dlnotes.data.trees.list_ops import CLASSES, SYMBOLS, to_trees, values
+from dlnotes.data.trees.shapes import chain_parents, random_parents
+from dlnotes.experiment.figures.latent_trees import draw_tree
 from dlnotes.models.model import Model
-from dlnotes.outputs.brackets import bracket_f1, brackets, self_agreement
+from dlnotes.models.recursive.latent_trees import gumbel_parse
+from dlnotes.outputs.bracket_f1 import bracket_f1, brackets, self_agreement
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import schedules
+from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe
 from dlnotes.typing import Params

@@ -24,18 +24,18 @@ import jax
 import numpy as np
 from pydantic import Field
 
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, paired, share
 from dlnotes.data.dataset import Examples
-from dlnotes.data.long_term import draw_latch
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, paired, share
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.layers.plain_cells import plain_cell
-from dlnotes.layers.recurrent import Cell, gru, lstm, rnn
-from dlnotes.layers.slow_cells import delayed, leaky
+from dlnotes.data.time_series.long_term import draw_latch
+from dlnotes.layers.recurrent.leaky import delayed, leaky
+from dlnotes.layers.recurrent.rnn import plain_cell
+from dlnotes.layers.recurrent.unroll import Cell, gru, lstm, rnn
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Params, PRNGKey
 
-from ..feedforward.own_rates import evaluate, train_rivals
-from .readers import reader, recipe, starts
+from dlnotes.training.tuning import evaluate, train_rivals
+from ._reader import reader, recipe, starts
 
 NEVER = 1e30
 DELAY, TIME_CONSTANTS = 8, (1.0, 4.0, 16.0)

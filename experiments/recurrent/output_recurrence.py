@@ -22,15 +22,15 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
+from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, Within, mean, paired
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, Within, mean, paired
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.layers.plain_cells import OutputRNNParams, output_recurrent, teacher_forced
-from dlnotes.layers.recurrent import rnn, unroll
+from dlnotes.layers.recurrent.rnn import OutputRNNParams, output_recurrent, teacher_forced
+from dlnotes.layers.recurrent.unroll import rnn, unroll
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import IGNORE, Array, Params, PRNGKey
 
-from .readers import reader, train_tuned
+from ._reader import reader, train_tuned
 
 DELAY = 3
 TASKS = ("echo", "described", "parity")

@@ -20,8 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes.autodiff.repeated_maps import factor_variance
-from dlnotes.experiment.claims import (
+from dlnotes.analysis.recurrent_dynamics import factor_variance
+from dlnotes.claims import (
     Above,
     Below,
     Claim,
@@ -33,9 +33,9 @@ from dlnotes.experiment.claims import (
     Within,
     mean,
 )
-from dlnotes.experiment.claims import median as median_of
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.claims import median as median_of
 from dlnotes.layers import relu, tanh
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array
 
 KINDS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (

@@ -28,14 +28,14 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import outputs
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, ratio
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, ratio
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.experiment.fitting import fit
 from dlnotes.layers.random import bernoulli, fold_in
-from dlnotes.layers.recurrent import gru
+from dlnotes.layers.recurrent.unroll import gru
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import schedules
+from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params, PRNGKey

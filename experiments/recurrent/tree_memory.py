@@ -25,15 +25,15 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes.autodiff.through_time import norms_back
+from dlnotes.analysis.gradient_flow import norms_back
+from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired, share
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, paired, share
-from dlnotes.experiment.figure_style import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.layers.tree_cells import TreeCell, affine_tree, tree_lstm
+from dlnotes.layers.recursive.cells import TreeCell, affine_tree, tree_lstm
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array, Params, PRNGKey
 
-from .readers import accuracy, glorot, read_out, starts, train_tuned
+from ._reader import accuracy, glorot, read_out, starts, train_tuned
 
 Shape = Literal["balanced", "chain"]
 SHAPES: tuple[Shape, ...] = ("balanced", "chain")

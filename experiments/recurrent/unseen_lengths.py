@@ -21,14 +21,14 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
+from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.layers.recurrent import rnn
+from dlnotes.layers.recurrent.unroll import rnn
 from dlnotes.models.model import Model
+from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array, PRNGKey
 
-from .readers import accuracy, glorot, read_out, reader, real, train_tuned
+from ._reader import accuracy, glorot, read_out, reader, real, train_tuned
 
 KEYS, LETTERS = 4, 4
 SYMBOLS = KEYS + LETTERS

@@ -62,7 +62,7 @@ def layer_shapes(case: Case) -> list[tuple[int, ...]]:
 def _named_shapes(case: Case) -> dict[str, tuple[int, int]]:
     """The matrices of a tree net, see `TREES`, or of an encoder-decoder by name.
 
-    These are the names of `dlnotes.models.encoder_decoder`, vectors as rows; a GRU has ``U`` with its ``b``
+    These are the names of `dlnotes.models.recurrent.encoder_decoder`, vectors as rows; a GRU has ``U`` with its ``b``
     and ``W`` with its ``d``, see `GATES`.
     """
     if case.kind in TREES:

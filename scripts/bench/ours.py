@@ -20,7 +20,7 @@ import numpy as np
 from dlnotes import layers, models
 from dlnotes.data.buckets import divide
 from dlnotes.data.dataset import Examples, Pair
-from dlnotes.devices.compile import compiler_options, single_use_options
+from dlnotes.devices.compiler import compiler_options, single_use_options
 from dlnotes.devices.placement import compile_chunk, fetch, place, put, put_state
 from dlnotes.devices.prepare import cpu_count, prepare
 from dlnotes.models import Model

@@ -9,7 +9,7 @@ import numpy as np
 
 from dlnotes import models
 from dlnotes.data.dataset import Examples, Trees
-from dlnotes.data.trees import arrange
+from dlnotes.data.trees.batching import arrange
 from dlnotes.models import Model
 from scripts.bench.inputs import Weights, named_weights
 from scripts.bench.kinds import Case

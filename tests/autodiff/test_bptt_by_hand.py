@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dlnotes.autodiff import bptt_by_hand as written
-from dlnotes.layers.recurrent import RNNParams, rnn, unroll
+from dlnotes.layers.recurrent.unroll import RNNParams, rnn, unroll
 from dlnotes.typing import IGNORE
 
 INPUTS, HIDDEN, OUTPUTS, BATCH, TIME = 3, 5, 4, 3, 6

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from dlnotes.autodiff import repeated_maps as maps
+from dlnotes.analysis import recurrent_dynamics as maps
 
 N, STEPS = 5, 12
 

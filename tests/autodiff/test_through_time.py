@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from dlnotes.autodiff import through_time
-from dlnotes.layers.recurrent import RNNParams, gru, lstm, rnn, unroll
+from dlnotes.analysis import gradient_flow as through_time
+from dlnotes.layers.recurrent.unroll import RNNParams, gru, lstm, rnn, unroll
 
 TIME, INPUTS, HIDDEN = 6, 3, 4
 

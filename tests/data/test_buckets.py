@@ -5,8 +5,8 @@ import pytest
 
 from dlnotes.data.buckets import buckets_for, choose_buckets, crop, divide, example_sizes, masked_sizes
 from dlnotes.data.dataset import Examples, Pair, Trees
-from dlnotes.data.tree_shapes import random_parents
-from dlnotes.data.trees import arrange
+from dlnotes.data.trees.batching import arrange
+from dlnotes.data.trees.shapes import random_parents
 
 
 def partitions(items, most):

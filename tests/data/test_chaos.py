@@ -7,8 +7,8 @@ import pytest
 from scipy.integrate import odeint, solve_ivp
 
 import dlnotes.data as data
-from dlnotes.data.chaos import lorenz_series, mackey_glass_series
-from dlnotes.data.forecasting import forecast
+from dlnotes.data.time_series.chaos import lorenz_series, mackey_glass_series
+from dlnotes.data.time_series.forecasting import forecast
 
 
 def method_of_steps(tau, spans, start=1.2):

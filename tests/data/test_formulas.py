@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 import dlnotes.data as data
-from dlnotes.data.formulas import CLASSES, SYMBOLS, VARIABLES, draw, encode, parse_pair, relations, to_trees
+from dlnotes.data.trees.logic import (
+    CLASSES,
+    SYMBOLS,
+    VARIABLES,
+    draw,
+    encode,
+    parse_pair,
+    relations,
+    to_trees,
+)
 
 WORLDS = [dict(zip(VARIABLES, world)) for world in product((False, True), repeat=6)]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dlnotes import data
-from dlnotes.data.image_sequences import pixel_sequences
+from dlnotes.data.images.pixel_sequences import pixel_sequences
 
 
 def test_pixels_and_rows_are_those_of_the_images():

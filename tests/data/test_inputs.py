@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import dlnotes.data as data
-from dlnotes.data.pairs import number_to_words
+from dlnotes.data.texts.number_words import number_to_words
 
 RNG = np.random.default_rng(0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dlnotes.data as data
-from dlnotes.data.expressions import draw, encode, evaluate, parse, to_string, to_trees, values
+from dlnotes.data.trees.list_ops import draw, encode, evaluate, parse, to_string, to_trees, values
 
 SMALL = {"n_train": 60, "n_validation": 0, "n_test": 0, "max_length": 40}
 

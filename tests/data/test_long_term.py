@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dlnotes.data as data
-from dlnotes.data.long_term import (
+from dlnotes.data.time_series.long_term import (
     TEMPORAL_SYMBOLS,
     draw_adding,
     draw_copy_memory,

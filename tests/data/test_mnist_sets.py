@@ -11,9 +11,11 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from dlnotes.data import catalog, mnist_sets, store
-from dlnotes.data.idx import read_idx, read_labelled_images
-from dlnotes.data.store import DataNotFound
+from dlnotes.data import catalog
+from dlnotes.data import download as store
+from dlnotes.data.download import DataNotFound
+from dlnotes.data.images import mnist as mnist_sets
+from dlnotes.data.images.idx import read_idx, read_labelled_images
 
 
 def idx(array):

@@ -5,8 +5,8 @@ import ast
 import numpy as np
 import pytest
 
-from dlnotes.data.brackets import parse_brackets, to_brackets
-from dlnotes.data.tree import (
+from dlnotes.data.trees.brackets import parse_brackets, to_brackets
+from dlnotes.data.trees.tree import (
     Tree,
     balanced_tree,
     batch_trees,

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 import dlnotes.data as data
-from dlnotes.data import catalog, parallel, pronunciation, store
-from dlnotes.data.store import DataNotFound
+from dlnotes.data import catalog
+from dlnotes.data import download as store
+from dlnotes.data.download import DataNotFound
+from dlnotes.data.texts import cmudict as pronunciation
+from dlnotes.data.texts import text_pairs as parallel
 
 LINES = [f"word {chr(97 + i)}{chr(97 + i // 2)}\tWORT {i}" for i in range(20)] + ["word aa\tMOT", "x\ty"]
 

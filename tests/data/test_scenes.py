@@ -10,7 +10,7 @@ from PIL import Image
 
 import dlnotes.data as data
 from dlnotes.data.augment import augment, augment_labels
-from dlnotes.data.composed import INK
+from dlnotes.data.images.scenes import INK
 
 SMALL = dict(n_train=6, n_validation=2, n_test=3, clutter=2)
 
@@ -45,8 +45,8 @@ def test_scenes_use_the_first_classes_and_each_parts_own_pictures(monkeypatch):
     assert made.outputs == 3
     assert set(np.unique(made.train.y)) == {0, 1, 2}
     # Each part's pictures are flat squares of a grey level of its own: it must be found in no other part.
-    from dlnotes.data import composed
     from dlnotes.data.dataset import Examples
+    from dlnotes.data.images import scenes as composed
 
     digits = data.digits(standardize=False)
     levels = {"train": 0.3, "validation": 0.6, "test": 0.9}
@@ -63,7 +63,7 @@ def test_scenes_use_the_first_classes_and_each_parts_own_pictures(monkeypatch):
 
 
 def test_occlusion_later_objects_lie_over_earlier_ones(monkeypatch):
-    from dlnotes.data import composed
+    from dlnotes.data.images import scenes as composed
 
     drawn = []
     paint = composed._paint

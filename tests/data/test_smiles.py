@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import dlnotes.data as data
-from dlnotes.data.molecule_sets import B3DB, molecule_key, read_molecules, scaffold
-from dlnotes.data.smiles import parse_smiles, smiles_tree
-from dlnotes.data.store import FileSet
-from dlnotes.experiment.tree_baselines import bigram_accuracy, bigram_counts
+from dlnotes.data.download import FileSet
+from dlnotes.data.trees.bigrams import bigram_accuracy, bigram_counts
+from dlnotes.data.trees.molecules import B3DB, molecule_key, read_molecules, scaffold
+from dlnotes.data.trees.smiles import parse_smiles, smiles_tree
 
 REAL = os.environ.get("DLNOTES_DATA")
 REAL = REAL and Path(REAL) / "b3db" / "b3db_classification.tsv.gz"
@@ -199,7 +199,7 @@ def table(tmp_path, monkeypatch):
     (tmp_path / "b3db" / "b3db_classification.tsv.gz").write_bytes(gzip.compress(content))
     digest = hashlib.sha256(content).hexdigest()
     made = FileSet("b3db", {"b3db_classification.tsv.gz": digest}, "", "", "")
-    monkeypatch.setattr("dlnotes.data.molecule_sets.B3DB", made)
+    monkeypatch.setattr("dlnotes.data.trees.molecules.B3DB", made)
     return tmp_path
 
 

@@ -10,7 +10,7 @@ from scipy import signal
 from scipy.io import wavfile
 
 import dlnotes.data as data
-from dlnotes.data.sounds import CLASSES, FLOOR, read_wav, spectrogram, synthesize
+from dlnotes.data.time_series.sound import CLASSES, FLOOR, read_wav, spectrogram, synthesize
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import dlnotes.data as data
-from dlnotes.data import catalog, speech, store
+from dlnotes.data import catalog
+from dlnotes.data import download as store
+from dlnotes.data.texts import speeches as speech
 
 
 @pytest.fixture

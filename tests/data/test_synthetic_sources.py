@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import dlnotes.data as data
-from dlnotes.data.pairs import CLASSES, SYMBOLS, number_to_words
-from dlnotes.data.sequences import is_grammatical
+from dlnotes.data.texts.number_words import CLASSES, SYMBOLS, number_to_words
+from dlnotes.data.texts.reber import is_grammatical
 
 # The grammar as a regular expression. After B, T S* X reaches state D and P reaches state C; from C,
 # T* V reaches F; from F, V ends and P returns to D; from D, X returns to C and S ends.

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import dlnotes.data as data
-from dlnotes.data import store, treebank
-from dlnotes.data.tree import tree_at
+from dlnotes.data import download as store
+from dlnotes.data.trees import tree_files as treebank
+from dlnotes.data.trees.tree import tree_at
 
 SENTENCES = {
     "train": "(3 (2 It) (4 (2 's) (3 good)))\n(1 (2 It) (1 (2 's) (1 bad)))\n(2 (2 It) (2 's))\n",

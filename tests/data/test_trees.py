@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dlnotes.data.tree_shapes import balanced_parents, chain_parents, random_parents
-from dlnotes.data.trees import arrange
+from dlnotes.data.trees.batching import arrange
+from dlnotes.data.trees.shapes import balanced_parents, chain_parents, random_parents
 
 
 def random_lists(seed, n=30, most=12):

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import dlnotes.data as data
-from dlnotes.data import catalog, store, ts_files
-from dlnotes.data.store import DataNotFound
+from dlnotes.data import catalog
+from dlnotes.data import download as store
+from dlnotes.data.download import DataNotFound
+from dlnotes.data.time_series import ts_files
 
 HEADER = "# made here\n@problemName own\n@missing false\n@dimensions 2\n@classLabel true left right\n@data\n"
 LINES = ["1.5,2.0,0.1:0.3,0.2,0.9:left", "4.0,1.0:2.2,2.1:right", "-1e-2:3:left"]

@@ -8,8 +8,9 @@ import pytest
 from scipy import ndimage
 
 import dlnotes.data as data
-from dlnotes.data import catalog, volumes
-from dlnotes.data.store import DataNotFound
+from dlnotes.data import catalog
+from dlnotes.data.download import DataNotFound
+from dlnotes.data.images import brain_patches as volumes
 
 COUNTS = {"n_train": 90, "n_validation": 30, "n_test": 45}
 

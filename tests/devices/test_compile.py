@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dlnotes import models
-from dlnotes.devices.compile import single_use_options
+from dlnotes.devices.compiler import single_use_options
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="these options are the CPU compiler's")

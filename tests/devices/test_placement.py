@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from dlnotes import data
+from dlnotes.config import parse
 from dlnotes.devices.placement import place
-from dlnotes.experiment.build import groups
-from dlnotes.experiment.config import parse
+from dlnotes.experiment.recipe import groups
 from dlnotes.experiment.trainer import Trainer
 
 BASE = {

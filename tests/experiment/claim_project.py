@@ -8,8 +8,8 @@ MODULE = '''
 import numpy as np
 from pydantic import Field
 
-from dlnotes.experiment.claims import Above, Below, Claim, Options, Part, Plot, mean, share
-from dlnotes.experiment.figure_style import new_figure
+from dlnotes.claims import Above, Below, Claim, Options, Part, Plot, mean, share
+from dlnotes.plotting import new_figure
 
 from .bias import BIAS
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from dlnotes.experiment.claims import Above, Below, Within
-from dlnotes.experiment.figure_style import BLUE, ORANGE, new_figure, set_title
+from dlnotes.claims import Above, Below, Within
+from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
 
 VERDICTS = {
     "F1.2": "holds",

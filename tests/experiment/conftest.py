@@ -14,7 +14,7 @@ os.environ["DLNOTES_CACHE"] = tempfile.mkdtemp(prefix="dlnotes-tests-")
 @pytest.fixture
 def config(tmp_path):
     """``config(model={…}, training={…}) -> Config`` writing under the test's own folder."""
-    from dlnotes.experiment.config import parse
+    from dlnotes.config import parse
 
     return lambda **sections: parse(tiny(tmp_path / "runs", **sections))
 
@@ -22,8 +22,8 @@ def config(tmp_path):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """The result of an undisturbed run."""
-    from dlnotes.experiment.config import parse
-    from dlnotes.experiment.running import run
+    from dlnotes.config import parse
+    from dlnotes.experiment.run import run
 
     return run(parse(tiny(tmp_path_factory.mktemp("finished") / "runs")))
 

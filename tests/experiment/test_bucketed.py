@@ -7,17 +7,17 @@ import pytest
 from scipy.special import logsumexp
 from tiny_run import tiny
 
+from dlnotes.config import ConfigError, parse
 from dlnotes.data.buckets import buckets_for, choose_buckets, masked_sizes, rows_of
 from dlnotes.data.dataset import Examples
 from dlnotes.data.order import BucketOrder
 from dlnotes.devices.placement import place
-from dlnotes.experiment import running
-from dlnotes.experiment.build import groups
-from dlnotes.experiment.config import ConfigError, parse
-from dlnotes.experiment.feeding import Feed
-from dlnotes.experiment.running import Interrupted, load_data, resume, run
+from dlnotes.experiment import run as running
+from dlnotes.experiment.predict import evaluate_run, predict_run
+from dlnotes.experiment.recipe import groups
+from dlnotes.experiment.run import Interrupted, load_data, resume, run
 from dlnotes.experiment.trainer import Trainer
-from dlnotes.experiment.using import evaluate_run, predict_run
+from dlnotes.training.loader import Feed
 from dlnotes.training.loop import Division, order_words
 from dlnotes.training.state import init_state
 

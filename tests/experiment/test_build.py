@@ -7,11 +7,11 @@ import pytest
 from sklearn.metrics import mean_pinball_loss
 
 from dlnotes import data
+from dlnotes.config import dynamic_paths, parse
+from dlnotes.config.training import OPTIONS
 from dlnotes.data.dataset import Dataset, Examples
-from dlnotes.experiment.build import durations, groups, recipe_of
-from dlnotes.experiment.config import dynamic_paths, parse
-from dlnotes.experiment.config.training import OPTIONS
-from dlnotes.experiment.measures import loss_of, metrics_of
+from dlnotes.experiment.objective import loss_of, metrics_of
+from dlnotes.experiment.recipe import durations, groups, recipe_of
 from dlnotes.training.optimizers import OPTIMIZERS
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dlnotes import data
-from dlnotes.experiment.config import parse
+from dlnotes.config import parse
 from dlnotes.experiment.network import model_of
 
 

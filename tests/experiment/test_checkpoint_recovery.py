@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from tiny_run import tiny
 
-from dlnotes.experiment.config import parse, to_toml
-from dlnotes.experiment.running import open_run
+from dlnotes.config import parse, to_toml
+from dlnotes.experiment.run import open_run
 
 SIZES = {
     "data": {"n": 300},

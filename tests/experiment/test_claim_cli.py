@@ -5,7 +5,7 @@ import json
 from claim_project import make
 from typer.testing import CliRunner
 
-from dlnotes import cli
+from dlnotes.cli import main as cli
 
 
 def call(*arguments):

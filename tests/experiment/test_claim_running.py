@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from claim_project import make, times_measured
 
-from dlnotes.experiment.claims.fingerprint import fingerprint
-from dlnotes.experiment.claims.reproduce import choose, claim_configs, newest_records, open_all, reproduce
-from dlnotes.experiment.claims.running import judge, last_measured, open_claim, run_claim, save_measurements
-from dlnotes.experiment.config import ConfigError, load
+from dlnotes.claims.fingerprint import fingerprint
+from dlnotes.claims.measure import judge, last_measured, open_claim, run_claim, save_measurements
+from dlnotes.claims.reproduce import choose, claim_configs, newest_records, open_all, reproduce
+from dlnotes.config import ConfigError, load
 
 
 @pytest.fixture

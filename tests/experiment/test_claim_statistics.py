@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from dlnotes.experiment.claims import (
+from dlnotes.claims import (
     Above,
     Below,
     Interval,
@@ -18,7 +18,7 @@ from dlnotes.experiment.claims import (
     ratio,
     share,
 )
-from dlnotes.experiment.claims.rules import verdict_of
+from dlnotes.claims.rules import verdict_of
 
 
 def test_wilson_is_the_closed_form():

@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlnotes.data import source
-from dlnotes.experiment.config import (
+from dlnotes.config import (
     ConfigError,
     dynamic_paths,
     is_claim,
@@ -25,8 +24,9 @@ from dlnotes.experiment.config import (
     read_raw,
     to_toml,
 )
-from dlnotes.experiment.config.data import Data
-from dlnotes.experiment.config.fields import steps_in
+from dlnotes.config.data import Data
+from dlnotes.config.fields import steps_in
+from dlnotes.data import source
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").rglob("*.toml"))
@@ -306,7 +306,7 @@ def test_numbers_that_may_be_traced_are_marked():
 
 def test_reading_a_config_does_not_load_jax():
     code = (
-        "import sys; from dlnotes.experiment.config import load, json_schema, to_toml\n"
+        "import sys; from dlnotes.config import load, json_schema, to_toml\n"
         f"c = load({str(ROOT / 'configs' / 'quickstart.toml')!r}); to_toml(c); json_schema()\n"
         "loaded = {'jax', 'flax', 'orbax', 'matplotlib', 'sklearn', 'scipy'} & set(sys.modules)\n"
         "assert not loaded, loaded"

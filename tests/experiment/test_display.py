@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from dlnotes.experiment import display
+from dlnotes.cli import progress as display
 from dlnotes.experiment.trainer import Progress
 
 

@@ -4,11 +4,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from dlnotes import plotting as figure_style
+from dlnotes.config import parse, points
 from dlnotes.data.dataset import Dataset, Examples, Standardize, Trees
-from dlnotes.experiment import figure_style, figures, predicted_figures
-from dlnotes.experiment.config import parse, points
-from dlnotes.experiment.folder import RunFolder
+from dlnotes.experiment.figures import draw as figures
+from dlnotes.experiment.figures import predictions as predicted_figures
 from dlnotes.experiment.metrics_log import MetricsLog
+from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.experiment.summary import mean_interval
 
 SIZE = 12

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dlnotes.experiment.claims import fingerprint as fp
+from dlnotes.claims import fingerprint as fp
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = {

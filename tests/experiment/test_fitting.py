@@ -6,7 +6,7 @@ import pytest
 
 from dlnotes import data, models, outputs
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.fitting import fit, predict
+from dlnotes.training.fitting import fit, predict
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe
 

@@ -10,10 +10,10 @@ import pytest
 from scipy import special
 from tiny_run import tiny
 
-from dlnotes.experiment.config import parse
-from dlnotes.experiment.running import open_run, run
-from dlnotes.experiment.using import export_run
-from dlnotes.outputs.brackets import bracket_f1
+from dlnotes.config import parse
+from dlnotes.experiment.predict import export_run
+from dlnotes.experiment.run import open_run, run
+from dlnotes.outputs.bracket_f1 import bracket_f1
 
 
 @pytest.mark.parametrize("kind", ["gumbel_tree", pytest.param("chart_tree", marks=pytest.mark.slow)])

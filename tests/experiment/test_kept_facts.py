@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from tiny_run import tiny
 
+from dlnotes.config import ConfigError, parse
 from dlnotes.data import load
-from dlnotes.data.facts import changes, dataset_of, facts_of
-from dlnotes.experiment.config import ConfigError, parse
-from dlnotes.experiment.running import open_run, resume, run
-from dlnotes.experiment.using import evaluate_run, predict_run
+from dlnotes.data.metadata import changes, dataset_of, facts_of
+from dlnotes.experiment.predict import evaluate_run, predict_run
+from dlnotes.experiment.run import open_run, resume, run
 
 SHORT = {"duration": "3 steps", "batch_size": 8, "seeds": 1, "ema": None}
 SETS = {

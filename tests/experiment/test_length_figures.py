@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from tiny_run import tiny
 
-from dlnotes.experiment.config import parse
-from dlnotes.experiment.length_figures import compare_runs, length_groups
-from dlnotes.experiment.running import run
+from dlnotes.config import parse
+from dlnotes.experiment.figures.lengths import compare_runs, length_groups
+from dlnotes.experiment.run import run
 
 
 def test_groups_hold_every_length_once():

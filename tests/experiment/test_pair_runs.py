@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from tiny_run import tiny
 
+from dlnotes.config import ConfigError, parse
 from dlnotes.data.dataset import Pair
-from dlnotes.data.pairs import shift_right
+from dlnotes.data.texts.number_words import shift_right
 from dlnotes.devices import placement
-from dlnotes.experiment.config import ConfigError, parse
 from dlnotes.experiment.decoding import text_scores
-from dlnotes.experiment.running import open_run, run
-from dlnotes.experiment.using import evaluate_run, predict_run
-from dlnotes.models import beam_decode, generation
+from dlnotes.experiment.predict import evaluate_run, predict_run
+from dlnotes.experiment.run import open_run, run
+from dlnotes.models import beam_decode
+from dlnotes.models.recurrent import generation
 
 DATA = {"kind": "number_words", "maximum": 99, "n_train": 60, "n_validation": 4, "n_test": 8}
 SHARE = {"kind": "linear", "final": 0.5, "over": "4 steps"}

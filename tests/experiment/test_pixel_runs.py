@@ -11,9 +11,9 @@ from PIL import Image
 from sklearn import metrics
 from tiny_run import tiny
 
-from dlnotes.experiment.config import ConfigError, parse
-from dlnotes.experiment.running import open_run, run
-from dlnotes.experiment.using import evaluate_run, export_run, predict_run
+from dlnotes.config import ConfigError, parse
+from dlnotes.experiment.predict import evaluate_run, export_run, predict_run
+from dlnotes.experiment.run import open_run, run
 
 DATA = {
     "kind": "scenes",

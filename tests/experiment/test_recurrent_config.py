@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dlnotes.config import ConfigError, parse
 from dlnotes.data.dataset import Dataset, Examples
-from dlnotes.experiment.config import ConfigError, parse
 from dlnotes.experiment.network import model_of
 
 

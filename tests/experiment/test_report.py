@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 import pytest
 from claim_records import draw_figures, finder, part, record, records
 
-from dlnotes.experiment.catalogue import ROWS
-from dlnotes.experiment.claims import Above, Below, Within, report
-from dlnotes.experiment.claims.disagreements import DISAGREEMENTS
-from dlnotes.experiment.claims.interval_bar import interval_bar
-from dlnotes.experiment.claims.wording import (
+from dlnotes.claims import Above, Below, Within
+from dlnotes.claims.errata import DISAGREEMENTS
+from dlnotes.claims.report import page as report
+from dlnotes.claims.report.interval_bar import interval_bar
+from dlnotes.claims.report.wording import (
     Zone,
     deciding_part,
     effect_text,
@@ -20,6 +20,7 @@ from dlnotes.experiment.claims.wording import (
     rule_text,
     zone_of,
 )
+from dlnotes.claims.rows import ROWS
 
 VOID = {"meta", "link", "input", "img", "br", "rect", "line", "circle"}
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from claim_records import record, records
 
-from dlnotes.experiment.catalogue import ROWS, SECTIONS
-from dlnotes.experiment.claims import results
-from dlnotes.experiment.claims.disagreements import DISAGREEMENTS
-from dlnotes.experiment.claims.fingerprint import marked
+from dlnotes.claims.errata import DISAGREEMENTS
+from dlnotes.claims.fingerprint import marked
+from dlnotes.claims.report import tables as results
+from dlnotes.claims.rows import ROWS, SECTIONS
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,9 +11,9 @@ import pytest
 
 import dlnotes
 from dlnotes import data, models
-from dlnotes.experiment.config import ConfigError, load
-from dlnotes.experiment.folder import RunFolder
-from dlnotes.experiment.running import Interrupted, RunFailed, resume, run, summary_of
+from dlnotes.config import ConfigError, load
+from dlnotes.experiment.run import Interrupted, RunFailed, resume, run, summary_of
+from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.training.checkpoints import Checkpoints
 
 
@@ -30,7 +30,7 @@ def interrupting(monkeypatch, at):
     """Make the next run be told to stop once it has taken ``at`` steps; returns its watch."""
     from contextlib import contextmanager
 
-    from dlnotes.experiment import running
+    from dlnotes.experiment import run as running
 
     steps = [0]
 
@@ -163,7 +163,7 @@ WRONG = {
 def test_a_mistake_is_told_before_anything_is_written(name, tmp_path):
     from tiny_run import tiny
 
-    from dlnotes.experiment.config import parse
+    from dlnotes.config import parse
 
     sections = tiny(tmp_path / "runs") | WRONG[name]
     sections["output"] = {"figures": False, "directory": str(tmp_path / "runs")}
@@ -228,7 +228,8 @@ def test_one_seed_failing_leaves_the_others(config):
 
 @pytest.mark.parametrize("where", ["metrics", "checkpoint", "summary"])
 def test_a_full_disk_is_said_and_can_be_resumed(where, config, monkeypatch):
-    from dlnotes.experiment import metrics_log, running
+    from dlnotes.experiment import metrics_log
+    from dlnotes.experiment import run as running
 
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")

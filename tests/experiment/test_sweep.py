@@ -6,7 +6,7 @@ import math
 import numpy as np
 from scipy import stats
 
-from dlnotes.experiment.config import parse, points
+from dlnotes.config import parse, points
 
 BASE = {"data": {"kind": "two_moons"}, "model": {"kind": "mlp"}}
 

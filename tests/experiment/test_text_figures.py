@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from tiny_run import tiny
 
+from dlnotes.config import parse
 from dlnotes.data import copy_memory, text
-from dlnotes.experiment import text_figures
-from dlnotes.experiment.config import parse
-from dlnotes.experiment.running import run
-from dlnotes.experiment.text_baselines import ngram_bits, xz_bits
+from dlnotes.data.texts.ngrams import ngram_bits, xz_bits
+from dlnotes.experiment.figures import text as text_figures
+from dlnotes.experiment.run import run
 
 
 def counted(train, test, order, symbols):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from tiny_run import tiny
 
-from dlnotes.experiment.build import groups
-from dlnotes.experiment.config import parse
-from dlnotes.experiment.running import run
+from dlnotes.config import parse
+from dlnotes.experiment.recipe import groups
+from dlnotes.experiment.run import run
 
 
 def alone(directory, **sections):

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from dlnotes.data.brackets import parse_brackets
 from dlnotes.data.dataset import Dataset, Examples
-from dlnotes.data.tree import Tree, batch_trees, nested_tree, tree_at, vocabulary
-from dlnotes.experiment import tree_figures
-from dlnotes.experiment.folder import RunFolder
-from dlnotes.experiment.tree_figures import draw_trees, subtrees, tree_layout
+from dlnotes.data.trees.brackets import parse_brackets
+from dlnotes.data.trees.tree import Tree, batch_trees, nested_tree, tree_at, vocabulary
+from dlnotes.experiment.figures import trees as tree_figures
+from dlnotes.experiment.figures.trees import draw_trees, subtrees, tree_layout
+from dlnotes.experiment.run_folder import RunFolder
 
 
 def random_tree(rng, nodes):

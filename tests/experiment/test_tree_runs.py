@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tiny_run import tiny
 
-from dlnotes.data.brackets import parse_brackets
-from dlnotes.experiment.config import ConfigError, parse
-from dlnotes.experiment.running import run
-from dlnotes.experiment.using import evaluate_run, export_run, predict_run
+from dlnotes.config import ConfigError, parse
+from dlnotes.data.trees.brackets import parse_brackets
+from dlnotes.experiment.predict import evaluate_run, export_run, predict_run
+from dlnotes.experiment.run import run
 
 
 @pytest.mark.slow

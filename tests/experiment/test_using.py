@@ -14,9 +14,9 @@ import pytest
 from scipy import special
 from tiny_run import tiny
 
-from dlnotes.experiment.config import ConfigError, parse
-from dlnotes.experiment.running import open_run, run
-from dlnotes.experiment.using import evaluate_run, export_run, predict_run
+from dlnotes.config import ConfigError, parse
+from dlnotes.experiment.predict import evaluate_run, export_run, predict_run
+from dlnotes.experiment.run import open_run, run
 from dlnotes.outputs import mixture
 
 SHORT = {"duration": "4 steps", "batch_size": 8, "seeds": 2}

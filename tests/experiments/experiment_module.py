@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from dlnotes.experiment.claims.modules import load_claim
+from dlnotes.claims.load import load_claim
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments"
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlnotes.data.store import DataNotFound
-from dlnotes.experiment.claims import VERDICTS
-from dlnotes.experiment.claims.reproduce import choose, claim_configs
-from dlnotes.experiment.claims.running import judge, open_claim, run_claim
+from dlnotes.claims import VERDICTS
+from dlnotes.claims.measure import judge, open_claim, run_claim
+from dlnotes.claims.reproduce import choose, claim_configs
+from dlnotes.data.download import DataNotFound
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SLOW = {

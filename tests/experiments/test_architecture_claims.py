@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from dlnotes import models
-from dlnotes.models import region_bounds
-from dlnotes.models.linear_regions import on_line, on_slice
+from dlnotes.analysis import region_bounds
+from dlnotes.analysis.linear_regions import on_line, on_slice
 from experiments.feedforward import linear_regions as regions
 from experiments.feedforward import sawtooth as saw
 from experiments.feedforward import universal_approximation as universal

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from experiment_module import experiment
 
-from dlnotes.data.formulas import CLASSES, SYMBOLS
-from dlnotes.layers.tree_cells import tensor_tree
+from dlnotes.data.trees.logic import CLASSES, SYMBOLS
+from dlnotes.layers.recursive.cells import tensor_tree
 
 
 def test_pairs_have_the_operators_that_are_asked_for():

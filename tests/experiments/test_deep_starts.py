@@ -6,7 +6,7 @@ import numpy as np
 from experiment_module import experiment
 
 from dlnotes import layers, models
-from dlnotes.models.feedforward import MLP
+from dlnotes.models.feedforward.mlp import MLP
 
 module = experiment("feedforward/deep_sigmoids")
 he_starts, pre_activations, stack = module.he_starts, module.pre_activations, module.stack

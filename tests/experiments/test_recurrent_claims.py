@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from experiment_module import experiment
 
-from dlnotes.layers.recurrent import RNNParams, rnn
+from dlnotes.layers.recurrent.unroll import RNNParams, rnn
 
 
 def test_strings_hold_one_key_anywhere():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from experiment_module import experiment
 
-from dlnotes.data.tree_shapes import balanced_parents, chain_parents
-from dlnotes.data.trees import arrange
-from dlnotes.layers.tree import compose
-from dlnotes.layers.tree_cells import tree_lstm
+from dlnotes.data.trees.batching import arrange
+from dlnotes.data.trees.shapes import balanced_parents, chain_parents
+from dlnotes.layers.recursive.cells import tree_lstm
+from dlnotes.layers.recursive.states import compose
 
 
 def leaves_of(module, cell, length, key):

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import norm
 
-from dlnotes.layers.attention import (
+from dlnotes.layers.recurrent.attention import (
     additive_scores,
     dot_scores,
     local_window,

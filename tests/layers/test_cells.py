@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlnotes.layers.deep_cells import deep_input, deep_transition
-from dlnotes.layers.lstm_variants import lstm_variant
-from dlnotes.layers.plain_cells import (
+from dlnotes.layers.recurrent.deep import deep_input, deep_transition
+from dlnotes.layers.recurrent.leaky import delayed, leaky
+from dlnotes.layers.recurrent.lstm_variants import lstm_variant
+from dlnotes.layers.recurrent.rnn import (
     linear_rnn,
     output_recurrent,
     plain_cell,
@@ -17,8 +18,7 @@ from dlnotes.layers.plain_cells import (
     rnn,
     teacher_forced,
 )
-from dlnotes.layers.recurrent import CELLS, cell_of, gru, lstm, unroll
-from dlnotes.layers.slow_cells import delayed, leaky
+from dlnotes.layers.recurrent.unroll import CELLS, cell_of, gru, lstm, unroll
 
 B, T, I, H, O = 3, 6, 2, 4, 3
 LENGTHS = np.array([6, 1, 4], np.int32)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from dlnotes.layers.chart import MOST_LEAVES, most_probable_trees, soft_chart
+from dlnotes.layers.recursive.chart import MOST_LEAVES, most_probable_trees, soft_chart
 
 B, L, D = 3, 6, 3
 LENGTHS = jnp.array([6, 4, 1])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from dlnotes.layers.echo_state import Readout, free_run, memory_curve, reservoir, ridge_readout
-from dlnotes.layers.recurrent import unroll
+from dlnotes.layers.recurrent.echo_state import Readout, free_run, memory_curve, reservoir, ridge_readout
+from dlnotes.layers.recurrent.unroll import unroll
 
 
 def test_reservoir_has_the_radius_and_the_connections_asked_for():

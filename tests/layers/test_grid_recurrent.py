@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from dlnotes.layers.grid_recurrent import CORNERS, grid_rnn, init_grid_rnn
-from dlnotes.models.grid_recurrent_net import grid_recurrent
+from dlnotes.layers.recurrent.grid import CORNERS, grid_rnn, init_grid_rnn
+from dlnotes.models.recurrent.grid import grid_recurrent
 
 B, M, N, I, H = 2, 3, 5, 2, 3
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from dlnotes.layers.gumbel_tree import compose_pairs, found_children, gumbel_noise, straight_through
+from dlnotes.layers.recursive.gumbel import compose_pairs, found_children, gumbel_noise, straight_through
 
 B, L, D = 4, 6, 3
 LENGTHS = jnp.array([6, 4, 1, 2])

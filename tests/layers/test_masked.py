@@ -8,7 +8,7 @@ import pytest
 from jax.test_util import check_grads
 
 from dlnotes import layers
-from dlnotes.layers.masked import only, pooled_mask, strided_mask
+from dlnotes.layers.convolutional.masked import only, pooled_mask, strided_mask
 from dlnotes.layers.normalization import LayerNorm
 
 

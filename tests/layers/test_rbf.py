@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from sklearn.metrics.pairwise import rbf_kernel
 
 from dlnotes import layers, models
-from dlnotes.layers.rbf_unit import squared_distances
+from dlnotes.layers.feedforward.rbf import squared_distances
 
 
 @pytest.mark.parametrize("offset", [0.0, 1000.0])

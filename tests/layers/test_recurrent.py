@@ -7,7 +7,7 @@ import pytest
 from flax import linen
 from jax.test_util import check_grads
 
-from dlnotes.layers.recurrent import CELLS, Cell, cell_of, recurrent_cell, unroll
+from dlnotes.layers.recurrent.unroll import CELLS, Cell, cell_of, recurrent_cell, unroll
 
 B, T, I, H = 3, 5, 2, 4
 LENGTHS = jnp.array([5, 1, 3], jnp.int32)

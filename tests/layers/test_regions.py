@@ -10,7 +10,13 @@ import scipy.ndimage
 from jax.test_util import check_grads
 from scipy.special import logsumexp, softmax
 
-from dlnotes.layers.regions import MeanField, connected_regions, init_mean_field, mean_field, pair_strengths
+from dlnotes.layers.convolutional.crf import (
+    MeanField,
+    connected_regions,
+    init_mean_field,
+    mean_field,
+    pair_strengths,
+)
 
 RNG = np.random.default_rng(0)
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlnotes.layers.bptt import LSTMCarry
-from dlnotes.layers.recurrent import CELLS, GRUParams, LSTMParams, unroll
+from dlnotes.layers.recurrent.bptt import LSTMCarry
+from dlnotes.layers.recurrent.unroll import CELLS, GRUParams, LSTMParams, unroll
 
 B, T, I, H = 3, 5, 2, 4
 ORDER = {"lstm": (0, 1, 3, 2), "gru": (0, 1, 2)}

@@ -9,10 +9,11 @@ import pytest
 from jax.test_util import check_grads
 from tree_batches import SYMBOLS, close, forest, random_params, recursion
 
-from dlnotes.layers import tree_schedule, tree_waves
-from dlnotes.layers.tree import compose, node_states
-from dlnotes.layers.tree_cells import TREE_CELLS
-from dlnotes.layers.tree_schedule import count_waves
+from dlnotes.layers.recursive import schedule as tree_schedule
+from dlnotes.layers.recursive import wavefront as tree_waves
+from dlnotes.layers.recursive.cells import TREE_CELLS
+from dlnotes.layers.recursive.schedule import count_waves
+from dlnotes.layers.recursive.states import compose, node_states
 
 I, H, N, A = 3, 4, 8, 3
 cells = pytest.mark.parametrize("name", list(TREE_CELLS))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from tree_batches import EQUATIONS, close, random_params
 
-from dlnotes.layers.recurrent import gru, lstm, unroll
-from dlnotes.layers.tree import node_states
-from dlnotes.layers.tree_cells import TREE_CELLS, tree_cell, tree_cell_of
+from dlnotes.layers.recurrent.unroll import gru, lstm, unroll
+from dlnotes.layers.recursive.cells import TREE_CELLS, tree_cell, tree_cell_of
+from dlnotes.layers.recursive.states import node_states
 
 I, H, A = 3, 4, 3
 cells = pytest.mark.parametrize("name", list(TREE_CELLS))

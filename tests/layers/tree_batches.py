@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes.data.trees import arrange
+from dlnotes.data.trees.batching import arrange
 
 SYMBOLS = 5
 

@@ -5,7 +5,7 @@ import numpy as np
 from contract_row import Row, cross_entropy, squared_error
 
 from dlnotes import models
-from dlnotes.models.layer_graph import Function, Layer
+from dlnotes.models.feedforward.graph import Function, Layer
 from dlnotes.typing import Batch
 
 

@@ -5,7 +5,7 @@ from contract_row import Row, cross_entropy
 
 from dlnotes import models
 from dlnotes.data.dataset import Pair
-from dlnotes.models.ended_sequences import Given
+from dlnotes.models.recurrent.stopping import Given
 from dlnotes.typing import Batch
 
 N = 4

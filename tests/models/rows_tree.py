@@ -7,7 +7,7 @@ from contract_row import Row, cross_entropy
 
 from dlnotes import models
 from dlnotes.data.dataset import Trees
-from dlnotes.data.trees import arrange
+from dlnotes.data.trees.batching import arrange
 from dlnotes.typing import Batch
 
 SIZES = [7, 4, 1, 6]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dlnotes.data.dataset import Pair
-from dlnotes.layers.recurrent import CELLS
-from dlnotes.models import generation
-from dlnotes.models.aligned import aligned_sequences, write_aligned
+from dlnotes.layers.recurrent.unroll import CELLS
+from dlnotes.models.recurrent import generation
+from dlnotes.models.recurrent.aligned import aligned_sequences, write_aligned
 
 I, K, T = 3, 2, 3
 EVERY = np.array(list(itertools.product(range(K), repeat=T)), np.int32)

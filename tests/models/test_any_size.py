@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dlnotes import models
-from dlnotes.data.build import box_mask
+from dlnotes.data.assemble import box_mask
 
 Stage = models.Stage
 SMALLEST = 8

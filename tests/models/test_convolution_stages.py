@@ -8,7 +8,7 @@ import pytest
 
 from dlnotes import models
 from dlnotes.models import Stage
-from dlnotes.models.convolution_stages import standardized
+from dlnotes.models.convolutional.conv_net import standardized
 
 
 def random(params, key):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from dlnotes import models
+from dlnotes.analysis.counting import by_layer, count, multiply_adds, parameters
 from dlnotes.layers import avg_pool, connections, convolve
-from dlnotes.models.counting import by_layer, count, multiply_adds, parameters
 
 B, T = 3, 5
 

@@ -10,8 +10,8 @@ from sklearn.datasets import load_sample_images
 
 from dlnotes import data, layers, models, outputs
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.fitting import fit, predict
-from dlnotes.models.convolution_stages import Stage
+from dlnotes.models.convolutional.conv_net import Stage
+from dlnotes.training.fitting import fit, predict
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from dlnotes import layers
-from dlnotes.models.deep_readout import deep_output
-from dlnotes.models.sequence import sequence_classifier, sequence_labeller
+from dlnotes.models.recurrent.deep_output import deep_output
+from dlnotes.models.recurrent.sequence import sequence_classifier, sequence_labeller
 
 LENGTHS = (5, 2, 4)
 

@@ -7,16 +7,16 @@ import pytest
 from scipy.special import expit, softmax
 
 from dlnotes.data.dataset import Pair
-from dlnotes.layers.recurrent import CELLS
-from dlnotes.models import generation
-from dlnotes.models.encoder_decoder import seq2seq
-from dlnotes.models.pair_decoding import (
+from dlnotes.layers.recurrent.unroll import CELLS
+from dlnotes.models.recurrent import generation
+from dlnotes.models.recurrent.decoding import (
     attention_weights,
     beam_decode,
     greedy_decode,
     mixed_targets,
     sample_decode,
 )
+from dlnotes.models.recurrent.encoder_decoder import seq2seq
 
 V, K, H, D, E, S, T = 5, 4, 5, 6, 3, 4, 5
 KINDS = [

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.special import expit, log_softmax, softmax
 
-from dlnotes.models.ended_sequences import Given, sequence_distribution, write_sequences
-from dlnotes.models.gap_filling import exact_fillings, sampled_fillings
+from dlnotes.models.recurrent.infilling import exact_fillings, sampled_fillings
+from dlnotes.models.recurrent.stopping import Given, sequence_distribution, write_sequences
 
 K, LONGEST = 2, 4
 KINDS = [

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from dlnotes.data.dataset import Trees
-from dlnotes.layers.chart import soft_chart
-from dlnotes.layers.recurrent import lstm
-from dlnotes.layers.tree_cells import TREE_CELLS
-from dlnotes.models.found_trees import (
+from dlnotes.layers.recurrent.unroll import lstm
+from dlnotes.layers.recursive.cells import TREE_CELLS
+from dlnotes.layers.recursive.chart import soft_chart
+from dlnotes.models.recursive.latent_trees import (
     chart_parse,
     chart_tree,
     gumbel_parse,

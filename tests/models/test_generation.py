@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from dlnotes.layers.recurrent import gru
-from dlnotes.models import generation
+from dlnotes.layers.recurrent.unroll import gru
+from dlnotes.models.recurrent import generation
 
 K, T, B, END = 3, 3, 2, 2
 BEGIN = jnp.array([0, 1], jnp.int32)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from dlnotes import data, models
-from dlnotes.experiment.build import recipe_of
-from dlnotes.experiment.config import ConfigError, parse
-from dlnotes.models.feedforward import MLP
-from dlnotes.models.layer_graph import Function, Graph, Layer
+from dlnotes.config import ConfigError, parse
+from dlnotes.experiment.recipe import recipe_of
+from dlnotes.models.feedforward.graph import Function, Graph, Layer
+from dlnotes.models.feedforward.mlp import MLP
 
 CHAIN = (
     Layer("first", ["x"], 4, "relu"),

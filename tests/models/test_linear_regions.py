@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from dlnotes import models
+from dlnotes.analysis import region_bounds
+from dlnotes.analysis.linear_regions import KNOTS, on_line, on_slice
 from dlnotes.layers import Dense
-from dlnotes.models import region_bounds
-from dlnotes.models.feedforward import MLP
-from dlnotes.models.linear_regions import KNOTS, on_line, on_slice
+from dlnotes.models.feedforward.mlp import MLP
 
 
 def generic(model, seed, scale=1.0):

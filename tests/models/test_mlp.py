@@ -24,7 +24,7 @@ def test_equation_with_activations_and_skips(key):
 
 def test_solves_xor_by_hand():
     from dlnotes.layers import Dense
-    from dlnotes.models.feedforward import MLP
+    from dlnotes.models.feedforward.mlp import MLP
 
     model = models.mlp(2, (2,), 1)
     params = MLP(

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from dlnotes import models
-from dlnotes.layers.convolution import convolve
-from dlnotes.layers.pooling import max_pool
-from dlnotes.layers.regions import mean_field
-from dlnotes.models.pixel_labels import _dilated, _max_around
+from dlnotes.layers.convolutional.convolution import convolve
+from dlnotes.layers.convolutional.crf import mean_field
+from dlnotes.layers.convolutional.pooling import max_pool
+from dlnotes.models.convolutional.segmentation import _dilated, _max_around
 
 RNG = np.random.default_rng(0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dlnotes import data, layers, models, outputs
-from dlnotes.experiment.fitting import fit, predict
+from dlnotes.training.fitting import fit, predict
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Recipe
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dlnotes import layers
-from dlnotes.layers.recurrent import CELLS, unroll
-from dlnotes.models.sequence import character_model, sample, sequence_classifier, sequence_labeller
+from dlnotes.layers.recurrent.unroll import CELLS, unroll
+from dlnotes.models.recurrent.sequence import character_model, sample, sequence_classifier, sequence_labeller
 
 
 @pytest.mark.parametrize("cell", list(CELLS))

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlnotes.layers.recurrent import Cell, unroll
-from dlnotes.models.stack_machine import (
+from dlnotes.layers.recurrent.unroll import Cell, unroll
+from dlnotes.models.recurrent.stack_machine import (
     STEPS_PER_SYMBOL,
     Automaton,
     accepts,

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlnotes.data.trees import arrange
-from dlnotes.layers.tree_cells import TREE_CELLS
-from dlnotes.models.tree import tree_net
+from dlnotes.data.trees.batching import arrange
+from dlnotes.layers.recursive.cells import TREE_CELLS
+from dlnotes.models.recursive.tree_net import tree_net
 
 # (((2 3) 1) 0), (1 0) with the larger first, a single node; and labels at inner nodes of the last.
 TREES = arrange(

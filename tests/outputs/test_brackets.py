@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dlnotes.outputs.brackets import bracket_f1, brackets, self_agreement
+from dlnotes.outputs.bracket_f1 import bracket_f1, brackets, self_agreement
 
 NO = [-1, -1]
 LEFT = [NO, NO, NO, NO, [0, 1], [4, 2], [5, 3]]  # ((0 1) 2) 3

@@ -143,7 +143,7 @@ def test_padded_full_batches_keep_their_weights():
 
 
 def test_evaluation_is_the_mean_over_the_split_whatever_the_blocks(recipes, data, whole):
-    from dlnotes.experiment.feeding import blocks_of
+    from dlnotes.training.loader import blocks_of
 
     members = whole[0].members
     host = examples(N)

@@ -58,7 +58,7 @@ def test_goes_downhill_under_jit_and_vmap_with_a_traced_learning_rate(kind, key)
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_every_kind_takes_its_options_as_the_config_gives_them(kind, key):
-    from dlnotes.experiment.config.training import OPTIONS
+    from dlnotes.config.training import OPTIONS
 
     values = {"momentum": 0.8, "b1": 0.85, "b2": 0.97, "eps": 1e-5, "decay": 0.9, "nesterov": True}
     options = {"momentum": None, "b1": None, "b2": None, "eps": None, "decay": None, "nesterov": False}

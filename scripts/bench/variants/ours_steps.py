@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax
 
-from dlnotes.devices.compile import compiler_options
+from dlnotes.devices.compiler import compiler_options
 from scripts.bench.inputs import Data, Weights
 from scripts.bench.interface import Variant
 from scripts.bench.kinds import Case

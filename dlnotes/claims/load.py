@@ -1,0 +1,96 @@
+"""Experiment modules: where they are, and how one is loaded."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+from dlnotes.claims.claim import Claim
+from dlnotes.config import ConfigError
+
+
+def experiments_beside(config: Path) -> Path:
+    """The ``experiments`` folder beside the ``configs`` folder that holds a config file.
+
+    Raises:
+      ConfigError: when the file is in no such folder, or there is none beside it.
+    """
+    config = config.absolute()
+    for folder in config.parents:
+        if folder.name == "configs":
+            beside = folder.parent / "experiments"
+            if beside.is_dir():
+                return beside
+            raise ConfigError(
+                str(config), [f"experiment: there is no folder {beside}, where it is looked for"]
+            )
+    problem = (
+        "experiment: a claim's config must lie in a folder called configs, beside one called experiments"
+    )
+    raise ConfigError(str(config), [problem])
+
+
+def module_path(folder: Path, experiment: str, *, source: str) -> Path:
+    """The file of ``"chapter/name"``.
+
+    Raises:
+      ConfigError: when there is none, with the nearest name.
+    """
+    path = folder / f"{experiment}.py"
+    if path.is_file():
+        return path
+    known = sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.glob("*/*.py"))
+    near = difflib.get_close_matches(experiment, known, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ConfigError(source, [f"experiment: got {experiment!r}, there is no {path}{hint}"])
+
+
+def load_claim(folder: Path, path: Path, *, source: str) -> Claim:
+    """Import an experiment module and take its ``CLAIM``.
+
+    Modules of one folder may import each other relatively; nothing is added to ``sys.path``.
+
+    Raises:
+      ConfigError: when the module gives no `Claim`. Errors inside the module are its own.
+    """
+    module = _imported(folder, path)
+    claim = getattr(module, "CLAIM", None)
+    if not isinstance(claim, Claim):
+        raise ConfigError(source, [f"experiment: {path} must set CLAIM to a dlnotes.claims.Claim"])
+    return claim
+
+
+def _imported(folder: Path, path: Path) -> ModuleType:
+    # The folder's own name in sys.modules, so that two experiments folders cannot be confused.
+    name = f"dlnotes_experiments_{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
+    package = folder
+    _package(name, package)
+    for part in path.relative_to(folder).with_suffix("").parts[:-1]:
+        package, name = package / part, f"{name}.{part}"
+        _package(name, package)
+    name = f"{name}.{path.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _package(name: str, folder: Path) -> None:
+    if name not in sys.modules:
+        spec = ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = [str(folder)]
+        sys.modules[name] = importlib.util.module_from_spec(spec)

@@ -1,0 +1,272 @@
+"""From a claim's config to its record: measure, judge, draw. Judging never measures again."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlnotes.claims.claim import Claim, Measured, Options
+from dlnotes.claims.fingerprint import fingerprint
+from dlnotes.claims.load import experiments_beside, load_claim, module_path
+from dlnotes.claims.rules import verdict_of
+from dlnotes.claims.statistics import Interval
+from dlnotes.config import ClaimConfig, ConfigError, is_claim, read_raw, validate_as
+from dlnotes.experiment.run_folder import RunFolder, read_json, write_json
+
+MEASUREMENTS = "measurements.npz"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A claim's config with everything it names: checked, loaded, ready to be measured.
+
+    Attributes:
+      config: resolved: a copy of it elsewhere measures the same.
+      claim: of the module.
+      options: checked.
+      module: file of the experiment module.
+      path: of the config file.
+      fingerprint: of what decides the numbers, as it was when the module was loaded (see
+        `dlnotes.claims.load.fingerprint`).
+    """
+
+    config: ClaimConfig
+    claim: Claim
+    options: Options
+    module: Path
+    path: Path
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """Of the config, and of the folder of its runs."""
+        return self.config.name
+
+
+def open_claim(path: str | Path, overrides: Sequence[str] = (), *, budget: str | None = None) -> Opened:
+    """Read and check a claim's config, and load its experiment module.
+
+    Args:
+      path: of the TOML file, in a ``configs`` folder beside an ``experiments`` folder.
+      overrides: such as ``["options.seeds=20"]``.
+      budget: "quick" takes the options of ``[quick]``; ``None`` leaves it to the file.
+
+    Raises:
+      ConfigError: with every problem found.
+    """
+    path, source = Path(path), str(path)
+    raw = read_raw(path, overrides)
+    if not is_claim(raw):
+        raise ConfigError(source, ["experiment: missing, the config of a claim must name one"])
+    if budget is not None:
+        raw["budget"] = budget
+    config = validate_as(ClaimConfig, raw, source=source)
+    folder = Path(config.experiments) if config.experiments else experiments_beside(path)
+    module = module_path(folder, config.experiment, source=source)
+    claim = load_claim(folder, module, source=source)
+    given = config.options | (config.quick if config.budget == "quick" else {})
+    options = validate_as(claim.options, given, source=source, prefix="options.")
+    if config.quick and config.budget == "full":  # a mistake in [quick] must not wait for its first use
+        validate_as(claim.options, config.options | config.quick, source=source, prefix="quick.")
+    resolved = config.model_copy(
+        update={
+            "options": options.model_dump(mode="json"),
+            "quick": {},
+            "experiments": str(folder.absolute()),
+        }
+    )
+    found = fingerprint(module, resolved.options)
+    return Opened(resolved, claim, options, module, path, found)
+
+
+def run_claim(opened: Opened, *, command: list[str] | None = None) -> tuple[Path, dict[str, Any]]:
+    """Measure a claim into a new run folder, then judge it.
+
+    Args:
+      opened: see `open_claim`.
+      command: recorded in environment.json.
+
+    Returns:
+      The run folder and the record, which is its summary.json.
+    """
+    from dlnotes.devices.compiler import enable_compilation_cache
+    from dlnotes.devices.prepare import cpu_count, prepare
+
+    prepare(min(cpu_count(), 64))
+    enable_compilation_cache()
+    kept = RunFolder.create(opened.config, command)
+    started = time.perf_counter()
+    measured = opened.claim.measure(opened.options)
+    seconds = time.perf_counter() - started
+    save_measurements(kept.path / MEASUREMENTS, measured)
+    measurement = {
+        "fingerprint": opened.fingerprint,
+        "jax": metadata.version("jax"),
+        "seconds": seconds,
+        "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "config": _short(opened.path),
+        "module": _short(opened.module),
+    }
+    write_json(kept.path / "measurement.json", measurement)
+    return kept.path, judge(kept.path, opened)
+
+
+def judge(folder: Path, opened: Opened | None = None) -> dict[str, Any]:
+    """Apply a claim's rules to what a run folder holds, and draw its figure.
+
+    Args:
+      folder: of a measured claim.
+      opened: the claim; ``None`` opens the folder's own config.
+
+    Returns:
+      The record, as written to summary.json.
+
+    Raises:
+      ConfigError: when the folder holds no measurement.
+    """
+    kept = RunFolder.open(folder)
+    opened = opened or open_claim(kept.config_path)
+    measurement = read_json(kept.path / "measurement.json")
+    if measurement is None:
+        raise ConfigError(
+            str(folder), ["holds no measurement of a claim: it was interrupted, or is a training"]
+        )
+    measured = load_measurements(kept.path / MEASUREMENTS)
+    parts = judged(opened.claim, measured)
+    figure, numbers = _draw(opened, measured, kept)
+    environment = read_json(kept.path / "environment.json") or {}
+    claim = opened.claim
+    record = {
+        "kind": "claim",
+        "id": claim.id,
+        **_of_row(claim.id),
+        "statement": claim.statement,
+        "source": claim.source,
+        "verdict": verdict_of([p["verdict"] for p in parts]),
+        "parts": parts,
+        "reading": claim.reading,
+        "revised": claim.revised,
+        "name": opened.name,
+        "config": measurement["config"],
+        "module": measurement["module"],
+        "options": opened.config.options,
+        "seeds": opened.options.seeds,
+        "seconds": measurement["seconds"],
+        "budget": opened.config.budget,
+        "measured": measurement["measured"],
+        "fingerprint": measurement["fingerprint"],
+        "figure": figure,
+        "numbers": numbers,
+        "commit": environment.get("commit"),
+        "versions": environment.get("versions", {}),
+        "platform": environment.get("platform"),
+        "processors": environment.get("processors"),
+    }
+    write_json(kept.summary_path, record)
+    return record
+
+
+def judged(claim: Claim, measured: Measured) -> list[dict[str, Any]]:
+    """Each part of a claim with its effect and verdict, as plain data."""
+    records = []
+    for part in claim.parts:
+        effect: Interval = part.effect(measured)
+        records.append(
+            {
+                "name": part.name,
+                "statement": part.statement,
+                "rule": str(part.rule),
+                "verdict": part.rule(effect),
+                "what": part.what,
+                "effect": {
+                    "value": float(effect.value),
+                    "low": float(effect.low),
+                    "high": float(effect.high),
+                    "n": int(effect.n),
+                    "method": effect.method,
+                },
+            }
+        )
+    return records
+
+
+def save_measurements(path: Path, measured: Measured) -> None:
+    """Write arrays by name, the whole file at once.
+
+    Raises:
+      TypeError: when one is no plain array: it could not be read again without running code.
+    """
+    arrays = {name: np.asarray(value) for name, value in measured.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biufcU":
+            raise TypeError(f"measured[{name!r}]: got dtype {array.dtype}, allowed are numbers and text")
+    partial = path.with_name("partial-" + path.name)
+    np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]
+    partial.replace(path)
+
+
+def load_measurements(path: Path) -> dict[str, np.ndarray]:
+    """What `save_measurements` wrote."""
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
+def last_measured(opened: Opened) -> Path | None:
+    """The newest run folder that holds this very measurement, ``None`` where it must be measured.
+
+    It is the same where options, code and the version of jax are.
+    """
+    wanted = {"fingerprint": opened.fingerprint, "jax": metadata.version("jax")}
+    for path in sorted((Path(opened.config.output.directory) / opened.name).glob("*/measurement.json"))[::-1]:
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            continue
+        if all(found.get(k) == v for k, v in wanted.items()) and (path.parent / MEASUREMENTS).is_file():
+            return path.parent
+    return None
+
+
+def _draw(opened: Opened, measured: Measured, kept: RunFolder) -> tuple[str, str]:
+    """Write the figure and its numbers; their paths inside the run folder."""
+    import matplotlib
+
+    from dlnotes.plotting import STYLE, save, write_table
+
+    kept.figures.mkdir(exist_ok=True)
+    with matplotlib.rc_context(STYLE):
+        plot = opened.claim.draw(opened.options, measured)
+        figure = save(plot.figure, kept.figures / f"{opened.name}.png")
+    columns = [np.asarray(c).tolist() for c in plot.table.values()]
+    lengths = {len(c) for c in columns}
+    if len(lengths) > 1:
+        raise ValueError(f"draw: its table has columns of {sorted(lengths)} rows, one length is needed")
+    numbers = write_table(kept.figures / f"{opened.name}.csv", list(plot.table), zip(*columns))
+    return figure.relative_to(kept.path).as_posix(), numbers.relative_to(kept.path).as_posix()
+
+
+def _of_row(id: str) -> dict[str, str]:
+    """Title and section of a row of the notes; a person's own claim has its id for a title."""
+    from dlnotes.claims.rows import ROWS
+
+    for row in ROWS:
+        if row.id == id:
+            return {"title": row.title, "section": row.section}
+    return {"title": id, "section": ""}
+
+
+def _short(path: Path) -> str:
+    """A path from the folder that holds ``configs`` or ``experiments``: the same on every machine."""
+    parts = path.absolute().parts
+    for i in range(len(parts) - 1, -1, -1):
+        if parts[i] in ("configs", "experiments"):
+            return "/".join(parts[i:])
+    return path.name

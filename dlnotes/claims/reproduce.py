@@ -1,0 +1,207 @@
+"""Many claims, one after another: what is already measured under the same config and code is kept."""
+
+from __future__ import annotations
+
+import difflib
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from importlib.util import find_spec
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+from dlnotes.claims.measure import Opened, judge, last_measured, open_claim, run_claim
+from dlnotes.config import ConfigError, is_claim, read_raw
+from dlnotes.devices.prepare import cpu_count
+from dlnotes.experiment.run_folder import read_json
+
+State = Literal["measured", "kept", "no data", "failed"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """How one claim ended.
+
+    Attributes:
+      opened: the claim.
+      state: "measured" now, "kept" from an earlier run, "no data" where its data set is not on this
+        machine, or "failed" with an error.
+      record: of the claim, ``None`` where there is none.
+      folder: of the run, ``None`` where there is none.
+      message: why there is no record.
+      seconds: spent on it now.
+    """
+
+    opened: Opened
+    state: State
+    record: dict[str, Any] | None
+    folder: Path | None
+    message: str
+    seconds: float
+
+
+def claim_configs(folder: Path) -> list[Path]:
+    """The configs of claims under a folder, in the order of the notes' rows, other names after them."""
+    found = []
+    for path in sorted(folder.rglob("*.toml")):
+        try:
+            if is_claim(read_raw(path)):
+                found.append(path)
+        except ConfigError:  # said when that config is run
+            continue
+    return sorted(found, key=lambda path: _order(path.stem))
+
+
+def choose(paths: Sequence[Path], wanted: Sequence[str]) -> list[Path]:
+    """Those of the configs that are asked for.
+
+    Args:
+      paths: of `claim_configs`; each file is called ``<row>_<name>.toml``.
+      wanted: rows ("F1.4"), chapters ("F1", "F"), names ("F1.4_xor_starts") or paths; none takes all.
+
+    Raises:
+      ConfigError: when one fits nothing, with the nearest that exists.
+    """
+    if not wanted:
+        return list(paths)
+    problems, chosen = [], set()
+    for name in wanted:
+        fits = {path for path in paths if _fits(path, name)}
+        if not fits:
+            ids = sorted({name for path in paths for name in _names(path)})
+            near = difflib.get_close_matches(name, ids, n=1, cutoff=0.4)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            problems.append(f"{name}: no claim is called so{hint} (`dlnotes list` shows them)")
+        chosen |= fits
+    if problems:
+        raise ConfigError("reproduce", problems)
+    return [path for path in paths if path in chosen]
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    """What a config may be called by: its row, chapter, part of the notes, and file."""
+    row = path.stem.split("_")[0]
+    chapter = row.split(".")[0]
+    return (row, chapter, chapter.rstrip("0123456789"), path.stem)
+
+
+def _fits(path: Path, name: str) -> bool:
+    return name in _names(path) or Path(name).absolute() == path.absolute()
+
+
+def _order(stem: str) -> tuple[Any, ...]:
+    row = stem.split("_")[0]
+    chapter, _, number = row.partition(".")
+    letter, digits = chapter.rstrip("0123456789"), chapter[len(chapter.rstrip("0123456789")) :]
+    known = "FCRLP".find(letter) if len(letter) == 1 else -1
+    if known < 0 or not number.isdigit():
+        return (len("FCRLP"), 0, 0, stem)
+    return (known, int(digits or 0), int(number), stem)
+
+
+def reproduce(
+    opened: Sequence[Opened],
+    *,
+    again: bool = False,
+    jobs: int = 1,
+    starting: Callable[[int, Opened], None] = lambda index, claim: None,
+) -> Iterator[Done]:
+    """Measure and judge claims; one that fails does not stop the others.
+
+    Args:
+      opened: the claims.
+      again: measure also what has been measured.
+      jobs: processes that share them; with one, they run here and in order.
+      starting: told of each claim before it starts (with several processes, before it is shown).
+
+    Yields:
+      One `Done` per claim, as they end.
+    """
+    if jobs == 1:
+        for index, claim in enumerate(opened):
+            starting(index, claim)
+            yield Done(claim, *_outcome(claim, again))
+        return
+    # Spawned, not forked: jax has threads.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(_elsewhere, str(c.path), c.config.budget, again): c for c in opened}
+        try:
+            for index, future in enumerate(as_completed(waiting)):
+                starting(index, waiting[future])
+                yield Done(waiting[future], *future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def usual_jobs(budget: str | None) -> int:
+    """Processes to reproduce with: one for full measurements, whose times should be undisturbed.
+
+    Quick ones are mostly compiling, which takes one core each; an accelerator is not shared.
+    """
+    accelerators = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm7_plugin", "libtpu")
+    if budget != "quick" or any(find_spec(name) for name in accelerators):
+        return 1
+    return min(cpu_count(), 4)
+
+
+_Outcome = tuple[State, "dict[str, Any] | None", "Path | None", str, float]
+
+
+def _outcome(claim: Opened, again: bool) -> _Outcome:
+    from dlnotes.data.download import DataNotFound
+
+    started = time.perf_counter()
+    state: State
+    folder, record, message = None, None, ""
+    try:
+        before = None if again else last_measured(claim)
+        state = "measured" if before is None else "kept"
+        folder, record = run_claim(claim) if before is None else (before, judge(before, claim))
+    except DataNotFound as error:
+        state, message = "no data", str(error)
+    except Exception as error:
+        state, message = "failed", "".join(traceback.format_exception(error))
+    return state, record, folder, message, time.perf_counter() - started
+
+
+def _elsewhere(path: str, budget: str, again: bool) -> _Outcome:
+    """`_outcome` in another process, to which a claim's functions cannot be sent."""
+    return _outcome(open_claim(path, budget=budget), again)
+
+
+def open_all(paths: Sequence[Path], *, budget: str | None) -> list[Opened]:
+    """Check every config before the first is measured.
+
+    Raises:
+      ConfigError: with the problems of all of them.
+    """
+    opened, problems = [], []
+    for path in paths:
+        try:
+            opened.append(open_claim(path, budget=budget))
+        except ConfigError as error:
+            problems += [f"{path}: {p}" for p in error.problems]
+    if problems:
+        raise ConfigError("claims", problems)
+    return opened
+
+
+def newest_records(directory: Path) -> dict[str, tuple[dict[str, Any], Path]]:
+    """The newest record of each claim's config under a folder of runs, with its run folder.
+
+    A full measurement comes before a quick one, however old.
+    """
+    found: dict[str, tuple[dict[str, Any], Path]] = {}
+    for path in sorted(directory.glob("*/*/measurement.json"), key=lambda p: p.parent.name):
+        record = read_json(path.parent / "summary.json")
+        if not isinstance(record, dict) or record.get("kind") != "claim":
+            continue
+        name = record["name"]
+        if name in found and found[name][0]["budget"] == "full" and record["budget"] != "full":
+            continue
+        found[name] = (record, path.parent)
+    return found

@@ -1,0 +1,467 @@
+"""The rows of the notes: what each says, where it is printed, and what of it exists here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+SECTIONS = {
+    "F1": "Las redes neuronales artificiales: funcionamiento básico",
+    "F2": "Las redes neuronales artificiales: aprendizaje basado en el descenso de gradiente",
+    "F3": "Las redes neuronales artificiales: unidades escondidas",
+    "F4": "Las redes neuronales artificiales: diseño de la arquitectura",
+    "F5": "Las redes neuronales artificiales: back-propagation",
+    "C6": "Las redes neuronales convolucionales: operación de convolución y agrupación",
+    "C7": "Las redes neuronales convolucionales: variantes, datos y algoritmos",
+    "R8": "Las redes neuronales secuenciales: redes recurrentes",
+    "R9": "Las redes neuronales secuenciales: arquitecturas recurrentes",
+    "R10": "Las redes neuronales secuenciales: redes bidireccionales y arquitecturas de codificación-descodificación",  # noqa: E501
+    "R11": "Las redes neuronales secuenciales: profundidad y recursividad",
+    "R12": "Las redes neuronales secuenciales: largo plazo, echo states y unidades leaky",
+    "L13": "Las aplicaciones del aprendizaje profundo: aprendizaje profundo a gran escala",
+    "P14": "El aprendizaje de representación: pre-entrenamiento",
+}
+"""Chapter of a row's id → the notes' own title of the section that holds it."""
+
+
+class Row(NamedTuple):
+    """One row.
+
+    Attributes:
+      id: chapter and number.
+      title: what it is about, or what the notes claim.
+      kind: "claim" where an experiment has to decide, else "code".
+      functions: dotted names that implement it, complete or in part.
+      tests: files that hold them against an oracle.
+      config: the run that measures a claim, ``None`` while there is none.
+      built: whether all that the row asks for stands.
+    """
+
+    id: str
+    title: str
+    kind: Literal["code", "claim"]
+    functions: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    config: str | None = None
+    built: bool = False
+
+    @property
+    def section(self) -> str:
+        """The notes' title of the section that holds the row, "" for a claim of your own."""
+        return SECTIONS.get(self.id.split(".")[0], "")
+
+
+def _code(id: str, title: str, functions: str = "", tests: str = "", *, built: bool = False) -> Row:
+    return Row(id, title, "code", _names(functions), _files(tests), built=built)
+
+
+def _claim(id: str, title: str, functions: str = "", tests: str = "", *, config: str | None = None) -> Row:
+    """A claim; it is built once a config measures it."""
+    return Row(id, title, "claim", _names(functions), _files(tests), config, built=config is not None)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(f"dlnotes.{name}" for name in text.split())
+
+
+def _files(text: str) -> tuple[str, ...]:
+    return tuple(f"tests/{name}.py" for name in text.split())
+
+
+ROWS: tuple[Row, ...] = (
+    _code("F1.1", "Networks as chains and as graphs of layers",
+          "models.mlp models.linear models.graph", "models/test_mlp models/test_layer_graph", built=True),
+    _claim("F1.2", "No linear model fits XOR: its best error is 1/4", "models.linear data.xor",
+           "experiments/test_xor_linear", config="configs/claims/F1.2_xor_linear.toml"),
+    _claim("F1.3", "A ReLU network that computes XOR with weights set by hand", "models.mlp layers.relu",
+           "models/test_mlp", config="configs/claims/F1.3_xor_by_hand.toml"),
+    _claim("F1.4", "Whether XOR is learned depends on where descent starts", "models.graph data.xor",
+           "experiments/test_xor_starts", config="configs/claims/F1.4_xor_starts.toml"),
+    _claim("F1.5", "Generic, hand-made and learned feature maps compared", "models.mlp models.linear",
+           "experiments/test_feature_maps", config="configs/claims/F1.5_feature_maps.toml"),
+    _claim("F2.1", "Convex training ends at one optimum, a network's does not",
+           "models.linear models.mlp outputs.hinge", "outputs/test_losses experiments/test_claims_f2",
+           config="configs/claims/F2.1_convex_starts.toml"),
+    _code("F2.2", "Losses as the negative log of a distribution",
+          "outputs.Normal outputs.DiagonalNormal outputs.FullNormal outputs.Laplace outputs.Mixture "
+          "outputs.Bernoulli outputs.Categorical outputs.likelihood outputs.unit",
+          "outputs/test_distributions outputs/test_continuous outputs/test_units outputs/test_losses",
+          built=True),
+    _claim("F2.3", "Gaussian likelihood and squared error share their minimiser",
+           "outputs.gaussian_nll outputs.squared_error", "outputs/test_losses",
+           config="configs/claims/F2.3_gaussian_mse.toml"),
+    _claim("F2.4", "A likelihood without a floor on its variance has no minimum",
+           "outputs.Normal outputs.binary_cross_entropy", "experiments/test_output_claims",
+           config="configs/claims/F2.4_unbounded_likelihood.toml"),
+    _claim("F2.5", "Squared error finds the mean, absolute error the median",
+           "outputs.squared_error outputs.absolute_error outputs.pinball",
+           "outputs/test_losses experiments/test_output_claims",
+           config="configs/claims/F2.5_mean_and_median.toml"),
+    _claim("F2.6", "The linear output unit as a Gaussian's mean", "outputs.Normal layers.dense models.linear",
+           "outputs/test_distributions layers/test_dense", config="configs/claims/F2.6_linear_unit.toml"),
+    _claim("F2.7", "A sigmoid output recovers from confident mistakes only under log-likelihood",
+           "outputs.Bernoulli outputs.binary_cross_entropy outputs.brier outputs.clipped_linear_nll",
+           "outputs/test_losses", config="configs/claims/F2.7_binary_outputs.toml"),
+    _claim("F2.8", "Softmax: stable, shift-free, and stalled by squared error",
+           "outputs.Categorical outputs.cross_entropy outputs.brier",
+           "outputs/test_losses experiments/test_output_claims",
+           config="configs/claims/F2.8_softmax_outputs.toml"),
+    _claim("F2.9", "Learned variance: scalar, by input, diagonal, full",
+           "outputs.DiagonalNormal outputs.FullNormal outputs.heteroscedastic outputs.full_covariance "
+           "outputs.heteroscedastic_nll outputs.full_covariance_nll",
+           "outputs/test_continuous outputs/test_units experiments/test_learned_variance",
+           config="configs/claims/F2.9_learned_variance.toml"),
+    _claim("F2.10", "Mixture densities fit what has several answers",
+           "outputs.Mixture outputs.mixture outputs.mixture_nll training.optimizers.optimizer",
+           "outputs/test_continuous outputs/test_units experiments/test_mixture_density",
+           config="configs/claims/F2.10_mixture_density.toml"),
+    _claim("F3.1", "ReLU, and a small positive bias that wakes its units", "layers.relu models.mlp",
+           "layers/test_activations", config="configs/claims/F3.1_relu_bias_start.toml"),
+    _claim("F3.2", "Absolute, leaky and parametric ReLU keep a gradient",
+           "layers.absolute layers.leaky_relu layers.prelu", "layers/test_activations",
+           config="configs/claims/F3.2_dead_units.toml"),
+    _claim("F3.3", "Maxout holds ReLU and its kin exactly, any convex function nearly",
+           "layers.maxout layers.dense_maxout layers.conv_maxout models.maxout_mlp",
+           "layers/test_maxout experiments/test_maxout_convex",
+           config="configs/claims/F3.3_maxout_convex.toml"),
+    _claim("F3.4", "What maxout costs, and whether it forgets less", "models.maxout_mlp models.mlp",
+           "experiments/test_forgetting", config="configs/claims/F3.4_forgetting.toml"),
+    _claim("F3.5", "Deep sigmoid stacks saturate, tanh less, ReLU least", "layers.sigmoid layers.tanh",
+           "layers/test_activations experiments/test_deep_starts",
+           config="configs/claims/F3.5_deep_sigmoids.toml"),
+    _claim("F3.6", "A linear layer in two factors saves parameters",
+           "layers.identity layers.factored_dense models.mlp", "layers/test_factored",
+           config="configs/claims/F3.6_low_rank.toml"),
+    _claim("F3.7", "Softmax as a hidden switch", "layers.soft_switch layers.soft_read", "layers/test_switch",
+           config="configs/claims/F3.7_soft_memory.toml"),
+    _claim("F3.8", "RBF units are dead far from their centres",
+           "layers.rbf layers.init_rbf models.rbf_network",
+           "layers/test_rbf experiment/test_build_rbf", config="configs/claims/F3.8_rbf_starts.toml"),
+    _claim("F3.9", "Softplus is no better than ReLU; hard tanh", "layers.softplus layers.hard_tanh",
+           "layers/test_activations", config="configs/claims/F3.9_softplus_units.toml"),
+    _claim("F4.1", "One hidden layer approximates better as it widens", "models.mlp models.graph",
+           "models/test_mlp experiments/test_architecture_claims",
+           config="configs/claims/F4.1_universal_approximation.toml"),
+    _claim("F4.2", "To be able to represent is not to learn", "models.mlp",
+           "models/test_mlp", config="configs/claims/F4.2_representing_is_not_learning.toml"),
+    _claim("F4.3", "Linear regions: counted, against the bounds",
+           "models.linear_regions.on_line models.linear_regions.on_slice models.region_bounds.relu_regions "
+           "models.region_bounds.maxout_regions",
+           "models/test_linear_regions experiments/test_architecture_claims",
+           config="configs/claims/F4.3_linear_regions.toml"),
+    _claim("F4.4", "A sawtooth needs few units when deep, many when shallow", "models.linear_regions.on_line",
+           "models/test_linear_regions experiments/test_architecture_claims",
+           config="configs/claims/F4.4_sawtooth.toml"),
+    _claim("F4.5", "Depth against number of parameters on real images", "models.cnn models.counting.count",
+           "models/test_counting", config="configs/claims/F4.5_depth_or_width.toml"),
+    _claim("F4.6", "Skip connections keep the first layer's gradient", "models.mlp",
+           "models/test_mlp experiments/test_skip_depth", config="configs/claims/F4.6_skip_depth.toml"),
+    _code("F4.7", "A layer with sparse connections; parameters and operations counted",
+          "layers.masked_dense layers.init_masked_dense layers.connections models.counting.count",
+          "layers/test_sparse models/test_counting", built=True),
+    _claim("F5.1", "Back-propagation over a graph of named nodes",
+           "autodiff.graph autodiff.forward autodiff.backward", "autodiff/test_computational_graph",
+           config="configs/claims/F5.1_graph_arcs.toml"),
+    _claim("F5.2", "The chain rule without a table costs exponentially much", "autodiff.naive_gradient",
+           "autodiff/test_computational_graph", config="configs/claims/F5.2_naive_chain_rule.toml"),
+    _claim("F5.3", "Forward and backward pass of an MLP written out",
+           "autodiff.mlp_backprop.forward autodiff.mlp_backprop.backward autodiff.mlp_backprop.cost",
+           "autodiff/test_mlp_backprop", config="configs/claims/F5.3_mlp_by_hand.toml"),
+    _claim("F5.4", "Jacobian products of the basic operations by hand",
+           "autodiff.jacobian_products.matmul_vjp autodiff.jacobian_products.softmax_vjp "
+           "autodiff.jacobian_products.convolution_vjp autodiff.derivative",
+           "autodiff/test_jacobian_products", config="configs/claims/F5.4_products_by_hand.toml"),
+    _claim("F5.5", "Recomputing trades time for memory",
+           "autodiff.store_all autodiff.recompute_segments autodiff.recompute_all",
+           "autodiff/test_checkpointing", config="configs/claims/F5.5_store_or_recompute.toml"),
+    _code("C6.1", "Convolution in one to three dimensions, with every option",
+          "layers.convolve layers.conv layers.init_convolution", "layers/test_convolution", built=True),
+    _code("C6.2", "The size of a convolution's output",
+          "layers.convolve layers.output_size layers.stack_geometry",
+          "layers/test_convolution layers/test_geometry", built=True),
+    _code("C6.3", "Convolution as a Toeplitz or circulant matrix",
+          "layers.toeplitz layers.circulant layers.doubly_block_circulant layers.periodic_convolution "
+          "layers.circulant_eigenvalues", "layers/test_convolution_matrix", built=True),
+    _claim("C6.4", "Few connections and shared weights learn from fewer examples",
+           "layers.conv layers.locally_connected layers.dense models.counting.count",
+           "layers/test_convolution_kinds models/test_counting experiments/test_convolution_claims",
+           config="configs/claims/C6.4_shared_weights.toml"),
+    _code("C6.5", "Receptive fields in closed form",
+          "layers.receptive_field layers.stack_geometry models.counting.by_layer",
+          "layers/test_geometry models/test_counting", built=True),
+    _claim("C6.6", "Convolution follows shifts, not rotations or scalings", "layers.convolve models.cnn",
+           "layers/test_convolution experiments/test_convolution_claims",
+           config="configs/claims/C6.6_equivariance.toml"),
+    _code("C6.7", "Convolution, detector and pooling as one stage; kinds of pooling",
+          "layers.conv_stage layers.max_pool layers.avg_pool layers.l2_pool layers.distance_weighted_pool "
+          "models.cnn", "layers/test_convolution_stage layers/test_pooling layers/test_pooling_kinds",
+          built=True),
+    _claim("C6.8", "Pooling hardly changes under small shifts",
+           "layers.max_pool layers.avg_pool layers.l2_pool models.counting.multiply_adds",
+           "layers/test_pooling experiments/test_convolution_claims",
+           config="configs/claims/C6.8_pooling_invariance.toml"),
+    _claim("C6.9", "Pooling over filters learns other invariances",
+           "layers.conv_maxout layers.channel_max_pool",
+           "layers/test_maxout layers/test_pooling_kinds experiments/test_convolution_claims",
+           config="configs/claims/C6.9_learned_invariance.toml"),
+    _code("C6.10", "Pooling regions found in the data",
+          "layers.cluster_locations layers.clustered_pool layers.learned_pool layers.init_learned_pooling "
+          "models.conv_net",
+          "layers/test_clustered_pooling layers/test_learned_pooling models/test_pooled_heads", built=True),
+    _claim("C6.11", "Three shapes of image classifier", "models.conv_net layers.global_avg_pool",
+           "models/test_convolution_stages experiments/test_image_claims experiments/test_claims_c6",
+           config="configs/claims/C6.11_three_classifiers.toml"),
+    _claim("C7.1", "A label for every pixel",
+           "models.pixel_labeller data.scenes data.image_masks outputs.segmentation.boundary_f",
+           "data/test_scenes outputs/test_segmentation models/test_pixel_labels "
+           "experiment/test_pixel_runs experiments/test_claims_c7",
+           config="configs/claims/C7.1_pixel_labels.toml"),
+    _claim("C7.2", "Labels refined by shared convolutions, several times over",
+           "models.recurrent_refinement outputs.over_steps",
+           "models/test_pixel_labels experiments/test_claims_c7",
+           config="configs/claims/C7.2_refinement.toml"),
+    _claim("C7.3", "From pixels to regions by mean field",
+           "layers.regions.mean_field layers.regions.connected_regions", "layers/test_regions",
+           config="configs/claims/C7.3_smoothed_labels.toml"),
+    _code("C7.4", "One convolution for sound, motion, images, volumes and video",
+          "layers.convolve models.conv_net", "models/test_data_kinds", built=True),
+    _claim("C7.5", "One set of weights for inputs of any size",
+           "models.conv_net data.buckets.choose_buckets data.sized_digits layers.masked_adaptive_pool",
+           "data/test_buckets data/test_own_sizes models/test_any_size experiment/test_bucketed "
+           "experiments/test_claims_c7",
+           config="configs/claims/C7.5_any_size.toml"),
+    _code("R8.1", "An unrolled recurrence is the composition of its steps", "layers.recurrent.unroll",
+          "layers/test_recurrent layers/test_cells", built=True),
+    _claim("R8.2", "Sharing over time carries to lengths never seen",
+           "layers.recurrent.unroll models.sequence_classifier", "experiments/test_recurrent_claims",
+           config="configs/claims/R8.2_unseen_lengths.toml"),
+    _code("R8.3", "Batches of sequences of different lengths",
+          "layers.recurrent.unroll data.buckets.choose_buckets data.buckets.buckets_for",
+          "layers/test_recurrent data/test_buckets experiment/test_bucketed", built=True),
+    _code("R9.1", "The three patterns of recurrence",
+          "layers.recurrent.unroll layers.plain_cells.output_recurrent models.sequence_classifier "
+          "models.sequence_labeller",
+          "layers/test_recurrent layers/test_cells models/test_sequence", built=True),
+    _code("R9.2", "Back-propagation through time written out",
+          "autodiff.bptt_by_hand.value_and_gradient autodiff.bptt_by_hand.node_gradients "
+          "autodiff.bptt_by_hand.parameter_gradients layers.recurrent.unroll",
+          "autodiff/test_bptt_by_hand layers/test_recurrent", built=True),
+    _claim("R9.3", "Its cost grows with length; teacher forcing runs all steps at once",
+           "layers.recurrent.unroll layers.plain_cells.teacher_forced autodiff.checkpointing.temporary_bytes",
+           "layers/test_cells experiments/test_recurrent_claims",
+           config="configs/claims/R9.3_cost_of_bptt.toml"),
+    _claim("R9.4", "Recurrence through the output alone is weaker",
+           "layers.plain_cells.output_recurrent layers.plain_cells.teacher_forced",
+           "layers/test_cells experiments/test_recurrent_claims",
+           config="configs/claims/R9.4_output_recurrence.toml"),
+    _claim("R9.5", "Teacher forcing drifts in free running, and what mends it",
+           "models.generation.own_inputs models.mixed_targets models.mixed_inputs "
+           "training.schedules.inverse_sigmoid",
+           "models/test_encoder_decoder training/test_step training/test_schedules experiment/test_pair_runs",
+           config="configs/claims/R9.5_teacher_forcing.toml"),
+    _code("R9.6", "A recurrent net as a directed graphical model",
+          "models.character_model models.sequence_distribution models.generation.log_probability "
+          "models.generation.sample models.gap_filling.exact_fillings models.gap_filling.sampled_fillings",
+          "models/test_sequence models/test_generation models/test_ended_sequences", built=True),
+    _claim("R9.7", "Three ways to end a sequence", "models.sequence_distribution models.write_sequences",
+           "models/test_ended_sequences", config="configs/claims/R9.7_endings.toml"),
+    _code("R9.8", "Conditioning on one vector", "models.sequence_distribution models.write_sequences",
+          "models/test_ended_sequences", built=True),
+    _claim("R9.9", "Conditioning on a sequence, with and without feedback",
+           "models.aligned_sequences models.write_aligned", "models/test_aligned",
+           config="configs/claims/R9.9_feedback.toml"),
+    _code("R9.10", "A recurrent net that runs a stack machine",
+          "models.stack_machine.stack_net models.stack_machine.accepts models.stack_machine.states",
+          "models/test_stack_machine", built=True),
+    _claim("R10.1", "Both directions solve what needs the future",
+           "layers.recurrent.unroll models.sequence_classifier models.sequence_labeller",
+           "layers/test_recurrent models/test_sequence",
+           config="configs/claims/R10.1_both_directions.toml"),
+    _claim("R10.2", "A recurrent net in four directions over images",
+           "layers.grid_recurrent.grid_rnn models.grid_recurrent", "layers/test_grid_recurrent",
+           config="configs/claims/R10.2_four_directions.toml"),
+    _code("R10.3", "Encoder and decoder of different lengths",
+          "models.seq2seq models.greedy_decode models.sample_decode models.beam_decode "
+          "models.generation.beam_search outputs.edit_distance.error_rates",
+          "models/test_encoder_decoder models/test_generation outputs/test_edit_distance "
+          "experiment/test_pair_runs", built=True),
+    _claim("R10.4", "A small fixed context limits long inputs; attention mends it",
+           "models.seq2seq layers.attention.additive_scores layers.attention.local_window",
+           "layers/test_attention models/test_encoder_decoder",
+           config="configs/claims/R10.4_fixed_context.toml"),
+    _code("R10.5", "Attention weights, masked and drawn",
+          "layers.attention.masked_softmax models.pair_decoding.attention_weights "
+          "experiment.pair_figures.alignments",
+          "layers/test_attention models/test_encoder_decoder experiment/test_pair_runs", built=True),
+    _claim("R11.1", "Deep recurrent nets, and the skip that helps them",
+           "layers.deep_cells.deep_input layers.deep_cells.deep_transition models.deep_output "
+           "models.sequence_classifier",
+           "layers/test_cells models/test_deep_readout experiments/test_deep_transitions",
+           config="configs/claims/R11.1_deep_transitions.toml"),
+    _claim("R11.2", "Recursive nets over trees remember further",
+           "layers.tree.node_states layers.tree.compose layers.tree_schedule.count_waves models.tree_net",
+           "layers/test_tree models/test_tree_net experiments/test_tree_memory",
+           config="configs/claims/R11.2_tree_memory.toml"),
+    _claim("R11.3", "Where the tree comes from",
+           "models.tree_net models.gumbel_tree models.chart_tree layers.gumbel_tree.compose_pairs "
+           "layers.chart.soft_chart outputs.brackets.bracket_f1 data.list_ops data.tree.balanced_tree "
+           "data.tree.chain_tree data.brackets.parse_brackets data.smiles.smiles_tree",
+           "layers/test_gumbel_tree layers/test_chart models/test_found_trees outputs/test_brackets "
+           "data/test_list_ops data/test_one_tree data/test_smiles",
+           config="configs/claims/R11.3_given_trees.toml"),
+    _claim("R11.4", "Kinds of tree cell; tensors model relations",
+           "layers.tree_cells.tree_cell models.tree_net",
+           "layers/test_tree_cells layers/test_tree models/test_tree_net experiments/test_composition",
+           config="configs/claims/R11.4_composition.toml"),
+    _code("R12.1", "Powers of the recurrent matrix",
+          "autodiff.repeated_maps.linear_states autodiff.repeated_maps.spectrum "
+          "autodiff.repeated_maps.states_by_spectrum autodiff.repeated_maps.lost",
+          "autodiff/test_repeated_maps", built=True),
+    _claim("R12.2", "The scale that carries a signal through a hundred layers",
+           "autodiff.repeated_maps.factor_variance autodiff.repeated_maps.products_of_weights",
+           "autodiff/test_repeated_maps experiments/test_recurrent_claims",
+           config="configs/claims/R12.2_scale_of_depth.toml"),
+    _code("R12.3", "A map composed with itself becomes wildly non-linear",
+          "autodiff.repeated_maps.section autodiff.repeated_maps.turning_points",
+          "autodiff/test_repeated_maps", built=True),
+    _claim("R12.4", "Gradients through time fade exponentially",
+           "autodiff.through_time.step_jacobians autodiff.through_time.back_from_the_end "
+           "autodiff.through_time.norms_back", "autodiff/test_through_time experiments/test_recurrent_claims",
+           config="configs/claims/R12.4_fading_gradients.toml"),
+    _claim("R12.5", "A plain recurrent net fails within twenty steps",
+           "layers.recurrent.recurrent_cell layers.slow_cells.leaky layers.slow_cells.delayed "
+           "data.long_term.draw_latch", "layers/test_cells experiments/test_recurrent_claims",
+           config="configs/claims/R12.5_length_limits.toml"),
+    _claim("R12.6", "Echo state networks", "layers.echo_state.reservoir layers.echo_state.ridge_readout",
+           "layers/test_echo_state", config="configs/claims/R12.6_echo_states.toml"),
+    _code("R12.7", "Leaky units and skips through time", "layers.slow_cells.leaky layers.slow_cells.delayed",
+          "layers/test_cells", built=True),
+    _code("R12.8", "Gated cells: LSTM and GRU",
+          "layers.recurrent.recurrent_cell layers.lstm_variants.lstm_variant",
+          "layers/test_recurrent layers/test_cells layers/test_torch_cells", built=True),
+    _claim("R12.9", "Clipping the gradient near a cliff", "training.optimizers.optimizer",
+           "training/test_optimizers experiments/test_recurrent_claims",
+           config="configs/claims/R12.9_clipping_at_a_cliff.toml"),
+    _claim("L13.1", "Whole-number inference: speed gained, accuracy lost"),
+    _claim("L13.2", "Data parallelism gives one device's trajectory",
+           "devices.placement.place devices.placement.compile_chunk"),
+    _code("L13.3", "A layer divided over devices, and a pipeline"),
+    _claim("L13.4", "Asynchronous descent: stale gradients, more per second"),
+    _code("L13.5", "Training on many hosts", "devices.distributed.start devices.distributed.detect"),
+    _claim("L13.6", "A large model distilled into a small one"),
+    _claim("L13.7", "A cascade finds a rare class cheaply"),
+    _claim("L13.8", "One net locates, the second looks there"),
+    _code("L13.9", "A decision tree of nets"),
+    _claim("L13.10", "Experts behind a soft or a hard gate"),
+    _claim("L13.11", "Blocks of units switched by the input"),
+    _code("L13.12", "A unit that chooses its input"),
+    _claim("L13.13", "Ensembles and dropout", "layers.dropout", "layers/test_random"),
+    _code("P14.1", "Greedy pretraining, layer by layer"),
+    _code("P14.2", "One-layer learners: RBM, autoencoders, sparse coding"),
+    _code("P14.3", "Deep belief net, deep Boltzmann machine, deep autoencoder"),
+    _claim("P14.4", "Pretraining helps where labels are few"),
+    _claim("P14.5", "Layer by layer the classes become linearly separable"),
+    _claim("P14.6", "One representation for several tasks"),
+)  # fmt: skip
+
+
+def as_json() -> list[dict[str, Any]]:
+    """Every row as a plain dictionary, with its last verdict; claims of your own after the notes'.
+
+    ``"current"`` says whether that verdict was measured by the code as it is now.
+    """
+    keys = ("id", "title", "section", "kind", "functions", "tests", "config", "built")
+    verdicts = last_verdicts()
+    rows = [{key: getattr(row, key) for key in keys} for row in (*ROWS, *_own_claims())]
+    return [row | verdicts.get(row["id"], {"verdict": None, "current": None}) for row in rows]
+
+
+def last_verdicts() -> dict[str, dict[str, Any]]:
+    """``verdict`` and ``current`` of each claim's newest record, by id and by config name.
+
+    Records are looked for in ``runs`` and among the committed results.
+    """
+    from dlnotes.claims.fingerprint import on_this_code
+    from dlnotes.claims.reproduce import newest_records
+    from dlnotes.experiment.run_folder import read_json
+
+    folder = folder_of("experiments")
+    committed = [] if folder is None else read_json(folder / "results.json") or []
+    records = [*committed, *(record for record, _ in newest_records(Path("runs")).values())]
+    records.sort(key=lambda r: (r["budget"] == "full", r["measured"]))
+    found = {}
+    for record in {record["name"]: record for record in records}.values():
+        state = {"verdict": record["verdict"], "current": on_this_code(record, folder)}
+        found |= {record["name"]: state, record["id"]: state}
+    return found
+
+
+def _own_claims() -> list[Row]:
+    """Configs of claims here that measure no row of the notes, each as a row."""
+    from dlnotes.claims.reproduce import claim_configs
+
+    known = {row.id for row in ROWS}
+    folder = Path("configs")
+    found = claim_configs(folder) if folder.is_dir() else []
+    own = [path for path in found if path.stem.split("_")[0] not in known]
+    return [Row(path.stem, _first_comment(path), "claim", config=path.as_posix(), built=True) for path in own]
+
+
+def as_text() -> str:
+    """The rows by chapter, then the configs."""
+    from dlnotes.claims.report.wording import OTHER_CODE
+
+    lines = []
+    rows = as_json()
+    width = max(len(row["title"]) for row in rows)
+    chapters = SECTIONS | {"": "Claims of your own"}
+    for chapter, section in chapters.items():
+        mine = [r for r in rows if (r["id"].split(".")[0] if r["section"] else "") == chapter]
+        if not mine:
+            continue
+        done = sum(row["built"] for row in mine)
+        lines += ["", f"{chapter}  {section} ({done} of {len(mine)} rows built)".strip()]
+        for row in mine:
+            state = row["verdict"] or _state(row)
+            if row["current"] is False:
+                state += f" ({OTHER_CODE})"
+            lines.append(f"  {row['id']:<6}  {row['kind']:<5}  {row['title']:<{width}}  {state}")
+            about = [n.removeprefix("dlnotes.") for n in row["functions"]] + [row["config"] or ""]
+            lines += [f"  {'':<13}  {'  '.join(about).strip()}"] if any(about) else []
+    found = configs()
+    if found:
+        wide = max(len(str(path)) for path, _ in found)
+        lines += ["", "configs"]
+        lines += [f"  {path!s:<{wide}}  {about}".rstrip() for path, about in found]
+    return "\n".join(lines[1:])
+
+
+def _state(row: dict[str, Any]) -> str:
+    return "built" if row["built"] else "in part" if row["functions"] else "not built yet"
+
+
+def configs() -> list[tuple[Path, str]]:
+    """Configs of trainings, with their first comment; those of claims stand with their rows."""
+    folder = folder_of("configs")
+    if folder is None:
+        return []
+    found = [path for path in sorted(folder.rglob("*.toml")) if path.parent.name != "claims"]
+    return [(path, _first_comment(path)) for path in found]
+
+
+def folder_of(name: str) -> Path | None:
+    """A folder of the current one, else of the repository this package lies in."""
+    folders = (Path(name), Path(__file__).resolve().parents[2] / name)
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def _first_comment(path: Path) -> str:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("#:"):
+            continue
+        text = line.lstrip("#").strip()
+        if not line.startswith("#"):
+            return ""
+        if text:
+            return text
+    return ""

@@ -1,0 +1,430 @@
+"""The command line, ``dlnotes …``: reads arguments, calls the library, says what came of it.
+
+Exit status: 0 done, 1 failed, 2 wrong config or usage, 75 interrupted and can be resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dlnotes.cli.errors import FAILED, INTERRUPTED, answers, fail
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data_app, name="data", help="List data sets, fetch one, check one.")
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="OPTION=VALUE", help="Such as model.width=256; values are TOML.")
+]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file.", show_default=False)]
+RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Plain lines of progress instead of a live bar.")]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", envvar="DLNOTES_DEBUG", show_envvar=False, help="Print tracebacks too."),
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
+BudgetOption = Annotated[
+    str | None, typer.Option("--budget", metavar="quick|full", help="How much to spend on a claim.")
+]
+MemberOption = Annotated[int, typer.Option("--member", min=0, help="Which of the trained seeds.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from dlnotes import __version__
+
+        _out(f"dlnotes {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Deep-learning notes, executable: train from one config file, measure every claim.
+
+    Start with: dlnotes run configs/quickstart.toml
+    """
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    quiet: Quiet = False,
+    processes: Annotated[int | None, typer.Option(help="Processes that train together.")] = None,
+    process_id: Annotated[int | None, typer.Option(help="This process's number, from 0.")] = None,
+    coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0.")] = None,
+    budget: BudgetOption = None,
+    debug: Debug = False,
+) -> None:
+    """Train what a config describes, or measure its claim.
+
+    The results go to standard output, its last line being the run folder; progress goes to standard error.
+    """
+    with answers(debug):
+        from dlnotes.config import ConfigError, is_claim, load, read_raw
+
+        if is_claim(read_raw(config)):
+            return _run_claim(config, overrides or [], budget)
+        if budget is not None:
+            raise ConfigError(str(config), ["--budget: is for the config of a claim, this one trains"])
+        checked = load(config, overrides or ())
+        first = _join(checked, processes, process_id, coordinator)
+        from dlnotes.experiment import run as running
+
+        _show_run(lambda watch: running.run(checked, watch=watch, command=sys.argv), checked, quiet, first)
+
+
+@app.command()
+def resume(
+    folder: RunDir,
+    quiet: Quiet = False,
+    processes: Annotated[int | None, typer.Option(help="Processes that train together.")] = None,
+    process_id: Annotated[int | None, typer.Option(help="This process's number, from 0.")] = None,
+    coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Go on with an interrupted run.
+
+    The numbers will be those of a run that had never stopped.
+    """
+    with answers(debug):
+        from dlnotes.experiment.run_folder import RunFolder
+
+        checked = RunFolder.open(folder).config()
+        first = _join(checked, processes, process_id, coordinator)
+        from dlnotes.experiment import run as running
+
+        _show_run(lambda watch: running.resume(folder, watch=watch), checked, quiet, first)
+
+
+@app.command()
+def evaluate(
+    folder: RunDir,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    data: Annotated[Path | None, typer.Option(help="Measure on this file instead.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Measure a trained run on a split or your own file."""
+    with answers(debug):
+        _opened(folder)
+        from dlnotes.cli.progress import measured_in_words
+        from dlnotes.experiment.predict import evaluate_run
+
+        measured = evaluate_run(folder, split=split, data_path=data)
+        where = split if data is None else data.name
+        width = max(map(len, measured))
+        for name, value in measured.items():
+            _out(f"{where} {name:<{width}}  {measured_in_words(name, value)}")
+
+
+@app.command()
+def predict(
+    folder: RunDir,
+    inputs: Annotated[Path, typer.Argument(metavar="INPUT", help="Inputs like the training data.")],
+    output: Output = None,
+    member: MemberOption = 0,
+    beam: Annotated[
+        int | None, typer.Option(min=1, help="Beams of an encoder-decoder; by default the config's.")
+    ] = None,
+    best: Annotated[int, typer.Option(min=1, help="Hypotheses of an encoder-decoder written.")] = 1,
+    debug: Debug = False,
+) -> None:
+    """Predict for the inputs in a file.
+
+    Prints the path of the .csv or .npz file written.
+    """
+    with answers(debug):
+        _opened(folder)
+        from dlnotes.experiment.predict import predict_run
+
+        _out(str(predict_run(folder, inputs, output=output, member=member, beam=beam, best=best)))
+
+
+@app.command()
+def export(folder: RunDir, output: Output = None, member: MemberOption = 0, debug: Debug = False) -> None:
+    """Write a trained model as one file.
+
+    It needs only jax to be loaded. Prints its path, beside which a README shows how.
+    """
+    with answers(debug):
+        _opened(folder)
+        from dlnotes.experiment.predict import export_run
+
+        _out(str(export_run(folder, output=output, member=member)))
+
+
+@app.command()
+def judge(folder: RunDir, debug: Debug = False) -> None:
+    """Judge a measured claim again.
+
+    Applies the claim's rules as they are now to what was measured, and draws its figure anew.
+    """
+    with answers(debug):
+        from dlnotes.claims.measure import judge as judge_again
+        from dlnotes.cli.claims import record_text
+
+        _out(record_text(judge_again(folder)))
+
+
+@app.command()
+def reproduce(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[IDS]", help="Rows (F1.4), chapters (F1, F), configs.")
+    ] = None,
+    budget: BudgetOption = "full",
+    again: Annotated[bool, typer.Option("--again", help="Measure also what is measured already.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default 1, and one per core for --budget quick.")
+    ] = None,
+    configs: Annotated[Path, typer.Option(help="Folder that is searched for claims.")] = Path("configs"),
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure and judge many claims.
+
+    What has been measured under the same options and code is judged, not measured again: so after an
+    interruption the same command goes on. `dlnotes report` then makes the page.
+    """
+    with answers(debug):
+        from dlnotes.claims import reproduce as many
+        from dlnotes.cli import claims as display
+
+        found = many.claim_configs(configs)
+        opened = many.open_all(many.choose(found, ids or ()), budget=budget)
+        done: list[Any] = []
+        jobs = min(jobs or many.usual_jobs(budget), max(1, len(opened)))
+        started = time.perf_counter()
+        try:
+            with display.terminal(len(opened), quiet) as (starting, ended):
+                for one in many.reproduce(opened, again=again, jobs=jobs, starting=starting):
+                    done.append(one)
+                    ended(one)
+                    if one.state == "failed" and debug:
+                        print(one.message, file=sys.stderr)
+        except KeyboardInterrupt:
+            fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
+        _out(display.summary_text(done, time.perf_counter() - started))
+        if any(one.state == "failed" for one in done):
+            raise typer.Exit(FAILED)
+
+
+@app.command()
+def report(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("runs/report.html"),
+    runs: Annotated[Path, typer.Option(help="Folder of the claims' runs.")] = Path("runs"),
+    results: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write RESULTS.md and results.json there too.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Make one page of all claims measured here.
+
+    Prints its path. It is one file, needs no network, and shows each claim's newest measurement, a full
+    one before a quick one.
+    """
+    with answers(debug):
+        from dlnotes.claims import rows as catalogue
+        from dlnotes.claims.fingerprint import marked
+        from dlnotes.claims.report import page, tables
+        from dlnotes.claims.reproduce import newest_records
+        from dlnotes.claims.rows import ROWS
+        from dlnotes.config import ConfigError
+
+        newest = newest_records(runs)
+        if not newest and results is not None and (results / "results.json").is_file():
+            # Nothing new: the table is made again, for the code may be another than it was.
+            for path in tables.write([], results, rows=ROWS):
+                _out(str(path))
+            return
+        if not newest:
+            raise ConfigError(str(runs), ["holds no measured claim; `dlnotes reproduce` measures them"])
+        records = marked([record for record, _ in newest.values()], catalogue.folder_of("experiments"))
+
+        def file_of(record: Any, kind: str) -> Path | None:
+            path = newest[record["name"]][1] / record[kind]
+            return path if path.is_file() else None
+
+        output.parent.mkdir(parents=True, exist_ok=True)
+        _out(str(page.write(records, output, rows=ROWS, files=file_of)))
+        if results is not None:
+            for path in tables.write(records, results, rows=ROWS):
+                _out(str(path))
+
+
+@app.command()
+def show(config: ConfigFile, overrides: Overrides = None, debug: Debug = False) -> None:
+    """Print the resolved config as TOML, with defaults; below, as comments, the network's layers.
+
+    For each layer: its output, parameters, multiply-adds and receptive field, for one example.
+    """
+    with answers(debug):
+        from dlnotes.config import is_claim, load, read_raw, to_toml
+
+        if is_claim(read_raw(config)):
+            from dlnotes.claims.measure import open_claim
+
+            _out(to_toml(open_claim(config, overrides or ()).config), end="")
+            return
+        checked = load(config, overrides or ())
+        _out(to_toml(checked), end="")
+        from dlnotes.cli.layer_table import layer_table
+
+        _out("\n" + "\n".join(f"# {line}" for line in layer_table(checked).splitlines()))
+
+
+@app.command()
+def schema(output: Output = None) -> None:
+    """Print the JSON Schema of configs, for editors."""
+    with answers(False):
+        from dlnotes.config import json_schema
+
+        text = json.dumps(json_schema(), indent=1)
+        if output is None:
+            _out(text)
+        else:
+            output.write_text(text + "\n", encoding="utf-8")
+
+
+@app.command("list")
+def list_rows(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """List the notes' rows, what is built, the configs."""
+    with answers(False):
+        from dlnotes.claims import rows as catalogue
+
+        _out(
+            json.dumps(catalogue.as_json(), indent=1, ensure_ascii=False) if as_json else catalogue.as_text()
+        )
+
+
+@app.command()
+def doctor() -> None:
+    """Look at versions, devices, data; say what is missing."""
+    with answers(False):
+        from dlnotes.cli import doctor as looking
+
+        found = looking.examine()
+        _out(looking.as_text(found))
+        if not all(line.good for line in found if line.needed):
+            raise typer.Exit(FAILED)
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """Every data set, and where it is on this machine."""
+    with answers(False):
+        from dlnotes.data import catalog
+
+        entries = catalog.available()
+        rows = [(e["name"], e["kind"], e["found"] or f"not here: {e['how']}") for e in entries]
+        widths = [max(len(row[i]) for row in rows) for i in range(2)]
+        for name, kind, found in rows:
+            _out(f"{name:<{widths[0]}}  {kind:<{widths[1]}}  {found}")
+
+
+@data_app.command("fetch")
+def data_fetch(name: Annotated[str, typer.Argument(help="As in the list.")], debug: Debug = False) -> None:
+    """Download a data set's files unless they are here already."""
+    with answers(debug, usage=(ValueError, OSError)):
+        from dlnotes.data import catalog
+
+        path = catalog.fetch(name)
+        _out(str(path) if path is not None else f"{name}: nothing to fetch")
+
+
+@data_app.command("check")
+def data_check(name: Annotated[str, typer.Argument(help="As in the list.")], debug: Debug = False) -> None:
+    """Read a data set completely and compare it with its checksums."""
+    with answers(debug, usage=(ValueError,)):
+        from dlnotes.data import catalog
+
+        problems = catalog.check(name)
+        if problems:
+            fail("\n".join([f"{name} cannot be used:", *(f"  {p}" for p in problems)]), FAILED)
+        _out(f"{name}: whole")
+
+
+def main() -> None:
+    """The entry point of the command ``dlnotes``."""
+    warnings.formatwarning = lambda message, category, *_, **__: f"warning: {message}\n"
+    app(prog_name="dlnotes")
+
+
+def _opened(folder: Path) -> None:
+    """Refuse what is no run folder before anything slow is imported."""
+    from dlnotes.experiment.run_folder import RunFolder
+
+    RunFolder.open(folder)
+
+
+def _join(config: Any, processes: int | None, process_id: int | None, coordinator: str | None) -> bool:
+    """Join the other processes, if there are any; whether this is the first."""
+    from dlnotes.config import ConfigError
+    from dlnotes.devices import distributed
+
+    try:
+        found = distributed.from_options(processes, process_id, coordinator)
+    except ValueError as error:
+        raise ConfigError("usage", [str(error)]) from None
+    if found is None:
+        return True
+    from dlnotes.experiment.run import prepare_devices
+
+    prepare_devices(config, processes=found.count)
+    distributed.start(found)
+    return found.index == 0
+
+
+def _run_claim(config: Path, overrides: list[str], budget: str | None) -> None:
+    from dlnotes.claims.measure import open_claim, run_claim
+    from dlnotes.cli.claims import record_text
+    from dlnotes.data.download import DataNotFound
+
+    opened = open_claim(config, overrides, budget=budget)
+    try:
+        folder, record = run_claim(opened, command=sys.argv)
+    except DataNotFound as error:
+        fail(f"error: {error}", FAILED)
+    _out(record_text(record))
+    _out(str(folder))
+
+
+def _show_run(train: Callable[[Any], Any], config: Any, quiet: bool, first: bool) -> None:
+    from dlnotes.cli import progress as display
+    from dlnotes.experiment.recipe import groups
+
+    watching = display.terminal(quiet, groups=len(groups(config))) if first else nullcontext(lambda p: None)
+    with watching as watch:
+        result = train(watch)
+    if not first:
+        return
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console(highlight=False).print(display.results_table(result.summary))
+    else:
+        _out(display.results_text(result.summary))
+    _out(str(result.folder))
+
+
+def _out(text: str, end: str = "\n") -> None:
+    print(text, end=end, flush=True)

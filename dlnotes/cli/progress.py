@@ -1,0 +1,373 @@
+"""What a person sees of a run: progress while it goes, a table of results when it has ended."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from dlnotes.experiment.trainer import Progress, Watch
+
+SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f"})
+"""Metrics of which larger is better, shown in per cent."""
+
+PERCENT = SHARES | {"token_error", "sequence_error"}
+"""Metrics that are shown in per cent."""
+
+LARGER = SHARES | {"bleu", "chrf"}
+"""Metrics of which larger is better."""
+
+PLAIN_SECONDS = 10.0
+"""A plain line at least this often, and at an evaluation no sooner than a fifth of it."""
+
+MOST_ROWS = 40
+"""Sweep points shown in a table; summary.json has them all."""
+
+
+def value_in_words(metric: str, value: float | None) -> str:
+    """``"98.47%"`` for a share, four digits for anything else, ``"none"`` without a value."""
+    if value is None or not math.isfinite(value):
+        return "none"
+    return f"{100 * value:.2f}%" if metric.split()[-1] in PERCENT else f"{value:.4g}"
+
+
+def measured_in_words(metric: str, measured: Mapping[str, Any]) -> str:
+    """A mean over seeds with its interval.
+
+    Args:
+      metric: its name, which decides the unit.
+      measured: as made by `dlnotes.experiment.summary.mean_interval`.
+
+    Returns:
+      ``"98.47% (95% interval 98.16–98.77, 8 seeds)"``, or ``"98.47% (1 seed)"``.
+    """
+    count = sum(v is not None and math.isfinite(v) for v in measured["values"])
+    seeds = f"{count} seed{'' if count == 1 else 's'}"
+    text = value_in_words(metric, measured["mean"])
+    if measured["low"] is None:
+        return f"{text} ({seeds})"
+    return f"{text} (95% interval {interval_in_words(metric, measured)}, {seeds})"
+
+
+def interval_in_words(metric: str, measured: Mapping[str, Any]) -> str:
+    """``"98.16–98.77"``, "" where there is none."""
+    if measured["low"] is None:
+        return ""
+    low, high = (value_in_words(metric, measured[k]).rstrip("%") for k in ("low", "high"))
+    return f"{low}{'–' if measured['low'] >= 0 else ' to '}{high}"
+
+
+def choice_in_words(value: Any) -> str:
+    """A swept value, short."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return ", ".join(choice_in_words(v) for v in value) if isinstance(value, (list, tuple)) else str(value)
+
+
+def best_point(points: Sequence[Mapping[str, Any]]) -> int | None:
+    """Which sweep point is best, chosen on validation where there is such a part.
+
+    Choosing on the test part would make its number too good.
+
+    Args:
+      points: the records of summary.json.
+
+    Returns:
+      Position in ``points``, ``None`` when no point has a finite value.
+    """
+    from dlnotes.experiment.summary import better, headline
+
+    found: list[tuple[float, int]] = []
+    for i, point in enumerate(points):
+        metrics = {s: m for s, m in point["metrics"].items() if s != "test"} or point["metrics"]
+        shown = headline({"metrics": metrics})
+        if shown is not None and shown[2]["mean"] is not None and math.isfinite(shown[2]["mean"]):
+            found.append((shown[2]["mean"] * (-1 if better(shown[1]) == "max" else 1), i))
+    return min(found)[1] if found else None
+
+
+@contextmanager
+def terminal(quiet: bool = False, stream: TextIO | None = None, *, groups: int = 1) -> Iterator[Watch]:
+    """A live bar on a terminal, plain lines elsewhere or when quiet.
+
+    Args:
+      quiet: plain lines even on a terminal.
+      stream: where; stderr by default.
+      groups: compiled programs that are trained one after another.
+
+    Yields:
+      A `Watch` for `dlnotes.experiment.run.run`.
+    """
+    out: TextIO = sys.stderr if stream is None else stream
+    if quiet or not out.isatty():
+        yield Plain(out, groups=groups)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bars
+
+    with Bars(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} [dim]{task.fields[told]}[/]"),
+        console=Console(file=out),
+        transient=True,
+        refresh_per_second=8,
+        redirect_stdout=False,
+    ) as bars:
+        clock, task = _Clock(groups), None
+
+        def watch(progress: Progress) -> None:
+            nonlocal task
+            if clock.see(progress, time.monotonic()) or task is None:
+                if task is not None:
+                    bars.remove_task(task)
+                task = bars.add_task(clock.title(progress), total=progress.total, told="")
+            if progress.message:
+                bars.console.print(progress.message, style="yellow", highlight=False, markup=False)
+            told = "" if progress.step == 0 else _fitted(_facts(progress, clock), bars.console.width - 45)
+            bars.update(task, completed=progress.step, description=clock.title(progress), told=told)
+
+        yield watch
+
+
+class _Clock:
+    """Time left, and which of several groups is being trained."""
+
+    def __init__(self, groups: int):
+        self.groups, self.group = groups, 0
+        self.first: tuple[int, float] | None = None
+        self.now: tuple[int, float] = (0, 0.0)
+
+    def see(self, progress: Progress, now: float) -> bool:
+        """Note where the training is; true when a group begins."""
+        begins = self.group == 0 or progress.step < self.now[0]
+        if begins:
+            self.group, self.first = self.group + 1, None
+        # The first step's time is compilation's, which says nothing of the others.
+        elif self.first is None and progress.examples_per_second > 0:
+            self.first = (progress.step, now)
+        self.now = (progress.step, now)
+        return begins
+
+    def seconds_left(self, total: int) -> float | None:
+        """By the mean speed since the first step, ``None`` before the second chunk."""
+        if self.first is None or self.now[0] <= self.first[0]:
+            return None
+        return (total - self.now[0]) * (self.now[1] - self.first[1]) / (self.now[0] - self.first[0])
+
+    def title(self, progress: Progress) -> str:
+        """``"training 2/3"``, or what is done before the first step."""
+        which = f" {self.group}/{self.groups}" if self.groups > 1 else ""
+        return ("training" if self.first is not None else "compiling") + which
+
+
+def _facts(progress: Progress, clock: _Clock) -> list[str]:
+    shown = ["loss", "validation loss", "validation exact_match", "validation accuracy"]
+    if "validation accuracy" not in progress.metrics:
+        shown.append("accuracy")
+    facts = [
+        f"{n.replace('_', ' ')} {value_in_words(n, progress.metrics[n])}"
+        for n in shown
+        if n in progress.metrics
+    ]
+    if progress.examples_per_second:
+        facts.append(f"{progress.examples_per_second:,.0f} examples/s")
+    if progress.members > 1 or progress.running < progress.members:
+        facts.append(f"{progress.running}/{progress.members} running")
+    left = clock.seconds_left(progress.total)
+    if left is not None and progress.step < progress.total:
+        facts.append(f"{duration_in_words(left)} left")
+    return facts
+
+
+def _fitted(facts: list[str], width: int) -> str:
+    """The facts in one line of a narrow terminal, the least needed left out first."""
+    for less in ("examples/s", "validation loss", "running"):
+        if len("  ".join(facts)) > width:
+            facts = [fact for fact in facts if less not in fact]
+    return "  ".join(facts)
+
+
+def duration_in_words(seconds: float) -> str:
+    """``"9.3 s"``, ``"4 min 05 s"``, ``"2 h 10 min"``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class Plain:
+    """A `Watch` that writes a line per evaluation, or every `PLAIN_SECONDS`, and every message.
+
+    Args:
+      stream: a text stream; when it is closed from the other side, nothing more is written.
+      groups: compiled programs that are trained one after another.
+      clock: seconds, for tests.
+    """
+
+    def __init__(self, stream: TextIO, *, groups: int = 1, clock: Callable[[], float] = time.monotonic):
+        self.stream, self.clock, self.counted = stream, clock, _Clock(groups)
+        self.evaluated: dict[str, float] = {}
+        self.written = -math.inf
+
+    def __call__(self, progress: Progress) -> None:
+        now = self.clock()
+        begins = self.counted.see(progress, now)
+        if progress.message:
+            self._write(progress.message)
+            return
+        evaluated = {k: v for k, v in progress.metrics.items() if k.startswith("validation")}
+        news = evaluated != self.evaluated
+        silent = now - self.written
+        end = progress.step == progress.total
+        if not (begins or end or silent >= PLAIN_SECONDS or (news and silent >= PLAIN_SECONDS / 5)):
+            return
+        self.evaluated, self.written = evaluated, now
+        which = f"group {self.counted.group}/{self.counted.groups}  " if self.counted.groups > 1 else ""
+        where = f"{which}step {progress.step}/{progress.total}  epoch {progress.epoch:.1f}"
+        self._write("  ".join([where, *(_facts(progress, self.counted) if progress.step else ["compiling"])]))
+
+    def _write(self, line: str) -> None:
+        try:
+            print(line, file=self.stream, flush=True)
+        except (BrokenPipeError, ValueError):  # nobody reads: the run is worth more than its lines
+            self.stream = _Nowhere()
+
+
+class _Nowhere:
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+def _table(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]], int | None]:
+    """Header, rows and the position of the best row of a sweep's table."""
+    from dlnotes.experiment.summary import headline
+
+    points = summary["points"]
+    best = best_point(points)
+    parameters = list(points[0]["values"])
+    shown = next((h for h in map(headline, points) if h is not None), None)
+    split, metric = shown[:2] if shown else ("test", "loss")
+    header = [*parameters, f"{split} {metric}", "95% interval", "seeds", f"{split} loss", "failed"]
+    if metric == "loss":
+        header.pop(-2)
+    header = [h.replace("_", " ") if h not in parameters else h for h in header]
+    order = list(range(len(points)))
+    if len(order) > MOST_ROWS:
+        order.sort(key=lambda i: (i != best, _rank(points[i], split, metric)))
+        order = order[:MOST_ROWS]
+    rows = []
+    for i in order:
+        measured = points[i]["metrics"].get(split, {}).get(metric)
+        if measured is None:
+            continue
+        finite = [v for v in measured["values"] if v is not None and math.isfinite(v)]
+        interval = interval_in_words(metric, measured)
+        row = [choice_in_words(points[i]["values"][p]) for p in parameters]
+        row += [value_in_words(metric, measured["mean"]), interval, str(len(finite))]
+        if metric != "loss":
+            row.append(value_in_words("loss", points[i]["metrics"][split]["loss"]["mean"]))
+        rows.append([*row, str(len(measured["values"]) - len(finite) or "")])
+    if not any(row[-1] for row in rows):
+        header, rows = header[:-1], [row[:-1] for row in rows]
+    return header, rows, order.index(best) if best is not None else None
+
+
+def _rank(point: Mapping[str, Any], split: str, metric: str) -> float:
+    value = point["metrics"].get(split, {}).get(metric, {}).get("mean")
+    if value is None or not math.isfinite(value):
+        return math.inf
+    return -value if metric in LARGER else value
+
+
+def _lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A single point's metrics, the headline's split first."""
+    found = []
+    for split in ("test", "validation", "train"):
+        for metric, measured in sorted(summary["points"][0]["metrics"].get(split, {}).items()):
+            found.append((f"{split} {metric.replace('_', ' ')}", measured_in_words(metric, measured)))
+    return found
+
+
+def _about(summary: Mapping[str, Any]) -> list[str]:
+    """How the run ended, what failed, how long it took and where it ran."""
+    lines = []
+    for point in summary["points"]:
+        at = "".join(f", {p} = {choice_in_words(v)}" for p, v in point["values"].items())
+        for stop in point["stopped"]:
+            if stop["reason"].startswith("non-finite"):
+                lines.append(f"seed {stop['seed']}{at} failed at step {stop['step']}: {stop['reason']}")
+    if len(lines) > 5:
+        lines[5:] = [f"and {len(lines) - 5} more failed, see summary.json"]
+    rate = max(summary["examples_per_second"], default=0.0)
+    speed = [f"{rate:,.0f} examples/s"] if rate else []
+    where = list(dict.fromkeys(summary["placement"]))
+    lines.append("; ".join([duration_in_words(summary["seconds"]), *speed, *where]))
+    return lines
+
+
+def _chosen_on(summary: Mapping[str, Any]) -> str:
+    return "validation" if "validation" in summary["points"][0]["metrics"] else "the part shown"
+
+
+def results_text(summary: Mapping[str, Any]) -> str:
+    """The results of a run as plain text.
+
+    Args:
+      summary: the content of summary.json.
+    """
+    if len(summary["points"]) == 1 and not summary["points"][0]["values"]:
+        pairs = _lines(summary)
+        width = max((len(name) for name, _ in pairs), default=0)
+        return "\n".join([*(f"{name:<{width}}  {text}" for name, text in pairs), *_about(summary)])
+    header, rows, best = _table(summary)
+    widths = [max(map(len, column)) for column in zip(header, *rows)]
+    table = [
+        mark + "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths)).rstrip()
+        for mark, row in [("  ", header), *(("* " if i == best else "  ", r) for i, r in enumerate(rows))]
+    ]
+    return "\n".join([*table, *_after_table(summary, len(rows)), *_about(summary)])
+
+
+def _after_table(summary: Mapping[str, Any], shown: int) -> list[str]:
+    count = len(summary["points"])
+    more = f"; the {shown} best of {count} points" if shown < count else ""
+    return [f"* best of the sweep, chosen on {_chosen_on(summary)}{more}"]
+
+
+def results_table(summary: Mapping[str, Any]) -> RenderableType:
+    """The results of a run for a terminal.
+
+    Args:
+      summary: the content of summary.json.
+    """
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    about = [Text(line, style="dim") for line in _about(summary)]
+    if len(summary["points"]) == 1 and not summary["points"][0]["values"]:
+        plain = Table(box=None, show_header=False, pad_edge=False)
+        for i, (name, text) in enumerate(_lines(summary)):
+            plain.add_row(Text(name), Text(text, style="bold" if i == 0 else ""))
+        return Group(plain, *about)
+    header, rows, best = _table(summary)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("", *header):
+        table.add_column(name)
+    for i, row in enumerate(rows):
+        mark = Text("*" if i == best else "")
+        table.add_row(mark, *map(Text, row), style="bold green" if i == best else "")
+    notes = [Text(line, style="dim") for line in _after_table(summary, len(rows))]
+    return Group(table, *notes, *about)

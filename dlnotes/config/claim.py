@@ -1,0 +1,37 @@
+"""The config of a claim: which experiment measures it, with which options."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from dlnotes.config.fields import Section
+
+Budget = Literal["quick", "full"]
+
+
+class ClaimOutput(Section):
+    """Where a claim's runs are kept."""
+
+    directory: str = Field(default="runs", description="folder that holds the run folders")
+
+
+class ClaimConfig(Section):
+    """Everything that decides the numbers of a claim."""
+
+    name: str = Field(
+        default="claim", pattern=r"^[A-Za-z0-9._-]+$", description="names the folder of its runs"
+    )
+    experiment: str = Field(
+        pattern=r"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*$",
+        description='the module that measures it, "chapter/name" under the experiments folder',
+    )
+    experiments: str | None = Field(
+        default=None,
+        description="folder of experiment modules; by default the one beside the configs folder",
+    )
+    budget: Budget = Field(default="full", description="quick: with the options of [quick]")
+    options: dict[str, Any] = Field(default={}, description="the experiment's own options")
+    quick: dict[str, Any] = Field(default={}, description="options that --budget quick changes")
+    output: ClaimOutput = ClaimOutput()

@@ -1,0 +1,77 @@
+"""The whole config, and what must agree between its sections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from dlnotes.config.claim import ClaimConfig
+from dlnotes.config.data import INPUT_OF, Data
+from dlnotes.config.decoding import Decoding
+from dlnotes.config.fields import Section
+from dlnotes.config.models import ACCEPTS, Model
+from dlnotes.config.training import (
+    Augment,
+    Checkpoint,
+    Devices,
+    Optimizer,
+    Output,
+    Sweep,
+    Training,
+)
+
+
+class Config(Section):
+    """Everything that decides the numbers of a run."""
+
+    name: str = Field(default="run", pattern=r"^[A-Za-z0-9._-]+$", description="names the folder of its runs")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="the first training seed; seed + i is the i-th")
+    data: Data
+    model: Model
+    optimizer: Optimizer = Optimizer()
+    training: Training = Training()
+    augment: Augment | None = None
+    decoding: Decoding | None = None
+    devices: Devices = Devices()
+    checkpoint: Checkpoint = Checkpoint()
+    sweep: Sweep | None = None
+    output: Output = Output()
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Config:
+        fed = getattr(self.data, "feeds", INPUT_OF[self.data.kind])
+        inputs, tasks = ACCEPTS[self.model.kind]
+        if fed is not None and (fed[0] not in inputs or fed[1] not in tasks):
+            fits = [k for k, (i, t) in ACCEPTS.items() if fed[0] in i and fed[1] in t]
+            raise ValueError(
+                f"model.kind: {self.model.kind!r} cannot be trained on data.kind {self.data.kind!r}"
+                f" ({fed[0]} inputs); allowed: {', '.join(fits)}"
+            )
+        if self.augment is not None and fed is not None and fed[0] != "image":
+            raise ValueError(f"augment: is for images, data.kind {self.data.kind!r} has {fed[0]} inputs")
+        if self.decoding is not None and self.model.kind != "seq2seq":
+            raise ValueError(f"decoding: is for model.kind 'seq2seq', got {self.model.kind!r}")
+        if (self.needs_validation and getattr(self.data, "validation", 1) == 0) or (
+            self.needs_validation and self.data.kind == "xor"
+        ):
+            raise ValueError("data.validation: early stopping and select = 'best' need a validation part")
+        return self
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether some option can only work with a validation part."""
+        return self.training.early_stopping is not None or self.training.select == "best"
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a config, of a training or of a claim, for editors that complete TOML."""
+    training, claim = Config.model_json_schema(), ClaimConfig.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "dlnotes config",
+        "$defs": training.pop("$defs") | claim.pop("$defs", {}),
+        "if": {"required": ["experiment"]},
+        "then": claim,
+        "else": training,
+    }

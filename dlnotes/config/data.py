@@ -1,0 +1,312 @@
+"""[data]: which data set, and how it is split."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dlnotes.config.fields import Part, Section, Split
+from dlnotes.config.sequence_data import (
+    Adding,
+    Cmudict,
+    CopyMemory,
+    CsvSeries,
+    JapaneseVowels,
+    Latch,
+    Lorenz,
+    MackeyGlass,
+    NumberWords,
+    Parity,
+    PixelSequences,
+    Reber,
+    SeriesFiles,
+    Sound,
+    SoundFolder,
+    Speeches,
+    TemporalOrder,
+    Text,
+    TextPairs,
+    Verses,
+)
+from dlnotes.config.tree_data import ListOps, Logic, Molecules, Sst, TreeFile
+
+ArrayInput = Literal["auto", "vector", "image", "volume", "sequence", "tokens"]
+ArrayTask = Literal["auto", "classification", "regression", "tokens", "pixels"]
+
+
+class Digits(Split):
+    """scikit-learn's 1797 handwritten digits, 8×8 pixels, ten classes. No network needed."""
+
+    kind: Literal["digits"]
+    standardize: bool = True
+
+
+class SizedDigits(Split):
+    """The bundled digits at many sizes, on images of many sizes."""
+
+    kind: Literal["sized_digits"]
+    min_size: int = Field(default=8, ge=8, le=512)
+    max_size: int = Field(default=32, ge=8, le=512)
+    standardize: bool = True
+
+
+class _Idx(Section):
+    validation: Part = Field(
+        default=5000, description="share or number of training images held out for validation"
+    )
+    seed: int = Field(default=0, ge=0)
+    standardize: bool = True
+    data_dir: str | None = Field(default=None, description="folder with the idx files; else the usual places")
+    download: bool = Field(default=True, description="fetch the canonical files when they are not found")
+
+
+class Mnist(_Idx):
+    """MNIST: 60,000 + 10,000 handwritten digits, 28×28."""
+
+    kind: Literal["mnist"]
+
+
+class FashionMnist(_Idx):
+    """Fashion-MNIST: 60,000 + 10,000 pictures of clothes, 28×28."""
+
+    kind: Literal["fashion_mnist"]
+
+
+class Npz(Split):
+    """Your own arrays in one .npz file."""
+
+    kind: Literal["npz"]
+    path: str
+    x: str = "x"
+    y: str = "y"
+    mask: str = Field(default="mask", description="name of the (examples, time) mask, if the file has one")
+    lengths: str = Field(default="lengths", description="name of the lengths, if the file has them")
+    input: ArrayInput = "auto"
+    task: ArrayTask = "auto"
+    standardize: bool = True
+
+
+class Npy(Split):
+    """Your own arrays in two .npy files."""
+
+    kind: Literal["npy"]
+    x_path: str
+    y_path: str
+    input: ArrayInput = "auto"
+    task: ArrayTask = "auto"
+    standardize: bool = True
+
+
+class Csv(Split):
+    """Your own table: a header line, a named target column; text columns become one-hot."""
+
+    kind: Literal["csv"]
+    path: str
+    target: str
+    task: Literal["auto", "classification", "regression"] = "auto"
+    categorical: tuple[str, ...] = Field(default=(), description="numeric columns to treat as categories")
+    drop: tuple[str, ...] = Field(default=(), description="columns to leave out")
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    standardize: bool = True
+
+
+class ImageFolder(Split):
+    """Your own pictures: a folder with one sub-folder per class."""
+
+    kind: Literal["image_folder"]
+    path: str
+    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | Literal["own"] = Field(
+        default=(32, 32), description="that all are resized to; 'own' keeps each one's size"
+    )
+    max_size: int = Field(default=256, ge=1, description="longest side kept with size = 'own'")
+    channels: Literal[1, 3] = 3
+    standardize: bool = True
+
+
+class MovingDigits(Section):
+    """Videos of a digit that rests or moves in one of eight directions."""
+
+    kind: Literal["moving_digits"]
+    target: Literal["motion", "digit"] = "motion"
+    frames: int = Field(default=8, ge=2)
+    size: int = Field(default=16, ge=8, description="pixels of each side")
+    noise: float = Field(default=0.1, ge=0)
+    n_train: int = Field(default=2000, ge=10)
+    n_validation: int = Field(default=300, ge=1)
+    n_test: int = Field(default=1000, ge=1)
+    seed: int = Field(default=0, ge=0)
+    standardize: bool = True
+
+
+class BrainPatches(Section):
+    """Cubes of a mean brain's image, the tissue at the centre to be told; needs the volumes extra."""
+
+    kind: Literal["brain_patches"]
+    size: int = Field(default=13, ge=3, le=31, description="voxels (mm) of each side, odd")
+    n_train: int = Field(default=3000, ge=3)
+    n_validation: int = Field(default=600, ge=1)
+    n_test: int = Field(default=1500, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+
+class ImageMasks(Split):
+    """Your own pictures with the class of each pixel: a folder with images/ and masks/ of the same names."""
+
+    kind: Literal["image_masks"]
+    path: str
+    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (64, 64)
+    channels: Literal[1, 3] = 3
+    classes: tuple[str, ...] = Field(
+        default=(), description="a name for each class number; else the numbers in the masks"
+    )
+    standardize: bool = True
+
+
+class Scenes(Section):
+    """Objects over one another and over clutter, with the class of each pixel."""
+
+    kind: Literal["scenes"]
+    source: Literal["digits", "mnist", "fashion_mnist"] = Field(
+        default="digits", description='of the objects; "digits" needs no files'
+    )
+    size: tuple[Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)]] = (32, 32)
+    objects: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
+        default=(1, 3), description="least and greatest number of objects in a scene"
+    )
+    object_size: tuple[Annotated[int, Field(ge=3)], Annotated[int, Field(ge=3)]] = Field(
+        default=(10, 16), description="least and greatest length in pixels of an object's longer side"
+    )
+    clutter: int = Field(default=6, ge=0, description="unlabelled fragments of objects in a scene")
+    noise: float = Field(default=0.1, ge=0, description="deviation of the noise on grey levels in [0, 1]")
+    classes: int = Field(default=10, ge=1, le=10, description="classes of the source that are used")
+    n_train: int = Field(default=2000, ge=1)
+    n_validation: int = Field(default=200, ge=0)
+    n_test: int = Field(default=500, ge=0)
+    seed: int = Field(default=0, ge=0)
+    standardize: bool = True
+    data_dir: str | None = Field(default=None, description="folder with the source's files")
+    download: bool = Field(default=True, description="fetch the source's files when they are not found")
+
+
+class PhotoPatches(Section):
+    """Tiles of two colour photographs that come with scikit-learn; which of the two is the class."""
+
+    kind: Literal["photo_patches"]
+    size: int = Field(default=16, ge=4, le=64, description="pixels of each side")
+    standardize: bool = True
+
+
+class Xor(Section):
+    """The four points of XOR: training and test set are the same."""
+
+    kind: Literal["xor"]
+
+
+class TwoMoons(Split):
+    """Two interleaved half circles with Gaussian noise."""
+
+    kind: Literal["two_moons"]
+    n: int = Field(default=1000, ge=10)
+    noise: float = Field(default=0.15, ge=0)
+    standardize: bool = True
+
+
+class Tabular(Split):
+    """A real table that comes with scikit-learn."""
+
+    kind: Literal["tabular"]
+    name: Literal["breast_cancer", "wine", "iris", "diabetes"] = "breast_cancer"
+    standardize: bool = True
+
+
+Data = Annotated[
+    Digits
+    | SizedDigits
+    | Mnist
+    | FashionMnist
+    | Npz
+    | Npy
+    | Csv
+    | CsvSeries
+    | ImageFolder
+    | SeriesFiles
+    | JapaneseVowels
+    | Sound
+    | SoundFolder
+    | MovingDigits
+    | BrainPatches
+    | PhotoPatches
+    | ImageMasks
+    | Scenes
+    | Xor
+    | TwoMoons
+    | Tabular
+    | Reber
+    | Adding
+    | CopyMemory
+    | TemporalOrder
+    | Latch
+    | Parity
+    | PixelSequences
+    | MackeyGlass
+    | Lorenz
+    | NumberWords
+    | Cmudict
+    | TextPairs
+    | Verses
+    | Text
+    | Speeches
+    | ListOps
+    | Logic
+    | Molecules
+    | Sst
+    | TreeFile,
+    Field(discriminator="kind"),
+]
+
+INPUT_OF: dict[str, tuple[str, str] | None] = {
+    "digits": ("image", "classification"),
+    "sized_digits": ("image", "classification"),
+    "mnist": ("image", "classification"),
+    "fashion_mnist": ("image", "classification"),
+    "image_folder": ("image", "classification"),
+    "series": ("sequence", "classification"),
+    "japanese_vowels": ("sequence", "classification"),
+    "pixel_sequences": ("sequence", "classification"),
+    "sound": None,
+    "sound_folder": None,
+    "moving_digits": ("volume", "classification"),
+    "brain_patches": ("volume", "classification"),
+    "photo_patches": ("image", "classification"),
+    "image_masks": ("image", "pixels"),
+    "scenes": ("image", "pixels"),
+    "xor": ("vector", "classification"),
+    "two_moons": ("vector", "classification"),
+    "tabular": ("vector", "any"),
+    "csv": ("vector", "any"),
+    "reber": ("tokens", "classification"),
+    "adding": ("sequence", "regression"),
+    "copy_memory": ("tokens", "tokens"),
+    "temporal_order": ("tokens", "classification"),
+    "latch": ("sequence", "classification"),
+    "parity": ("tokens", "classification"),
+    "mackey_glass": ("sequence", "regression"),
+    "lorenz": ("sequence", "regression"),
+    "number_words": ("pair", "tokens"),
+    "cmudict": ("pair", "tokens"),
+    "text_pairs": ("pair", "tokens"),
+    "verses": ("pair", "tokens"),
+    "csv_series": ("sequence", "regression"),
+    "text": ("tokens", "tokens"),
+    "speeches": ("tokens", "tokens"),
+    "list_ops": None,
+    "logic": ("tree", "classification"),
+    "molecules": ("tree", "classification"),
+    "sst": None,
+    "tree_file": None,
+    "npz": None,
+    "npy": None,
+}
+"""What each data set feeds a model with, where that is known before the files are read. `None` too where it
+depends on options: the section may say it as ``feeds``."""

@@ -1,0 +1,385 @@
+"""[model]: the family of the network and its sizes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from dlnotes.checks import output_of
+from dlnotes.config.cells import Cell
+from dlnotes.config.fields import Section, dynamic
+
+Width = Annotated[int, Field(ge=1, le=1_000_000)]
+Activation = Literal[
+    "relu",
+    "leaky_relu",
+    "abs",
+    "sigmoid",
+    "tanh",
+    "hard_tanh",
+    "softplus",
+    "gelu",
+    "silu",
+    "elu",
+    "identity",
+]
+Initializer = Literal[
+    "he_normal",
+    "he_uniform",
+    "glorot_normal",
+    "glorot_uniform",
+    "lecun_normal",
+    "normal",
+    "orthogonal",
+    "zeros",
+]
+
+
+MlpActivation = Activation | Literal["prelu"]
+"""The one with learned slopes too."""
+
+
+class _Model(Section):
+    init_scale: float = dynamic(1.0, gt=0, description="factor on the initial weights")
+
+
+class _WithDropout(_Model):
+    dropout: float = dynamic(0.0, ge=0, lt=1, description="share of hidden units dropped in training")
+
+
+class Linear(_Model):
+    """Softmax or linear regression."""
+
+    kind: Literal["linear"]
+    initializer: Initializer = "glorot_uniform"
+
+
+class Mlp(_WithDropout):
+    """Fully connected layers."""
+
+    kind: Literal["mlp"]
+    widths: tuple[Width, ...] = Field(default=(128,), description="units of each hidden layer")
+    activation: MlpActivation | tuple[MlpActivation, ...] = "relu"
+    input_dropout: float = dynamic(0.0, ge=0, lt=1)
+    skip: bool = Field(default=False, description="add layer i to layer i+2 where their widths agree")
+    rank: Width | None = Field(default=None, description="of the hidden matrices, each then a product of two")
+    connectivity: float = Field(
+        default=1.0, gt=0, le=1, description="share of the layer before that a hidden unit is connected to"
+    )
+    initializer: Initializer = "he_normal"
+    init_bias: float = Field(default=0.0, description="where hidden biases start; 0.1 wakes ReLU units")
+
+
+class MaxoutMlp(_WithDropout):
+    """Maxout layers: each unit is the largest of `pieces` affine maps."""
+
+    kind: Literal["maxout_mlp"]
+    widths: tuple[Width, ...] = (240, 240)
+    pieces: int = Field(default=5, ge=2, le=64)
+    input_dropout: float = dynamic(0.0, ge=0, lt=1)
+    initializer: Initializer = "he_normal"
+
+
+class RbfNetwork(_Model):
+    """Radial basis units, each active near its centre, and a linear output."""
+
+    kind: Literal["rbf_network"]
+    units: Width = 128
+    centers: Literal["data", "random"] = Field(
+        default="data", description="start at training examples, or at normal random points"
+    )
+    sigma: float | None = dynamic(
+        None, gt=0, description="σ of the units; without it, the root of the number of inputs"
+    )
+
+
+class GraphLayer(Section):
+    """A node with parameters: its parents side by side, an affine map, an activation."""
+
+    kind: Literal["layer"]
+    name: str
+    of: tuple[str, ...] = Field(default=("x",), description='names of earlier nodes; "x" is the input')
+    width: Width | None = Field(default=None, description="units; without it, the outputs of the data")
+    activation: Activation = "identity"
+
+
+class GraphFunction(Section):
+    """A node without parameters: the sum, product or concatenation of its parents."""
+
+    kind: Literal["sum", "product", "concatenate"]
+    name: str
+    of: tuple[str, ...] = Field(description='names of earlier nodes; "x" is the input')
+
+
+GraphNode = Annotated[GraphLayer | GraphFunction, Field(discriminator="kind")]
+
+
+class Graph(_WithDropout):
+    """Named nodes, each a function of earlier ones: a network that need not be a chain."""
+
+    kind: Literal["graph"]
+    nodes: tuple[GraphNode, ...] = Field(description="each of the input and of earlier nodes")
+    output: str | None = Field(default=None, description="name of the output; the one that no other takes")
+    initializer: Initializer = "he_normal"
+
+    @model_validator(mode="after")
+    def _nodes_make_a_graph(self) -> Graph:
+        output_of([(node.name, node.of) for node in self.nodes], self.output)
+        return self
+
+
+class Cnn(_WithDropout):
+    """Stages of convolutions and pooling, then dense layers."""
+
+    kind: Literal["cnn"]
+    channels: tuple[Width, ...] = Field(default=(32, 64), min_length=1, description="channels of each stage")
+    kernel: int = Field(default=3, ge=1, le=31)
+    convolutions: int = Field(default=1, ge=1, le=16, description="convolutions per stage")
+    pool: int = Field(default=2, ge=1, le=16)
+    dense: tuple[Width, ...] = (128,)
+    activation: Activation = "relu"
+    normalization: Literal["none", "layer"] = "none"
+    initializer: Initializer = "he_normal"
+
+
+class ConvStage(Section):
+    """A few convolutions of as many channels, then pooling."""
+
+    channels: Width
+    blocks: int = Field(default=1, ge=1, le=64, description="convolutions, or residual blocks of two")
+    kernel: int = Field(default=3, ge=1, le=63, description="width of every kernel, odd")
+    stride: int = Field(default=1, ge=1, le=16, description="of the first convolution")
+    dilation: int = Field(default=1, ge=1, le=64)
+    residual: bool = False
+    pool: int = Field(default=1, ge=1, le=64, description="width and stride of the pooling; 1 for none")
+    pooling: Literal["max", "average"] = "max"
+
+
+class ConvNet(_WithDropout):
+    """Stages of convolutions over signals, images, volumes or video, of one size or of any."""
+
+    kind: Literal["conv_net"]
+    stages: tuple[ConvStage, ...] = Field(min_length=1)
+    head: Literal["flatten", "learned", "grid", "clustered", "average"] = Field(
+        default="flatten",
+        description="how the maps become numbers: all of them, or means over learned regions, a grid, "
+        "regions found in each input, everything",
+    )
+    grid: int = Field(default=2, ge=1, le=64, description="regions along each axis of the heads with regions")
+    dense: tuple[Width, ...] = ()
+    activation: Activation = "relu"
+    normalization: Literal["none", "layer", "group"] = "none"
+    groups: int = Field(default=8, ge=1, description="groups of channels normalised together")
+    standardize_weights: bool = Field(
+        default=False, description="use each channel's kernel with mean 0 and a fixed variance"
+    )
+    mirror: bool = Field(
+        default=False, description="answer with the mean over the input and its mirror image, left to right"
+    )
+    initializer: Initializer = "he_normal"
+
+
+class PixelLabeller(_WithDropout):
+    """A class for every pixel: an encoder-decoder with skips, a coarse grid enlarged, or full size."""
+
+    kind: Literal["pixel_labeller"]
+    form: Literal["encoder_decoder", "coarse", "full_size"] = Field(
+        default="encoder_decoder",
+        description="pooling and back up with skips; labels of the pooled grid enlarged; pooling of stride 1",
+    )
+    channels: tuple[Width, ...] = Field(
+        default=(16, 32, 64), min_length=1, description="maps of each stage; pooling between two stages"
+    )
+    kernel: int = Field(default=3, ge=1, le=31, description="odd")
+    convolutions: int = Field(default=1, ge=1, le=16, description="convolutions per stage")
+    activation: Activation = "relu"
+    normalization: Literal["none", "layer"] = "none"
+    mean_field: int = Field(
+        default=0, ge=0, le=100, description="updates of a trained mean-field smoothing; 0 for none"
+    )
+    initializer: Initializer = "he_normal"
+
+
+class RecurrentRefinement(_WithDropout):
+    """A guess of every pixel's class, refined by the same convolutions in each step."""
+
+    kind: Literal["recurrent_refinement"]
+    steps: int = Field(default=3, ge=1, le=64, description="guesses; 1 is a one-shot network")
+    hidden: Width = 32
+    kernel: int = Field(default=5, ge=1, le=31, description="odd")
+    activation: Activation = "relu"
+    initializer: Initializer = "he_normal"
+
+
+class _Recurrent(_WithDropout):
+    hidden: Width = 64
+    cell: Cell = "lstm"
+    layers: int = Field(default=1, ge=1, le=16)
+    embedding: Width = Field(
+        default=16, description="size of the symbol vectors; unused for numeric sequences"
+    )
+    bidirectional: bool = False
+    input_widths: tuple[Width, ...] = Field(
+        default=(), description="hidden layers from what a cell reads to its state"
+    )
+    output_widths: tuple[Width, ...] = Field(
+        default=(), description="hidden layers from the last cell's state to the answer"
+    )
+
+
+class SequenceClassifier(_Recurrent):
+    """A recurrent net with one answer per sequence."""
+
+    kind: Literal["sequence_classifier"]
+
+
+class SequenceLabeller(_Recurrent):
+    """A recurrent net with an answer at every position; in both directions each sees the whole sequence."""
+
+    kind: Literal["sequence_labeller"]
+
+
+class GridRecurrent(_WithDropout):
+    """A convolution, then recurrent nets that cross the image from its four corners."""
+
+    kind: Literal["grid_recurrent"]
+    hidden: Width = 16
+    layers: int = Field(default=1, ge=1, le=16)
+    channels: Width = Field(default=16, description="maps of the convolution below")
+    kernel: int = Field(default=3, ge=1, le=31, description="of that convolution, odd")
+
+
+class CharacterModel(_WithDropout):
+    """A recurrent language model over characters."""
+
+    kind: Literal["character_model"]
+    hidden: Width = 128
+    cell: Literal["lstm", "gru", "rnn"] = "lstm"
+    layers: int = Field(default=1, ge=1, le=16)
+    embedding: Width = 32
+
+
+class Seq2Seq(_WithDropout):
+    """A recurrent encoder-decoder, with attention or without."""
+
+    kind: Literal["seq2seq"]
+    hidden: Width = 64
+    cell: Literal["lstm", "gru", "rnn"] = "gru"
+    layers: int = Field(default=1, ge=1, le=16, description="of the encoder, and of the decoder")
+    decoder_hidden: Width | None = Field(default=None, description="if it differs from the encoder's")
+    embedding: Width = 32
+    attention: Literal["additive", "dot", "local", "none"] = "additive"
+    window: int = Field(default=4, ge=1, description="how far local attention looks from its middle")
+    context: Literal["input", "initial", "both"] = Field(
+        default="both",
+        description="how a context of fixed size (attention 'none') enters the decoder: at each step, as its "
+        "first state, or both",
+    )
+    bidirectional: bool = True
+
+    @model_validator(mode="after")
+    def _context_of_fixed_size(self) -> Seq2Seq:
+        if self.context != "both" and self.attention != "none":
+            raise ValueError(
+                f"context: got {self.context!r} with attention {self.attention!r}, goes with attention 'none'"
+            )
+        return self
+
+
+class TreeNet(_WithDropout):
+    """A recursive net over trees of any shape; an answer for each tree, or for each node if the data have."""
+
+    kind: Literal["tree_net"]
+    hidden: Width = 64
+    cell: Literal["tree_lstm", "child_sum", "tree_gru", "affine", "tensor"] = Field(
+        default="tree_lstm",
+        description="how a node's state follows from its children's; child_sum takes any number in any "
+        "order, tensor has a bilinear form for each unit",
+    )
+    embedding: Width | None = Field(
+        default=None, description="size of the symbol vectors; without it, the hidden size"
+    )
+    inputs: Literal["nodes", "leaves"] = Field(
+        default="nodes", description="who takes its symbol in: every node that has one, or the leaves only"
+    )
+    schedule: Literal["waves", "sequential"] = Field(
+        default="waves",
+        description="all nodes of a batch that are ready at once, or one slot of every tree after the other",
+    )
+
+
+class _FoundTree(_WithDropout):
+    hidden: Width = 64
+    cell: Literal["tree_lstm", "child_sum", "tree_gru", "affine", "tensor"] = "tree_lstm"
+    leaf: Literal["cell", "lstm"] = Field(
+        default="cell", description="what makes a leaf's state: its symbol, or an LSTM that has read up to it"
+    )
+
+
+class GumbelTree(_FoundTree):
+    """A recursive net that builds its own binary tree, by choosing which neighbours to compose."""
+
+    kind: Literal["gumbel_tree"]
+    temperature: float = dynamic(1.0, gt=0, description="of the softmax that the choice's gradient is of")
+    relaxed: bool = Field(default=False, description="mix the pairs by the softmax instead of choosing one")
+
+
+class ChartTree(_FoundTree):
+    """A recursive net over all binary trees at once, each weighted by its own scores; up to 64 symbols."""
+
+    kind: Literal["chart_tree"]
+
+
+class Given(Section):
+    """A network that Python code passes in: ``dlnotes.run(config, model=...)``."""
+
+    kind: Literal["given"]
+
+
+Model = Annotated[
+    Linear
+    | Mlp
+    | MaxoutMlp
+    | RbfNetwork
+    | Graph
+    | Cnn
+    | ConvNet
+    | PixelLabeller
+    | RecurrentRefinement
+    | SequenceClassifier
+    | SequenceLabeller
+    | GridRecurrent
+    | CharacterModel
+    | Seq2Seq
+    | TreeNet
+    | GumbelTree
+    | ChartTree
+    | Given,
+    Field(discriminator="kind"),
+]
+
+ACCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "linear": (("vector", "image", "volume"), ("classification", "regression", "any")),
+    "mlp": (("vector", "image", "volume"), ("classification", "regression", "any")),
+    "maxout_mlp": (("vector", "image", "volume"), ("classification", "regression", "any")),
+    "rbf_network": (("vector", "image", "volume"), ("classification", "regression", "any")),
+    "graph": (("vector", "image", "volume"), ("classification", "regression", "any")),
+    "cnn": (("image",), ("classification", "regression", "any")),
+    "conv_net": (("image", "sequence", "volume"), ("classification", "regression", "any")),
+    "pixel_labeller": (("image",), ("pixels",)),
+    "recurrent_refinement": (("image",), ("pixels",)),
+    "sequence_classifier": (("tokens", "sequence"), ("classification", "regression")),
+    "sequence_labeller": (("tokens", "sequence"), ("tokens",)),
+    "grid_recurrent": (("image",), ("classification", "regression", "pixels")),
+    "character_model": (("tokens",), ("tokens",)),
+    "seq2seq": (("pair",), ("tokens",)),
+    "tree_net": (("tree",), ("classification", "regression", "tokens")),
+    "gumbel_tree": (("tokens", "tree"), ("classification", "regression")),
+    "chart_tree": (("tokens", "tree"), ("classification", "regression")),
+    "given": (
+        ("vector", "image", "volume", "sequence", "tokens", "pair", "tree"),
+        ("classification", "regression", "tokens", "pixels", "any"),
+    ),
+}
+"""The inputs and tasks each family can be trained on."""

@@ -1,0 +1,123 @@
+"""From a TOML file and overrides to a checked `Config`, and back to TOML."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import BaseModel
+
+from dlnotes.config.config import Config
+from dlnotes.config.sweep import check
+from dlnotes.config.validation import ConfigError, set_path, validate
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read and check a config file.
+
+    Args:
+      path: of the TOML file; its stem names the run unless the file sets ``name``.
+      overrides: ``"model.widths=[256, 256]"``, the value in TOML (a bare word is taken as text).
+
+    Raises:
+      ConfigError: with every problem at once.
+
+    Example:
+      ``load("configs/quickstart.toml", ["training.seeds=32"])``
+    """
+    raw = read_raw(path, overrides)
+    if is_claim(raw):
+        raise ConfigError(str(path), ["is the config of a claim, one of a training is needed here"])
+    _find_files(raw, Path(path).parent)
+    return parse(raw, source=str(path))
+
+
+def is_claim(raw: Mapping[str, Any]) -> bool:
+    """Whether a config that was read measures a claim: then it names an experiment."""
+    return "experiment" in raw
+
+
+def read_raw(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """A TOML file with overrides as a nested mapping, not yet checked; ``name`` is the file's stem.
+
+    Raises:
+      ConfigError: when it cannot be read or an override has no such form.
+    """
+    path = Path(path)
+    source = str(path)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = difflib.get_close_matches(
+            path.name, [p.name for p in path.parent.glob("*.toml")] if path.parent.is_dir() else [], n=1
+        )
+        hint = f"; did you mean {path.parent / near[0]}?" if near else ""
+        raise ConfigError(source, [f"no such file{hint}"]) from None
+    except IsADirectoryError:
+        raise ConfigError(source, ["is a folder, a TOML file is needed"]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(source, [f"is not UTF-8 text: {error.reason} at byte {error.start}"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(source, [f"is not TOML: {error}"]) from None
+    raw.setdefault("name", path.stem)
+    problems = [p for o in overrides if (p := _override(raw, o))]
+    if problems:
+        raise ConfigError(source, problems)
+    return raw
+
+
+def parse(raw: Mapping[str, Any], *, source: str = "config") -> Config:
+    """Check a nested mapping; every sweep point is checked as well.
+
+    Raises:
+      ConfigError: with every problem at once.
+    """
+    config = validate(raw, source=source)
+    if problems := check(config):
+        raise ConfigError(source, problems)
+    return config
+
+
+def to_toml(config: BaseModel) -> str:
+    """The resolved config, defaults included, as TOML that reads back to the same config."""
+    return tomli_w.dumps(_kind_first(config.model_dump(mode="json", exclude_none=True)))
+
+
+def _kind_first(node: Any) -> Any:
+    if not isinstance(node, dict):
+        return node
+    ordered = sorted(node.items(), key=lambda item: item[0] != "kind")
+    return {k: _kind_first(v) for k, v in ordered}
+
+
+def _find_files(raw: dict[str, Any], folder: Path) -> None:
+    """Make paths in [data] absolute: found from where one stands, else beside the config file."""
+    section = raw.get("data")
+    if not isinstance(section, dict):
+        return
+    for name in ("path", "x_path", "y_path", "train_path", "test_path", "data_dir"):
+        given = section.get(name)
+        if isinstance(given, str) and given:
+            wanted = Path(given).expanduser()
+            beside = folder / wanted
+            section[name] = str((wanted if wanted.exists() or not beside.exists() else beside).absolute())
+
+
+def _override(raw: dict[str, Any], text: str) -> str | None:
+    path, equals, value = text.partition("=")
+    path = path.strip()
+    if not equals or not path or any(not p for p in path.split(".")):
+        return f"override {text!r}: must look like model.width=256"
+    try:
+        parsed = tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    try:
+        set_path(raw, path, parsed)
+    except ValueError as error:
+        return f"override {text!r}: {error}"
+    return None

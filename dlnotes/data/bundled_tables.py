@@ -1,0 +1,95 @@
+"""Small real data sets that come with scikit-learn: no files, no network."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from dlnotes.data.assemble import assemble
+from dlnotes.data.dataset import Dataset
+from dlnotes.data.split import split_indices
+
+TABLES = ("breast_cancer", "wine", "iris", "diabetes")
+
+
+def digits(
+    *, validation: float | int = 0.1, test: float | int = 0.2, seed: int = 0, standardize: bool = True
+) -> Dataset:
+    """1,797 handwritten digits as images ``(8, 8, 1)``, ten classes.
+
+    Raw values are counts of inked points (0..16) / 16.
+
+    Args:
+      validation: share or number of examples for validation, stratified by class.
+      test: the same for the test part.
+      seed: of the split.
+      standardize: whether ``x = (raw − mean) / scale`` with the training part's mean and scale.
+
+    Source: Optical Recognition of Handwritten Digits, Alpaydin and Kaynak, UCI, 1998 (CC BY 4.0).
+
+    >>> digits().inputs
+    (8, 8, 1)
+    """
+    from sklearn.datasets import load_digits
+
+    bunch: Any = load_digits()
+    y = bunch.target
+    return assemble(
+        "digits",
+        bunch.images[..., None].astype(np.float32) / 16,
+        y,
+        split_indices(len(y), validation=validation, test=test, seed=seed, stratify=y),
+        input="image",
+        task="classification",
+        outputs=10,
+        standardize=standardize,
+        classes=tuple("0123456789"),
+    )
+
+
+def tabular(
+    *,
+    name: Literal["breast_cancer", "wine", "iris", "diabetes"] = "breast_cancer",
+    validation: float | int = 0.1,
+    test: float | int = 0.2,
+    seed: int = 0,
+    standardize: bool = True,
+) -> Dataset:
+    """A table of measurements: three classifications and one regression ("diabetes").
+
+    Args:
+      name: "breast_cancer" (569 × 30, 2 classes), "wine" (178 × 13, 3), "iris" (150 × 4, 3) or
+        "diabetes" (442 × 10, disease progression after a year).
+      validation: share or number of examples for validation, stratified by class.
+      test: the same for the test part.
+      seed: of the split.
+      standardize: whether columns, and the regression target, are standardised.
+
+    Raises:
+      ValueError: when the name is none of these.
+    """
+    from sklearn import datasets
+
+    if name not in TABLES:
+        raise ValueError(f"name: got {name!r}, allowed are {', '.join(TABLES)}")
+    options: dict[str, Any] = {"scaled": False} if name == "diabetes" else {}
+    bunch: Any = getattr(datasets, f"load_{name}")(**options)
+    regression = name == "diabetes"
+    y = bunch.target
+    classes = () if regression else tuple(str(c) for c in bunch.target_names)
+    parts = split_indices(
+        len(y), validation=validation, test=test, seed=seed, stratify=None if regression else y
+    )
+    return assemble(
+        name,
+        np.asarray(bunch.data, np.float64),
+        y[:, None] if regression else y,
+        parts,
+        input="vector",
+        task="regression" if regression else "classification",
+        outputs=1 if regression else len(classes),
+        standardize=standardize,
+        classes=classes,
+        features=tuple(str(f) for f in bunch.feature_names),
+    )

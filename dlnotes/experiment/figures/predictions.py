@@ -1,0 +1,269 @@
+"""Figures made from predictions: confusion, worst mistakes, regression."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dlnotes.data.dataset import Dataset, Examples, are_characters
+from dlnotes.data.trees.brackets import to_brackets
+from dlnotes.data.trees.tree import tree_at
+from dlnotes.experiment.objective import unit_of
+from dlnotes.experiment.run_folder import RunFolder
+from dlnotes.plotting import (
+    BLUE,
+    GREY,
+    Draw,
+    new_figure,
+    save,
+    set_title,
+    shown_point,
+    styled,
+    write_table,
+)
+
+if TYPE_CHECKING:
+    from dlnotes.experiment.result import Result
+    from dlnotes.experiment.trainer import Trainer
+
+MOST_OUTPUTS = 2**26
+"""Numbers predicted at once (256 MiB of float32); fewer seeds are used where all would need more."""
+
+MOST_NAMED = 20
+"""Classes up to which a confusion matrix has numbers in it."""
+
+WORST = 20
+"""Mistakes in the picture; the table has five times as many."""
+
+
+def fitting(dataset: Dataset) -> list[tuple[str, Draw]]:
+    """The figures that make sense for a data set, by name."""
+    if dataset.task == "classification":
+        return [("confusion_matrix", confusion_matrix), ("worst_mistakes", worst_mistakes)]
+    if dataset.task == "regression":
+        return [("regression", regression)]
+    return []
+
+
+def shown_split(dataset: Dataset) -> tuple[str, Examples]:
+    """The test part, or what comes nearest to it."""
+    for name in ("test", "validation"):
+        if getattr(dataset, name) is not None:
+            return name, dataset.split(name)
+    return "train", dataset.train
+
+
+def predictions(result: Result, trainers: list[Trainer]) -> tuple[str, Examples, np.ndarray, str]:
+    """Outputs ``(seeds, examples, …)`` of the shown point's seeds that did not fail.
+
+    Returns:
+      Split, its examples, the outputs, and the point's title.
+
+    Raises:
+      ValueError: when every seed's outputs are not finite.
+    """
+    import jax
+
+    _, g, members, title = shown_point(result)
+    split, examples = shown_split(result.dataset)
+    most = max(1, MOST_OUTPUTS // (examples.size * max(1, result.dataset.outputs)))
+    members = slice(members.start, min(members.stop, members.start + most))
+    outputs = trainers[g].predict(jax.tree.map(lambda a: a[members], result.states[g].members), examples)
+    finite = np.isfinite(outputs.reshape(len(outputs), -1)).all(-1)
+    if not finite.any():
+        raise ValueError("outputs: no seed's are finite")
+    return split, examples, outputs[finite], title
+
+
+def _probabilities(logits: np.ndarray) -> np.ndarray:
+    shifted = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    return shifted / shifted.sum(-1, keepdims=True)
+
+
+def _seeds(count: int) -> str:
+    return "one seed" if count == 1 else f"{count} seeds"
+
+
+@styled
+def confusion_matrix(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+    """How often each class is taken for each, summed over seeds; colours are shares of a row."""
+    split, examples, logits, title = predictions(result, trainers)
+    names, y = result.dataset.classes, np.asarray(examples.y)
+    k = len(names)
+    counts = np.zeros((k, k), np.int64)
+    for predicted in logits.argmax(-1):
+        np.add.at(counts, (y, predicted), 1)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    few = k <= MOST_NAMED
+    longest = max(map(len, names))
+    side = max(3.6, 0.42 * k + 1.2) if few else 6.0
+    figure = new_figure(side + 0.9, side + 0.3)
+    axes = figure.subplots()
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    shown = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
+    if few:
+        rotation = 45 if longest > 3 else 0
+        axes.set_xticks(range(k), names, rotation=rotation, ha="right" if rotation else "center",
+                        rotation_mode="anchor" if rotation else "default")  # fmt: skip
+        axes.set_yticks(range(k), names)
+        for (i, j), count in np.ndenumerate(counts):
+            if count:
+                axes.text(j, i, f"{count}", ha="center", va="center", fontsize=8 if count < 10_000 else 6,
+                          color="white" if shares[i, j] > 0.5 else "black")  # fmt: skip
+        # White lines between the cells let the eye follow a row.
+        axes.set_xticks(np.arange(k + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(k + 1) - 0.5, minor=True)
+        axes.grid(which="minor", color="white", linewidth=1.2)
+    axes.tick_params(which="both", length=0)
+    axes.set(xlabel="predicted", ylabel="true")
+    bar = figure.colorbar(shown, ax=axes, shrink=0.8, label="% of the true class")
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    right = 100 * np.trace(counts) / counts.sum()
+    told = f"{title}\n{split}, {len(y)} examples × {_seeds(len(logits))}, {right:.2f}% on the diagonal"
+    set_title(figure, told)
+    rows = [(names[i], *map(int, counts[i])) for i in range(k)]
+    return [
+        save(figure, kept.figures / "confusion_matrix.png"),
+        write_table(kept.figures / "confusion_matrix.csv", ["true \\ predicted", *names], rows),
+    ]
+
+
+@styled
+def worst_mistakes(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+    """Examples that some seed gets wrong, highest mean loss first: a table, and the images."""
+    split, examples, logits, title = predictions(result, trainers)
+    dataset, y = result.dataset, np.asarray(examples.y)
+    p = _probabilities(logits)
+    loss = -np.log(np.maximum(p[:, np.arange(len(y)), y], 1e-300)).mean(0)
+    answers = logits.argmax(-1)
+    misses = (answers != y).sum(0)
+    order = np.argsort(-loss, kind="stable")
+    wrong = order[misses[order] > 0][: 5 * WORST]
+    described, describe = _described(dataset)
+    rows, captions = [], []
+    for i in map(int, wrong):
+        mistaken = answers[answers[:, i] != y[i], i]
+        taken_for = int(np.bincount(mistaken).argmax())
+        true, other, share = dataset.classes[y[i]], dataset.classes[taken_for], p[:, i, taken_for].mean()
+        rows.append((i, true, other, share, loss[i], int(misses[i]), len(logits), *describe(examples, i)))
+        often = f"{misses[i]}/{len(logits)}" if len(logits) > 1 else ""
+        captions.append(f"{true} → {other}  {100 * share:.0f}%  {often}".rstrip())
+    header = [
+        f"{split}_example",
+        "true",
+        "taken_for",
+        "probability",
+        "loss",
+        "seeds_wrong",
+        "seeds",
+        *described,
+    ]
+    files = [write_table(kept.figures / "worst_mistakes.csv", header, rows)]
+    if dataset.input == "image":
+        told = "true → taken for, its probability" + (", seeds that are wrong" if len(logits) > 1 else "")
+        told = f"worst mistakes on {split}: {told}"
+        if not len(wrong):
+            wrong, told = order, f"no mistakes on {split}; the examples of highest loss"
+            captions = [dataset.classes[y[i]] for i in order[:WORST]]
+        path = kept.figures / "worst_mistakes.png"
+        files.insert(0, _gallery(path, dataset, examples, wrong[:WORST], captions, f"{title}\n{told}"))
+    return files
+
+
+def _gallery(
+    path: Path, dataset: Dataset, examples: Examples, chosen: np.ndarray, captions: list[str], title: str
+) -> Path:
+    images = np.asarray(examples.x)[chosen]
+    low, high = np.min(dataset.train.x, axis=(0, 1, 2)), np.max(dataset.train.x, axis=(0, 1, 2))
+    if dataset.standardize is not None:
+        images, low, high = map(dataset.standardize.inverse, (images, low, high))
+    images = np.clip((images - low.min()) / max(float(high.max() - low.min()), 1e-12), 0, 1)
+    columns = 5
+    lines = -(-len(chosen) // columns)
+    longest = max(map(len, captions[: len(chosen)]), default=0)
+    figure = new_figure(max(1.4, 0.085 * longest) * columns + 0.2, 1.65 * lines + 0.6)
+    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, image, caption in zip(panels, images, captions):
+        axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=1)
+        axes.set_title(caption, fontsize=9, loc="center", pad=3)
+    set_title(figure, title)
+    return save(figure, path)
+
+
+def _described(dataset: Dataset) -> tuple[list[str], Any]:
+    """Columns that show an input in a table, and the function that fills them."""
+    if dataset.input == "vector":
+        names = list(dataset.features) or [f"x{j}" for j in range(dataset.inputs[0])]
+
+        def numbers(examples: Examples, i: int) -> list[float]:
+            x = np.asarray(examples.x)[i]
+            return list(x if dataset.standardize is None else dataset.standardize.inverse(x))
+
+        return names, numbers
+    if dataset.input == "tokens":
+        return ["input"], lambda examples, i: [symbols_of(dataset, examples.x[i], _mask(examples, i))]
+    if dataset.input == "tree":
+        return ["input"], lambda examples, i: [to_brackets(tree_at(examples.x, i, dataset.symbols))]
+    if dataset.input == "sequence":
+        return ["length"], lambda examples, i: [
+            int(np.sum(examples.mask[i])) if examples.mask is not None else len(examples.x[i])
+        ]
+    return [], lambda examples, i: []
+
+
+def _mask(examples: Examples, i: int) -> np.ndarray | None:
+    return None if examples.mask is None else np.asarray(examples.mask)[i]
+
+
+def symbols_of(dataset: Dataset, ids: Any, mask: np.ndarray | None) -> str:
+    """Input symbols as text, without a space where each is one character."""
+    ids = np.asarray(ids) if mask is None else np.asarray(ids)[mask]
+    return ("" if are_characters(dataset.symbols) else " ").join(dataset.symbols[i] for i in ids)
+
+
+@styled
+def regression(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+    """Predicted against true values in the target's own units, mean over seeds."""
+    split, examples, outputs, title = predictions(result, trainers)
+    import jax.numpy as jnp
+
+    scale, spread = result.dataset.standardize_y, unit_of(result.config, result.dataset)
+    if spread is not None:
+        outputs = np.asarray(spread.distribution(jnp.asarray(outputs)).mean)
+    y, each = np.asarray(examples.y, np.float64), outputs.astype(np.float64)
+    if scale is not None:
+        y, each = scale.inverse(y), scale.inverse(each)
+    y, each = y.reshape(len(y), -1), each.reshape(len(each), len(y), -1)
+    mean = each.mean(0)
+    shown = min(4, y.shape[1])
+    figure = new_figure(4.4 * shown, 4.4)
+    for j, axes in enumerate(figure.subplots(1, shown, squeeze=False)[0]):
+        both = np.concatenate([y[:, j], mean[:, j]])
+        margin = 0.04 * float(np.ptp(both)) or 1.0
+        limits = (both.min() - margin, both.max() + margin)
+        axes.plot(limits, limits, color=GREY, linewidth=1, linestyle="--", label="perfect")
+        alpha = float(np.clip(80 / len(y), 0.15, 0.8))
+        axes.plot(y[:, j], mean[:, j], "o", color=BLUE, alpha=alpha, markeredgewidth=0, markersize=5)
+        error = np.sqrt(np.mean((each[:, :, j] - y[None, :, j]) ** 2))
+        spread = np.var(y[:, j])
+        explained = 1 - np.mean((each[:, :, j] - y[None, :, j]) ** 2) / spread if spread else float("nan")
+        axes.set(xlim=limits, ylim=limits, xlabel="true", ylabel="predicted", aspect="equal")
+        axes.set_title(f"R² = {explained:.3f}, root mean square error {error:.4g}", fontsize=10)
+        axes.legend(loc="upper left")
+    set_title(figure, f"{title}\n{split}, mean of {_seeds(len(each))}")
+    outputs_named = [""] if y.shape[1] == 1 else [f"_{j}" for j in range(y.shape[1])]
+    header = [
+        f"{split}_example",
+        *(f"true{n}" for n in outputs_named),
+        *(f"predicted{n}" for n in outputs_named),
+    ]
+    rows = [(i, *y[i], *mean[i]) for i in range(len(y))]
+    return [
+        save(figure, kept.figures / "regression.png"),
+        write_table(kept.figures / "regression.csv", header, rows),
+    ]

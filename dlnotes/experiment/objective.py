@@ -1,0 +1,59 @@
+"""What a run is scored by: the output unit, the loss and the metrics that fit a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from dlnotes.config import Config
+from dlnotes.data.dataset import Dataset
+from dlnotes.outputs import LOSSES, METRICS, UNITS, Measure, PerExample, Unit, likelihood, pinball, unit
+from dlnotes.typing import Array
+
+
+def unit_of(config: Config, dataset: Dataset) -> Unit | None:
+    """The output unit whose numbers the network gives, ``None`` where it gives the prediction itself."""
+    name = config.training.loss.removesuffix("_nll")
+    if name not in UNITS:
+        return None
+    components = config.training.components or 5
+    return unit(name, dataset.outputs, components=components, floor=config.training.spread_floor)
+
+
+OF_CLASSES = ("cross_entropy", "hinge", "brier")
+"""The losses of classes; the others are of numbers."""
+
+
+def loss_of(config: Config, dataset: Dataset) -> Measure:
+    """The evaluation loss; ``auto`` is cross-entropy for classes and squared error for numbers.
+
+    Raises:
+      ValueError: when the loss and the task do not fit.
+    """
+    name = config.training.loss
+    if name == "auto":
+        name = "squared_error" if dataset.task == "regression" else "cross_entropy"
+    if (name in OF_CLASSES) == (dataset.task == "regression"):
+        raise ValueError(f"training.loss: got {name!r}, which does not fit {dataset.task} on {dataset.name}")
+    quantile, spread = config.training.quantile, unit_of(config, dataset)
+    if spread is not None:
+        return partial(likelihood, spread.distribution)
+    return LOSSES[name] if quantile is None else partial(pinball, quantile=quantile)
+
+
+def metrics_of(dataset: Dataset, spread: Unit | None = None) -> dict[str, Measure]:
+    """The metrics of a task by name; of the distribution's mean where the network gives one."""
+    names = {
+        "classification": ("accuracy",),
+        "regression": ("absolute_error",),
+        "pixels": ("accuracy",),
+        "tokens": ("accuracy", "exact_match") if dataset.input == "pair" else ("accuracy",),
+    }[dataset.task]
+    if spread is None:
+        return {name: METRICS[name] for name in names}
+    mean = partial(_of_mean, spread.distribution)
+    return {name: partial(mean, METRICS[name]) for name in names}
+
+
+def _of_mean(distribution: Callable, metric: Measure, raw: Array, y: Array) -> PerExample:
+    return metric(distribution(raw).mean, y)

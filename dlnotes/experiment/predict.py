@@ -1,0 +1,411 @@
+"""Using what was trained: evaluate it on other data, predict, export it as one file."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dlnotes import data
+from dlnotes.config import ConfigError
+from dlnotes.config.decoding import Decoding
+from dlnotes.data.dataset import Dataset, Examples, Standardize
+from dlnotes.data.trees.brackets import to_brackets
+from dlnotes.data.trees.tree import tree_at
+from dlnotes.experiment.decoding import (
+    answers_of,
+    decoded_length,
+    references_of,
+    text_of,
+    write,
+    written_quality,
+)
+from dlnotes.experiment.final_metrics import label_quality
+from dlnotes.experiment.objective import unit_of
+from dlnotes.experiment.result import Trained
+from dlnotes.experiment.run import open_run
+from dlnotes.experiment.summary import SHARES, mean_interval
+from dlnotes.models import greedy_decode
+from dlnotes.outputs import Mixture
+from dlnotes.training.state import Member, evaluated_params
+from dlnotes.typing import Params
+
+
+def evaluate_run(
+    run: str | Path | Trained, *, split: str = "test", data_path: str | Path | None = None
+) -> dict[str, dict[str, Any]]:
+    """Loss and metrics of a trained run over its seeds.
+
+    Args:
+      run: its folder, or what `open_run` returned.
+      split: "train", "validation" or "test".
+      data_path: measure on this file or folder instead, read as the training data were.
+
+    Returns:
+      ``{metric: {"mean", "low", "high", "values"}}`` of the first sweep point's seeds.
+
+    Raises:
+      ConfigError: when the run, the split or the file do not fit.
+    """
+    trained = _opened(run)
+    members = trained.state.members
+    try:
+        if data_path is None:
+            examples = trained.dataset.split(split)
+            measured = trained.trainer.evaluate(members, split)
+        else:
+            examples = data.evaluate_inputs(
+                data_path, trained.dataset, target=getattr(trained.config.data, "target", None)
+            )
+            measured = trained.trainer.evaluate_examples(members, examples)
+        if trained.dataset.task == "pixels":
+            measured |= label_quality(trained.trainer, members, examples)
+        if trained.config.model.kind == "seq2seq":
+            known = data_path is None
+            answers = references_of(trained.dataset, split) if known else answers_of(examples)
+            how = trained.config.decoding
+            measured |= written_quality(trained.trainer, members, examples, answers, how)
+    except (ValueError, OSError) as error:
+        raise ConfigError(str(data_path or trained.folder.path), [str(error)]) from None
+    seeds = trained.config.training.seeds
+    return {name: mean_interval(v[:seeds], share=name in SHARES) for name, v in measured.items()}
+
+
+def _opened(run: str | Path | Trained) -> Trained:
+    return run if isinstance(run, Trained) else open_run(run)
+
+
+def predict_run(
+    run: str | Path | Trained,
+    path: str | Path,
+    *,
+    output: str | Path | None = None,
+    member: int = 0,
+    beam: int | None = None,
+    best: int = 1,
+) -> Path:
+    """Predict for the inputs in a file and write what came out.
+
+    Pixels: a mask for each image, class numbers as the grey levels of a PNG file, or all in one ``.npz``.
+    Classification: class and probability of every class; regression: the value in the target's own
+    units; sequences to sequences: the decoded symbols and their log-probability; a class for every
+    position: their names, with spaces between, or for the nodes of a tree in its brackets; language models:
+    bits per symbol and the most probable next symbol.
+
+    Args:
+      run: its folder, or what `open_run` returned.
+      path: inputs, in the form of the training data (see `dlnotes.data.read_inputs`).
+      output: ``.csv`` or ``.npz``; by default predictions.csv in the run folder. For pixels a folder, by
+        default predictions/ in the run folder, or ``.npz``.
+      member: which of the trained members predicts.
+      beam: of sequences to sequences, beginnings kept by the beam search; by default the config's.
+      best: of sequences to sequences, how many hypotheses are written, at most ``beam``.
+
+    Returns:
+      The path written.
+
+    Raises:
+      ConfigError: naming what does not fit.
+    """
+    trained = _opened(run)
+    how = _decoding(trained, beam, best)
+    target = Path(output) if output is not None else trained.folder.path / "predictions.csv"
+    if trained.dataset.task == "pixels":
+        target = trained.folder.path / "predictions" if output is None else target
+        if target.suffix not in ("", ".npz"):
+            raise ConfigError(str(target), ["output: must be a folder, for masks, or end in .npz"])
+    elif target.suffix not in (".csv", ".npz"):
+        raise ConfigError(str(target), ["output: must end in .csv or .npz"])
+    one = _member(trained, member)
+    try:
+        inputs = data.read_inputs(path, trained.dataset)
+    except (ValueError, OSError) as error:
+        raise ConfigError(str(path), [str(error)]) from None
+    columns = _predictions(trained, one, inputs, how, best)
+    if trained.dataset.task == "pixels" and target.suffix != ".npz":
+        return _write_masks(target, inputs.rows, columns["class"])
+    if target.suffix == ".npz":
+        np.savez(target, allow_pickle=False, row=np.array(inputs.rows), **columns)
+        return target
+    with open(target, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["row", *_headers(columns, trained.dataset)])
+        for i, row in enumerate(inputs.rows):
+            cells = [np.atleast_1d(values[i]) for values in columns.values()]
+            writer.writerow([row, *(_cell(v) for cell in cells for v in cell)])
+    return target
+
+
+def _write_masks(folder: Path, rows: tuple[str, ...], labels: np.ndarray) -> Path:
+    """One PNG file for each image, named after it."""
+    from PIL import Image
+
+    names = [str(Path(row).with_suffix("")) for row in rows]
+    if len(set(names)) < len(rows):  # a.jpg beside a.png
+        names = list(rows)
+    for name, mask in zip(names, labels):
+        path = folder / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask.astype(np.uint8 if labels.max() < 256 else np.uint16)).save(path)
+    return folder
+
+
+def _decoding(trained: Trained, beam: int | None, best: int) -> Decoding:
+    """The config's [decoding] with the beam asked for."""
+    how, name = trained.config.decoding or Decoding(), str(trained.folder.path)
+    if (beam is not None or best != 1) and trained.dataset.input != "pair":
+        raise ConfigError(name, [f"beam, best: are for sequences to sequences, not {trained.dataset.name}"])
+    if beam is not None and beam < 1:
+        raise ConfigError(name, [f"beam: got {beam}, allowed is at least 1"])
+    how = how if beam is None else Decoding(beam=beam, length_penalty=how.length_penalty)
+    if not 1 <= best <= how.beam:
+        raise ConfigError(name, [f"best: got {best}, allowed is 1 to the beam, {how.beam}"])
+    return how
+
+
+def _predictions(
+    trained: Trained, one: Member, inputs: data.Inputs, how: Decoding, best: int
+) -> dict[str, np.ndarray]:
+    dataset = trained.dataset
+    if dataset.input == "pair":
+        written = write(dataset, _params(one), inputs.x.source, inputs.mask, how)
+        columns = {}
+        for j in range(best):
+            end = "" if j == 0 else f"_{j + 1}"
+            columns |= {
+                f"output{end}": text_of(dataset, written.symbols[:, j]),
+                f"log_p{end}": written.log_p[:, j],
+            }
+        return columns
+    x, mask, n = inputs.x, inputs.mask, len(inputs.rows)
+    y = np.zeros((n, *dataset.train.y.shape[1:]), dataset.train.y.dtype)
+    if dataset.task == "tokens":
+        y = np.zeros(np.asarray(x.label if dataset.input == "tree" else x).shape[:2], np.int32)
+    outputs = trained.trainer.predict(one, Examples(x, y, mask))[0]
+    if dataset.task == "regression":
+        return _values(trained, outputs)
+    if dataset.task == "pixels":
+        return {"class": outputs.argmax(-1).astype(np.int32)}
+    p = np.asarray(jax.nn.softmax(jnp.asarray(outputs)))
+    names = np.array(dataset.classes)
+    if dataset.task == "classification":
+        return {"class": names[p.argmax(-1)], "probability": p}
+    if dataset.input == "tree":
+        shown = [tree_at(x, i, dataset.symbols, p[i].argmax(-1), dataset.classes) for i in range(n)]
+        return {"classes": np.array([to_brackets(tree) for tree in shown]), "root": names[_roots(p, mask)]}
+    lengths = (np.ones(np.asarray(x).shape[:2], bool) if mask is None else mask).sum(1)
+    if not predicts_next(dataset):
+        return {"classes": np.array([" ".join(names[q[:n].argmax(-1)]) for q, n in zip(p, lengths)])}
+    ids = np.asarray(x)
+    bits = np.array([
+        -np.log2(np.take_along_axis(p[i, : n - 1], ids[i, 1:n, None], -1)).mean() if n > 1 else np.nan
+        for i, n in enumerate(lengths)
+    ])  # fmt: skip
+    return {"bits_per_symbol": bits, "next": names[p[np.arange(len(p)), lengths - 1].argmax(-1)]}
+
+
+def _roots(p: np.ndarray, mask: Any) -> np.ndarray:
+    """The class of each tree's root, its last real node."""
+    return p[np.arange(len(p)), np.asarray(mask).sum(1) - 1].argmax(-1)
+
+
+def predicts_next(dataset: Dataset) -> bool:
+    """Whether the target of a position is the next symbol of the input itself (a language model)."""
+    return dataset.input == "tokens" and dataset.symbols == dataset.classes
+
+
+def _values(trained: Trained, outputs: np.ndarray) -> dict[str, np.ndarray]:
+    """Predicted numbers in the target's own units; with their spread where the network gives one."""
+    scale, spread = trained.dataset.standardize_y, unit_of(trained.config, trained.dataset)
+    if spread is None:
+        return {"value": outputs if scale is None else scale.inverse(outputs)}
+    given = spread.distribution(jnp.asarray(outputs))
+    found = {"value": np.asarray(given.mean), "deviation": np.sqrt(np.asarray(given.variance))}
+    if isinstance(given, Mixture):
+        found["most_likely"] = np.asarray(given.mode)
+    if scale is None:
+        return found
+    return {k: v * scale.scale if k == "deviation" else scale.inverse(v) for k, v in found.items()}
+
+
+def _member(trained: Trained, member: int) -> Member:
+    """The chosen member alone, keeping its axis."""
+    count = trained.trainer.group.members
+    if not 0 <= member < count:
+        raise ConfigError(str(trained.folder.path), [f"member: got {member}, the run has {count}"])
+    return jax.tree.map(lambda a: a[member : member + 1], trained.state.members)
+
+
+def _params(one: Member) -> Params:
+    return jax.tree.map(lambda a: jnp.asarray(a[0]), evaluated_params(one, best=True))
+
+
+def _headers(columns: dict[str, np.ndarray], dataset: Dataset) -> list[str]:
+    names = []
+    for name, values in columns.items():
+        if name == "probability":
+            names += [f"p({c})" for c in dataset.classes]
+        elif values.ndim > 1 and values.shape[1] > 1:
+            names += [f"{name}_{j}" for j in range(values.shape[1])]
+        else:
+            names.append(name)
+    return names
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, np.floating) else str(value)
+
+
+_README = """# {name}: an exported model
+
+`{file}` holds a trained {kind} as one program for {platforms}, parameters included. It needs only
+`jax` and `flatbuffers` (not dlnotes):
+
+```python
+import jax, numpy as np
+
+model = jax.export.deserialize(bytearray(open("{file}", "rb").read()))
+output = model.call({call})
+```
+
+Arguments (the batch size, and every size that is a letter, is free):
+{arguments}
+
+Result: {result}
+{classes}"""
+
+
+def export_run(run: str | Path | Trained, *, output: str | Path | None = None, member: int = 0) -> Path:
+    """Write one member as a single file of ``jax.export``, for cpu, cuda and tpu and any batch size.
+
+    Inputs are raw (what the data held before they were standardised), outputs are probabilities,
+    values in the target's own units, or decoded symbols. A README beside the file shows how to load it.
+
+    Args:
+      run: its folder, or what `open_run` returned.
+      output: the file; by default export/model.jax in the run folder.
+      member: which of the trained members.
+
+    Returns:
+      The path written.
+    """
+    trained = _opened(run)
+    params = _params(_member(trained, member))
+    path = Path(output) if output is not None else trained.folder.path / "export" / "model.jax"
+    function, arguments, result = _exportable(trained, params)
+    exported = jax.export.export(jax.jit(function), platforms=("cpu", "cuda", "tpu"))(*arguments.values())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(exported.serialize())
+    dataset = trained.dataset
+    shapes = {name: f"{a.dtype} ({', '.join(map(str, a.shape))})" for name, a in arguments.items()}
+    text = _README.format(
+        name=trained.config.name,
+        file=path.name,
+        kind=trained.config.model.kind,
+        platforms="cpu, cuda and tpu",
+        call=", ".join(arguments),
+        arguments="\n".join(f"- `{name}`: {shape}" for name, shape in shapes.items()),
+        result=result,
+        classes=f"\nClasses, in order: {', '.join(map(repr, dataset.classes))}\n" if dataset.classes else "",
+    )
+    (path.parent / "README.md").write_text(text, encoding="utf-8")
+    return path
+
+
+def _aligned(a: np.ndarray, x: jax.Array) -> jax.Array:
+    """Host numbers of the last axes of ``x``, with axes of length one before."""
+    a = np.asarray(a, np.float32)
+    return jnp.asarray(a.reshape((1,) * (x.ndim - a.ndim) + a.shape))
+
+
+def _standardized(x: jax.Array, scale: Standardize | None) -> jax.Array:
+    return x if scale is None else (x - _aligned(scale.mean, x)) / _aligned(scale.scale, x)
+
+
+def _length(name: str, trained: Trained) -> str:
+    """The length of exported inputs: open; nets that find trees are programs for one length."""
+    mask, kind = trained.dataset.train.mask, trained.config.model.kind
+    return name if kind not in ("gumbel_tree", "chart_tree") or mask is None else str(mask.shape[1])
+
+
+def _exportable(trained: Trained, params: Params):
+    """The function of raw arrays, its arguments' shapes by name, and what it returns."""
+    dataset, train = trained.dataset, trained.dataset.train
+    # Swept numbers shape training and the start only: any point's do for a forward pass.
+    hyper = {name: jnp.asarray(values[0]) for name, values in trained.trainer.group.hypers.items()}
+    model = trained.trainer.recipe_of(hyper).model
+    scope = jax.export.SymbolicScope()
+
+    def shape(text: str, dtype: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(jax.export.symbolic_shape(text, scope=scope), dtype)
+
+    spread = unit_of(trained.config, dataset)
+
+    def answer(logits):
+        if dataset.task == "regression":
+            logits = logits if spread is None else spread.distribution(logits).mean
+            scale = dataset.standardize_y
+            if scale is None:
+                return logits
+            return logits * _aligned(scale.scale, logits) + _aligned(scale.mean, logits)
+        return jax.nn.softmax(logits)
+
+    result = {
+        "regression": "values `(batch, outputs)`",
+        "pixels": "probabilities `(batch, height, width, classes)`",
+    }.get(dataset.task, "probabilities `(batch, classes)`")
+    if dataset.input in ("image", "volume") and train.mask is not None:
+        scale = dataset.standardize
+        sizes = ", ".join("dhw"[-(len(dataset.inputs) - 1) :])
+
+        def sized(x, mask):
+            return answer(model.apply(params, _standardized(x, scale), mask=mask))
+
+        x = shape(f"b, {sizes}, {dataset.inputs[-1]}", jnp.float32)
+        return sized, {"x": x, "mask": shape(f"b, {sizes}", jnp.bool_)}, result
+    if dataset.input in ("vector", "image", "volume"):
+        scale = dataset.standardize
+
+        def plain(x):
+            x = _standardized(x, scale)
+            return answer(model.apply(params, x))
+
+        return plain, {"x": shape(", ".join(["b", *map(str, dataset.inputs)]), jnp.float32)}, result
+    if dataset.input in ("tokens", "sequence"):
+        features = f", {dataset.inputs[-1]}" if dataset.input == "sequence" else ""
+        kind = jnp.float32 if dataset.input == "sequence" else jnp.int32
+        scale = dataset.standardize
+
+        def sequence(x, mask):
+            x = _standardized(x, scale)
+            return answer(model.apply(params, x, mask=mask))
+
+        t = _length("t", trained)
+        arguments = {"x": shape(f"b, {t}{features}", kind), "mask": shape(f"b, {t}", jnp.bool_)}
+        if dataset.task == "tokens":
+            of = "the next symbol" if predicts_next(dataset) else "the class of each position"
+            result = f"probabilities of {of} `(batch, time, {len(dataset.classes)})`"
+        return sequence, arguments, result
+    if dataset.input == "pair":
+        length = decoded_length(dataset)
+        arguments = {"source": shape("b, s", jnp.int32), "mask": shape("b, s", jnp.bool_)}
+        result = f"symbol numbers `(batch, {length})`, 0 at the end, -1 after it"
+        return (lambda source, mask: greedy_decode(params, source, mask, length=length)), arguments, result
+    tree, n = type(train.x), _length("n", trained)
+    if dataset.task == "tokens":
+        result = f"probabilities of the class of each node `(batch, nodes, {len(dataset.classes)})`"
+    arguments = {
+        "label": shape(f"b, {n}", jnp.int32),
+        "mask": shape(f"b, {n}", jnp.bool_),
+        "children": shape(f"b, {n}, {train.x.children.shape[-1]}", jnp.int32),
+        "order": shape(f"b, {n}", jnp.int32),
+    }
+
+    def recursive(label, mask, children, order):
+        return answer(model.apply(params, tree(label, children, order), mask=mask))
+
+    return recursive, arguments, result

@@ -1,0 +1,298 @@
+"""From a checked config and a data set to what is trained: the recipe as a function of swept numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from dlnotes import models
+from dlnotes.config import Config, Point, dynamic_paths, points
+from dlnotes.config.fields import steps_in
+from dlnotes.data.augment import augment, augment_labels
+from dlnotes.data.buckets import Buckets, buckets_for
+from dlnotes.data.dataset import Dataset
+from dlnotes.data.order import BucketOrder, steps_per_epoch
+from dlnotes.experiment.network import model_of
+from dlnotes.experiment.objective import loss_of, metrics_of, unit_of
+from dlnotes.layers.recursive.schedule import Waves, count_waves
+from dlnotes.models.model import Model
+from dlnotes.outputs import (
+    cross_entropy,
+    pinball,
+)
+from dlnotes.training import schedules
+from dlnotes.training.optimizers import max_norm, optimizer
+from dlnotes.training.state import Hyper, Recipe, RecipeOf
+from dlnotes.typing import Array, Params, PRNGKey
+
+
+@dataclass(frozen=True)
+class Durations:
+    """The lengths of a run in steps."""
+
+    total: int
+    evaluate_every: int
+    log_every: int
+    checkpoint_every: int | None
+    batch_size: int
+    per_epoch: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Members that share one compiled program: settings of swept numbers, times seeds.
+
+    Attributes:
+      config: of the group, without a sweep.
+      points: the sweep's points in this group (one without values when nothing is swept).
+      indices: where those points stand in the whole sweep.
+      seeds: ``(members,)`` the training seed of each member.
+      hypers: swept number by path, each ``(members,)`` float32.
+    """
+
+    config: Config
+    points: tuple[Point, ...]
+    indices: tuple[int, ...]
+    seeds: np.ndarray
+    hypers: dict[str, np.ndarray]
+
+    @property
+    def members(self) -> int:
+        """Number of trainings: points times seeds, the seeds of a point side by side."""
+        return len(self.seeds)
+
+
+def groups(config: Config) -> list[Group]:
+    """Divide a sweep into groups of points that differ only in numbers a program takes as input."""
+    found: dict[str, list[tuple[int, Point]]] = {}
+    for index, point in enumerate(points(config)):
+        numbers = dynamic_paths(point.config) & set(point.values)
+        # A whole number where a sweep has fractions must not make a program of its own; None must.
+        static = {k: v for k, v in point.values.items() if k not in numbers}
+        found.setdefault(repr(sorted(static.items())), []).append((index, point))
+    return [_group(members) for members in found.values()]
+
+
+def _group(indexed: list[tuple[int, Point]]) -> Group:
+    own = tuple(p for _, p in indexed)
+    config = own[0].config  # not the whole sweep's: the seed and the number of seeds may be swept
+    numbers = sorted(dynamic_paths(config) & set(own[0].values))
+    seeds = np.arange(config.seed, config.seed + config.training.seeds, dtype=np.int32)
+    return Group(
+        config=config,
+        points=own,
+        indices=tuple(i for i, _ in indexed),
+        seeds=np.tile(seeds, len(own)),
+        hypers={
+            path: np.repeat(np.array([p.values[path] for p in own], np.float32), len(seeds))
+            for path in numbers
+        },
+    )
+
+
+def durations(config: Config, dataset: Dataset) -> Durations:
+    """The config's durations for this data set; a batch is never larger than the training part."""
+    n = dataset.train.size
+    batch_size = min(config.training.batch_size, n)
+    order = bucket_order(buckets_of(config, dataset), batch_size)
+    per_epoch = steps_per_epoch(n, batch_size) if order is None else order.per_epoch
+    steps = partial(steps_in, steps_per_epoch=per_epoch, examples_per_epoch=n)
+    total = steps(config.training.duration)
+    every = config.checkpoint.every
+    return Durations(
+        total=total,
+        evaluate_every=min(steps(config.training.evaluate_every), total),
+        log_every=config.training.log_every or min(50, max(1, total // 50)),
+        checkpoint_every=steps(every) if every is not None else None,
+        batch_size=batch_size,
+        per_epoch=per_epoch,
+    )
+
+
+def buckets_of(config: Config, dataset: Dataset) -> Buckets | None:
+    """The buckets of the training part, ``None`` where everything is padded to the largest.
+
+    Raises:
+      ValueError: when buckets are asked for and the examples have no sizes of their own.
+    """
+    most, mask = config.training.buckets, dataset.train.mask
+    if most == 1:
+        return None
+    if mask is None:
+        raise ValueError(
+            f"training.buckets: got {most}, {dataset.name} has examples of one size: allowed is 1"
+        )
+    return buckets_for(dataset.train, most)
+
+
+def waves_of(config: Config, dataset: Dataset, batch_size: int) -> Waves | None:
+    """What a batch of trees drawn from the training part costs; ``None`` where nothing goes in waves."""
+    if config.model.kind != "tree_net" or config.model.schedule != "waves":
+        return None
+    n, train = dataset.train.size, dataset.train
+    rows = np.random.default_rng(0).permutation(n)[: min(batch_size, n)]
+    return count_waves(train.x.children[rows], train.x.order[rows], train.mask[rows])
+
+
+def bucket_order(buckets: Buckets | None, batch_size: int) -> BucketOrder | None:
+    """The order of the training part sorted by bucket, ``None`` without any."""
+    return None if buckets is None else BucketOrder(buckets.shapes, buckets.counts, batch_size)
+
+
+def recipe_of(
+    config: Config, dataset: Dataset, model: Model | None = None, *, join: bool = False
+) -> RecipeOf:
+    """What is trained, as a function of the swept numbers.
+
+    Args:
+      config: of a group; its own numbers are replaced by those the function is given.
+      dataset: for sizes and the task.
+      model: trains this network instead of the one [model] describes.
+      join: treat a small network as one vector (only a matter of speed).
+
+    Raises:
+      ValueError: when sections and data do not fit, before anything is compiled.
+    """
+    lengths = durations(config, dataset)
+    factory = model_of(config, dataset) if model is None else None
+    evaluation_loss = loss_of(config, dataset)
+    metrics = metrics_of(dataset, unit_of(config, dataset))
+    if config.training.label_smoothing and evaluation_loss is not cross_entropy:
+        raise ValueError("training.label_smoothing: only cross_entropy can be smoothed")
+    if config.augment is not None and dataset.input != "image":
+        raise ValueError(f"augment: is for images, {dataset.name} has {dataset.input} inputs")
+    if config.augment is not None and dataset.train.mask is not None:
+        raise ValueError(f"augment: is for images of one size, those of {dataset.name} have their own")
+    augmenter, feed = _augmenter(config, dataset), _own_symbols(config, lengths)
+
+    def build(hyper: Hyper) -> Recipe:
+        options = {name: _options(config, name, hyper) for name in ("model", "optimizer", "training")}
+        smoothing = options["training"]["label_smoothing"]
+        limit = options["training"]["max_norm"]
+        measured = evaluation_loss
+        if config.training.loss == "pinball":
+            measured = partial(pinball, quantile=options["training"]["quantile"])
+        rates = [v for k, v in options["model"].items() if k.endswith("dropout")]
+        return Recipe(
+            model=model if factory is None else factory(options["model"]),  # type: ignore[arg-type]
+            loss=partial(cross_entropy, label_smoothing=smoothing)
+            if evaluation_loss is cross_entropy
+            else measured,
+            evaluation_loss=measured,
+            metrics=metrics,
+            optimizer=_optimizer(options["optimizer"], config, lengths, join),
+            augment=augmenter,
+            project=None if limit is None else partial(max_norm, limit=limit),
+            compute_dtype=jnp.dtype(config.training.compute_dtype),
+            accumulate=config.training.accumulate,
+            ema=config.training.ema,
+            join=join,
+            feed=feed,
+            random=model is not None
+            or augmenter is not None
+            or feed is not None
+            or config.model.kind == "gumbel_tree"
+            or any(not isinstance(r, (int, float)) or r > 0 for r in rates),
+        )
+
+    return build
+
+
+def _own_symbols(config: Config, lengths: Durations) -> Callable[..., Any] | None:
+    """What [training] scheduled_sampling feeds the network, as ``Recipe.feed``.
+
+    Raises:
+      ValueError: for a network that does not read its own symbols.
+    """
+    chosen = config.training.scheduled_sampling
+    if chosen is None:
+        return None
+    mix = {"seq2seq": models.mixed_targets, "character_model": models.mixed_inputs}.get(config.model.kind)
+    if mix is None:
+        raise ValueError(
+            f"training.scheduled_sampling: got it with {config.model.kind!r}, which does not read its own "
+            "symbols; allowed are seq2seq, character_model"
+        )
+    if chosen.kind == "linear":
+        given = schedules.linear(_steps(chosen.over, lengths), final=0.0)
+    else:
+        given = schedules.inverse_sigmoid(_steps(chosen.half, lengths))
+
+    def feed(params: Params, x: Any, *, key: PRNGKey, mask: Any, step: Array) -> Any:
+        share = chosen.final * (1 - given(step))
+        return mix(params, x, share, key, mask)
+
+    return feed
+
+
+def _augmenter(config: Config, dataset: Dataset) -> Callable[[PRNGKey, Array, Any], tuple[Array, Any]] | None:
+    """The random changes of [augment] as ``augment(key, x, y)``; ``None`` when nothing is changed."""
+    if config.augment is None:
+        return None
+    options = config.augment.model_dump()
+    fill = options.pop("fill")
+    if not any(options.values()):
+        return None
+    scale = dataset.standardize
+    black = None
+    if fill != "mean" and scale is not None:
+        black = np.asarray(-scale.mean / scale.scale, np.float32)
+
+    def change(key: PRNGKey, x: Array, y: Any) -> tuple[Array, Any]:
+        if dataset.task == "pixels":
+            y = augment_labels(key, y, **options)
+        if black is None:
+            return augment(key, x, **options), y
+        shift = jnp.broadcast_to(jnp.asarray(black, x.dtype), x.shape)
+        return augment(key, x - shift, **options) + shift, y
+
+    return change
+
+
+def _options(config: Config, section: str, hyper: Hyper) -> dict[str, Any]:
+    """A section's options with the swept numbers in their places."""
+    part = getattr(config, section)
+    values = {name: getattr(part, name) for name in type(part).model_fields}
+    return values | {
+        path.split(".", 1)[1]: number for path, number in hyper.items() if path.startswith(f"{section}.")
+    }
+
+
+def _optimizer(options: dict[str, Any], config: Config, lengths: Durations, join: bool):
+    options = dict(options)
+    options.pop("schedule")
+    ramp = options.pop("momentum_ramp")
+    if ramp is not None:
+        first, over = options["momentum"], _steps(ramp.over, lengths)
+        share = schedules.linear(over)
+        options["momentum"] = lambda t: ramp.final + (first - ramp.final) * share(t)
+    return optimizer(factor=_factor(config, lengths), join=join, **options)
+
+
+def _steps(duration: str, lengths: Durations) -> int:
+    return steps_in(duration, lengths.per_epoch, lengths.per_epoch * lengths.batch_size)
+
+
+def _factor(config: Config, lengths: Durations) -> schedules.Factor | None:
+    """The config's schedule with its durations in steps; ``None`` for a plain constant."""
+    chosen = config.optimizer.schedule
+    if chosen.kind == "one_cycle":
+        return schedules.one_cycle(lengths.total, rise=chosen.rise)
+    warmup = _steps(chosen.warmup, lengths) if chosen.warmup is not None else 0
+    if chosen.kind == "constant":
+        return schedules.with_warmup(schedules.constant(), warmup) if warmup else None
+    if chosen.kind == "cosine":
+        factor = schedules.cosine(lengths.total, final=chosen.final)
+    elif chosen.kind == "linear":
+        factor = schedules.linear(lengths.total, final=chosen.final)
+    elif chosen.kind == "step":
+        boundaries = tuple(_steps(b, lengths) for b in chosen.boundaries)
+        factor = schedules.step(boundaries, factor=chosen.factor)
+    else:
+        factor = schedules.exponential(_steps(chosen.every, lengths), factor=chosen.factor)
+    return schedules.with_warmup(factor, warmup)

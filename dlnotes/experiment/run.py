@@ -1,0 +1,424 @@
+"""The road from a config to a result: run, resume, evaluate, predict, export."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from dlnotes import data
+from dlnotes.config import Config, ConfigError, load
+from dlnotes.data.dataset import Dataset
+from dlnotes.data.metadata import changes, dataset_of
+from dlnotes.devices.compiler import enable_compilation_cache
+from dlnotes.devices.placement import Placement, place
+from dlnotes.devices.prepare import cpu_count, prepare
+from dlnotes.experiment.decoding import references_of, written_quality
+from dlnotes.experiment.final_metrics import label_quality
+from dlnotes.experiment.recipe import Group, groups
+from dlnotes.experiment.result import Result, Trained
+from dlnotes.experiment.run_folder import RunFolder, keep_facts, read_json, write_json
+from dlnotes.experiment.summary import summarize_group
+from dlnotes.experiment.trainer import Outcome, Progress, Trainer, Watch
+from dlnotes.models.model import Model
+from dlnotes.training.checkpoints import Checkpoints
+
+RECURRENT = frozenset({"sequence_classifier", "character_model", "seq2seq"})
+"""Families for which dividing one batch over two CPU devices pays (small products, many steps)."""
+
+
+class Interrupted(Exception):
+    """A run was stopped from outside, is saved, and can be resumed.
+
+    Attributes:
+      folder: of the run.
+    """
+
+    def __init__(self, folder: Path | None):
+        self.folder = folder
+        how = f"resume with: dlnotes resume {folder}" if folder is not None else "nothing was kept"
+        super().__init__(f"interrupted; {how}")
+
+
+class RunFailed(Exception):
+    """A run ended without a result; the message says why."""
+
+
+def prepare_devices(config: Config, *, processes: int = 1) -> None:
+    """Before jax starts: as many CPU devices as this config can use, and the compiler's options.
+
+    Args:
+      config: says how many devices, or gives the reason to want several.
+      processes: that train together; each then takes one CPU device, as they share a host's cores.
+    """
+    wanted = config.devices.count if processes == 1 else 1
+    if wanted is None and config.devices.strategy != "single":
+        members = max((g.members for g in groups(config)), default=1)
+        several = members > 1 or config.model.kind in RECURRENT or config.devices.strategy != "auto"
+        wanted = min(cpu_count(), 64) if several else 1
+    prepare(wanted or 1)
+
+
+def _known_data(kept: RunFolder, config: Config) -> Dataset:
+    """The data of a run as they were: what was kept of them, where they are gone or have changed since."""
+    facts = read_json(kept.facts_path)
+    try:
+        dataset = load_data(config)
+    except ConfigError as error:
+        if facts is None:
+            raise
+        return dataset_of(facts, missing="; ".join(error.problems))
+    if facts is None or not (changed := changes(facts, dataset)):
+        return dataset
+    return dataset_of(facts, missing="; ".join(changed))
+
+
+def load_data(config: Config) -> Dataset:
+    """The data set that [data] names.
+
+    Raises:
+      ConfigError: when the files are missing or wrong, with the reason.
+    """
+    options = config.data.model_dump(exclude={"kind"})
+    try:
+        return data.load(config.data.kind, **options)
+    except (ValueError, OSError) as error:
+        raise ConfigError("data", [str(error)]) from error
+
+
+def placement_of(config: Config, group: Group) -> Placement:
+    """Where a group is trained.
+
+    Raises:
+      ConfigError: when the devices asked for do not exist.
+    """
+    try:
+        return place(
+            config.devices.strategy,
+            members=group.members,
+            count=config.devices.count,
+            divide_batch=config.model.kind in RECURRENT,
+        )
+    except ValueError as error:
+        raise ConfigError("config", [str(error)]) from None
+
+
+def run(
+    config: Config | str | Path,
+    overrides: tuple[str, ...] | list[str] = (),
+    *,
+    model: Model | None = None,
+    dataset: Dataset | None = None,
+    watch: Watch | None = None,
+    folder: str | Path | None = None,
+    keep: bool = True,
+    command: list[str] | None = None,
+) -> Result:
+    """Train what a config describes and return what came of it.
+
+    Args:
+      config: a `Config` or the path of its TOML file.
+      overrides: such as ``["model.widths=[64]", "training.seeds=8"]`` for a path.
+      model: trains this network (say, of `dlnotes.models.from_flax`) instead of [model]'s.
+      dataset: trains on this instead of [data]'s.
+      watch: told of progress; see `dlnotes.experiment.trainer.Progress`.
+      folder: use this run folder (made by `RunFolder.create`) instead of a new one.
+      keep: write a run folder; without, nothing is written.
+      command: recorded in environment.json.
+
+    Raises:
+      ConfigError: when the config, the data or the devices do not fit; nothing has been written.
+      Interrupted: after SIGTERM or Ctrl-C, when the state has been saved.
+      RunFailed: when every seed failed, or the disk is full.
+
+    Example:
+      ``result = dlnotes.run("configs/quickstart.toml"); result.metrics["test"]["accuracy"]["mean"]``
+    """
+    if not isinstance(config, Config):
+        config = load(config, overrides)
+    elif overrides:
+        raise ValueError("overrides: are for a config file, change the Config itself instead")
+    prepare_devices(config)
+    dataset = load_data(config) if dataset is None else dataset
+    trainers = _trainers(config, dataset, model)
+    enable_compilation_cache()
+    first = jax.process_index() == 0
+    kept = None
+    if keep or folder is not None:
+        kept = RunFolder(folder) if folder is not None else None
+        if kept is None and first:
+            kept = RunFolder.create(config, command)
+        kept = _same_folder(kept)
+        if first:
+            keep_facts(kept, dataset)
+    return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    watch: Watch | None = None,
+    model: Model | None = None,
+    dataset: Dataset | None = None,
+) -> Result:
+    """Go on with an interrupted run, bit for bit as if it had not been.
+
+    Args:
+      folder: of the run.
+      watch: told of progress.
+      model, dataset: again, if the run was started with one.
+
+    Raises:
+      ConfigError: when it is no run folder, or its checkpoints are not of this config, network or data.
+    """
+    kept = RunFolder.open(folder)
+    config = kept.config()
+    prepare_devices(config)
+    dataset = load_data(config) if dataset is None else dataset
+    facts = read_json(kept.facts_path)
+    if facts is not None and (changed := changes(facts, dataset)):
+        raise ConfigError(str(folder), [f"data: {problem}" for problem in changed])
+    trainers = _trainers(config, dataset, model)
+    enable_compilation_cache()
+    first = jax.process_index() == 0
+    return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
+
+
+def _trainers(config: Config, dataset: Dataset, model: Model | None) -> list[Trainer]:
+    if config.output.tensorboard and find_spec("tensorboardX") is None:
+        needs = "output.tensorboard: needs the extra: python -m pip install 'dlnotes[tensorboard]'"
+        raise ConfigError("config", [needs])
+    try:
+        return [Trainer(group, dataset, placement_of(config, group), model=model) for group in groups(config)]
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError("config", [str(error)]) from None
+
+
+def _same_folder(kept: RunFolder | None) -> RunFolder:
+    """The first process's folder, in every process."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        text = str(kept.path.absolute()) if kept is not None else ""
+        encoded = np.zeros(4096, np.uint8)
+        encoded[: len(text.encode())] = np.frombuffer(text.encode(), np.uint8)
+        sent = np.asarray(multihost_utils.broadcast_one_to_all(encoded))
+        return RunFolder(bytes(sent.tobytes()).rstrip(b"\0").decode())
+    if kept is None:
+        raise ValueError("folder: a run folder is needed")
+    return kept
+
+
+@contextmanager
+def _stoppable() -> Iterator[Callable[[], bool]]:
+    """Turn SIGTERM and the first Ctrl-C into a question that the training asks between chunks."""
+    told = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield told.is_set
+        return
+
+    def note(signum, frame):
+        if told.is_set() and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        told.set()
+
+    before = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield told.is_set
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+
+
+def _train_all(
+    config: Config,
+    dataset: Dataset,
+    trainers: list[Trainer],
+    kept: RunFolder | None,
+    watch: Watch,
+    *,
+    first: bool,
+) -> Result:
+    started = time.perf_counter()
+    points: list[dict[str, Any]] = []
+    outcomes: list[Outcome] = []
+    with _full_disk_is_said(kept), _stoppable() as stop:
+        for index, trainer in enumerate(trainers):
+            folder = kept.group(index, len(trainers)) if kept is not None else None
+            if folder is not None and first:
+                folder.mkdir(parents=True, exist_ok=True)
+            writers, close = _tensorboard(config, folder if first else None)
+            try:
+                outcome = trainer.train(folder=folder, watch=watch, stop=stop, first=first, writers=writers)
+            finally:
+                close()
+            if outcome.interrupted:
+                raise Interrupted(kept.path if kept is not None else None)
+            outcomes.append(outcome)
+            points += summarize_group(trainer.group, outcome, _final(trainer, outcome))
+    points.sort(key=lambda p: p["point"])
+    summary = _summary(config, trainers, outcomes, points, time.perf_counter() - started)
+    result = Result(
+        folder=kept.path if kept is not None else None,
+        config=config,
+        summary=summary,
+        dataset=dataset,
+        groups=tuple(t.group for t in trainers),
+        states=tuple(o.state for o in outcomes),
+    )
+    if kept is not None and first:
+        with _full_disk_is_said(kept):
+            write_json(kept.summary_path, summary)
+            if config.output.figures:
+                from dlnotes.experiment.figures import draw as figures
+
+                figures.draw(kept, result, trainers)
+    if summary["status"] == "failed":
+        reasons = "; ".join(
+            f"seed {s['seed']}{_setting(p)}: {s['reason']} at step {s['step']}"
+            for p in points
+            for s in p["stopped"]
+        )
+        raise RunFailed(f"every seed failed ({reasons})" + (f"; run folder: {kept.path}" if kept else ""))
+    return result
+
+
+def _setting(point: dict[str, Any]) -> str:
+    """A sweep point's values in words, nothing without a sweep."""
+    return "".join(f", {path} = {value}" for path, value in point["values"].items())
+
+
+@contextmanager
+def _full_disk_is_said(kept: RunFolder | None) -> Iterator[None]:
+    """Turn a full disk into a `RunFailed` that says how to go on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise RunFailed(
+            f"no space left on device while writing {kept.path if kept else 'the run'}: free some, then "
+            f"go on with: dlnotes resume {kept.path if kept else ''}"
+        ) from error
+
+
+def _final(trainer: Trainer, outcome: Outcome) -> dict[str, dict[str, np.ndarray]]:
+    """Metrics of every split that exists but the training part, which the log has."""
+    dataset = trainer.dataset
+    names = [n for n in ("validation", "test") if getattr(dataset, n) is not None]
+    found = {name: trainer.evaluate(outcome.state.members, name) for name in names or ["train"]}
+    if dataset.task == "pixels":
+        for name, metrics in found.items():
+            metrics |= label_quality(trainer, outcome.state.members, dataset.split(name))
+    if trainer.group.config.model.kind == "seq2seq":
+        split = "test" if "test" in found else next(iter(found))
+        references, how = references_of(dataset, split), trainer.group.config.decoding
+        found[split] |= written_quality(trainer, outcome.state.members, dataset.split(split), references, how)
+    return found
+
+
+def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:
+    members = sum(t.group.members for t in trainers)
+    failed = sum(s["reason"].startswith("non-finite") for p in points for s in p["stopped"])
+    return {
+        "status": "failed" if failed == members else "done",
+        "name": config.name,
+        "points": points,
+        "failed_members": failed,
+        "members": members,
+        "steps": [int(o.state.step) for o in outcomes],
+        "steps_planned": [t.lengths.total for t in trainers],
+        "batch_size": [t.lengths.batch_size for t in trainers],
+        "placement": [t.placement.describe() for t in trainers],
+        "buckets": [None if t.buckets is None else t.buckets.words() for t in trainers],
+        "seconds": seconds,
+        "training_seconds": [o.seconds for o in outcomes],
+        "first_step_seconds": [o.first_step_seconds for o in outcomes],
+        "examples_per_second": [o.examples_per_second for o in outcomes],
+    }
+
+
+def _tensorboard(config: Config, folder: Path | None) -> tuple[tuple, Callable[[], None]]:
+    if not config.output.tensorboard or folder is None:
+        return (), lambda: None
+    from tensorboardX import SummaryWriter
+
+    writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def write(record: dict[str, Any]) -> None:
+        for name, values in record.items():
+            if name not in ("step", "epoch", "split"):
+                for member, value in enumerate(values):
+                    tag = f"{record['split']}/{name}" + (f"/member{member}" if len(values) > 1 else "")
+                    writer.add_scalar(tag, value, record["step"])
+
+    return (write,), writer.close
+
+
+def open_run(
+    folder: str | Path,
+    *,
+    group: int = 0,
+    model: Model | None = None,
+    dataset: Dataset | None = None,
+) -> Trained:
+    """Load a run's newest checkpoint.
+
+    Where its data are gone or are not what they were, it has the vocabulary, classes and scales that were
+    kept in its folder: it can predict, and refuses to be evaluated on a split.
+
+    Args:
+      folder: of the run.
+      group: which compiled program of a sweep over sizes.
+      model, dataset: again, if the run was started with one.
+
+    Raises:
+      ConfigError: when it is no run folder or has no checkpoint yet.
+    """
+    kept = RunFolder.open(folder)
+    config = kept.config()
+    prepare_devices(config)
+    dataset = _known_data(kept, config) if dataset is None else dataset
+    all_groups = groups(config)
+    if not 0 <= group < len(all_groups):
+        raise ConfigError(str(folder), [f"group: got {group}, the run has {len(all_groups)}"])
+    chosen = all_groups[group]
+    try:
+        trainer = Trainer(chosen, dataset, place("single", members=1), model=model)
+    except ValueError as error:
+        raise ConfigError(str(folder), [str(error)]) from None
+    store = Checkpoints(kept.group(group, len(all_groups)) / "checkpoints")
+    restored = trainer.restore(store, lambda message: None)
+    if restored is None:
+        raise ConfigError(str(folder), ["has no whole checkpoint yet"])
+    return Trained(kept, chosen.config, dataset, trainer, restored[0])
+
+
+def summary_of(folder: str | Path) -> dict[str, Any] | None:
+    """A run's summary, ``None`` before it has ended."""
+    return read_json(RunFolder.open(folder).summary_path)
+
+
+__all__ = [
+    "Interrupted",
+    "Progress",
+    "Result",
+    "RunFailed",
+    "Trained",
+    "load_data",
+    "open_run",
+    "resume",
+    "run",
+    "summary_of",
+]

@@ -1,0 +1,153 @@
+"""The folder of a run: what is written where, and how it is found again."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import os
+import platform
+import secrets
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from dlnotes.config import ClaimConfig, Config, ConfigError, load, to_toml
+from dlnotes.data.dataset import Dataset
+from dlnotes.data.metadata import facts_of
+
+
+class RunFolder:
+    """Paths inside a run folder, and reading and writing its small files.
+
+    Args:
+      path: of the folder.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    @classmethod
+    def create(cls, config: Config | ClaimConfig, command: list[str] | None = None) -> RunFolder:
+        """A new folder ``<output.directory>/<name>/<time>-<id>`` holding config and environment."""
+        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        path = Path(config.output.directory) / config.name / f"{stamp}-{secrets.token_hex(3)}"
+        path.mkdir(parents=True)
+        folder = cls(path)
+        write_text(folder.config_path, to_toml(config))
+        write_json(path / "environment.json", environment(command))
+        return folder
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """An existing run folder.
+
+        Raises:
+          ConfigError: when there is none at ``path``.
+        """
+        folder = cls(path)
+        if not folder.config_path.is_file():
+            raise ConfigError(str(path), ["is not a run folder: it has no config.toml"])
+        return folder
+
+    @property
+    def config_path(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.toml"
+
+    @property
+    def summary_path(self) -> Path:
+        """Final metrics."""
+        return self.path / "summary.json"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of figures and the numbers behind them."""
+        return self.path / "figures"
+
+    @property
+    def facts_path(self) -> Path:
+        """What is known of the data: vocabulary, classes, scales, shapes, SHA-256 of files."""
+        return self.path / "data" / "facts.json"
+
+    def group(self, index: int, count: int) -> Path:
+        """Where the metrics and checkpoints of a group of members are: here, if there is but one."""
+        return self.path if count == 1 else self.path / f"group-{index:03d}"
+
+    def config(self) -> Config:
+        """The config that the run was started with."""
+        return load(self.config_path)
+
+    def summary(self) -> dict[str, Any] | None:
+        """The summary, or ``None`` before the run has ended."""
+        return read_json(self.summary_path)
+
+
+def keep_facts(folder: RunFolder, dataset: Dataset) -> None:
+    """Write what is known of the data, and the texts that the data set gives for the record."""
+    folder.facts_path.parent.mkdir(exist_ok=True)
+    write_json(folder.facts_path, facts_of(dataset))
+    for name, text in dataset.records.items():
+        write_text(folder.facts_path.parent / name, text)
+
+
+def environment(command: list[str] | None = None) -> dict[str, Any]:
+    """Versions, machine, commit and command, for the record."""
+    packages = ("dlnotes", "jax", "jaxlib", "optax", "flax", "numpy", "scikit-learn", "orbax-checkpoint")
+    return {
+        "versions": {"python": platform.python_version()} | {p: _version(p) for p in packages},
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "commit": _commit(),
+        "command": command or sys.argv,
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file at once, so that a reader sees the old text or the new, never a part."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_text` of JSON; what is not finite becomes null, which every reader takes."""
+    write_text(path, json.dumps(finite(value), indent=1) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in a file, ``None`` where there is no file."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def finite(value: Any) -> Any:
+    """The value with every non-finite number replaced by ``None``."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(v) for v in value]
+    return value
