@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dlnotes.config import load as load_config
-    from dlnotes.experiment.predict import evaluate_run, export_run, predict_run
+    from dlnotes.experiment.evaluate import evaluate_run
+    from dlnotes.experiment.export import export_run
+    from dlnotes.experiment.predict import predict_run
     from dlnotes.experiment.result import Result
     from dlnotes.experiment.run import open_run, resume, run
 

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import csv
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlnotes.cli.progress import PERCENT, best_point, choice_in_words
-from dlnotes.experiment.run_folder import RunFolder
-
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from dlnotes.experiment.result import Result
-    from dlnotes.experiment.trainer import Trainer
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 """Okabe and Ito's colours, which colour-blind people can tell apart."""
@@ -37,8 +32,6 @@ STYLE: dict[Any, Any] = {
     "lines.markersize": 4,
     "savefig.dpi": 150,
 }
-
-Draw = Callable[[RunFolder, "Result", "list[Trainer]"], "list[Path]"]
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -76,39 +69,3 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]
                 [f"{v:.7g}" if isinstance(v, (float, np.floating)) else "" if v is None else v for v in row]
             )
     return path
-
-
-def styled(function: Draw) -> Draw:
-    """Run a drawing function with `STYLE`, leaving matplotlib's settings as they were."""
-
-    def drawing(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
-        import matplotlib
-
-        with matplotlib.rc_context(STYLE):
-            return function(kept, result, trainers)
-
-    return drawing
-
-
-def shown_point(result: Result) -> tuple[int, int, slice, str]:
-    """The sweep point that figures of one setting show: the best one.
-
-    Returns:
-      Its position in the summary, its group, its members in the group, and a title.
-    """
-    points = result.summary["points"]
-    position = best_point(points) or 0
-    index = points[position]["point"]
-    seeds = result.config.training.seeds
-    for g, group in enumerate(result.groups):
-        if index in group.indices:
-            p = group.indices.index(index)
-            values = ", ".join(f"{k} = {choice_in_words(v)}" for k, v in points[position]["values"].items())
-            title = result.config.name + (f", best of the sweep: {values}" if values else "")
-            return position, g, slice(p * seeds, (p + 1) * seeds), title
-    raise ValueError(f"points: no group has point {index}")
-
-
-def metric_title(metric: str) -> str:
-    """A metric's name on an axis."""
-    return metric.replace("_", " ") + (" (%)" if metric in PERCENT else "")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dlnotes.claims.rules import VERDICTS
-from dlnotes.cli.progress import duration_in_words
+from dlnotes.formatting import duration_in_words
 
 if TYPE_CHECKING:
     from dlnotes.claims.measure import Opened

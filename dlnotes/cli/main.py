@@ -127,8 +127,8 @@ def evaluate(
     """Measure a trained run on a split or your own file."""
     with answers(debug):
         _opened(folder)
-        from dlnotes.cli.progress import measured_in_words
-        from dlnotes.experiment.predict import evaluate_run
+        from dlnotes.experiment.evaluate import evaluate_run
+        from dlnotes.formatting import measured_in_words
 
         measured = evaluate_run(folder, split=split, data_path=data)
         where = split if data is None else data.name
@@ -168,7 +168,7 @@ def export(folder: RunDir, output: Output = None, member: MemberOption = 0, debu
     """
     with answers(debug):
         _opened(folder)
-        from dlnotes.experiment.predict import export_run
+        from dlnotes.experiment.export import export_run
 
         _out(str(export_run(folder, output=output, member=member)))
 
@@ -243,7 +243,7 @@ def report(
     one before a quick one.
     """
     with answers(debug):
-        from dlnotes.claims import rows as catalogue
+        from dlnotes.claims import listing
         from dlnotes.claims.fingerprint import marked
         from dlnotes.claims.report import page, tables
         from dlnotes.claims.reproduce import newest_records
@@ -258,7 +258,7 @@ def report(
             return
         if not newest:
             raise ConfigError(str(runs), ["holds no measured claim; `dlnotes reproduce` measures them"])
-        records = marked([record for record, _ in newest.values()], catalogue.folder_of("experiments"))
+        records = marked([record for record, _ in newest.values()], listing.folder_of("experiments"))
 
         def file_of(record: Any, kind: str) -> Path | None:
             path = newest[record["name"]][1] / record[kind]
@@ -309,11 +309,9 @@ def schema(output: Output = None) -> None:
 def list_rows(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """List the notes' rows, what is built, the configs."""
     with answers(False):
-        from dlnotes.claims import rows as catalogue
+        from dlnotes.claims import listing
 
-        _out(
-            json.dumps(catalogue.as_json(), indent=1, ensure_ascii=False) if as_json else catalogue.as_text()
-        )
+        _out(json.dumps(listing.as_json(), indent=1, ensure_ascii=False) if as_json else listing.as_text())
 
 
 @app.command()
@@ -410,7 +408,7 @@ def _run_claim(config: Path, overrides: list[str], budget: str | None) -> None:
 
 def _show_run(train: Callable[[Any], Any], config: Any, quiet: bool, first: bool) -> None:
     from dlnotes.cli import progress as display
-    from dlnotes.experiment.recipe import groups
+    from dlnotes.experiment.groups import groups
 
     watching = display.terminal(quiet, groups=len(groups(config))) if first else nullcontext(lambda p: None)
     with watching as watch:

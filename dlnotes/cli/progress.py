@@ -5,91 +5,31 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
+
+from dlnotes.experiment.summary import best_point
+from dlnotes.formatting import (
+    LARGER,
+    choice_in_words,
+    duration_in_words,
+    interval_in_words,
+    measured_in_words,
+    value_in_words,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from dlnotes.experiment.trainer import Progress, Watch
+    from dlnotes.experiment.progress import Progress, Watch
 
-SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f"})
-"""Metrics of which larger is better, shown in per cent."""
-
-PERCENT = SHARES | {"token_error", "sequence_error"}
-"""Metrics that are shown in per cent."""
-
-LARGER = SHARES | {"bleu", "chrf"}
-"""Metrics of which larger is better."""
 
 PLAIN_SECONDS = 10.0
 """A plain line at least this often, and at an evaluation no sooner than a fifth of it."""
 
 MOST_ROWS = 40
 """Sweep points shown in a table; summary.json has them all."""
-
-
-def value_in_words(metric: str, value: float | None) -> str:
-    """``"98.47%"`` for a share, four digits for anything else, ``"none"`` without a value."""
-    if value is None or not math.isfinite(value):
-        return "none"
-    return f"{100 * value:.2f}%" if metric.split()[-1] in PERCENT else f"{value:.4g}"
-
-
-def measured_in_words(metric: str, measured: Mapping[str, Any]) -> str:
-    """A mean over seeds with its interval.
-
-    Args:
-      metric: its name, which decides the unit.
-      measured: as made by `dlnotes.experiment.summary.mean_interval`.
-
-    Returns:
-      ``"98.47% (95% interval 98.16–98.77, 8 seeds)"``, or ``"98.47% (1 seed)"``.
-    """
-    count = sum(v is not None and math.isfinite(v) for v in measured["values"])
-    seeds = f"{count} seed{'' if count == 1 else 's'}"
-    text = value_in_words(metric, measured["mean"])
-    if measured["low"] is None:
-        return f"{text} ({seeds})"
-    return f"{text} (95% interval {interval_in_words(metric, measured)}, {seeds})"
-
-
-def interval_in_words(metric: str, measured: Mapping[str, Any]) -> str:
-    """``"98.16–98.77"``, "" where there is none."""
-    if measured["low"] is None:
-        return ""
-    low, high = (value_in_words(metric, measured[k]).rstrip("%") for k in ("low", "high"))
-    return f"{low}{'–' if measured['low'] >= 0 else ' to '}{high}"
-
-
-def choice_in_words(value: Any) -> str:
-    """A swept value, short."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return ", ".join(choice_in_words(v) for v in value) if isinstance(value, (list, tuple)) else str(value)
-
-
-def best_point(points: Sequence[Mapping[str, Any]]) -> int | None:
-    """Which sweep point is best, chosen on validation where there is such a part.
-
-    Choosing on the test part would make its number too good.
-
-    Args:
-      points: the records of summary.json.
-
-    Returns:
-      Position in ``points``, ``None`` when no point has a finite value.
-    """
-    from dlnotes.experiment.summary import better, headline
-
-    found: list[tuple[float, int]] = []
-    for i, point in enumerate(points):
-        metrics = {s: m for s, m in point["metrics"].items() if s != "test"} or point["metrics"]
-        shown = headline({"metrics": metrics})
-        if shown is not None and shown[2]["mean"] is not None and math.isfinite(shown[2]["mean"]):
-            found.append((shown[2]["mean"] * (-1 if better(shown[1]) == "max" else 1), i))
-    return min(found)[1] if found else None
 
 
 @contextmanager
@@ -193,14 +133,6 @@ def _fitted(facts: list[str], width: int) -> str:
         if len("  ".join(facts)) > width:
             facts = [fact for fact in facts if less not in fact]
     return "  ".join(facts)
-
-
-def duration_in_words(seconds: float) -> str:
-    """``"9.3 s"``, ``"4 min 05 s"``, ``"2 h 10 min"``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class Plain:

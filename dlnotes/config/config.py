@@ -8,12 +8,12 @@ from pydantic import Field, model_validator
 
 from dlnotes.config.claim import ClaimConfig
 from dlnotes.config.data import INPUT_OF, Data
-from dlnotes.config.decoding import Decoding
 from dlnotes.config.fields import Section
 from dlnotes.config.models import ACCEPTS, Model
 from dlnotes.config.training import (
     Augment,
     Checkpoint,
+    Decoding,
     Devices,
     Optimizer,
     Output,

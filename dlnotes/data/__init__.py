@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dlnotes.data.bundled_tables import digits, tabular
+    from dlnotes.data.bundled_tables import tabular
     from dlnotes.data.dataset import Dataset, Examples, Pair, Standardize, Trees
     from dlnotes.data.download import DataNotFound
     from dlnotes.data.files import csv, image_folder, npy, npz
     from dlnotes.data.images.brain_patches import brain_patches
+    from dlnotes.data.images.digits import digits
     from dlnotes.data.images.image_masks import image_masks
     from dlnotes.data.images.mnist import fashion_mnist, mnist
     from dlnotes.data.images.moving_digits import moving_digits
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from dlnotes.data.trees.tree_files import sst, tree_file
 
 SOURCES: dict[str, str] = {
-    "digits": "bundled_tables",
+    "digits": "images.digits",
     "sized_digits": "images.sized_digits",
     "tabular": "bundled_tables",
     "mnist": "images.mnist",

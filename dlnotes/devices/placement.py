@@ -7,21 +7,14 @@ same layout, so checkpoints, evaluation and selection never know the strategy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-
-from dlnotes.devices.compiler import compiler_options
-from dlnotes.training.loop import Division
-from dlnotes.training.state import TrainState
-from dlnotes.typing import Array
 
 Strategy = Literal["single", "pmap", "mesh"]
 Split = Literal["none", "members", "batch"]
@@ -119,104 +112,6 @@ def place(
     return Placement(kind, tuple(available), "batch")
 
 
-def _state_spec(split: Split) -> TrainState:
-    return TrainState(P(), P(AXIS) if split == "members" else P())  # type: ignore[arg-type]
-
-
-def compile_chunk(
-    placement: Placement, chunk: Callable, *, data_axis: int | None, convolutions: bool = False
-) -> Callable:
-    """Compile ``chunk(state, data, n_steps)`` for a placement; the state is donated.
-
-    Args:
-      placement: where it runs.
-      chunk: of `dlnotes.training.loop.train_chunk`.
-      data_axis: under a batch split, the axis of the data leaves that is divided; ``None`` where every
-        device sees all data. Under a members split, data with a members axis give 0.
-      convolutions: whether the network has any (see `compiler_options`).
-
-    Returns:
-      A function of the same arguments and results.
-    """
-    options = compiler_options(convolutions=convolutions)
-    if placement.split == "none":
-        return jax.jit(chunk, donate_argnums=0, compiler_options=options)
-    data_spec = P() if data_axis is None else P(*([None] * data_axis), AXIS)
-    metrics_spec = P(None, None, AXIS) if placement.split == "members" else P()
-    spec = _state_spec(placement.split)
-    if placement.strategy == "mesh":
-        mapped = jax.shard_map(
-            chunk,
-            mesh=placement.mesh,
-            in_specs=(spec, data_spec, P()),
-            out_specs=(spec, metrics_spec),
-            check_vma=False,
-        )
-        return jax.jit(mapped, donate_argnums=0, compiler_options=options)
-    return _pmapped(placement, chunk, data_axis)
-
-
-def _pmapped(placement: Placement, chunk: Callable, data_axis: int | None) -> Callable:
-    n = len(placement.devices)
-    by_members = placement.split == "members"
-    state_axes = TrainState(None, 0 if by_members else None)  # type: ignore[arg-type]
-    mapped = jax.pmap(
-        lambda _, state, data, steps: chunk(state, data, steps),
-        axis_name=AXIS,
-        in_axes=(0, state_axes, data_axis, None),
-        out_axes=(state_axes, 0 if by_members else None),  # type: ignore[arg-type]
-        devices=placement.devices,
-        donate_argnums=1,
-    )
-    index = np.arange(n, dtype=np.int32)
-
-    @cache
-    def divider(axis: int) -> Callable:
-        def leaf(a):
-            return a.reshape(*a.shape[:axis], n, a.shape[axis] // n, *a.shape[axis + 1 :])
-
-        # pmap refuses arrays that do not lie as it would have laid them.
-        sharding = NamedSharding(placement.mesh, P(*([None] * axis), AXIS))
-        return jax.jit(lambda tree: jax.tree.map(leaf, tree), out_shardings=sharding)
-
-    def divide(tree, axis):
-        return divider(axis)(tree)
-
-    @jax.jit
-    def merge(members, metrics):
-        members = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), members)
-        return members, jnp.moveaxis(metrics, 0, 2).reshape(*metrics.shape[1:3], -1)
-
-    def run(state: TrainState, data: Any, n_steps: Array):
-        if data_axis is not None:
-            data = divide(data, data_axis)
-        if by_members:
-            state = TrainState(state.step, divide(state.members, 0))
-        state, metrics = mapped(index, state, data, n_steps)
-        if by_members:
-            members, metrics = merge(state.members, metrics)
-            state = TrainState(state.step, members)
-        return state, metrics
-
-    return run
-
-
-def compile_evaluation(placement: Placement, evaluate: Callable, *, convolutions: bool = False) -> Callable:
-    """Compile ``evaluate(members, blocks) -> (metrics, members)`` for a placement."""
-    options = compiler_options(convolutions=convolutions)
-    if placement.split == "none":
-        return jax.jit(evaluate, compiler_options=options)
-    by_members = placement.split == "members"
-    mapped = jax.shard_map(
-        evaluate,
-        mesh=placement.mesh,
-        in_specs=(P(AXIS) if by_members else P(), P() if by_members else P(None, AXIS)),
-        out_specs=P(None, AXIS) if by_members else P(),
-        check_vma=False,
-    )
-    return jax.jit(mapped, compiler_options=options)
-
-
 def put(placement: Placement, tree: Any, spec: P | None = None) -> Any:
     """Copy host arrays to the placement's devices.
 
@@ -235,12 +130,6 @@ def put(placement: Placement, tree: Any, spec: P | None = None) -> Any:
         return jax.make_array_from_callback(a.shape, sharding, lambda index: np.array(a[index]))
 
     return jax.tree.map(leaf, tree)
-
-
-def put_state(placement: Placement, state: TrainState) -> TrainState:
-    """A host state on the placement's devices."""
-    spec = P(AXIS) if placement.split == "members" and placement.strategy == "mesh" else None
-    return TrainState(put(placement, state.step), put(placement, state.members, spec))
 
 
 def put_local(placement: Placement, tree: Any, *, axis: int) -> Any:
@@ -263,3 +152,40 @@ def fetch(tree: Any) -> Any:
         return a if a.is_fully_addressable else a.addressable_data(0)
 
     return jax.device_get(jax.tree.map(lambda a: local(a) if isinstance(a, jax.Array) else a, tree))
+
+
+def agree(placement: Placement, stop: bool, save: bool, steps: int) -> tuple[bool, bool, int]:
+    """The same decision in every process: stop if any must, save if any wants, the fewest steps.
+
+    Args:
+      placement: with one process this returns its own wishes.
+      stop: whether this process was told to stop.
+      save: whether a checkpoint is due by this process's clock.
+      steps: how many steps this process would take next.
+    """
+    if placement.processes == 1:
+        return stop, save, steps
+    from jax.experimental import multihost_utils
+
+    wishes = np.array([stop, save, -steps], np.int32)
+    most = np.asarray(multihost_utils.process_allgather(wishes)).reshape(-1, 3).max(axis=0)
+    return bool(most[0]), bool(most[1]), int(-most[2])
+
+
+class Division(NamedTuple):
+    """How the rows of a batch are shared between devices.
+
+    Attributes:
+      parts: number of devices that share a batch.
+      axis_name: the mapped axis they lie on, or ``None`` where one device has all rows.
+      multiple: each device's rows are a multiple of this (gradient accumulation divides them).
+    """
+
+    parts: int = 1
+    axis_name: str | None = None
+    multiple: int = 1
+
+    def rows_per_part(self, batch_size: int) -> int:
+        """Rows of each part; the last parts are filled with rows of weight 0 if need be."""
+        unit = self.parts * self.multiple
+        return -(-batch_size // unit) * self.multiple

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from dlnotes.config.decoding import Decoding
+from dlnotes.config.training import Decoding
 from dlnotes.data.dataset import Dataset, Examples, are_characters
 from dlnotes.models import beam_decode
 from dlnotes.outputs.edit_distance import error_rates

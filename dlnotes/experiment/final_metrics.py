@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dlnotes.data.dataset import Examples
+from dlnotes.experiment.decoding import references_of, written_quality
+from dlnotes.experiment.trainer import Outcome
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
 from dlnotes.training.state import Member
 
@@ -31,3 +33,18 @@ def label_quality(trainer: Trainer, members: Member, examples: Examples) -> dict
         "mean_iou": np.array([mean_iou(confusion(each, y, k)) for each in labels]),
         "boundary_f": np.array([boundary_f(each, y, k, tolerance=TOLERANCE) for each in labels]),
     }
+
+
+def _final(trainer: Trainer, outcome: Outcome) -> dict[str, dict[str, np.ndarray]]:
+    """Metrics of every split that exists but the training part, which the log has."""
+    dataset = trainer.dataset
+    names = [n for n in ("validation", "test") if getattr(dataset, n) is not None]
+    found = {name: trainer.evaluate(outcome.state.members, name) for name in names or ["train"]}
+    if dataset.task == "pixels":
+        for name, metrics in found.items():
+            metrics |= label_quality(trainer, outcome.state.members, dataset.split(name))
+    if trainer.group.config.model.kind == "seq2seq":
+        split = "test" if "test" in found else next(iter(found))
+        references, how = references_of(dataset, split), trainer.group.config.decoding
+        found[split] |= written_quality(trainer, outcome.state.members, dataset.split(split), references, how)
+    return found

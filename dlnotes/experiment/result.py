@@ -10,8 +10,8 @@ import jax
 
 from dlnotes.config import Config
 from dlnotes.data.dataset import Dataset
+from dlnotes.experiment.groups import Group
 from dlnotes.experiment.metrics_log import read_metrics
-from dlnotes.experiment.recipe import Group
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.experiment.trainer import Trainer
 from dlnotes.training.state import TrainState, evaluated_params

@@ -22,13 +22,13 @@ from dlnotes.data.metadata import changes, dataset_of
 from dlnotes.devices.compiler import enable_compilation_cache
 from dlnotes.devices.placement import Placement, place
 from dlnotes.devices.prepare import cpu_count, prepare
-from dlnotes.experiment.decoding import references_of, written_quality
-from dlnotes.experiment.final_metrics import label_quality
-from dlnotes.experiment.recipe import Group, groups
+from dlnotes.experiment.final_metrics import _final
+from dlnotes.experiment.groups import Group, groups
+from dlnotes.experiment.progress import Progress, Watch
 from dlnotes.experiment.result import Result, Trained
 from dlnotes.experiment.run_folder import RunFolder, keep_facts, read_json, write_json
 from dlnotes.experiment.summary import summarize_group
-from dlnotes.experiment.trainer import Outcome, Progress, Trainer, Watch
+from dlnotes.experiment.trainer import Outcome, Trainer
 from dlnotes.models.model import Model
 from dlnotes.training.checkpoints import Checkpoints
 
@@ -130,7 +130,7 @@ def run(
       overrides: such as ``["model.widths=[64]", "training.seeds=8"]`` for a path.
       model: trains this network (say, of `dlnotes.models.from_flax`) instead of [model]'s.
       dataset: trains on this instead of [data]'s.
-      watch: told of progress; see `dlnotes.experiment.trainer.Progress`.
+      watch: told of progress; see `dlnotes.experiment.progress.Progress`.
       folder: use this run folder (made by `RunFolder.create`) instead of a new one.
       keep: write a run folder; without, nothing is written.
       command: recorded in environment.json.
@@ -311,21 +311,6 @@ def _full_disk_is_said(kept: RunFolder | None) -> Iterator[None]:
             f"no space left on device while writing {kept.path if kept else 'the run'}: free some, then "
             f"go on with: dlnotes resume {kept.path if kept else ''}"
         ) from error
-
-
-def _final(trainer: Trainer, outcome: Outcome) -> dict[str, dict[str, np.ndarray]]:
-    """Metrics of every split that exists but the training part, which the log has."""
-    dataset = trainer.dataset
-    names = [n for n in ("validation", "test") if getattr(dataset, n) is not None]
-    found = {name: trainer.evaluate(outcome.state.members, name) for name in names or ["train"]}
-    if dataset.task == "pixels":
-        for name, metrics in found.items():
-            metrics |= label_quality(trainer, outcome.state.members, dataset.split(name))
-    if trainer.group.config.model.kind == "seq2seq":
-        split = "test" if "test" in found else next(iter(found))
-        references, how = references_of(dataset, split), trainer.group.config.decoding
-        found[split] |= written_quality(trainer, outcome.state.members, dataset.split(split), references, how)
-    return found
 
 
 def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:

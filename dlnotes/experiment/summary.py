@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from dlnotes.experiment.recipe import Group
+from dlnotes.experiment.groups import Group
 from dlnotes.experiment.trainer import Outcome
 
 SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f"})
@@ -104,3 +106,25 @@ def headline(record: dict[str, Any]) -> tuple[str, str, dict[str, Any]] | None:
 def better(name: str) -> str:
     """Whether larger ("max") or smaller ("min") values of a metric are better."""
     return "max" if name in SHARES | {"bleu", "chrf"} else "min"
+
+
+def best_point(points: Sequence[Mapping[str, Any]]) -> int | None:
+    """Which sweep point is best, chosen on validation where there is such a part.
+
+    Choosing on the test part would make its number too good.
+
+    Args:
+      points: the records of summary.json.
+
+    Returns:
+      Position in ``points``, ``None`` when no point has a finite value.
+    """
+    from dlnotes.experiment.summary import better, headline
+
+    found: list[tuple[float, int]] = []
+    for i, point in enumerate(points):
+        metrics = {s: m for s, m in point["metrics"].items() if s != "test"} or point["metrics"]
+        shown = headline({"metrics": metrics})
+        if shown is not None and shown[2]["mean"] is not None and math.isfinite(shown[2]["mean"]):
+            found.append((shown[2]["mean"] * (-1 if better(shown[1]) == "max" else 1), i))
+    return min(found)[1] if found else None

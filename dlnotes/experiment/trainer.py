@@ -17,12 +17,13 @@ from dlnotes.config import ConfigError
 from dlnotes.data.buckets import divide, rows_of
 from dlnotes.data.dataset import Dataset
 from dlnotes.devices import placement as placing
-from dlnotes.devices.agreement import agree
 from dlnotes.devices.compiler import compiler_options, single_use_options
+from dlnotes.devices.placement import agree
+from dlnotes.experiment.groups import Group
 from dlnotes.experiment.metrics_log import MetricsLog
+from dlnotes.experiment.progress import Watch, _Watcher
 from dlnotes.experiment.recipe import (
     Durations,
-    Group,
     bucket_order,
     buckets_of,
     durations,
@@ -34,6 +35,7 @@ from dlnotes.models.model import Model
 from dlnotes.training import loop
 from dlnotes.training.checkpoints import Checkpoints, DamagedCheckpoint, unflatten
 from dlnotes.training.loader import Feed, blocks_of, bucketed_blocks_of, fits_on_device, joined, put_blocks
+from dlnotes.training.parallel import compile_chunk, compile_evaluation, put_state
 from dlnotes.training.state import REASONS, Member, TrainState, init_state, note_evaluation
 from dlnotes.training.step import evaluate_batch
 from dlnotes.typing import Batch
@@ -48,32 +50,6 @@ CONVOLUTIONAL = frozenset(
 
 MOST_PIXELS = 2**20
 """Pixels of images that a member evaluates at once."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands, for a display.
-
-    Attributes:
-      step, total: steps taken and to take.
-      epoch: epochs done.
-      metrics: mean over running members of the latest values, by name ("loss", "validation loss" …).
-      examples_per_second: of the latest chunk, over all members; 0 before the first.
-      running, members: members still training, and all.
-      message: a notable event (a member stopped, a damaged checkpoint), or "".
-    """
-
-    step: int
-    total: int
-    epoch: float
-    metrics: dict[str, float]
-    examples_per_second: float
-    running: int
-    members: int
-    message: str = ""
-
-
-Watch = Callable[[Progress], None]
 
 
 @dataclass
@@ -211,7 +187,7 @@ class Trainer:
         log.rewind(extra.get("log"))
         seconds_before = float(extra.get("seconds", 0.0))
         step, saved_at = int(host.step), time.perf_counter()
-        state = placing.put_state(placement, host)
+        state = put_state(placement, host)
         feed, chunk = self._compiled(host.members)
         size, examples, busy, first_seconds = 1, 0, 0.0, 0.0
         interrupted, announced = False, np.asarray(host.members.stopped_at) >= 0
@@ -316,7 +292,7 @@ class Trainer:
             data_per_member=feed.per_member,
             bucket_at=feed.bucket_at,
         )
-        return feed, placing.compile_chunk(
+        return feed, compile_chunk(
             self.placement, chunk, data_axis=feed.data_axis, convolutions=self.convolutions
         )
 
@@ -358,12 +334,12 @@ class Trainer:
             evaluate = loop.evaluate_blocks(
                 self.recipe_of, metric_names=self.eval_names, best=best, axis_name=axis
             )
-            self._evaluators[best] = placing.compile_evaluation(
+            self._evaluators[best] = compile_evaluation(
                 self.placement, evaluate, convolutions=self.convolutions
             )
         slim = members._replace(opt_state=(), best=members.best if best else None)
         if not isinstance(slim.stopped_at, jax.Array):
-            slim = placing.put_state(self.placement, TrainState(jnp.array(0), slim)).members
+            slim = put_state(self.placement, TrainState(jnp.array(0), slim)).members
         return dict(zip(self.eval_names, placing.fetch(self._evaluators[best](slim, blocks))))
 
     def _split_blocks(self, split: str) -> Any:
@@ -434,26 +410,3 @@ def _means(names: tuple[str, ...], row: np.ndarray) -> dict[str, float]:
         name: float(np.mean(v[np.isfinite(v)])) if np.isfinite(v).any() else float("nan")
         for name, v in zip(names, row)
     }
-
-
-class _Watcher:
-    """Keeps the latest values together for a `Watch`."""
-
-    def __init__(self, watch: Watch, lengths: Durations, members: int):
-        self.watch, self.lengths, self.members = watch, lengths, members
-        self.metrics: dict[str, float] = {}
-        self.last = Progress(0, lengths.total, 0.0, {}, 0.0, members, members)
-
-    def keep(self, metrics: dict[str, float]) -> None:
-        self.metrics |= metrics
-
-    def at(self, step: int, metrics: dict[str, float], rate: float, stopped: np.ndarray) -> None:
-        self.metrics |= metrics
-        running = self.members - int(stopped.sum())
-        epoch = step / self.lengths.per_epoch
-        self.last = Progress(step, self.lengths.total, epoch, dict(self.metrics), rate, running, self.members)
-        self.watch(self.last)
-
-    def say(self, message: str) -> None:
-        last = self.last
-        self.watch(Progress(**{**last.__dict__, "message": message}))

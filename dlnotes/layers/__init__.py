@@ -20,6 +20,7 @@ from dlnotes.layers.convolutional.clustered_pooling import Regions, cluster_loca
 from dlnotes.layers.convolutional.convolution import Convolution, conv, convolve, init_convolution
 from dlnotes.layers.convolutional.convolution_variants import (
     LocallyConnected,
+    conv_maxout,
     depthwise,
     init_locally_connected,
     locally_connected,
@@ -35,11 +36,14 @@ from dlnotes.layers.convolutional.geometry import (
 )
 from dlnotes.layers.convolutional.learned_pooling import LearnedPooling, init_learned_pooling, learned_pool
 from dlnotes.layers.convolutional.masked import masked_adaptive_pool, masked_group_norm, masked_mean
-from dlnotes.layers.convolutional.pooling import avg_pool, global_avg_pool, l2_pool, max_pool
-from dlnotes.layers.convolutional.pooling_kinds import (
+from dlnotes.layers.convolutional.pooling import (
     adaptive_pool,
+    avg_pool,
     channel_max_pool,
     distance_weighted_pool,
+    global_avg_pool,
+    l2_pool,
+    max_pool,
     upsample,
 )
 from dlnotes.layers.convolutional.stage import POOLINGS, conv_stage
@@ -52,7 +56,7 @@ from dlnotes.layers.convolutional.toeplitz import (
 )
 from dlnotes.layers.feedforward.dense import Dense, dense, init_dense
 from dlnotes.layers.feedforward.factored import Factored, factored_dense, init_factored
-from dlnotes.layers.feedforward.maxout import conv_maxout, dense_maxout, maxout
+from dlnotes.layers.feedforward.maxout import dense_maxout, maxout
 from dlnotes.layers.feedforward.rbf import RBF, init_rbf, rbf
 from dlnotes.layers.feedforward.sparse import connections, init_masked_dense, masked_dense
 from dlnotes.layers.feedforward.switch import soft_read, soft_switch

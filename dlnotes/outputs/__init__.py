@@ -1,19 +1,23 @@
 """Output units as distributions, and the losses and metrics derived from them."""
 
-from dlnotes.outputs.continuous import DiagonalNormal, FullNormal, Laplace, Mixture
-from dlnotes.outputs.distributions import Bernoulli, Categorical, Normal
+from dlnotes.outputs.distributions import (
+    Bernoulli,
+    Categorical,
+    DiagonalNormal,
+    FullNormal,
+    Laplace,
+    Mixture,
+    Normal,
+)
 from dlnotes.outputs.losses import (
     LOSSES,
-    METRICS,
     Measure,
     PerExample,
     absolute_error,
-    accuracy,
     binary_cross_entropy,
     brier,
     clipped_linear_nll,
     cross_entropy,
-    exact_match,
     full_covariance_nll,
     gaussian_nll,
     heteroscedastic_nll,
@@ -27,6 +31,7 @@ from dlnotes.outputs.losses import (
     squared_error,
     target_count,
 )
+from dlnotes.outputs.metrics import METRICS, accuracy, exact_match
 from dlnotes.outputs.units import UNITS, Unit, full_covariance, heteroscedastic, mixture, unit
 
 __all__ = [

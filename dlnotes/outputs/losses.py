@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dlnotes.outputs.continuous import Laplace
-from dlnotes.outputs.distributions import Bernoulli, Categorical, Normal
+from dlnotes.outputs.distributions import Bernoulli, Categorical, Laplace, Normal
 from dlnotes.outputs.units import full_covariance, heteroscedastic, mixture
 from dlnotes.typing import IGNORE, Array
 
@@ -294,19 +293,6 @@ def clipped_linear_nll(z: Array, y: Array) -> PerExample:
     return PerExample(_sum_positions(jnp.where(y == IGNORE, 0.0, nll)), target_count(y))
 
 
-def accuracy(logits: Array, y: Array) -> PerExample:
-    """1 where the most probable class is the target; per position for sequences."""
-    correct = (jnp.argmax(logits, axis=-1) == y) & (y != IGNORE)
-    return PerExample(_sum_positions(correct), target_count(y))
-
-
-def exact_match(logits: Array, y: Array) -> PerExample:
-    """1 for an example all of whose positions are right (under teacher forcing, for sequences)."""
-    right = (jnp.argmax(logits, axis=-1) == y) | (y == IGNORE)
-    whole = jnp.all(right.reshape(y.shape[0], -1), axis=-1)
-    return PerExample(whole.astype(jnp.float32), jnp.ones(y.shape[0], jnp.float32))
-
-
 LOSSES: dict[str, Measure] = {
     "cross_entropy": cross_entropy,
     "squared_error": squared_error,
@@ -316,11 +302,3 @@ LOSSES: dict[str, Measure] = {
     "brier": brier,
 }
 """Losses by the name a config uses."""
-
-METRICS: dict[str, Measure] = {
-    "accuracy": accuracy,
-    "exact_match": exact_match,
-    "squared_error": squared_error,
-    "absolute_error": absolute_error,
-}
-"""Metrics by the name a config and a metrics file use."""

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes.checks import chosen, positive
-from dlnotes.outputs.continuous import DiagonalNormal, FullNormal, Laplace, Mixture
+from dlnotes.outputs.distributions import DiagonalNormal, FullNormal, Laplace, Mixture
 from dlnotes.typing import Array
 
 _TINY = 1e-30

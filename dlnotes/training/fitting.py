@@ -17,8 +17,10 @@ from jax.sharding import PartitionSpec as P
 from dlnotes.data.dataset import Examples
 from dlnotes.devices import placement as placing
 from dlnotes.devices.compiler import compiler_options, single_use_options
+from dlnotes.devices.placement import Division
 from dlnotes.models.model import Model
 from dlnotes.training import loop
+from dlnotes.training.parallel import compile_chunk, put_state
 from dlnotes.training.state import Hyper, Recipe, RecipeOf, TrainState, init_state
 from dlnotes.typing import Params
 
@@ -97,14 +99,14 @@ def fit(
     placement = placing.place("auto", members=members)
     chunk_steps = min(steps, every or steps, max(record, _HISTORY // (len(names) * members)))
     chunk_steps = max(record, chunk_steps // record * record) if every is None else chunk_steps
-    run = placing.compile_chunk(
+    run = compile_chunk(
         placement,
         loop.train_chunk(
             recipe_of,
-            loop.resident_batches(n, batch_size or n, loop.Division()),
+            loop.resident_batches(n, batch_size or n, Division()),
             metric_names=names,
             capacity=chunk_steps,
-            division=loop.Division(),
+            division=Division(),
             rows_per_part=batch_size or n,
             data_per_member=data_per_member,
         ),
@@ -113,7 +115,7 @@ def fit(
     )
     by_members = P(placing.AXIS) if data_per_member and placement.split == "members" else None
     data = Examples(*placing.put(placement, tuple(data), by_members))
-    state = placing.put_state(placement, jax.device_get(_initial(recipe_of, seeds, hypers, start)))
+    state = put_state(placement, jax.device_get(_initial(recipe_of, seeds, hypers, start)))
     look = _looker(placement, probe, convolutions) if probe is not None else None
 
     snapshots = [placing.fetch(look(state.members.params))] if look else []

@@ -11,14 +11,8 @@ import numpy as np
 from dlnotes.data.buckets import divide
 from dlnotes.data.dataset import Examples
 from dlnotes.data.order import BucketOrder, batch_rows
-from dlnotes.devices.placement import Placement, put, put_local
-from dlnotes.training.loop import (
-    Division,
-    resident_batches,
-    resident_buckets,
-    streamed_batches,
-    streamed_buckets,
-)
+from dlnotes.devices.placement import Division, Placement, put, put_local
+from dlnotes.training.loop import resident_batches, resident_buckets, streamed_batches, streamed_buckets
 from dlnotes.typing import Batch
 
 CHUNK_BYTES = 64 * 2**20

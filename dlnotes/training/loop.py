@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from dlnotes.data.buckets import crop
 from dlnotes.data.dataset import Examples
 from dlnotes.data.order import BucketOrder, batch_rows
+from dlnotes.devices.placement import Division
 from dlnotes.training.state import (
     Member,
     RecipeOf,
@@ -25,26 +26,6 @@ from dlnotes.training.state import (
 )
 from dlnotes.training.step import evaluate_batch, train_step
 from dlnotes.typing import Array, Batch
-
-
-class Division(NamedTuple):
-    """How the rows of a batch are shared between devices.
-
-    Attributes:
-      parts: number of devices that share a batch.
-      axis_name: the mapped axis they lie on, or ``None`` where one device has all rows.
-      multiple: each device's rows are a multiple of this (gradient accumulation divides them).
-    """
-
-    parts: int = 1
-    axis_name: str | None = None
-    multiple: int = 1
-
-    def rows_per_part(self, batch_size: int) -> int:
-        """Rows of each part; the last parts are filled with rows of weight 0 if need be."""
-        unit = self.parts * self.multiple
-        return -(-batch_size // unit) * self.multiple
-
 
 BatchAt = Callable[[Any, Member, Array, Array], Batch]
 """``batch_at(data, member, step, i)``: this device's rows for ``step``, the i-th of the chunk."""

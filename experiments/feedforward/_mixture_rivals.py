@@ -24,8 +24,8 @@ from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params
 
-from .host_starts import he_starts
 from ._inverse_problem import INPUTS, Split, together
+from .host_starts import he_starts
 
 MIXTURE, SQUARED = 0, 1
 RATES = np.array([0.003, 0.01, 0.03, 0.1])

@@ -26,10 +26,10 @@ from dlnotes.models.model import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training.tuning import evaluate, parts_of, train_rivals
 from dlnotes.typing import Array, PRNGKey
 
 from .host_starts import he_starts
-from dlnotes.training.tuning import evaluate, parts_of, train_rivals
 
 KINDS = ("ReLU", "absolute", "leaky", "parametric")
 SLOPES = np.array([0.0, -1.0, 0.01, 0.25], np.float32)

@@ -26,11 +26,11 @@ from dlnotes.layers import Dense
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training.tuning import evaluate, parts_of, train_rivals
 from dlnotes.typing import Array
 
-from .host_starts import along, he_starts
-from dlnotes.training.tuning import evaluate, parts_of, train_rivals
 from ._square_stack import Stack, pre_activations, stack
+from .host_starts import along, he_starts
 
 KINDS = ("sigmoid", "tanh", "ReLU")
 SIGMOID, TANH, RELU = range(3)

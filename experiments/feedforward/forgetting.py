@@ -48,8 +48,8 @@ from ._forgetting_networks import (
     permuted,
     size,
 )
-from .host_starts import along, he_starts
 from ._trade_off import CHANCE, area, frontier, height
+from .host_starts import along, he_starts
 
 COLORS = (ORANGE, BLUE, GREEN, PURPLE)
 PLAIN, DROPOUT = 0, 1

@@ -43,9 +43,9 @@ from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params
 
-from .host_starts import he_starts
 from ._inverse_problem import INPUTS, MIDDLE, SPREAD, diabetes, flower, inverse, possible, truth
 from ._mixture_rivals import FLOOR, MIXTURE, SQUARED, network, train_both
+from .host_starts import he_starts
 
 WIDTH, COMPONENTS, BATCH = 20, 5, 100
 INVERSE, FLOWER, DIABETES = range(3)

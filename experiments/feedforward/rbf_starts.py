@@ -23,10 +23,10 @@ from dlnotes.models.feedforward.rbf_network import RBFNetwork
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training.tuning import Trained, evaluate, parts_of, train_rivals
 from dlnotes.typing import Array
 
 from .host_starts import he_starts
-from dlnotes.training.tuning import Trained, evaluate, parts_of, train_rivals
 
 DIMENSIONS = (1, 2, 4, 8, 16, 32, 64)
 UNITS = 64

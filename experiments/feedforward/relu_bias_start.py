@@ -35,11 +35,11 @@ from dlnotes.layers import Dense, relu
 from dlnotes.plotting import GREY, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training.tuning import parts_of, train_rivals
 from dlnotes.typing import Array
 
-from .host_starts import along, he_starts
-from dlnotes.training.tuning import parts_of, train_rivals
 from ._square_stack import Stack, pre_activations, stack
+from .host_starts import along, he_starts
 
 DEPTH, WIDTH = 6, 64
 BIAS = 0.1

@@ -30,10 +30,10 @@ from dlnotes.models.model import Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training.tuning import evaluate, parts_of, train_rivals
 from dlnotes.typing import Array, PRNGKey
 
 from .host_starts import along, he_starts
-from dlnotes.training.tuning import evaluate, parts_of, train_rivals
 
 ACTIVATIONS = ("ReLU", "tanh", "sigmoid")
 COLORS = (ORANGE, BLUE, GREEN)

@@ -30,10 +30,10 @@ from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training.fitting import predict
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training.tuning import evaluate, parts_of, train_rivals
 from dlnotes.typing import Array, Params
 
 from .host_starts import he_starts
-from dlnotes.training.tuning import evaluate, parts_of, train_rivals
 
 SLOTS, SIZE = 10, 8
 SOFT, HARD = 0, 1

@@ -39,10 +39,10 @@ from dlnotes.models.model import Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training.tuning import evaluate, parts_of, train_rivals
 from dlnotes.typing import Array
 
 from .host_starts import he_starts
-from dlnotes.training.tuning import evaluate, parts_of, train_rivals
 
 SETS = ("digits", "fashion_mnist", "breast_cancer")
 TITLES = ("digits", "Fashion-MNIST", "breast cancer")

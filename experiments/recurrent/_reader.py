@@ -17,9 +17,8 @@ from dlnotes.models.model import Model
 from dlnotes.outputs import mean_of
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.typing import Array, Params, PRNGKey
-
 from dlnotes.training.tuning import Trained, train_rivals
+from dlnotes.typing import Array, Params, PRNGKey
 
 
 class Reader(NamedTuple):

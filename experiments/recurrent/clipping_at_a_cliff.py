@@ -29,9 +29,8 @@ from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.typing import Array, PRNGKey
-
 from dlnotes.training.tuning import train_rivals
+from dlnotes.typing import Array, PRNGKey
 
 STEPS_OF_NET, TARGET, FIRST = 50, 0.7, 0.5
 WAYS = ("not clipped", "clipped by norm", "clipped by value")

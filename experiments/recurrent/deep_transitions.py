@@ -35,9 +35,9 @@ from dlnotes.models.recurrent.sequence import sequence_classifier
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import NOT_DECAYED, leaf_name
 from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training.tuning import evaluate, train_rivals
 from dlnotes.typing import Params
 
-from dlnotes.training.tuning import evaluate, train_rivals
 from ._reader import recipe
 
 NETS = ("plain", "deep transition", "with a skip", "stacked")

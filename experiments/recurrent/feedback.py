@@ -32,8 +32,8 @@ from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
-
 from dlnotes.training.tuning import evaluate, train_rivals
+
 from .own_starts import own_starts
 
 CLASSES = 4

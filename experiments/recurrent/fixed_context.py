@@ -31,9 +31,9 @@ from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training.tuning import train_rivals
 from dlnotes.typing import Array, Params, PRNGKey
 
-from dlnotes.training.tuning import train_rivals
 from .own_starts import own_starts
 
 LETTERS, LONGEST = 8, 20

@@ -32,9 +32,9 @@ from dlnotes.layers.recurrent.rnn import plain_cell
 from dlnotes.layers.recurrent.unroll import Cell, gru, lstm, rnn
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training.tuning import evaluate, train_rivals
 from dlnotes.typing import Params, PRNGKey
 
-from dlnotes.training.tuning import evaluate, train_rivals
 from ._reader import reader, recipe, starts
 
 NEVER = 1e30

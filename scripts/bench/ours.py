@@ -21,12 +21,13 @@ from dlnotes import layers, models
 from dlnotes.data.buckets import divide
 from dlnotes.data.dataset import Examples, Pair
 from dlnotes.devices.compiler import compiler_options, single_use_options
-from dlnotes.devices.placement import compile_chunk, fetch, place, put, put_state
+from dlnotes.devices.placement import fetch, place, put
 from dlnotes.devices.prepare import cpu_count, prepare
 from dlnotes.models import Model
 from dlnotes.outputs import binary_cross_entropy, cross_entropy
 from dlnotes.training.loop import resident_batches, streamed_batches, train_chunk
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.parallel import compile_chunk, put_state
 from dlnotes.training.state import Recipe, init_state
 from dlnotes.typing import Batch
 from scripts.bench import ours_trees

@@ -7,7 +7,7 @@ import pytest
 from dlnotes import data
 from dlnotes.config import parse
 from dlnotes.devices.placement import place
-from dlnotes.experiment.recipe import groups
+from dlnotes.experiment.groups import groups
 from dlnotes.experiment.trainer import Trainer
 
 BASE = {
@@ -184,7 +184,7 @@ def test_the_callers_arrays_survive_donation(digits):
     trainer = Trainer(group, digits, placement)
     host = trainer.initial()
     kept = jax.tree.map(np.array, host)
-    from dlnotes.devices.placement import put_state
+    from dlnotes.training.parallel import put_state
 
     state = put_state(placement, host)
     feed, chunk = trainer._compiled(host.members)

@@ -11,14 +11,15 @@ from dlnotes.config import ConfigError, parse
 from dlnotes.data.buckets import buckets_for, choose_buckets, masked_sizes, rows_of
 from dlnotes.data.dataset import Examples
 from dlnotes.data.order import BucketOrder
-from dlnotes.devices.placement import place
+from dlnotes.devices.placement import Division, place
 from dlnotes.experiment import run as running
-from dlnotes.experiment.predict import evaluate_run, predict_run
-from dlnotes.experiment.recipe import groups
+from dlnotes.experiment.evaluate import evaluate_run
+from dlnotes.experiment.groups import groups
+from dlnotes.experiment.predict import predict_run
 from dlnotes.experiment.run import Interrupted, load_data, resume, run
 from dlnotes.experiment.trainer import Trainer
 from dlnotes.training.loader import Feed
-from dlnotes.training.loop import Division, order_words
+from dlnotes.training.loop import order_words
 from dlnotes.training.state import init_state
 
 BUCKETED = {

@@ -4,7 +4,9 @@ import pytest
 from rich.console import Console
 
 from dlnotes.cli import progress as display
-from dlnotes.experiment.trainer import Progress
+from dlnotes.experiment.progress import Progress
+from dlnotes.experiment.summary import best_point
+from dlnotes.formatting import duration_in_words, measured_in_words
 
 
 def measured(*values, half=0.01):
@@ -45,34 +47,34 @@ def progress(step, total=100, message="", rate=1000.0, **metrics):
 
 
 def test_a_metric_is_told_with_its_unit_interval_and_number_of_seeds():
-    assert display.measured_in_words("accuracy", measured(0.98, 0.99)) == (
+    assert measured_in_words("accuracy", measured(0.98, 0.99)) == (
         "98.50% (95% interval 97.50–99.50, 2 seeds)"
     )
-    assert display.measured_in_words("loss", measured(0.12345)) == "0.1235 (1 seed)"
-    below = display.measured_in_words("loss", measured(-1.0, -2.0))
+    assert measured_in_words("loss", measured(0.12345)) == "0.1235 (1 seed)"
+    below = measured_in_words("loss", measured(-1.0, -2.0))
     assert below == "-1.5 (95% interval -1.51 to -1.49, 2 seeds)"
-    assert display.measured_in_words("loss", {"mean": None, "low": None, "high": None, "values": [None]}) == (
+    assert measured_in_words("loss", {"mean": None, "low": None, "high": None, "values": [None]}) == (
         "none (0 seeds)"
     )
 
 
 def test_failed_seeds_are_left_out_of_the_count():
     shown = measured(0.5, 0.7) | {"values": [0.5, float("nan"), None, 0.7]}
-    assert "2 seeds" in display.measured_in_words("accuracy", shown)
+    assert "2 seeds" in measured_in_words("accuracy", shown)
 
 
 def test_the_best_point_is_chosen_on_validation_not_on_the_test():
     points = [point(0, {"a": 1}, [0.9, 0.9], [0.8, 0.8]), point(1, {"a": 2}, [0.8, 0.8], [0.95, 0.95])]
-    assert display.best_point(points) == 0
+    assert best_point(points) == 0
     for p in points:
         del p["metrics"]["validation"]
-    assert display.best_point(points) == 1
+    assert best_point(points) == 1
 
 
 def test_the_best_loss_is_the_smallest():
     points = [{"metrics": {"validation": {"loss": measured(v)}}} for v in (0.5, float("nan"), 0.2, 0.3)]
-    assert display.best_point(points) == 2
-    assert display.best_point(points[1:2]) is None
+    assert best_point(points) == 2
+    assert best_point(points[1:2]) is None
 
 
 def test_results_of_one_setting_begin_with_the_headline():
@@ -181,7 +183,7 @@ def test_a_terminal_gets_a_bar_and_messages_above_it():
 
 
 def test_durations_are_told_in_fitting_units():
-    told = [display.duration_in_words(s) for s in (0.34, 9.97, 59, 61, 3599.9, 7800)]
+    told = [duration_in_words(s) for s in (0.34, 9.97, 59, 61, 3599.9, 7800)]
     assert told == ["0.3 s", "10 s", "59 s", "1 min 01 s", "1 h 00 min", "2 h 10 min"]
 
 

@@ -6,10 +6,9 @@ import pytest
 
 from dlnotes.data.dataset import Examples, Pair
 from dlnotes.data.order import batch_rows
-from dlnotes.devices.placement import place
+from dlnotes.devices.placement import Division, place
 from dlnotes.training import loader as feeding
 from dlnotes.training.loader import Feed, blocks_of, size_of
-from dlnotes.training.loop import Division
 
 WORDS = np.array([[1, 2], [3, 4]], np.uint32)
 

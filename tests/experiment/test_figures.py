@@ -4,11 +4,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dlnotes import plotting as figure_style
 from dlnotes.config import parse, points
 from dlnotes.data.dataset import Dataset, Examples, Standardize, Trees
 from dlnotes.experiment.figures import draw as figures
 from dlnotes.experiment.figures import predictions as predicted_figures
+from dlnotes.experiment.figures.common import shown_point
 from dlnotes.experiment.metrics_log import MetricsLog
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.experiment.summary import mean_interval
@@ -204,7 +204,7 @@ def test_figures_of_a_sweep_show_the_best_points_members(tmp_path):
     run = finished(
         tmp_path, dataset("vector"), outputs, {"model.dropout": [0.0, 0.5]}, [[0.1, 0.2], [0.8, 0.9]]
     )
-    position, group, members, title = figure_style.shown_point(run[1])
+    position, group, members, title = shown_point(run[1])
     assert (position, group, members) == (1, 0, slice(2, 4))
     assert "model.dropout = 0.5" in title
     figures.draw(*run)

@@ -11,7 +11,7 @@ from scipy import special
 from tiny_run import tiny
 
 from dlnotes.config import parse
-from dlnotes.experiment.predict import export_run
+from dlnotes.experiment.export import export_run
 from dlnotes.experiment.run import open_run, run
 from dlnotes.outputs.bracket_f1 import bracket_f1
 

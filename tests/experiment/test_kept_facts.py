@@ -11,7 +11,8 @@ from tiny_run import tiny
 from dlnotes.config import ConfigError, parse
 from dlnotes.data import load
 from dlnotes.data.metadata import changes, dataset_of, facts_of
-from dlnotes.experiment.predict import evaluate_run, predict_run
+from dlnotes.experiment.evaluate import evaluate_run
+from dlnotes.experiment.predict import predict_run
 from dlnotes.experiment.run import open_run, resume, run
 
 SHORT = {"duration": "3 steps", "batch_size": 8, "seeds": 1, "ema": None}

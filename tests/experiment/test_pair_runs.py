@@ -16,7 +16,8 @@ from dlnotes.data.dataset import Pair
 from dlnotes.data.texts.number_words import shift_right
 from dlnotes.devices import placement
 from dlnotes.experiment.decoding import text_scores
-from dlnotes.experiment.predict import evaluate_run, predict_run
+from dlnotes.experiment.evaluate import evaluate_run
+from dlnotes.experiment.predict import predict_run
 from dlnotes.experiment.run import open_run, run
 from dlnotes.models import beam_decode
 from dlnotes.models.recurrent import generation

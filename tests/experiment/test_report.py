@@ -12,15 +12,9 @@ from dlnotes.claims import Above, Below, Within
 from dlnotes.claims.errata import DISAGREEMENTS
 from dlnotes.claims.report import page as report
 from dlnotes.claims.report.interval_bar import interval_bar
-from dlnotes.claims.report.wording import (
-    Zone,
-    deciding_part,
-    effect_text,
-    in_repository,
-    rule_text,
-    zone_of,
-)
+from dlnotes.claims.report.wording import Zone, deciding_part, in_repository, rule_text, zone_of
 from dlnotes.claims.rows import ROWS
+from dlnotes.formatting import effect_text
 
 VOID = {"meta", "link", "input", "img", "br", "rect", "line", "circle"}
 

@@ -8,7 +8,7 @@ import pytest
 from tiny_run import tiny
 
 from dlnotes.config import parse
-from dlnotes.experiment.recipe import groups
+from dlnotes.experiment.groups import groups
 from dlnotes.experiment.run import run
 
 

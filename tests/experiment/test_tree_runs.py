@@ -8,7 +8,9 @@ from tiny_run import tiny
 
 from dlnotes.config import ConfigError, parse
 from dlnotes.data.trees.brackets import parse_brackets
-from dlnotes.experiment.predict import evaluate_run, export_run, predict_run
+from dlnotes.experiment.evaluate import evaluate_run
+from dlnotes.experiment.export import export_run
+from dlnotes.experiment.predict import predict_run
 from dlnotes.experiment.run import run
 
 

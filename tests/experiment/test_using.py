@@ -15,7 +15,9 @@ from scipy import special
 from tiny_run import tiny
 
 from dlnotes.config import ConfigError, parse
-from dlnotes.experiment.predict import evaluate_run, export_run, predict_run
+from dlnotes.experiment.evaluate import evaluate_run
+from dlnotes.experiment.export import export_run
+from dlnotes.experiment.predict import predict_run
 from dlnotes.experiment.run import open_run, run
 from dlnotes.outputs import mixture
 

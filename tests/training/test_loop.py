@@ -7,6 +7,7 @@ import pytest
 from training_parts import NAMES, close, equal, examples, member_of, recipe_of, state_of
 
 from dlnotes.data.order import batch_rows
+from dlnotes.devices.placement import Division
 from dlnotes.training import loop
 from dlnotes.training.step import train_step
 from dlnotes.typing import Batch
@@ -21,7 +22,7 @@ def data():
 
 
 def compiled(recipes, data, batch_size=SIZE, capacity=16):
-    division = loop.Division()
+    division = Division()
     return jax.jit(
         loop.train_chunk(
             recipes,
@@ -89,7 +90,7 @@ def test_a_chunk_is_its_steps_one_after_another(recipes, data, whole):
 
 
 def test_an_epoch_visits_every_example_once(recipes):
-    batch_at = loop.resident_batches(N, SIZE, loop.Division())
+    batch_at = loop.resident_batches(N, SIZE, Division())
     numbered = examples(N)._replace(x=np.arange(N, dtype=np.float32)[:, None])
     member = member_of(state_of(recipes, 1, [0.1]))
     take = jax.jit(lambda t: batch_at(jax.tree.map(jnp.asarray, numbered), member, t, t))
@@ -121,10 +122,10 @@ def test_a_batch_of_everything_is_gradient_descent(data):
 @pytest.mark.parametrize(
     ("division", "size", "rows"),
     [
-        (loop.Division(), 10, 10),
-        (loop.Division(parts=4, axis_name="d"), 10, 3),
-        (loop.Division(parts=2, axis_name="d", multiple=3), 10, 6),
-        (loop.Division(multiple=4), 11, 12),
+        (Division(), 10, 10),
+        (Division(parts=4, axis_name="d"), 10, 3),
+        (Division(parts=2, axis_name="d", multiple=3), 10, 6),
+        (Division(multiple=4), 11, 12),
     ],
 )
 def test_rows_per_part_cover_the_batch(division, size, rows):
@@ -135,7 +136,7 @@ def test_rows_per_part_cover_the_batch(division, size, rows):
 def test_padded_full_batches_keep_their_weights():
     """11 rows in 4 parts make 12: the twelfth example of 12 must not slip in."""
     data = examples(12)
-    batch_at = loop.resident_batches(12, 11, loop.Division(multiple=4))
+    batch_at = loop.resident_batches(12, 11, Division(multiple=4))
     batch = batch_at(
         jax.tree.map(jnp.asarray, data), member_of(state_of(recipe_of())), jnp.int32(0), jnp.int32(0)
     )

@@ -10,18 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dlnotes.claims.report.interval_bar import interval_bar
-from dlnotes.claims.report.wording import (
-    MARKS,
-    OTHER_CODE,
-    Record,
-    effect_note,
-    effect_text,
-    in_repository,
-    number,
-    rule_text,
-)
+from dlnotes.claims.report.wording import MARKS, OTHER_CODE, in_repository, rule_text
 from dlnotes.claims.rows import Row
-from dlnotes.cli.progress import duration_in_words
+from dlnotes.formatting import Record, duration_in_words, effect_note, effect_text, number
 
 Files = Callable[[Record, Literal["figure", "numbers"]], Path | None]
 """Where the figure (PNG) or the numbers (CSV) of a record are, ``None`` when there are none."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from dlnotes.claims.report.wording import effect_text, number, rule_text, zone_of
+from dlnotes.claims.report.wording import rule_text, zone_of
+from dlnotes.formatting import effect_text, number
 
 WIDTH, HEIGHT = 320, 50
 _LEFT, _RIGHT, _AXIS = 10.0, 310.0, 24.0

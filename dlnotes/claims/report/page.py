@@ -20,18 +20,16 @@ from dlnotes.claims.report.claim_html import Files, anchor, badge, claim_html, s
 from dlnotes.claims.report.wording import (
     MARKS,
     OTHER_CODE,
-    Record,
     chapter_of,
     claims_of,
     deciding_part,
-    effect_text,
     in_order,
     machines,
 )
 from dlnotes.claims.rows import ROWS, SECTIONS, Row
 from dlnotes.claims.rules import VERDICTS
-from dlnotes.cli.progress import duration_in_words
 from dlnotes.experiment.run_folder import write_text
+from dlnotes.formatting import Record, duration_in_words, effect_text
 
 _VERBS = {"holds": ("holds", "hold"), "fails": ("fails", "fail"), "inconclusive": ("inconclusive",) * 2}
 _OTHER = "Claims of other sources"

@@ -12,10 +12,8 @@ from dlnotes.claims.fingerprint import marked
 from dlnotes.claims.report.wording import (
     MARKS,
     OTHER_CODE,
-    Record,
     chapter_of,
     claims_of,
-    effect_text,
     in_order,
     in_repository,
     machines,
@@ -23,8 +21,8 @@ from dlnotes.claims.report.wording import (
 )
 from dlnotes.claims.rows import ROWS, SECTIONS, Row
 from dlnotes.claims.rules import VERDICTS
-from dlnotes.cli.progress import duration_in_words
 from dlnotes.experiment.run_folder import read_json, write_json, write_text
+from dlnotes.formatting import Record, duration_in_words, effect_text
 
 COMMAND = "dlnotes report --results experiments"
 """What makes these files, unless told otherwise."""

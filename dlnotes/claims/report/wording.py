@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dlnotes.claims.rows import SECTIONS, Row
-
-Record = Mapping[str, Any]
-"""One measured claim, as the summary of its run holds it."""
+from dlnotes.formatting import Record, number
 
 MARKS = {"holds": "✓", "fails": "✗", "inconclusive": "?"}
 """A sign of each verdict, so that colour is never the only one."""
@@ -22,63 +20,6 @@ OTHER_CODE = "measured on other code"
 _NUMBER = r"([-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|inf))"
 _BETWEEN = re.compile(rf"\bbetween {_NUMBER} and {_NUMBER}", re.IGNORECASE)
 _ONE_SIDED = re.compile(rf"\b(above|below) {_NUMBER}", re.IGNORECASE)
-_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A number with so many significant digits, in powers of ten when far from one.
-
-    Args:
-      value: ``None`` and NaN read "not a number", as does an infinity that JSON could not hold.
-      digits: significant digits, at least one.
-
-    Example:
-      >>> number(0.61234), number(2.5e-9), number(40960.0), number(-3.0), number(None)
-      ('0.6123', '2.5 × 10⁻⁹', '40960', '−3', 'not a number')
-    """
-    if value is None or math.isnan(value):
-        return "not a number"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if value == 0:
-        return "0"
-    power = math.floor(math.log10(abs(value)))
-    if -4 <= power < 6:
-        places = max(0, digits - 1 - power)
-        return _decimal(value, places)
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-    return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}".replace("-", "−")
-
-
-def effect_text(effect: Record) -> str:
-    """A value with its interval, to as many places as the interval allows.
-
-    Example:
-      >>> effect_text({"value": 0.61234, "low": 0.5912, "high": 0.6203})
-      '0.612 [0.591, 0.620]'
-      >>> effect_text({"value": 0.25, "low": 0.25, "high": 0.25})
-      '0.25'
-    """
-    value, low, high = effect.get("value"), effect.get("low"), effect.get("high")
-    if value is None or low == high:
-        return number(value)
-    if low is None or high is None:
-        return f"{number(value)} [no finite interval]"
-    width, largest = high - low, max(abs(low), abs(high))
-    if not math.isfinite(width):
-        return f"{number(value)} [{number(low)}, {number(high)}]"
-    if width >= 1e-4 and largest < 1e6:
-        places = max(0, 1 - math.floor(math.log10(width)))
-        return f"{_fixed(value, places)} [{_fixed(low, places)}, {_fixed(high, places)}]"
-    digits = min(8, max(3, 2 + math.floor(math.log10(largest)) - math.floor(math.log10(width))))
-    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
-
-
-def effect_note(effect: Record) -> str:
-    """How an effect was obtained: its method, and from how many measurements."""
-    method, n = str(effect.get("method") or ""), effect.get("n")
-    return f"{method}, n = {n}" if n and n > 1 else method
 
 
 class Zone(NamedTuple):
@@ -208,13 +149,3 @@ def machines(records: Iterable[Record]) -> list[str]:
         if words not in found:
             found.append(words)
     return found
-
-
-def _decimal(value: float, places: int) -> str:
-    text = _fixed(value, places)
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _fixed(value: float, places: int) -> str:
-    text = f"{value:.{places}f}".replace("-", "−")
-    return text[1:] if text.startswith("−") and not text.strip("−0.") else text

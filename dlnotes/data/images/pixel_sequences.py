@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from dlnotes.data import bundled_tables as bundled
 from dlnotes.data.dataset import Dataset, Examples
 from dlnotes.data.images import mnist as mnist_sets
+from dlnotes.data.images.digits import digits
 
 SOURCES = ("digits", "mnist", "fashion_mnist")
 
@@ -53,7 +53,7 @@ def pixel_sequences(
         if got not in allowed:
             raise ValueError(f"{name}: got {got!r}, allowed are {', '.join(allowed)}")
     if source == "digits":
-        images = bundled.digits(validation=validation, test=test, seed=seed, standardize=standardize)
+        images = digits(validation=validation, test=test, seed=seed, standardize=standardize)
     else:
         load = {"mnist": mnist_sets.mnist, "fashion_mnist": mnist_sets.fashion_mnist}[source]
         images = load(validation=validation, seed=seed, standardize=standardize, data_dir=data_dir)

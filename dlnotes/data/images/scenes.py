@@ -103,7 +103,7 @@ def _check(size, objects, object_size, clutter, noise, classes, n_train, n_valid
 
 def _pictures(source: str, data_dir: str | Path | None, download: bool) -> Dataset:
     if source == "digits":
-        from dlnotes.data.bundled_tables import digits
+        from dlnotes.data.images.digits import digits
 
         return digits(standardize=False)
     if source not in ("mnist", "fashion_mnist"):

@@ -10,35 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlnotes.cli.progress import (
-    PERCENT,
-    best_point,
-    choice_in_words,
-    measured_in_words,
-    value_in_words,
-)
 from dlnotes.experiment.figures import latent_trees as found_tree_figures
 from dlnotes.experiment.figures import pairs as pair_figures
 from dlnotes.experiment.figures import pixels as pixel_figures
 from dlnotes.experiment.figures import predictions as predicted_figures
 from dlnotes.experiment.figures import text as text_figures
 from dlnotes.experiment.figures import trees as tree_figures
+from dlnotes.experiment.figures.common import Draw, metric_title, shown_point, styled
 from dlnotes.experiment.metrics_log import read_metrics
 from dlnotes.experiment.run_folder import RunFolder
-from dlnotes.experiment.summary import better, headline, mean_interval
-from dlnotes.plotting import (
-    BLUE,
-    GREY,
-    ORANGE,
-    Draw,
-    metric_title,
-    new_figure,
-    save,
-    set_title,
-    shown_point,
-    styled,
-    write_table,
-)
+from dlnotes.experiment.summary import best_point, better, headline, mean_interval
+from dlnotes.formatting import PERCENT, choice_in_words, measured_in_words, value_in_words
+from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

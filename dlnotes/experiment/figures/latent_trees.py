@@ -10,19 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlnotes.data.dataset import Dataset
+from dlnotes.experiment.figures.common import Draw, shown_point, styled
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.outputs.bracket_f1 import Bracket, bracket_f1, brackets
-from dlnotes.plotting import (
-    GREEN,
-    GREY,
-    Draw,
-    new_figure,
-    save,
-    set_title,
-    shown_point,
-    styled,
-    write_table,
-)
+from dlnotes.plotting import GREEN, GREY, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
     from dlnotes.experiment.result import Result

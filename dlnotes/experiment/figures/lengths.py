@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from dlnotes.experiment.figures.common import shown_point, styled
 from dlnotes.experiment.figures.predictions import shown_split
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.plotting import (
@@ -21,8 +22,6 @@ from dlnotes.plotting import (
     new_figure,
     save,
     set_title,
-    shown_point,
-    styled,
     write_table,
 )
 

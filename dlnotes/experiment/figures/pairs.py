@@ -10,9 +10,10 @@ import numpy as np
 from dlnotes.data.dataset import Dataset, Examples, Pair
 from dlnotes.data.texts.number_words import shift_right
 from dlnotes.experiment.decoding import references_of, text_of, write
+from dlnotes.experiment.figures.common import shown_point, styled
 from dlnotes.experiment.figures.lengths import errors_by_length
 from dlnotes.experiment.run_folder import RunFolder
-from dlnotes.plotting import new_figure, save, set_title, shown_point, styled, write_table
+from dlnotes.plotting import new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
     from dlnotes.experiment.result import Result

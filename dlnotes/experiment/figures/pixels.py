@@ -8,18 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.experiment.figures.common import shown_point, styled
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.outputs.segmentation import class_iou, confusion, mean_iou
-from dlnotes.plotting import (
-    BLUE,
-    GREY,
-    new_figure,
-    save,
-    set_title,
-    shown_point,
-    styled,
-    write_table,
-)
+from dlnotes.plotting import BLUE, GREY, new_figure, save, set_title, write_table
 from dlnotes.typing import IGNORE
 
 if TYPE_CHECKING:

@@ -10,19 +10,10 @@ import numpy as np
 from dlnotes.data.dataset import Dataset, Examples, are_characters
 from dlnotes.data.trees.brackets import to_brackets
 from dlnotes.data.trees.tree import tree_at
+from dlnotes.experiment.figures.common import Draw, shown_point, styled
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.run_folder import RunFolder
-from dlnotes.plotting import (
-    BLUE,
-    GREY,
-    Draw,
-    new_figure,
-    save,
-    set_title,
-    shown_point,
-    styled,
-    write_table,
-)
+from dlnotes.plotting import BLUE, GREY, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
     from dlnotes.experiment.result import Result

@@ -10,21 +10,11 @@ import numpy as np
 
 from dlnotes.data.dataset import Dataset, Examples, are_characters
 from dlnotes.data.texts.ngrams import ngram_bits, xz_bits
+from dlnotes.experiment.figures.common import Draw, shown_point, styled
 from dlnotes.experiment.figures.predictions import shown_split, symbols_of
 from dlnotes.experiment.run_folder import RunFolder, write_text
 from dlnotes.experiment.summary import mean_interval
-from dlnotes.plotting import (
-    BLUE,
-    GREY,
-    ORANGE,
-    Draw,
-    new_figure,
-    save,
-    set_title,
-    shown_point,
-    styled,
-    write_table,
-)
+from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
     from dlnotes.experiment.result import Result

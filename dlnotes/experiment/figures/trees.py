@@ -10,19 +10,11 @@ import numpy as np
 
 from dlnotes.data.dataset import Dataset, Examples
 from dlnotes.data.trees.tree import Tree, batch_trees, tree_at
+from dlnotes.experiment.figures.common import Draw, shown_point, styled
 from dlnotes.experiment.figures.lengths import length_groups
 from dlnotes.experiment.figures.predictions import predictions
 from dlnotes.experiment.run_folder import RunFolder
-from dlnotes.plotting import (
-    BLUE,
-    Draw,
-    new_figure,
-    save,
-    set_title,
-    shown_point,
-    styled,
-    write_table,
-)
+from dlnotes.plotting import BLUE, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers.convolutional.convolution import convolve
+from dlnotes.layers.convolutional.convolution import Convolution, conv, convolve
 from dlnotes.layers.convolutional.geometry import Window, output_size
+from dlnotes.layers.feedforward.maxout import maxout
 from dlnotes.layers.initializers import initializer as rule
 from dlnotes.typing import Array, PRNGKey
 
@@ -161,3 +162,23 @@ def locally_connected(params: LocallyConnected, x: Array) -> Array:
         weights = params.K[(slice(None),) * n + tap]
         z = z + jnp.einsum("b...c,...co->b...o", shifted, weights)
     return z
+
+
+def conv_maxout(params: Convolution, x: Array, k: int, **how: Any) -> Array:
+    """Convolutional maxout, ``h_i = max_j (x ∗ K + b)_{ik+j}`` at every place: groups of feature maps.
+
+    Args:
+      params: `Convolution` with ``K`` (*window, in, channels·k) and ``b`` (channels·k,).
+      x: ``(batch, *sizes, in)``.
+      k: pieces per unit.
+      how: stride, padding … as in `convolve`.
+
+    Returns:
+      ``(batch, *new sizes, channels)``.
+
+    Raises:
+      ValueError: as `convolve` and `maxout` do.
+
+    Source: Goodfellow et al., 2013; notes F3.3.
+    """
+    return maxout(conv(params, x, **how), k)

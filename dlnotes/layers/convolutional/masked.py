@@ -10,8 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from dlnotes.checks import positive
-from dlnotes.layers.convolutional.pooling import global_avg_pool
-from dlnotes.layers.convolutional.pooling_kinds import adaptive_pool
+from dlnotes.layers.convolutional.pooling import adaptive_pool, global_avg_pool
 from dlnotes.layers.normalization import LayerNorm
 from dlnotes.typing import Array
 

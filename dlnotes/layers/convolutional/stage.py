@@ -9,8 +9,7 @@ from dlnotes.checks import chosen
 from dlnotes.layers.activations import MONOTONE
 from dlnotes.layers.activations import activation as activation_named
 from dlnotes.layers.convolutional.convolution import Convolution, convolve
-from dlnotes.layers.convolutional.pooling import Window, avg_pool, l2_pool, max_pool
-from dlnotes.layers.convolutional.pooling_kinds import distance_weighted_pool
+from dlnotes.layers.convolutional.pooling import Window, avg_pool, distance_weighted_pool, l2_pool, max_pool
 from dlnotes.layers.feedforward.dense import add_bias
 from dlnotes.typing import Array
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from dlnotes.layers.convolutional.convolution import Convolution, conv
 from dlnotes.layers.feedforward.dense import Dense, dense
 from dlnotes.typing import Array
 
@@ -50,23 +47,3 @@ def dense_maxout(params: Dense, x: Array, k: int) -> Array:
       ``(..., units)``.
     """
     return maxout(dense(params, x), k)
-
-
-def conv_maxout(params: Convolution, x: Array, k: int, **how: Any) -> Array:
-    """Convolutional maxout, ``h_i = max_j (x ∗ K + b)_{ik+j}`` at every place: groups of feature maps.
-
-    Args:
-      params: `Convolution` with ``K`` (*window, in, channels·k) and ``b`` (channels·k,).
-      x: ``(batch, *sizes, in)``.
-      k: pieces per unit.
-      how: stride, padding … as in `convolve`.
-
-    Returns:
-      ``(batch, *new sizes, channels)``.
-
-    Raises:
-      ValueError: as `convolve` and `maxout` do.
-
-    Source: Goodfellow et al., 2013; notes F3.3.
-    """
-    return maxout(conv(params, x, **how), k)

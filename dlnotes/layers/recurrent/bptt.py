@@ -21,8 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes.layers.activations import ACTIVATIONS
-from dlnotes.layers.gate import gate
+from dlnotes.layers.activations import ACTIVATIONS, gate
 from dlnotes.typing import Array, Params
 
 

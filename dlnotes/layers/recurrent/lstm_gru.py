@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from dlnotes.layers.gate import gate
+from dlnotes.layers.activations import gate
 from dlnotes.layers.recurrent.bptt import LSTMCarry, gru_steps, lstm_steps
 from dlnotes.layers.recurrent.cell import row, split_cell, weights, zeros
 from dlnotes.typing import Array, PRNGKey

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from dlnotes.layers.gate import gate
+from dlnotes.layers.activations import gate
 from dlnotes.layers.normalization import LayerNorm, layer_norm
 from dlnotes.layers.recurrent.bptt import LSTMCarry
 from dlnotes.layers.recurrent.cell import Cell, project, row, split_cell

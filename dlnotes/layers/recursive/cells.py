@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from dlnotes.checks import chosen, positive
-from dlnotes.layers.gate import gate
+from dlnotes.layers.activations import gate
 from dlnotes.layers.recurrent.cell import project, row
 from dlnotes.typing import Array, Params, PRNGKey
 

@@ -12,8 +12,7 @@ from dlnotes.layers import random
 from dlnotes.layers.activations import activation as activation_named
 from dlnotes.layers.convolutional.convolution import Convolution, conv, convolve, init_convolution
 from dlnotes.layers.convolutional.crf import MeanField, init_mean_field, mean_field
-from dlnotes.layers.convolutional.pooling import max_pool
-from dlnotes.layers.convolutional.pooling_kinds import upsample
+from dlnotes.layers.convolutional.pooling import max_pool, upsample
 from dlnotes.layers.feedforward.dense import add_bias
 from dlnotes.layers.initializers import initializer as initializer_named
 from dlnotes.layers.normalization import LayerNorm, layer_norm

@@ -1,0 +1,54 @@
+"""Measure a trained run on a split or on examples of your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dlnotes import data
+from dlnotes.config import ConfigError
+from dlnotes.experiment.decoding import answers_of, references_of, written_quality
+from dlnotes.experiment.final_metrics import label_quality
+from dlnotes.experiment.predict import _opened
+from dlnotes.experiment.result import Trained
+from dlnotes.experiment.summary import SHARES, mean_interval
+
+
+def evaluate_run(
+    run: str | Path | Trained, *, split: str = "test", data_path: str | Path | None = None
+) -> dict[str, dict[str, Any]]:
+    """Loss and metrics of a trained run over its seeds.
+
+    Args:
+      run: its folder, or what `open_run` returned.
+      split: "train", "validation" or "test".
+      data_path: measure on this file or folder instead, read as the training data were.
+
+    Returns:
+      ``{metric: {"mean", "low", "high", "values"}}`` of the first sweep point's seeds.
+
+    Raises:
+      ConfigError: when the run, the split or the file do not fit.
+    """
+    trained = _opened(run)
+    members = trained.state.members
+    try:
+        if data_path is None:
+            examples = trained.dataset.split(split)
+            measured = trained.trainer.evaluate(members, split)
+        else:
+            examples = data.evaluate_inputs(
+                data_path, trained.dataset, target=getattr(trained.config.data, "target", None)
+            )
+            measured = trained.trainer.evaluate_examples(members, examples)
+        if trained.dataset.task == "pixels":
+            measured |= label_quality(trained.trainer, members, examples)
+        if trained.config.model.kind == "seq2seq":
+            known = data_path is None
+            answers = references_of(trained.dataset, split) if known else answers_of(examples)
+            how = trained.config.decoding
+            measured |= written_quality(trained.trainer, members, examples, answers, how)
+    except (ValueError, OSError) as error:
+        raise ConfigError(str(data_path or trained.folder.path), [str(error)]) from None
+    seeds = trained.config.training.seeds
+    return {name: mean_interval(v[:seeds], share=name in SHARES) for name, v in measured.items()}

@@ -1,0 +1,168 @@
+"""A trained run as one file that needs only jax."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dlnotes.data.dataset import Standardize
+from dlnotes.experiment.decoding import decoded_length
+from dlnotes.experiment.objective import unit_of
+from dlnotes.experiment.predict import _member, _opened, _params, predicts_next
+from dlnotes.experiment.result import Trained
+from dlnotes.models import greedy_decode
+from dlnotes.typing import Params
+
+_README = """# {name}: an exported model
+
+`{file}` holds a trained {kind} as one program for {platforms}, parameters included. It needs only
+`jax` and `flatbuffers` (not dlnotes):
+
+```python
+import jax, numpy as np
+
+model = jax.export.deserialize(bytearray(open("{file}", "rb").read()))
+output = model.call({call})
+```
+
+Arguments (the batch size, and every size that is a letter, is free):
+{arguments}
+
+Result: {result}
+{classes}"""
+
+
+def export_run(run: str | Path | Trained, *, output: str | Path | None = None, member: int = 0) -> Path:
+    """Write one member as a single file of ``jax.export``, for cpu, cuda and tpu and any batch size.
+
+    Inputs are raw (what the data held before they were standardised), outputs are probabilities,
+    values in the target's own units, or decoded symbols. A README beside the file shows how to load it.
+
+    Args:
+      run: its folder, or what `open_run` returned.
+      output: the file; by default export/model.jax in the run folder.
+      member: which of the trained members.
+
+    Returns:
+      The path written.
+    """
+    trained = _opened(run)
+    params = _params(_member(trained, member))
+    path = Path(output) if output is not None else trained.folder.path / "export" / "model.jax"
+    function, arguments, result = _exportable(trained, params)
+    exported = jax.export.export(jax.jit(function), platforms=("cpu", "cuda", "tpu"))(*arguments.values())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(exported.serialize())
+    dataset = trained.dataset
+    shapes = {name: f"{a.dtype} ({', '.join(map(str, a.shape))})" for name, a in arguments.items()}
+    text = _README.format(
+        name=trained.config.name,
+        file=path.name,
+        kind=trained.config.model.kind,
+        platforms="cpu, cuda and tpu",
+        call=", ".join(arguments),
+        arguments="\n".join(f"- `{name}`: {shape}" for name, shape in shapes.items()),
+        result=result,
+        classes=f"\nClasses, in order: {', '.join(map(repr, dataset.classes))}\n" if dataset.classes else "",
+    )
+    (path.parent / "README.md").write_text(text, encoding="utf-8")
+    return path
+
+
+def _aligned(a: np.ndarray, x: jax.Array) -> jax.Array:
+    """Host numbers of the last axes of ``x``, with axes of length one before."""
+    a = np.asarray(a, np.float32)
+    return jnp.asarray(a.reshape((1,) * (x.ndim - a.ndim) + a.shape))
+
+
+def _standardized(x: jax.Array, scale: Standardize | None) -> jax.Array:
+    return x if scale is None else (x - _aligned(scale.mean, x)) / _aligned(scale.scale, x)
+
+
+def _length(name: str, trained: Trained) -> str:
+    """The length of exported inputs: open; nets that find trees are programs for one length."""
+    mask, kind = trained.dataset.train.mask, trained.config.model.kind
+    return name if kind not in ("gumbel_tree", "chart_tree") or mask is None else str(mask.shape[1])
+
+
+def _exportable(trained: Trained, params: Params):
+    """The function of raw arrays, its arguments' shapes by name, and what it returns."""
+    dataset, train = trained.dataset, trained.dataset.train
+    # Swept numbers shape training and the start only: any point's do for a forward pass.
+    hyper = {name: jnp.asarray(values[0]) for name, values in trained.trainer.group.hypers.items()}
+    model = trained.trainer.recipe_of(hyper).model
+    scope = jax.export.SymbolicScope()
+
+    def shape(text: str, dtype: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(jax.export.symbolic_shape(text, scope=scope), dtype)
+
+    spread = unit_of(trained.config, dataset)
+
+    def answer(logits):
+        if dataset.task == "regression":
+            logits = logits if spread is None else spread.distribution(logits).mean
+            scale = dataset.standardize_y
+            if scale is None:
+                return logits
+            return logits * _aligned(scale.scale, logits) + _aligned(scale.mean, logits)
+        return jax.nn.softmax(logits)
+
+    result = {
+        "regression": "values `(batch, outputs)`",
+        "pixels": "probabilities `(batch, height, width, classes)`",
+    }.get(dataset.task, "probabilities `(batch, classes)`")
+    if dataset.input in ("image", "volume") and train.mask is not None:
+        scale = dataset.standardize
+        sizes = ", ".join("dhw"[-(len(dataset.inputs) - 1) :])
+
+        def sized(x, mask):
+            return answer(model.apply(params, _standardized(x, scale), mask=mask))
+
+        x = shape(f"b, {sizes}, {dataset.inputs[-1]}", jnp.float32)
+        return sized, {"x": x, "mask": shape(f"b, {sizes}", jnp.bool_)}, result
+    if dataset.input in ("vector", "image", "volume"):
+        scale = dataset.standardize
+
+        def plain(x):
+            x = _standardized(x, scale)
+            return answer(model.apply(params, x))
+
+        return plain, {"x": shape(", ".join(["b", *map(str, dataset.inputs)]), jnp.float32)}, result
+    if dataset.input in ("tokens", "sequence"):
+        features = f", {dataset.inputs[-1]}" if dataset.input == "sequence" else ""
+        kind = jnp.float32 if dataset.input == "sequence" else jnp.int32
+        scale = dataset.standardize
+
+        def sequence(x, mask):
+            x = _standardized(x, scale)
+            return answer(model.apply(params, x, mask=mask))
+
+        t = _length("t", trained)
+        arguments = {"x": shape(f"b, {t}{features}", kind), "mask": shape(f"b, {t}", jnp.bool_)}
+        if dataset.task == "tokens":
+            of = "the next symbol" if predicts_next(dataset) else "the class of each position"
+            result = f"probabilities of {of} `(batch, time, {len(dataset.classes)})`"
+        return sequence, arguments, result
+    if dataset.input == "pair":
+        length = decoded_length(dataset)
+        arguments = {"source": shape("b, s", jnp.int32), "mask": shape("b, s", jnp.bool_)}
+        result = f"symbol numbers `(batch, {length})`, 0 at the end, -1 after it"
+        return (lambda source, mask: greedy_decode(params, source, mask, length=length)), arguments, result
+    tree, n = type(train.x), _length("n", trained)
+    if dataset.task == "tokens":
+        result = f"probabilities of the class of each node `(batch, nodes, {len(dataset.classes)})`"
+    arguments = {
+        "label": shape(f"b, {n}", jnp.int32),
+        "mask": shape(f"b, {n}", jnp.bool_),
+        "children": shape(f"b, {n}, {train.x.children.shape[-1]}", jnp.int32),
+        "order": shape(f"b, {n}", jnp.int32),
+    }
+
+    def recursive(label, mask, children, order):
+        return answer(model.apply(params, tree(label, children, order), mask=mask))
+
+    return recursive, arguments, result

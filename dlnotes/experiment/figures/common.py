@@ -1,0 +1,51 @@
+"""What the figures of a run share: their style and the sweep point that they show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from dlnotes.experiment.result import Result
+from dlnotes.experiment.run_folder import RunFolder
+from dlnotes.experiment.summary import best_point
+from dlnotes.experiment.trainer import Trainer
+from dlnotes.formatting import PERCENT, choice_in_words
+from dlnotes.plotting import STYLE
+
+Draw = Callable[[RunFolder, "Result", "list[Trainer]"], "list[Path]"]
+
+
+def styled(function: Draw) -> Draw:
+    """Run a drawing function with `STYLE`, leaving matplotlib's settings as they were."""
+
+    def drawing(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+        import matplotlib
+
+        with matplotlib.rc_context(STYLE):
+            return function(kept, result, trainers)
+
+    return drawing
+
+
+def shown_point(result: Result) -> tuple[int, int, slice, str]:
+    """The sweep point that figures of one setting show: the best one.
+
+    Returns:
+      Its position in the summary, its group, its members in the group, and a title.
+    """
+    points = result.summary["points"]
+    position = best_point(points) or 0
+    index = points[position]["point"]
+    seeds = result.config.training.seeds
+    for g, group in enumerate(result.groups):
+        if index in group.indices:
+            p = group.indices.index(index)
+            values = ", ".join(f"{k} = {choice_in_words(v)}" for k, v in points[position]["values"].items())
+            title = result.config.name + (f", best of the sweep: {values}" if values else "")
+            return position, g, slice(p * seeds, (p + 1) * seeds), title
+    raise ValueError(f"points: no group has point {index}")
+
+
+def metric_title(metric: str) -> str:
+    """A metric's name on an axis."""
+    return metric.replace("_", " ") + (" (%)" if metric in PERCENT else "")

@@ -1,0 +1,59 @@
+"""Where a training stands, told to whoever watches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlnotes.experiment.recipe import Durations
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands, for a display.
+
+    Attributes:
+      step, total: steps taken and to take.
+      epoch: epochs done.
+      metrics: mean over running members of the latest values, by name ("loss", "validation loss" …).
+      examples_per_second: of the latest chunk, over all members; 0 before the first.
+      running, members: members still training, and all.
+      message: a notable event (a member stopped, a damaged checkpoint), or "".
+    """
+
+    step: int
+    total: int
+    epoch: float
+    metrics: dict[str, float]
+    examples_per_second: float
+    running: int
+    members: int
+    message: str = ""
+
+
+Watch = Callable[[Progress], None]
+
+
+class _Watcher:
+    """Keeps the latest values together for a `Watch`."""
+
+    def __init__(self, watch: Watch, lengths: Durations, members: int):
+        self.watch, self.lengths, self.members = watch, lengths, members
+        self.metrics: dict[str, float] = {}
+        self.last = Progress(0, lengths.total, 0.0, {}, 0.0, members, members)
+
+    def keep(self, metrics: dict[str, float]) -> None:
+        self.metrics |= metrics
+
+    def at(self, step: int, metrics: dict[str, float], rate: float, stopped: np.ndarray) -> None:
+        self.metrics |= metrics
+        running = self.members - int(stopped.sum())
+        epoch = step / self.lengths.per_epoch
+        self.last = Progress(step, self.lengths.total, epoch, dict(self.metrics), rate, running, self.members)
+        self.watch(self.last)
+
+    def say(self, message: str) -> None:
+        last = self.last
+        self.watch(Progress(**{**last.__dict__, "message": message}))
