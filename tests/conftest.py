@@ -1,6 +1,8 @@
-"""Every test runs with warnings as errors, strict dtype promotion and strict rank promotion."""
+"""Every test runs with warnings as errors, strict promotion of dtypes and ranks, and a cache of its own."""
 
 import os
+import shutil
+import tempfile
 from importlib.metadata import version
 
 # Most of a test's time is compiling: the compiler's costly optimisations are left out, and where it is
@@ -13,9 +15,11 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
+os.environ["DLNOTES_CACHE"] = tempfile.mkdtemp(prefix="dlnotes-tests-")
 
 import jax
 import pytest
+from tiny_run import tiny
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -24,3 +28,27 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 @pytest.fixture
 def key():
     return jax.random.key(20261123)
+
+
+@pytest.fixture
+def config(tmp_path):
+    """``config(model={…}, training={…}) -> Config`` writing under the test's own folder."""
+    from dlnotes.config import parse
+
+    return lambda **sections: parse(tiny(tmp_path / "runs", **sections))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The result of an undisturbed run."""
+    from dlnotes.config import parse
+    from dlnotes.experiment.run import run
+
+    return run(parse(tiny(tmp_path_factory.mktemp("finished") / "runs")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_cache_afterwards():
+    yield
+    jax.config.update("jax_compilation_cache_dir", None)
+    shutil.rmtree(os.environ["DLNOTES_CACHE"], ignore_errors=True)

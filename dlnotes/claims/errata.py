@@ -2,7 +2,7 @@
 
 The library follows the mathematics. Most of these are slips of the pen or of translation; a few stand in
 the book that the notes follow. Those that numbers can show are shown in
-``tests/experiment/test_disagreements.py``.
+``tests/claims/test_errata.py``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 _BOOK = "Goodfellow, Bengio & Courville 2016"
-_SHOWN = "tests/experiment/test_disagreements.py"
+_SHOWN = "tests/claims/test_errata.py"
 
 
 class Disagreement(NamedTuple):

@@ -16,7 +16,7 @@ from dlnotes.claims.reproduce import claim_configs
 from dlnotes.cli import main as cli
 from dlnotes.config import load
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = """# A linear classifier, two epochs.
 [data]
 kind = "digits"
