@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from dlnotes.config.claim import ClaimConfig
-from dlnotes.config.data import INPUT_OF, Data
+from dlnotes.config.data import Data
 from dlnotes.config.fields import Section
-from dlnotes.config.models import ACCEPTS, Model
+from dlnotes.config.models import Model, that_fit
 from dlnotes.config.training import (
     Augment,
     Checkpoint,
@@ -40,10 +40,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Config:
-        fed = getattr(self.data, "feeds", INPUT_OF[self.data.kind])
-        inputs, tasks = ACCEPTS[self.model.kind]
-        if fed is not None and (fed[0] not in inputs or fed[1] not in tasks):
-            fits = [k for k, (i, t) in ACCEPTS.items() if fed[0] in i and fed[1] in t]
+        fed = self.data.provides
+        if fed is not None and self.model.kind not in (fits := that_fit(*fed)):
             raise ValueError(
                 f"model.kind: {self.model.kind!r} cannot be trained on data.kind {self.data.kind!r}"
                 f" ({fed[0]} inputs); allowed: {', '.join(fits)}"

@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dlnotes.config.fields import Part, Section, Split
-from dlnotes.config.sequence_data import (
-    Adding,
-    Cmudict,
-    CopyMemory,
-    CsvSeries,
-    JapaneseVowels,
-    Latch,
-    Lorenz,
-    MackeyGlass,
-    NumberWords,
-    Parity,
-    PixelSequences,
-    Reber,
-    SeriesFiles,
-    Sound,
-    SoundFolder,
-    Speeches,
-    TemporalOrder,
-    Text,
-    TextPairs,
-    Verses,
-)
-from dlnotes.config.tree_data import ListOps, Logic, Molecules, Sst, TreeFile
+from dlnotes.config.fields import Part, Source, Split
+from dlnotes.config.sequence_data import SequenceData
+from dlnotes.config.tree_data import TreeData
 
 ArrayInput = Literal["auto", "vector", "image", "volume", "sequence", "tokens"]
 ArrayTask = Literal["auto", "classification", "regression", "tokens", "pixels"]
@@ -38,6 +17,7 @@ ArrayTask = Literal["auto", "classification", "regression", "tokens", "pixels"]
 class Digits(Split):
     """scikit-learn's 1797 handwritten digits, 8×8 pixels, ten classes. No network needed."""
 
+    always: ClassVar = ("image", "classification")
     kind: Literal["digits"]
     standardize: bool = True
 
@@ -45,13 +25,14 @@ class Digits(Split):
 class SizedDigits(Split):
     """The bundled digits at many sizes, on images of many sizes."""
 
+    always: ClassVar = ("image", "classification")
     kind: Literal["sized_digits"]
     min_size: int = Field(default=8, ge=8, le=512)
     max_size: int = Field(default=32, ge=8, le=512)
     standardize: bool = True
 
 
-class _Idx(Section):
+class _Idx(Source):
     validation: Part = Field(
         default=5000, description="share or number of training images held out for validation"
     )
@@ -64,12 +45,14 @@ class _Idx(Section):
 class Mnist(_Idx):
     """MNIST: 60,000 + 10,000 handwritten digits, 28×28."""
 
+    always: ClassVar = ("image", "classification")
     kind: Literal["mnist"]
 
 
 class FashionMnist(_Idx):
     """Fashion-MNIST: 60,000 + 10,000 pictures of clothes, 28×28."""
 
+    always: ClassVar = ("image", "classification")
     kind: Literal["fashion_mnist"]
 
 
@@ -101,6 +84,7 @@ class Npy(Split):
 class Csv(Split):
     """Your own table: a header line, a named target column; text columns become one-hot."""
 
+    always: ClassVar = ("vector", "any")
     kind: Literal["csv"]
     path: str
     target: str
@@ -114,6 +98,7 @@ class Csv(Split):
 class ImageFolder(Split):
     """Your own pictures: a folder with one sub-folder per class."""
 
+    always: ClassVar = ("image", "classification")
     kind: Literal["image_folder"]
     path: str
     size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | Literal["own"] = Field(
@@ -124,9 +109,10 @@ class ImageFolder(Split):
     standardize: bool = True
 
 
-class MovingDigits(Section):
+class MovingDigits(Source):
     """Videos of a digit that rests or moves in one of eight directions."""
 
+    always: ClassVar = ("volume", "classification")
     kind: Literal["moving_digits"]
     target: Literal["motion", "digit"] = "motion"
     frames: int = Field(default=8, ge=2)
@@ -139,9 +125,10 @@ class MovingDigits(Section):
     standardize: bool = True
 
 
-class BrainPatches(Section):
+class BrainPatches(Source):
     """Cubes of a mean brain's image, the tissue at the centre to be told; needs the volumes extra."""
 
+    always: ClassVar = ("volume", "classification")
     kind: Literal["brain_patches"]
     size: int = Field(default=13, ge=3, le=31, description="voxels (mm) of each side, odd")
     n_train: int = Field(default=3000, ge=3)
@@ -153,6 +140,7 @@ class BrainPatches(Section):
 class ImageMasks(Split):
     """Your own pictures with the class of each pixel: a folder with images/ and masks/ of the same names."""
 
+    always: ClassVar = ("image", "pixels")
     kind: Literal["image_masks"]
     path: str
     size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (64, 64)
@@ -163,9 +151,10 @@ class ImageMasks(Split):
     standardize: bool = True
 
 
-class Scenes(Section):
+class Scenes(Source):
     """Objects over one another and over clutter, with the class of each pixel."""
 
+    always: ClassVar = ("image", "pixels")
     kind: Literal["scenes"]
     source: Literal["digits", "mnist", "fashion_mnist"] = Field(
         default="digits", description='of the objects; "digits" needs no files'
@@ -189,23 +178,26 @@ class Scenes(Section):
     download: bool = Field(default=True, description="fetch the source's files when they are not found")
 
 
-class PhotoPatches(Section):
+class PhotoPatches(Source):
     """Tiles of two colour photographs that come with scikit-learn; which of the two is the class."""
 
+    always: ClassVar = ("image", "classification")
     kind: Literal["photo_patches"]
     size: int = Field(default=16, ge=4, le=64, description="pixels of each side")
     standardize: bool = True
 
 
-class Xor(Section):
+class Xor(Source):
     """The four points of XOR: training and test set are the same."""
 
+    always: ClassVar = ("vector", "classification")
     kind: Literal["xor"]
 
 
 class TwoMoons(Split):
     """Two interleaved half circles with Gaussian noise."""
 
+    always: ClassVar = ("vector", "classification")
     kind: Literal["two_moons"]
     n: int = Field(default=1000, ge=10)
     noise: float = Field(default=0.15, ge=0)
@@ -215,12 +207,13 @@ class TwoMoons(Split):
 class Tabular(Split):
     """A real table that comes with scikit-learn."""
 
+    always: ClassVar = ("vector", "any")
     kind: Literal["tabular"]
     name: Literal["breast_cancer", "wine", "iris", "diabetes"] = "breast_cancer"
     standardize: bool = True
 
 
-Data = Annotated[
+ImageAndTableData = (
     Digits
     | SizedDigits
     | Mnist
@@ -228,12 +221,7 @@ Data = Annotated[
     | Npz
     | Npy
     | Csv
-    | CsvSeries
     | ImageFolder
-    | SeriesFiles
-    | JapaneseVowels
-    | Sound
-    | SoundFolder
     | MovingDigits
     | BrainPatches
     | PhotoPatches
@@ -242,71 +230,6 @@ Data = Annotated[
     | Xor
     | TwoMoons
     | Tabular
-    | Reber
-    | Adding
-    | CopyMemory
-    | TemporalOrder
-    | Latch
-    | Parity
-    | PixelSequences
-    | MackeyGlass
-    | Lorenz
-    | NumberWords
-    | Cmudict
-    | TextPairs
-    | Verses
-    | Text
-    | Speeches
-    | ListOps
-    | Logic
-    | Molecules
-    | Sst
-    | TreeFile,
-    Field(discriminator="kind"),
-]
+)
 
-INPUT_OF: dict[str, tuple[str, str] | None] = {
-    "digits": ("image", "classification"),
-    "sized_digits": ("image", "classification"),
-    "mnist": ("image", "classification"),
-    "fashion_mnist": ("image", "classification"),
-    "image_folder": ("image", "classification"),
-    "series": ("sequence", "classification"),
-    "japanese_vowels": ("sequence", "classification"),
-    "pixel_sequences": ("sequence", "classification"),
-    "sound": None,
-    "sound_folder": None,
-    "moving_digits": ("volume", "classification"),
-    "brain_patches": ("volume", "classification"),
-    "photo_patches": ("image", "classification"),
-    "image_masks": ("image", "pixels"),
-    "scenes": ("image", "pixels"),
-    "xor": ("vector", "classification"),
-    "two_moons": ("vector", "classification"),
-    "tabular": ("vector", "any"),
-    "csv": ("vector", "any"),
-    "reber": ("tokens", "classification"),
-    "adding": ("sequence", "regression"),
-    "copy_memory": ("tokens", "tokens"),
-    "temporal_order": ("tokens", "classification"),
-    "latch": ("sequence", "classification"),
-    "parity": ("tokens", "classification"),
-    "mackey_glass": ("sequence", "regression"),
-    "lorenz": ("sequence", "regression"),
-    "number_words": ("pair", "tokens"),
-    "cmudict": ("pair", "tokens"),
-    "text_pairs": ("pair", "tokens"),
-    "verses": ("pair", "tokens"),
-    "csv_series": ("sequence", "regression"),
-    "text": ("tokens", "tokens"),
-    "speeches": ("tokens", "tokens"),
-    "list_ops": None,
-    "logic": ("tree", "classification"),
-    "molecules": ("tree", "classification"),
-    "sst": None,
-    "tree_file": None,
-    "npz": None,
-    "npy": None,
-}
-"""What each data set feeds a model with, where that is known before the files are read. `None` too where it
-depends on options: the section may say it as ``feeds``."""
+Data = Annotated[ImageAndTableData | SequenceData | TreeData, Field(discriminator="kind")]

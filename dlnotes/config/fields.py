@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -65,7 +65,23 @@ Part = Annotated[int | float, Field(ge=0)]
 """A share (below 1) or a number of examples."""
 
 
-class Split(Section):
+Provided = tuple[str, str]
+"""Kind of input, and task: ``("image", "classification")``."""
+
+
+class Source(Section):
+    """[data] of any kind: a data source with its options."""
+
+    always: ClassVar[Provided | None] = None
+    """What it provides, where no option and no file decides it."""
+
+    @property
+    def provides(self) -> Provided | None:
+        """What it provides with these options, ``None`` where only its files say so."""
+        return self.always
+
+
+class Split(Source):
     """How examples are divided at random into training, validation and test."""
 
     validation: Part = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple, get_args
 
 from pydantic import Field, model_validator
 
@@ -40,7 +40,32 @@ MlpActivation = Activation | Literal["prelu"]
 """The one with learned slopes too."""
 
 
-class _Model(Section):
+class Accepts(NamedTuple):
+    """The kinds of input and the tasks that a family can be trained on."""
+
+    inputs: tuple[str, ...]
+    tasks: tuple[str, ...]
+
+
+class Family(Section):
+    """[model] of any kind: a family of networks with its options, and what is known of the family."""
+
+    kind: str
+    accepts: ClassVar[Accepts]
+    """What it can be trained on."""
+    own_sizes: ClassVar[bool] = False
+    """Whether it takes images and volumes that have sizes of their own."""
+    convolutional: ClassVar[bool] = False
+    """Whether it has convolutions, for which the compiler needs other options on CPU."""
+    divide_batch: ClassVar[bool] = False
+    """Whether dividing one batch over two CPU devices pays, as measured: small products, many steps."""
+    random: ClassVar[bool] = False
+    """Whether training draws random numbers, apart from dropout."""
+    latent_trees: ClassVar[bool] = False
+    """Whether it finds trees over sequences."""
+
+
+class _Model(Family):
     init_scale: float = dynamic(1.0, gt=0, description="factor on the initial weights")
 
 
@@ -51,6 +76,7 @@ class _WithDropout(_Model):
 class Linear(_Model):
     """Softmax or linear regression."""
 
+    accepts: ClassVar = Accepts(("vector", "image", "volume"), ("classification", "regression", "any"))
     kind: Literal["linear"]
     initializer: Initializer = "glorot_uniform"
 
@@ -58,6 +84,7 @@ class Linear(_Model):
 class Mlp(_WithDropout):
     """Fully connected layers."""
 
+    accepts: ClassVar = Accepts(("vector", "image", "volume"), ("classification", "regression", "any"))
     kind: Literal["mlp"]
     widths: tuple[Width, ...] = Field(default=(128,), description="units of each hidden layer")
     activation: MlpActivation | tuple[MlpActivation, ...] = "relu"
@@ -74,6 +101,7 @@ class Mlp(_WithDropout):
 class MaxoutMlp(_WithDropout):
     """Maxout layers: each unit is the largest of `pieces` affine maps."""
 
+    accepts: ClassVar = Accepts(("vector", "image", "volume"), ("classification", "regression", "any"))
     kind: Literal["maxout_mlp"]
     widths: tuple[Width, ...] = (240, 240)
     pieces: int = Field(default=5, ge=2, le=64)
@@ -84,6 +112,7 @@ class MaxoutMlp(_WithDropout):
 class RbfNetwork(_Model):
     """Radial basis units, each active near its centre, and a linear output."""
 
+    accepts: ClassVar = Accepts(("vector", "image", "volume"), ("classification", "regression", "any"))
     kind: Literal["rbf_network"]
     units: Width = 128
     centers: Literal["data", "random"] = Field(
@@ -118,6 +147,7 @@ GraphNode = Annotated[GraphLayer | GraphFunction, Field(discriminator="kind")]
 class Graph(_WithDropout):
     """Named nodes, each a function of earlier ones: a network that need not be a chain."""
 
+    accepts: ClassVar = Accepts(("vector", "image", "volume"), ("classification", "regression", "any"))
     kind: Literal["graph"]
     nodes: tuple[GraphNode, ...] = Field(description="each of the input and of earlier nodes")
     output: str | None = Field(default=None, description="name of the output; the one that no other takes")
@@ -132,6 +162,8 @@ class Graph(_WithDropout):
 class Cnn(_WithDropout):
     """Stages of convolutions and pooling, then dense layers."""
 
+    accepts: ClassVar = Accepts(("image",), ("classification", "regression", "any"))
+    convolutional: ClassVar = True
     kind: Literal["cnn"]
     channels: tuple[Width, ...] = Field(default=(32, 64), min_length=1, description="channels of each stage")
     kernel: int = Field(default=3, ge=1, le=31)
@@ -159,6 +191,9 @@ class ConvStage(Section):
 class ConvNet(_WithDropout):
     """Stages of convolutions over signals, images, volumes or video, of one size or of any."""
 
+    accepts: ClassVar = Accepts(("image", "sequence", "volume"), ("classification", "regression", "any"))
+    own_sizes: ClassVar = True
+    convolutional: ClassVar = True
     kind: Literal["conv_net"]
     stages: tuple[ConvStage, ...] = Field(min_length=1)
     head: Literal["flatten", "learned", "grid", "clustered", "average"] = Field(
@@ -183,6 +218,8 @@ class ConvNet(_WithDropout):
 class PixelLabeller(_WithDropout):
     """A class for every pixel: an encoder-decoder with skips, a coarse grid enlarged, or full size."""
 
+    accepts: ClassVar = Accepts(("image",), ("pixels",))
+    convolutional: ClassVar = True
     kind: Literal["pixel_labeller"]
     form: Literal["encoder_decoder", "coarse", "full_size"] = Field(
         default="encoder_decoder",
@@ -204,6 +241,8 @@ class PixelLabeller(_WithDropout):
 class RecurrentRefinement(_WithDropout):
     """A guess of every pixel's class, refined by the same convolutions in each step."""
 
+    accepts: ClassVar = Accepts(("image",), ("pixels",))
+    convolutional: ClassVar = True
     kind: Literal["recurrent_refinement"]
     steps: int = Field(default=3, ge=1, le=64, description="guesses; 1 is a one-shot network")
     hidden: Width = 32
@@ -231,18 +270,24 @@ class _Recurrent(_WithDropout):
 class SequenceClassifier(_Recurrent):
     """A recurrent net with one answer per sequence."""
 
+    accepts: ClassVar = Accepts(("tokens", "sequence"), ("classification", "regression"))
+    divide_batch: ClassVar = True
     kind: Literal["sequence_classifier"]
 
 
 class SequenceLabeller(_Recurrent):
     """A recurrent net with an answer at every position; in both directions each sees the whole sequence."""
 
+    accepts: ClassVar = Accepts(("tokens", "sequence"), ("tokens",))
     kind: Literal["sequence_labeller"]
 
 
 class GridRecurrent(_WithDropout):
     """A convolution, then recurrent nets that cross the image from its four corners."""
 
+    accepts: ClassVar = Accepts(("image",), ("classification", "regression", "pixels"))
+    own_sizes: ClassVar = True
+    convolutional: ClassVar = True
     kind: Literal["grid_recurrent"]
     hidden: Width = 16
     layers: int = Field(default=1, ge=1, le=16)
@@ -253,6 +298,8 @@ class GridRecurrent(_WithDropout):
 class CharacterModel(_WithDropout):
     """A recurrent language model over characters."""
 
+    accepts: ClassVar = Accepts(("tokens",), ("tokens",))
+    divide_batch: ClassVar = True
     kind: Literal["character_model"]
     hidden: Width = 128
     cell: Literal["lstm", "gru", "rnn"] = "lstm"
@@ -263,6 +310,8 @@ class CharacterModel(_WithDropout):
 class Seq2Seq(_WithDropout):
     """A recurrent encoder-decoder, with attention or without."""
 
+    accepts: ClassVar = Accepts(("pair",), ("tokens",))
+    divide_batch: ClassVar = True
     kind: Literal["seq2seq"]
     hidden: Width = 64
     cell: Literal["lstm", "gru", "rnn"] = "gru"
@@ -290,6 +339,8 @@ class Seq2Seq(_WithDropout):
 class TreeNet(_WithDropout):
     """A recursive net over trees of any shape; an answer for each tree, or for each node if the data have."""
 
+    accepts: ClassVar = Accepts(("tree",), ("classification", "regression", "tokens"))
+    divide_batch: ClassVar = True
     kind: Literal["tree_net"]
     hidden: Width = 64
     cell: Literal["tree_lstm", "child_sum", "tree_gru", "affine", "tensor"] = Field(
@@ -309,7 +360,8 @@ class TreeNet(_WithDropout):
     )
 
 
-class _FoundTree(_WithDropout):
+class _LatentTree(_WithDropout):
+    latent_trees: ClassVar = True
     hidden: Width = 64
     cell: Literal["tree_lstm", "child_sum", "tree_gru", "affine", "tensor"] = "tree_lstm"
     leaf: Literal["cell", "lstm"] = Field(
@@ -317,27 +369,36 @@ class _FoundTree(_WithDropout):
     )
 
 
-class GumbelTree(_FoundTree):
+class GumbelTree(_LatentTree):
     """A recursive net that builds its own binary tree, by choosing which neighbours to compose."""
 
+    accepts: ClassVar = Accepts(("tokens", "tree"), ("classification", "regression"))
+    random: ClassVar = True
     kind: Literal["gumbel_tree"]
     temperature: float = dynamic(1.0, gt=0, description="of the softmax that the choice's gradient is of")
     relaxed: bool = Field(default=False, description="mix the pairs by the softmax instead of choosing one")
 
 
-class ChartTree(_FoundTree):
+class ChartTree(_LatentTree):
     """A recursive net over all binary trees at once, each weighted by its own scores; up to 64 symbols."""
 
+    accepts: ClassVar = Accepts(("tokens", "tree"), ("classification", "regression"))
     kind: Literal["chart_tree"]
 
 
-class Given(Section):
+class Given(Family):
     """A network that Python code passes in: ``dlnotes.run(config, model=...)``."""
 
+    accepts: ClassVar = Accepts(
+        ("vector", "image", "volume", "sequence", "tokens", "pair", "tree"),
+        ("classification", "regression", "tokens", "pixels", "any"),
+    )
+    own_sizes: ClassVar = True
+    convolutional: ClassVar = True
     kind: Literal["given"]
 
 
-Model = Annotated[
+AnyFamily = (
     Linear
     | Mlp
     | MaxoutMlp
@@ -355,31 +416,17 @@ Model = Annotated[
     | TreeNet
     | GumbelTree
     | ChartTree
-    | Given,
-    Field(discriminator="kind"),
-]
+    | Given
+)
 
-ACCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "linear": (("vector", "image", "volume"), ("classification", "regression", "any")),
-    "mlp": (("vector", "image", "volume"), ("classification", "regression", "any")),
-    "maxout_mlp": (("vector", "image", "volume"), ("classification", "regression", "any")),
-    "rbf_network": (("vector", "image", "volume"), ("classification", "regression", "any")),
-    "graph": (("vector", "image", "volume"), ("classification", "regression", "any")),
-    "cnn": (("image",), ("classification", "regression", "any")),
-    "conv_net": (("image", "sequence", "volume"), ("classification", "regression", "any")),
-    "pixel_labeller": (("image",), ("pixels",)),
-    "recurrent_refinement": (("image",), ("pixels",)),
-    "sequence_classifier": (("tokens", "sequence"), ("classification", "regression")),
-    "sequence_labeller": (("tokens", "sequence"), ("tokens",)),
-    "grid_recurrent": (("image",), ("classification", "regression", "pixels")),
-    "character_model": (("tokens",), ("tokens",)),
-    "seq2seq": (("pair",), ("tokens",)),
-    "tree_net": (("tree",), ("classification", "regression", "tokens")),
-    "gumbel_tree": (("tokens", "tree"), ("classification", "regression")),
-    "chart_tree": (("tokens", "tree"), ("classification", "regression")),
-    "given": (
-        ("vector", "image", "volume", "sequence", "tokens", "pair", "tree"),
-        ("classification", "regression", "tokens", "pixels", "any"),
-    ),
+Model = Annotated[AnyFamily, Field(discriminator="kind")]
+
+FAMILIES: dict[str, type[Family]] = {
+    get_args(family.model_fields["kind"].annotation)[0]: family for family in get_args(AnyFamily)
 }
-"""The inputs and tasks each family can be trained on."""
+"""Every family by its ``kind``."""
+
+
+def that_fit(input: str, task: str) -> list[str]:
+    """The kinds of the families that can be trained on an input and a task."""
+    return [k for k, f in FAMILIES.items() if input in f.accepts.inputs and task in f.accepts.tasks]

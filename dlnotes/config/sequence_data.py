@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from dlnotes.config.fields import Part, Section, Split
+from dlnotes.config.fields import Part, Source, Split
 
 
-class SeriesFiles(Section):
+class SeriesFiles(Source):
     """Your own series of any lengths in .ts files (the UEA archive's form)."""
 
+    always: ClassVar = ("sequence", "classification")
     kind: Literal["series"]
     train_path: str
     test_path: str | None = Field(default=None, description="test examples; else a share of the others")
@@ -24,6 +25,7 @@ class SeriesFiles(Section):
 class PixelSequences(Split):
     """Images read as sequences, a pixel or a row a step; for MNIST and Fashion-MNIST ``test`` is unused."""
 
+    always: ClassVar = ("sequence", "classification")
     kind: Literal["pixel_sequences"]
     source: Literal["digits", "mnist", "fashion_mnist"] = "digits"
     by: Literal["pixels", "rows"] = "pixels"
@@ -32,9 +34,10 @@ class PixelSequences(Split):
     data_dir: str | None = Field(default=None, description="folder with the idx files; else the usual places")
 
 
-class JapaneseVowels(Section):
+class JapaneseVowels(Source):
     """Nine speakers saying two vowels: 270 + 370 series of 12 channels and 7 to 29 steps."""
 
+    always: ClassVar = ("sequence", "classification")
     kind: Literal["japanese_vowels"]
     validation: Part = Field(default=0.1, description="share or number of training utterances held out")
     seed: int = Field(default=0, ge=0)
@@ -42,9 +45,10 @@ class JapaneseVowels(Section):
     data_dir: str | None = Field(default=None, description="folder with the .ts files; else the usual places")
 
 
-class CsvSeries(Section):
+class CsvSeries(Source):
     """Your own time series: a table whose rows follow each other in time."""
 
+    always: ClassVar = ("sequence", "regression")
     kind: Literal["csv_series"]
     path: str
     columns: tuple[str, ...] = Field(default=(), description="that are seen; all of them if not given")
@@ -86,6 +90,7 @@ class SoundFolder(_Sound):
 class Reber(Split):
     """Strings of the embedded Reber grammar against strings with one wrong symbol."""
 
+    always: ClassVar = ("tokens", "classification")
     kind: Literal["reber"]
     n: int = Field(default=4000, ge=10)
     min_length: int = Field(default=9, ge=5)
@@ -95,7 +100,7 @@ class Reber(Split):
     )
 
 
-class _Drawn(Section):
+class _Drawn(Source):
     n_train: int = Field(default=20_000, ge=1)
     n_validation: int = Field(default=1000, ge=0)
     n_test: int = Field(default=2560, ge=0)
@@ -105,6 +110,7 @@ class _Drawn(Section):
 class Adding(_Drawn):
     """Two of many numbers are marked, their sum is asked for."""
 
+    always: ClassVar = ("sequence", "regression")
     kind: Literal["adding"]
     min_length: int = Field(default=100, ge=4)
     max_length: int = Field(default=110, ge=4)
@@ -116,6 +122,7 @@ class Adding(_Drawn):
 class CopyMemory(_Drawn):
     """Symbols to be repeated after a long delay."""
 
+    always: ClassVar = ("tokens", "tokens")
     kind: Literal["copy_memory"]
     min_delay: int = Field(default=30, ge=1)
     max_delay: int = Field(default=30, ge=1)
@@ -127,6 +134,7 @@ class CopyMemory(_Drawn):
 class TemporalOrder(_Drawn):
     """The order of two or three relevant letters far apart in a string."""
 
+    always: ClassVar = ("tokens", "classification")
     kind: Literal["temporal_order"]
     min_length: int = Field(default=100, ge=10)
     max_length: int = Field(default=110, ge=10)
@@ -136,6 +144,7 @@ class TemporalOrder(_Drawn):
 class Latch(_Drawn):
     """One bit at the beginning of a noisy series, to be kept to its end."""
 
+    always: ClassVar = ("sequence", "classification")
     kind: Literal["latch"]
     min_length: int = Field(default=20, ge=1)
     max_length: int = Field(default=40, ge=1)
@@ -149,6 +158,7 @@ class Latch(_Drawn):
 class Parity(_Drawn):
     """Whether a string of bits holds an odd number of ones."""
 
+    always: ClassVar = ("tokens", "classification")
     kind: Literal["parity"]
     min_length: int = Field(default=10, ge=1)
     max_length: int = Field(default=20, ge=1)
@@ -157,7 +167,7 @@ class Parity(_Drawn):
     n_test: int = Field(default=1000, ge=0)
 
 
-class _Forecast(Section):
+class _Forecast(Source):
     horizon: int = Field(default=1, ge=1, description="how many steps ahead")
     validation: Part = 0.1
     test: Part = 0.2
@@ -167,6 +177,7 @@ class _Forecast(Section):
 class MackeyGlass(_Forecast):
     """Windows of the Mackey-Glass series and a later value of it."""
 
+    always: ClassVar = ("sequence", "regression")
     kind: Literal["mackey_glass"]
     tau: float = Field(default=17.0, gt=0, description="the delay; the series is chaotic from 16.8 on")
     n: int = Field(default=5000, ge=10, description="samples of the series")
@@ -177,6 +188,7 @@ class MackeyGlass(_Forecast):
 class Lorenz(_Forecast):
     """Windows of the Lorenz system's coordinates and their later values."""
 
+    always: ClassVar = ("sequence", "regression")
     kind: Literal["lorenz"]
     n: int = Field(default=5000, ge=10, description="samples of the series")
     spacing: float = Field(default=0.02, gt=0, description="time from a sample to the next")
@@ -184,9 +196,10 @@ class Lorenz(_Forecast):
     observed: tuple[Literal["x", "y", "z"], ...] = Field(default=("x", "y", "z"), min_length=1)
 
 
-class NumberWords(Section):
+class NumberWords(Source):
     """English number words, character by character, to their digits."""
 
+    always: ClassVar = ("pair", "tokens")
     kind: Literal["number_words"]
     maximum: int = Field(default=9999, ge=99, le=999_999)
     n_train: int = Field(default=4000, ge=10)
@@ -195,9 +208,10 @@ class NumberWords(Section):
     seed: int = Field(default=0, ge=0)
 
 
-class Cmudict(Section):
+class Cmudict(Source):
     """Spelling to phonemes: the CMU Pronouncing Dictionary."""
 
+    always: ClassVar = ("pair", "tokens")
     kind: Literal["cmudict"]
     stress: bool = Field(default=False, description="whether vowels keep their stress")
     letters_only: bool = Field(
@@ -212,9 +226,10 @@ class Cmudict(Section):
     data_dir: str | None = Field(default=None, description="folder with cmudict.dict; else the usual places")
 
 
-class TextPairs(Section):
+class TextPairs(Source):
     """Your own parallel text: a file with tabs between its columns, one pair a line."""
 
+    always: ClassVar = ("pair", "tokens")
     kind: Literal["text_pairs"]
     path: str
     source: int | str = Field(
@@ -229,9 +244,10 @@ class TextPairs(Section):
     seed: int = Field(default=0, ge=0, description="of the split, the same for every training seed")
 
 
-class Verses(Section):
+class Verses(Source):
     """English verses to Spanish ones, by characters."""
 
+    always: ClassVar = ("pair", "tokens")
     kind: Literal["verses"]
     max_length: int = Field(default=60, ge=1, description="longest verse in either language, in characters")
     validation: Part = 0.1
@@ -240,9 +256,10 @@ class Verses(Section):
     data_dir: str | None = Field(default=None, description="folder with the file; else the usual places")
 
 
-class Text(Section):
+class Text(Source):
     """Windows of characters of a text, each position predicting the next character."""
 
+    always: ClassVar = ("tokens", "tokens")
     kind: Literal["text"]
     path: str | None = Field(
         default=None, description="a UTF-8 text; by default prose that comes with scikit-learn"
@@ -256,9 +273,10 @@ class Text(Section):
 Years = tuple[int, int]
 
 
-class Speeches(Section):
+class Speeches(Source):
     """The State of the Union addresses as characters, split by year."""
 
+    always: ClassVar = ("tokens", "tokens")
     kind: Literal["speeches"]
     window: int = Field(default=128, ge=2, description="characters of an example")
     context: int = Field(
@@ -268,3 +286,27 @@ class Speeches(Section):
     validation: Years = (2000, 2008)
     test: Years = (2009, 2021)
     data_dir: str | None = Field(default=None, description="folder with the file; else the usual places")
+
+
+SequenceData = (
+    CsvSeries
+    | SeriesFiles
+    | JapaneseVowels
+    | Sound
+    | SoundFolder
+    | Reber
+    | Adding
+    | CopyMemory
+    | TemporalOrder
+    | Latch
+    | Parity
+    | PixelSequences
+    | MackeyGlass
+    | Lorenz
+    | NumberWords
+    | Cmudict
+    | TextPairs
+    | Verses
+    | Text
+    | Speeches
+)

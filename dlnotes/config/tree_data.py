@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from dlnotes.config.fields import Part, Section, Split
+from dlnotes.config.fields import Part, Source, Split
 
 
-class ListOps(Section):
+class ListOps(Source):
     """Nested list operations (MIN, MAX, MED, SM) as trees or sequences; the answer is a digit."""
 
     kind: Literal["list_ops"]
@@ -27,14 +27,15 @@ class ListOps(Section):
     seed: int = Field(default=0, ge=0)
 
     @property
-    def feeds(self) -> tuple[str, str]:
+    def provides(self) -> tuple[str, str]:
         """Kind of input, and task."""
         return ("tokens" if self.structure == "sequence" else "tree", "classification")
 
 
-class Logic(Section):
+class Logic(Source):
     """Pairs of formulas of propositional logic; the answer is one of seven relations."""
 
+    always: ClassVar = ("tree", "classification")
     kind: Literal["logic"]
     n_train: int = Field(default=20000, ge=10)
     n_validation: int = Field(default=1000, ge=1)
@@ -50,6 +51,7 @@ class Logic(Section):
 class Molecules(Split):
     """7,807 molecules as trees of atoms: does it pass the blood-brain barrier?"""
 
+    always: ClassVar = ("tree", "classification")
     kind: Literal["molecules"]
     split: Literal["random", "molecule", "scaffold"] = Field(
         default="random",
@@ -59,7 +61,7 @@ class Molecules(Split):
     data_dir: str | None = Field(default=None, description="folder with the file; else the usual places")
 
 
-class Sst(Section):
+class Sst(Source):
     """The Stanford Sentiment Treebank: sentences as binary trees, a sentiment at every phrase."""
 
     kind: Literal["sst"]
@@ -73,7 +75,7 @@ class Sst(Section):
     download: bool = Field(default=True, description="fetch the canonical file when it is not found")
 
     @property
-    def feeds(self) -> tuple[str, str]:
+    def provides(self) -> tuple[str, str]:
         """Kind of input, and task."""
         return ("tree", "tokens" if self.targets == "nodes" else "classification")
 
@@ -93,7 +95,7 @@ class TreeFile(Split):
     test: Part | None = Field(default=None, description="share or number of trees; 0.2 where no test_path is")
 
     @property
-    def feeds(self) -> tuple[str, str]:
+    def provides(self) -> tuple[str, str]:
         """Kind of input, and task."""
         return ("tree", "tokens" if self.targets == "nodes" else "classification")
 
@@ -102,3 +104,6 @@ class TreeFile(Split):
         if self.targets == "nodes" and self.form != "classes":
             raise ValueError(f"targets: 'nodes' needs the form 'classes', got {self.form!r}")
         return self
+
+
+TreeData = ListOps | Logic | Molecules | Sst

@@ -7,7 +7,9 @@ the types are also attributes of this package. Everything is imported when it is
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from dlnotes.checks import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,50 +47,153 @@ if TYPE_CHECKING:
     from dlnotes.data.trees.tree import Tree, batch_trees
     from dlnotes.data.trees.tree_files import sst, tree_file
 
-SOURCES: dict[str, str] = {
-    "digits": "images.digits",
-    "sized_digits": "images.sized_digits",
-    "tabular": "bundled_tables",
-    "mnist": "images.mnist",
-    "fashion_mnist": "images.mnist",
-    "npz": "files",
-    "npy": "files",
-    "csv": "files",
-    "csv_series": "time_series.csv_series",
-    "image_folder": "files",
-    "series": "time_series.ts_files",
-    "japanese_vowels": "time_series.ts_files",
-    "pixel_sequences": "images.pixel_sequences",
-    "sound": "time_series.sound",
-    "sound_folder": "time_series.sound",
-    "moving_digits": "images.moving_digits",
-    "photo_patches": "images.photo_patches",
-    "brain_patches": "images.brain_patches",
-    "image_masks": "images.image_masks",
-    "scenes": "images.scenes",
-    "xor": "toy",
-    "two_moons": "toy",
-    "reber": "texts.reber",
-    "adding": "time_series.long_term",
-    "copy_memory": "time_series.long_term",
-    "temporal_order": "time_series.long_term",
-    "latch": "time_series.long_term",
-    "parity": "time_series.long_term",
-    "mackey_glass": "time_series.chaos",
-    "lorenz": "time_series.chaos",
-    "number_words": "texts.number_words",
-    "cmudict": "texts.cmudict",
-    "text_pairs": "texts.text_pairs",
-    "verses": "texts.text_pairs",
-    "text": "texts.corpus",
-    "speeches": "texts.speeches",
-    "list_ops": "trees.list_ops",
-    "logic": "trees.logic",
-    "molecules": "trees.molecules",
-    "sst": "trees.tree_files",
-    "tree_file": "trees.tree_files",
+
+class Source(NamedTuple):
+    """A data source by its name in configs: the function of that name in a module of this package.
+
+    Attributes:
+      module: that holds it. It is named as a text, for importing this package must load no other module:
+        a config error is answered before numpy and scikit-learn are.
+      holds: kind of input and targets, "" where that is a matter of a person's own files.
+      found: "own" files that a config names, "files" that are looked for and downloaded, "bundled" with the
+        libraries, "extra" with a package of its own, or "generated".
+      licence, origin: in words; of published files, the module's `dlnotes.data.download.FileSet` says them.
+      files: the name in the module of the set of its published files.
+      package, extra: the package that holds the data, and the extra of dlnotes that installs it.
+    """
+
+    module: str
+    holds: str = ""
+    found: Literal["own", "files", "bundled", "extra", "generated"] = "own"
+    licence: str = ""
+    origin: str = ""
+    files: str = ""
+    package: str = ""
+    extra: str = ""
+
+
+SOURCES: dict[str, Source] = {
+    "digits": Source(
+        "images.digits", "image, 10 classes", "bundled", "CC BY 4.0", "Alpaydin and Kaynak, UCI 1998"
+    ),
+    "sized_digits": Source(
+        "images.sized_digits", "image, 10 classes", "bundled", "CC BY 4.0", "digits at many sizes"
+    ),
+    "tabular": Source("bundled_tables", "vector", "bundled"),
+    "mnist": Source("images.mnist", "image, 10 classes", "files", files="MNIST"),
+    "fashion_mnist": Source("images.mnist", "image, 10 classes", "files", files="FASHION_MNIST"),
+    "npz": Source("files"),
+    "npy": Source("files"),
+    "csv": Source("files"),
+    "csv_series": Source("time_series.csv_series"),
+    "image_folder": Source("files"),
+    "series": Source("time_series.ts_files"),
+    "japanese_vowels": Source(
+        "time_series.ts_files", "sequence, 9 classes", "files", files="JAPANESE_VOWELS"
+    ),
+    "pixel_sequences": Source("images.pixel_sequences"),
+    "sound": Source(
+        "time_series.sound",
+        "sequence or image, 6 classes",
+        "generated",
+        "none needed",
+        "tones, chirps and clicks in noise",
+    ),
+    "sound_folder": Source("time_series.sound"),
+    "moving_digits": Source(
+        "images.moving_digits",
+        "volume, 9 or 10 classes",
+        "generated",
+        "none needed",
+        "scikit-learn's digits in motion",
+    ),
+    "photo_patches": Source(
+        "images.photo_patches",
+        "image in colour, 2 classes",
+        "bundled",
+        "CC BY 2.0",
+        "danielbuechele and vultilion, flickr.com",
+    ),
+    "brain_patches": Source(
+        "images.brain_patches",
+        "volume, 3 classes",
+        "extra",
+        "free, with its copyright notice",
+        "Fonov et al., 2011",
+        package="nilearn",
+        extra="volumes",
+    ),
+    "image_masks": Source("images.image_masks"),
+    "scenes": Source(
+        "images.scenes",
+        "image, 11 classes a pixel",
+        "generated",
+        "none needed",
+        "overlapping digits in clutter",
+    ),
+    "xor": Source("toy", "vector, 2 classes", "generated", "none needed", "Minsky and Papert, 1969"),
+    "two_moons": Source("toy", "vector, 2 classes", "generated", "none needed", "two half circles"),
+    "reber": Source("texts.reber", "tokens, 2 classes", "generated", "none needed", "Reber, 1967"),
+    "adding": Source(
+        "time_series.long_term",
+        "sequence, regression",
+        "generated",
+        "none needed",
+        "Hochreiter and Schmidhuber, 1997",
+    ),
+    "copy_memory": Source(
+        "time_series.long_term", "tokens, tokens", "generated", "none needed", "Arjovsky et al., 2016"
+    ),
+    "temporal_order": Source(
+        "time_series.long_term",
+        "tokens, 4 or 8 classes",
+        "generated",
+        "none needed",
+        "Hochreiter and Schmidhuber, 1997",
+    ),
+    "latch": Source(
+        "time_series.long_term",
+        "sequence, 2 classes",
+        "generated",
+        "none needed",
+        "Bengio, Simard and Frasconi, 1994",
+    ),
+    "parity": Source(
+        "time_series.long_term",
+        "tokens, 2 classes",
+        "generated",
+        "none needed",
+        "Bengio, Simard and Frasconi, 1994",
+    ),
+    "mackey_glass": Source(
+        "time_series.chaos", "sequence, regression", "generated", "none needed", "Mackey and Glass, 1977"
+    ),
+    "lorenz": Source("time_series.chaos", "sequence, regression", "generated", "none needed", "Lorenz, 1963"),
+    "number_words": Source(
+        "texts.number_words", "pair, tokens", "generated", "none needed", "English number words"
+    ),
+    "cmudict": Source("texts.cmudict", "pair, tokens", "files", files="CMUDICT"),
+    "text_pairs": Source("texts.text_pairs"),
+    "verses": Source("texts.text_pairs", "pair, tokens", "files", files="VERSES"),
+    "text": Source(
+        "texts.corpus",
+        "tokens, language model",
+        "bundled",
+        "BSD-3 and PSF",
+        "scikit-learn and Python help texts",
+    ),
+    "speeches": Source("texts.speeches", "tokens, language model", "files", files="SPEECHES"),
+    "list_ops": Source(
+        "trees.list_ops", "tree or tokens, 10 classes", "generated", "none needed", "Nangia and Bowman, 2018"
+    ),
+    "logic": Source(
+        "trees.logic", "tree, 7 classes", "generated", "none needed", "Bowman, Potts and Manning, 2015"
+    ),
+    "molecules": Source("trees.molecules", "tree, 2 classes", "files", files="B3DB"),
+    "sst": Source("trees.tree_files", "tree, 5 or 2 classes", "files", files="SST"),
+    "tree_file": Source("trees.tree_files"),
 }
-"""The module of this package that holds each source; the source is the function of the same name."""
+"""Every source by its name."""
 
 _OTHERS = {
     "Dataset": "dataset",
@@ -106,6 +211,7 @@ _OTHERS = {
 }
 
 __all__ = [
+    "Source",
     "SOURCES",
     "DataNotFound",
     "Dataset",
@@ -166,7 +272,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    module = SOURCES.get(name) or _OTHERS.get(name)
+    module = SOURCES[name].module if name in SOURCES else _OTHERS.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{module}"), name)
@@ -178,12 +284,7 @@ def source(kind: str) -> Callable[..., Dataset]:
     Raises:
       ValueError: when the kind is unknown, with the nearest known one.
     """
-    if kind not in SOURCES:
-        from difflib import get_close_matches
-
-        near = get_close_matches(kind, SOURCES, 1)
-        hint = f", did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"kind: got {kind!r}, allowed are {', '.join(SOURCES)}{hint}")
+    chosen("kind", kind, SOURCES)
     return __getattr__(kind)
 
 

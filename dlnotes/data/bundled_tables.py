@@ -6,11 +6,18 @@ from typing import Any, Literal
 
 import numpy as np
 
+from dlnotes.checks import chosen
 from dlnotes.data.assemble import assemble
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.split import split_indices
 
-TABLES = ("breast_cancer", "wine", "iris", "diabetes")
+TABLES = {
+    "breast_cancer": ("vector, 2 classes", "CC BY 4.0", "Wolberg et al., UCI 1995"),
+    "wine": ("vector, 3 classes", "CC BY 4.0", "Aeberhard and Forina, UCI 1991"),
+    "iris": ("vector, 3 classes", "CC BY 4.0", "Fisher, 1936"),
+    "diabetes": ("vector, regression", "as in scikit-learn", "Efron et al., 2004"),
+}
+"""What each table holds, its licence, and who made it."""
 
 
 def tabular(
@@ -36,8 +43,7 @@ def tabular(
     """
     from sklearn import datasets
 
-    if name not in TABLES:
-        raise ValueError(f"name: got {name!r}, allowed are {', '.join(TABLES)}")
+    chosen("name", name, TABLES)
     options: dict[str, Any] = {"scaled": False} if name == "diabetes" else {}
     bunch: Any = getattr(datasets, f"load_{name}")(**options)
     regression = name == "diabetes"

@@ -85,8 +85,8 @@ def _standardized(x: jax.Array, scale: Standardize | None) -> jax.Array:
 
 def _length(name: str, trained: Trained) -> str:
     """The length of exported inputs: open; nets that find trees are programs for one length."""
-    mask, kind = trained.dataset.train.mask, trained.config.model.kind
-    return name if kind not in ("gumbel_tree", "chart_tree") or mask is None else str(mask.shape[1])
+    mask, finds = trained.dataset.train.mask, trained.config.model.latent_trees
+    return name if not finds or mask is None else str(mask.shape[1])
 
 
 def _exportable(trained: Trained, params: Params):

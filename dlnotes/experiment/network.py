@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,11 +11,14 @@ import numpy as np
 from dlnotes import layers, models
 from dlnotes.config import Config
 from dlnotes.config.cells import CellTable
-from dlnotes.config.models import ACCEPTS, GraphNode
+from dlnotes.config.models import FAMILIES, ConvStage, Family, GraphNode, that_fit
 from dlnotes.data.dataset import Dataset
 from dlnotes.experiment.objective import unit_of
 from dlnotes.models.feedforward.graph import Function, Layer
 from dlnotes.models.model import Model
+
+Builder = Callable[..., Model]
+"""``builder(dataset, outputs, **options) -> Model``."""
 
 ModelOf = Callable[[dict[str, Any]], Model]
 """A model from the options of [model], some of which may be traced numbers."""
@@ -27,69 +30,108 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
     Raises:
       ValueError: when the family does not take this data set's inputs.
     """
-    kind = config.model.kind
+    family = config.model
     spread = unit_of(config, dataset)
     outputs = dataset.outputs if spread is None else spread.size
-    if kind == "given":
+    _require_fit(family, dataset)
+    if family.kind not in BUILDERS:
         raise ValueError("model.kind: 'given' needs the network itself: dlnotes.run(config, model=...)")
-    _require_fit(kind, dataset)
+    builder = BUILDERS[family.kind]
 
     def build(options: dict[str, Any]) -> Model:
-        options = {k: v for k, v in options.items() if k != "kind"}
-        if kind in ("linear", "mlp", "maxout_mlp"):
-            factory = getattr(models, kind)
-            return factory(dataset.inputs, outputs=outputs, **options)
-        if kind == "rbf_network":
-            centers = center_candidates(dataset, options["units"]) if options["centers"] == "data" else None
-            return models.rbf_network(dataset.inputs, outputs=outputs, **options | {"centers": centers})
-        if kind == "graph":
-            nodes = tuple(_graph_node(section) for section in options.pop("nodes"))
-            return models.graph(dataset.inputs, nodes, outputs, **options)
-        if kind == "cnn":
-            return models.cnn(dataset.inputs, outputs, **options)
-        if kind == "conv_net":
-            stages = [models.Stage(**section.model_dump()) for section in options.pop("stages")]
-            mirror = options.pop("mirror")
-            if mirror and (dataset.input != "image" or None in sizes_of(dataset)):
-                raise ValueError(
-                    f"model.mirror: got true for {dataset.input} inputs of {dataset.name}, "
-                    "allowed for images of one size"
-                )
-            network = models.conv_net(sizes_of(dataset), outputs, stages=stages, **options)
-            return models.mirrored(network) if mirror else network
-        if kind in ("pixel_labeller", "recurrent_refinement"):
-            return getattr(models, kind)(dataset.inputs, outputs, **options)
-        if kind in ("sequence_classifier", "sequence_labeller"):
-            return _recurrent(getattr(models, kind), dataset, outputs, options)
-        if kind == "grid_recurrent":
-            per_pixel = dataset.task == "pixels"
-            return models.grid_recurrent(sizes_of(dataset), outputs, per_pixel=per_pixel, **options)
-        if kind == "character_model":
-            return models.character_model(dataset.inputs[0], **options)
-        if kind == "seq2seq":
-            return models.seq2seq(dataset.inputs[0], outputs, **options)
-        if kind in ("gumbel_tree", "chart_tree"):
-            return getattr(models, kind)(dataset.inputs[0], outputs=outputs, **options)
-        arity, targets = dataset.train.x.children.shape[-1], "nodes" if dataset.task == "tokens" else "root"
-        return models.tree_net(dataset.inputs[0], outputs=outputs, arity=arity, targets=targets, **options)
+        return builder(dataset, outputs, **{k: v for k, v in options.items() if k != "kind"})
 
     return build
 
 
-def _recurrent(
-    factory: Callable[..., Model], dataset: Dataset, outputs: int, options: dict[str, Any]
+def _plain(factory: Callable[..., Model]) -> Builder:
+    """A family that takes the shape of an example and the number of outputs."""
+    return lambda dataset, outputs, **options: factory(dataset.inputs, outputs=outputs, **options)
+
+
+def _rbf_network(dataset: Dataset, outputs: int, *, units: int, centers: str, **options: Any) -> Model:
+    start = center_candidates(dataset, units) if centers == "data" else None
+    return models.rbf_network(dataset.inputs, outputs=outputs, units=units, centers=start, **options)
+
+
+def _graph(dataset: Dataset, outputs: int, *, nodes: Sequence[GraphNode], **options: Any) -> Model:
+    return models.graph(dataset.inputs, tuple(map(_graph_node, nodes)), outputs, **options)
+
+
+def _conv_net(
+    dataset: Dataset, outputs: int, *, stages: Sequence[ConvStage], mirror: bool, **options: Any
 ) -> Model:
+    if mirror and (dataset.input != "image" or None in sizes_of(dataset)):
+        raise ValueError(
+            f"model.mirror: got true for {dataset.input} inputs of {dataset.name}, "
+            "allowed for images of one size"
+        )
+    listed = [models.Stage(**stage.model_dump()) for stage in stages]
+    network = models.conv_net(sizes_of(dataset), outputs, stages=listed, **options)
+    return models.mirrored(network) if mirror else network
+
+
+def _grid_recurrent(dataset: Dataset, outputs: int, **options: Any) -> Model:
+    per_pixel = dataset.task == "pixels"
+    return models.grid_recurrent(sizes_of(dataset), outputs, per_pixel=per_pixel, **options)
+
+
+def _tree_net(dataset: Dataset, outputs: int, **options: Any) -> Model:
+    arity, targets = dataset.train.x.children.shape[-1], "nodes" if dataset.task == "tokens" else "root"
+    return models.tree_net(dataset.inputs[0], outputs=outputs, arity=arity, targets=targets, **options)
+
+
+def _latent_tree(factory: Callable[..., Model]) -> Builder:
+    return lambda dataset, outputs, **options: factory(dataset.inputs[0], outputs=outputs, **options)
+
+
+def _recurrent(factory: Callable[..., Model]) -> Builder:
     """A sequence model with the layers that its config asks for below and above its states."""
-    embedding = options.pop("embedding")
-    options["embedding"] = embedding if dataset.input == "tokens" else None
-    hidden, cell = options.pop("hidden"), cell_of(options.pop("cell"))
-    below, above = options.pop("input_widths"), options.pop("output_widths")
-    if below:
-        cell = layers.deep_input(layers.recurrent_cell(cell) if isinstance(cell, str) else cell, below)
-    network = partial(factory, dataset.inputs[-1], hidden, cell=cell, **options)
-    if not above:
-        return network(outputs)
-    return models.deep_output(network, above, outputs, init_scale=options["init_scale"])
+
+    def build(
+        dataset: Dataset,
+        outputs: int,
+        *,
+        hidden: int,
+        cell: str | CellTable,
+        embedding: int,
+        input_widths: Sequence[int],
+        output_widths: Sequence[int],
+        **options: Any,
+    ) -> Model:
+        symbols = embedding if dataset.input == "tokens" else None
+        chosen = cell_of(cell)
+        if input_widths:
+            whole = layers.recurrent_cell(chosen) if isinstance(chosen, str) else chosen
+            chosen = layers.deep_input(whole, input_widths)
+        network = partial(factory, dataset.inputs[-1], hidden, cell=chosen, embedding=symbols, **options)
+        if not output_widths:
+            return network(outputs)
+        return models.deep_output(network, output_widths, outputs, init_scale=options["init_scale"])
+
+    return build
+
+
+BUILDERS: dict[str, Builder] = {
+    "linear": _plain(models.linear),
+    "mlp": _plain(models.mlp),
+    "maxout_mlp": _plain(models.maxout_mlp),
+    "rbf_network": _rbf_network,
+    "graph": _graph,
+    "cnn": _plain(models.cnn),
+    "conv_net": _conv_net,
+    "pixel_labeller": _plain(models.pixel_labeller),
+    "recurrent_refinement": _plain(models.recurrent_refinement),
+    "sequence_classifier": _recurrent(models.sequence_classifier),
+    "sequence_labeller": _recurrent(models.sequence_labeller),
+    "grid_recurrent": _grid_recurrent,
+    "character_model": lambda dataset, _, **options: models.character_model(dataset.inputs[0], **options),
+    "seq2seq": lambda dataset, outputs, **options: models.seq2seq(dataset.inputs[0], outputs, **options),
+    "tree_net": _tree_net,
+    "gumbel_tree": _latent_tree(models.gumbel_tree),
+    "chart_tree": _latent_tree(models.chart_tree),
+}
+"""What builds the network of each family, from the data set, the number of outputs and [model]'s options."""
 
 
 CELLS = {
@@ -138,17 +180,17 @@ def _graph_node(section: GraphNode) -> Layer | Function:
     return Function(section.name, section.of, section.kind)
 
 
-def _require_fit(kind: str, dataset: Dataset) -> None:
-    inputs, tasks = ACCEPTS[kind]
-    if dataset.input not in inputs or dataset.task not in tasks:
-        fits = [k for k, (i, t) in ACCEPTS.items() if dataset.input in i and dataset.task in t]
+def _require_fit(family: Family, dataset: Dataset) -> None:
+    fits = that_fit(dataset.input, dataset.task)
+    if family.kind not in fits:
         raise ValueError(
-            f"model.kind: {kind!r} cannot be trained on {dataset.name} ({dataset.input} inputs, "
+            f"model.kind: {family.kind!r} cannot be trained on {dataset.name} ({dataset.input} inputs, "
             f"{dataset.task}); allowed: {', '.join(fits) or 'none'}"
         )
     own_sizes = dataset.train.mask is not None and dataset.input in ("image", "volume")
-    if own_sizes and kind not in ("conv_net", "grid_recurrent", "given"):
+    if own_sizes and not family.own_sizes:
+        allowed = ", ".join(k for k, f in FAMILIES.items() if f.own_sizes and k in BUILDERS)
         raise ValueError(
-            f"model.kind: {kind!r} takes {dataset.input}s of one size, those of {dataset.name} have sizes of "
-            "their own; allowed: conv_net, grid_recurrent"
+            f"model.kind: {family.kind!r} takes {dataset.input}s of one size, those of {dataset.name} have "
+            f"sizes of their own; allowed: {allowed}"
         )

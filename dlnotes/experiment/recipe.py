@@ -13,6 +13,7 @@ import numpy as np
 from dlnotes import models
 from dlnotes.config import Config
 from dlnotes.config.fields import steps_in
+from dlnotes.config.models import TreeNet
 from dlnotes.data.augment import augment, augment_labels
 from dlnotes.data.buckets import Buckets, buckets_for
 from dlnotes.data.dataset import Dataset
@@ -80,7 +81,7 @@ def buckets_of(config: Config, dataset: Dataset) -> Buckets | None:
 
 def waves_of(config: Config, dataset: Dataset, batch_size: int) -> Waves | None:
     """What a batch of trees drawn from the training part costs; ``None`` where nothing goes in waves."""
-    if config.model.kind != "tree_net" or config.model.schedule != "waves":
+    if not isinstance(config.model, TreeNet) or config.model.schedule != "waves":
         return None
     n, train = dataset.train.size, dataset.train
     rows = np.random.default_rng(0).permutation(n)[: min(batch_size, n)]
@@ -144,7 +145,7 @@ def recipe_of(
             random=model is not None
             or augmenter is not None
             or feed is not None
-            or config.model.kind == "gumbel_tree"
+            or config.model.random
             or any(not isinstance(r, (int, float)) or r > 0 for r in rates),
         )
 

@@ -32,9 +32,6 @@ from dlnotes.experiment.trainer import Outcome, Trainer
 from dlnotes.models.model import Model
 from dlnotes.training.checkpoints import Checkpoints
 
-RECURRENT = frozenset({"sequence_classifier", "character_model", "seq2seq"})
-"""Families for which dividing one batch over two CPU devices pays (small products, many steps)."""
-
 
 class Interrupted(Exception):
     """A run was stopped from outside, is saved, and can be resumed.
@@ -63,7 +60,7 @@ def prepare_devices(config: Config, *, processes: int = 1) -> None:
     wanted = config.devices.count if processes == 1 else 1
     if wanted is None and config.devices.strategy != "single":
         members = max((g.members for g in groups(config)), default=1)
-        several = members > 1 or config.model.kind in RECURRENT or config.devices.strategy != "auto"
+        several = members > 1 or config.model.divide_batch or config.devices.strategy != "auto"
         wanted = min(cpu_count(), 64) if several else 1
     prepare(wanted or 1)
 
@@ -106,7 +103,7 @@ def placement_of(config: Config, group: Group) -> Placement:
             config.devices.strategy,
             members=group.members,
             count=config.devices.count,
-            divide_batch=config.model.kind in RECURRENT,
+            divide_batch=config.model.divide_batch,
         )
     except ValueError as error:
         raise ConfigError("config", [str(error)]) from None

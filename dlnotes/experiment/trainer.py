@@ -43,11 +43,6 @@ from dlnotes.typing import Batch
 CHUNK_SECONDS = 0.25
 """Aim for the length of a compiled call: short enough for a live display and a prompt stop."""
 
-CONVOLUTIONAL = frozenset(
-    {"cnn", "conv_net", "grid_recurrent", "pixel_labeller", "recurrent_refinement", "given"}
-)
-"""Families with convolutions, for which the compiler needs other options on CPU."""
-
 MOST_PIXELS = 2**20
 """Pixels of images that a member evaluates at once."""
 
@@ -88,7 +83,7 @@ class Trainer:
     ):
         config = group.config
         self.group, self.dataset, self.placement = group, dataset, placement
-        self.convolutions = config.model.kind in CONVOLUTIONAL
+        self.convolutions = config.model.convolutional
         self.buckets = buckets_of(config, dataset)
         self.lengths: Durations = durations(config, dataset)
         self.recipe_of = recipe_of(config, dataset, model, join=group.members == 1)

@@ -14,7 +14,7 @@ import numpy as np
 from dlnotes.data import download as store
 from dlnotes.data.assemble import assemble
 from dlnotes.data.dataset import Dataset
-from dlnotes.data.images.idx import read_labelled_images
+from dlnotes.data.images.idx import read_idx, read_labelled_images
 from dlnotes.data.split import split_indices
 
 
@@ -223,6 +223,21 @@ def obtain(published: IdxSet, *, data_dir: str | Path | None = None, download: b
         f"environment variable DLNOTES_DATA (DLNOTES_DATA=/my/data for /my/data/{published.name}/).\n"
         f"They can be had from {' or '.join(published.mirrors)}\nSearched: " + ", ".join(map(str, searched))
     )
+
+
+def damage(published: IdxSet, *, data_dir: str | Path | None = None) -> list[str]:
+    """What is wrong with the four files on this machine, each read completely; nothing when all is well."""
+    paths = locate(published, data_dir=data_dir)
+    if paths is None:
+        searched = ", ".join(str(f) for f in store.folders(published.name, data_dir=data_dir))
+        return [f"{published.name}: its four files are in none of {searched}"]
+    problems = []
+    for file, path in zip(published.files, paths):
+        try:
+            read_idx(path, dimensions=3 if "idx3" in file.name else 1, md5=file.md5)
+        except (OSError, ValueError) as error:
+            problems.append(str(error))
+    return problems
 
 
 def load_idx_set(

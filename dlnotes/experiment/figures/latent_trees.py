@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dlnotes.config.models import FAMILIES
 from dlnotes.data.dataset import Dataset
 from dlnotes.experiment.figures.common import Draw, shown_point, styled
 from dlnotes.experiment.run_folder import RunFolder
@@ -100,5 +101,5 @@ def found_trees(kept: RunFolder, result: Result, trainers: list[Trainer]) -> lis
 
 def fitting(dataset: Dataset, kind: str) -> list[tuple[str, Draw]]:
     """The figures of a net that finds trees where there are given ones to compare with."""
-    finds = kind in ("gumbel_tree", "chart_tree") and dataset.input == "tree"
+    finds = FAMILIES[kind].latent_trees and dataset.input == "tree"
     return [("found_trees", found_trees)] if finds else []

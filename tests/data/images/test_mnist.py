@@ -11,7 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from dlnotes.data import catalog
+from dlnotes.data import SOURCES, catalog
 from dlnotes.data import download as store
 from dlnotes.data.download import DataNotFound
 from dlnotes.data.images import mnist as mnist_sets
@@ -49,7 +49,7 @@ def small(tmp_path, monkeypatch):
         )
     made = mnist_sets.FASHION_MNIST._replace(files=tuple(files), mirrors=("http://127.0.0.1:9/",))
     monkeypatch.setattr(mnist_sets, "FASHION_MNIST", made)
-    monkeypatch.setitem(catalog._PUBLISHED, "fashion_mnist", made)
+    monkeypatch.setattr("dlnotes.data.images.mnist.FASHION_MNIST", made)
     return folder, raw
 
 
@@ -112,7 +112,7 @@ def test_downloaded_once_checked_and_cached(small, tmp_path, monkeypatch):
         copy_to(folder, wrong)
         other, bad_url = serve(wrong)  # right names, wrong bytes
         made = mnist_sets.FASHION_MNIST._replace(mirrors=("http://127.0.0.1:9/", bad_url, url))
-        monkeypatch.setitem(catalog._PUBLISHED, "fashion_mnist", made)
+        monkeypatch.setattr("dlnotes.data.images.mnist.FASHION_MNIST", made)
         place = catalog.fetch("fashion_mnist")
         other.shutdown()
         other.server_close()
@@ -208,7 +208,7 @@ REAL = os.environ.get("DLNOTES_DATA")
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_the_real_files(name, monkeypatch):
     monkeypatch.setenv("DLNOTES_DATA", str(REAL))
-    if mnist_sets.locate(catalog._PUBLISHED[name]) is None:
+    if mnist_sets.locate(catalog.files_of(SOURCES[name])) is None:
         pytest.skip(f"{name} is not in DLNOTES_DATA")
     assert catalog.check(name) == []
     d = getattr(mnist_sets, name)(download=False)
