@@ -1,1 +1,1 @@
-"""One module per peer, each with ``setup(case, weights, data) -> Variant``."""
+"""The libraries that take part; a module that runs variants has them in ``VARIANTS``, by name."""

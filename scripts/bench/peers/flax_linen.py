@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,76 +12,129 @@ import numpy as np
 import optax
 from flax.training.train_state import TrainState
 
-from scripts.bench.inputs import Data, Weights
-from scripts.bench.interface import Variant
-from scripts.bench.kinds import GATES, STAGES, Case
-from scripts.bench.variants import flax_recurrent
+from scripts.bench.interface import Data, Setup, Variant, Weights, repeated
+from scripts.bench.networks import Cnn, Mlp, Network, Recurrent, Staged
+from scripts.bench.spec import Case
 
 IN_FLIGHT = 8
 """Steps dispatched before the loop waits for the last one (else a slow step piles up seconds of work)."""
 
+CELLS = {"rnn": nn.SimpleCell, "lstm": nn.OptimizedLSTMCell, "gru": nn.GRUCell}
+GATE_NAMES = {"rnn": [""], "lstm": ["i", "f", "o", "g"], "gru": ["r", "z", "n"]}
+"""Of flax, in the order of the weights."""
 
-class Network(nn.Module):
-    """The network of a case."""
 
-    case: Case
+class Dense(nn.Module):
+    """An `Mlp`."""
+
+    network: Mlp
 
     @nn.compact
     def __call__(self, x):
-        if self.case.kind in STAGES:
-            return self.staged(x)
-        if self.case.kind == "cnn":
-            for features in self.case.sizes[3:5]:
-                x = nn.relu(nn.Conv(features, (3, 3), padding="SAME", name=self.named(features))(x))
-                x = nn.max_pool(x, (2, 2), strides=(2, 2))
-            x = x.reshape(len(x), -1)
-            widths = self.case.sizes[5:]
-        else:
-            widths = self.case.sizes[1:]
-        activation = nn.tanh if self.case.hidden == "tanh" else nn.relu
-        for i, width in enumerate(widths):
-            x = nn.Dense(width)(activation(x) if i else x)
-        return x
+        activation = nn.tanh if self.network.activation == "tanh" else nn.relu
+        for width in self.network.widths[1:-1]:
+            x = activation(nn.Dense(width)(x))
+        return nn.Dense(self.network.outputs)(x)
 
-    def staged(self, x):
-        how = STAGES[self.case.kind]
-        *channels, classes = self.case.sizes[how.rank + 1 :]
-        window, ends = (how.kernel,) * how.rank, how.kernel // 2
-        for features, s in zip(channels, how.strides):
-            step = (s,) * how.rank
+
+class Convolutions(nn.Module):
+    """A `Cnn`."""
+
+    network: Cnn
+
+    @nn.compact
+    def __call__(self, x):
+        for features in self.network.channels:
+            x = nn.relu(nn.Conv(features, (3, 3), padding="SAME")(x))
+            x = nn.max_pool(x, (2, 2), strides=(2, 2))
+        x = nn.relu(nn.Dense(self.network.dense)(x.reshape(len(x), -1)))
+        return nn.Dense(self.network.outputs)(x)
+
+
+class Stages(nn.Module):
+    """A `Staged` network of inputs of one size."""
+
+    network: Staged
+
+    @nn.compact
+    def __call__(self, x):
+        how, rank = self.network, self.network.rank
+        window, ends = (how.kernel,) * rank, how.kernel // 2
+        for i, (features, s) in enumerate(zip(how.channels, how.strides)):
+            step = (s,) * rank
             z = nn.Conv(features, window, step, padding=ends)(x)
             if how.residual:
                 z = nn.Conv(features, window, padding=ends)(nn.relu(z))
                 changed = s > 1 or features != x.shape[-1]
-                gain = self.param(f"gain_{features}", nn.initializers.ones, (features,))
-                z = (nn.Conv(features, (1,) * how.rank, step)(x) if changed else x) + gain * z
+                gain = self.param(f"gain_{i}", nn.initializers.ones, (features,))
+                z = (nn.Conv(features, (1,) * rank, step)(x) if changed else x) + gain * z
             x = nn.relu(z)
             if how.pool > 1:
-                x = nn.max_pool(x, (how.pool,) * how.rank, (how.pool_stride or how.pool,) * how.rank)
-        return nn.Dense(classes)(x.mean(range(1, how.rank + 1)))
-
-    def named(self, features: int) -> str:
-        return f"Conv_{self.case.sizes[3:5].index(features)}"
+                x = nn.max_pool(x, (how.pool,) * rank, (how.pool_stride or how.pool,) * rank)
+        return nn.Dense(how.outputs)(x.mean(range(1, rank + 1)))
 
 
-def params_of(case: Case, weights: Weights) -> dict:
-    """The parameters of `Network`."""
+class LastState(nn.Module):
+    """A `Recurrent` network: ``nn.RNN`` over flax's own cells."""
+
+    network: Recurrent
+
+    @nn.compact
+    def __call__(self, x):
+        cell = CELLS[self.network.cell](self.network.hidden, name="cell")
+        h: Any = nn.RNN(cell)(x)
+        return nn.Dense(self.network.outputs, name="readout")(h[:, -1])
+
+
+def build(network: Network, weights: Weights) -> tuple[nn.Module, dict[str, Any]]:
+    """A network, and its parameters with the given weights, which may have members.
+
+    Raises:
+      TypeError: of a network that flax takes no part in.
+    """
+    match network:
+        case Mlp():
+            return Dense(network), _numbered(network, weights)
+        case Cnn():
+            return Convolutions(network), _numbered(network, weights)
+        case Staged(any_size=False):
+            gains = {f"gain_{i}": jnp.ones(m) for i, m in enumerate(network.channels)}
+            return Stages(network), _numbered(network, weights) | (gains if network.residual else {})
+        case Recurrent():
+            return LastState(network), _recurrent(network, weights)
+    raise TypeError(f"network: got {network}, flax_linen has none such")
+
+
+def _numbered(network: Network, weights: Weights) -> dict[str, Any]:
+    """The parameters by flax's own names, counted for each sort of layer."""
     params, count = {}, {"Conv": 0, "Dense": 0}
-    for W, b in weights:
-        kind = "Conv" if W.ndim - (case.members > 0) > 2 else "Dense"
+    for layer, (W, b) in zip(network.layers, weights, strict=True):
+        kind = "Conv" if len(layer.shape) > 2 else "Dense"
         params[f"{kind}_{count[kind]}"] = {"kernel": jnp.asarray(W), "bias": jnp.asarray(b)}
         count[kind] += 1
-    if case.kind == "residual":
-        params |= {f"gain_{m}": jnp.ones(m) for m in case.sizes[3:-1]}
     return params
+
+
+def _recurrent(network: Recurrent, weights: Weights) -> dict[str, Any]:
+    """The parameters of `LastState`: one bias a gate, which flax has on the input's side or the state's."""
+    (U, b), (W, d), (V, c) = weights
+    names = GATE_NAMES[network.cell]
+    cell = {}
+    for name, u, w, b_in, b_state in zip(names, *(np.split(a, len(names), axis=-1) for a in (U, W, b, d))):
+        inputs, state = {"kernel": jnp.asarray(u)}, {"kernel": jnp.asarray(w)}
+        if network.cell == "lstm":
+            state["bias"] = jnp.asarray(b_in + b_state)
+        elif name == "n":
+            inputs["bias"], state["bias"] = jnp.asarray(b_in), jnp.asarray(b_state)
+        else:
+            inputs["bias"] = jnp.asarray(b_in + b_state)
+        cell |= {f"i{name}": inputs, f"h{name}": state}
+    return {"cell": cell, "readout": {"kernel": jnp.asarray(V), "bias": jnp.asarray(c)}}
 
 
 def setup(case: Case, weights: Weights, data: Data) -> Variant:
     """The step is vmapped over members where there are some."""
-    if case.kind in GATES:
-        network, params = flax_recurrent.LastState(case), flax_recurrent.params_of(case, weights)
-    else:
-        network, params = Network(case), params_of(case, weights)
+    network, params = build(case.network, weights)
     return loop(case, data, lambda params, x: network.apply({"params": params}, x), params)
 
 
@@ -139,16 +191,13 @@ def loop(
             losses.append(np.asarray(loss).tolist())
         return losses
 
-    def run(seconds: float) -> tuple[int, float]:
+    def several() -> None:
         nonlocal state
-        start, steps = time.perf_counter(), 0
-        while True:
-            for _ in range(IN_FLIGHT):
-                state, _ = train_step(state, *next(batches))
-            steps += IN_FLIGHT
-            jax.block_until_ready(state)
-            elapsed = time.perf_counter() - start
-            if elapsed >= seconds:
-                return steps * case.batch * max(case.members, 1), elapsed
+        for _ in range(IN_FLIGHT):
+            state, _ = train_step(state, *next(batches))
+        jax.block_until_ready(state)
 
-    return Variant(check, run)
+    return Variant(check, repeated(several, IN_FLIGHT * case.batch * max(case.members, 1)))
+
+
+VARIANTS: dict[str, Setup] = {"flax_loop": setup}
