@@ -203,5 +203,5 @@ VARIANTS: dict[str, Setup] = {
     "ours_sequential": partial(train, schedule="sequential"),
     "ours_padded": partial(answer, most=1),
 }
-"""``single`` has each batch whole on one CPU device, ``sequential`` takes one node of every tree at a time, and
-``padded`` has every image padded to the largest."""
+"""``single`` has each batch whole on one CPU device, ``sequential`` takes one node of every tree at a time,
+and ``padded`` has every image padded to the largest."""

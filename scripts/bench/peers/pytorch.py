@@ -151,5 +151,5 @@ VARIANTS: dict[str, Setup] = {
     "torch_by_size": by_size,
     "torch_levels": partial(torch_trees.training, network=torch_trees.Batched),
 }
-"""``fused`` is Adam's kernel, an option that costs a user one word; ``denormals`` leaves numbers too small for
-float32's exponent as they are, PyTorch's default; ``levels`` takes all nodes of one height at once."""
+"""``fused`` is Adam's kernel, an option that costs a user one word; ``denormals`` leaves numbers too small
+for float32's exponent as they are, PyTorch's default; ``levels`` takes all nodes of one height at once."""
