@@ -25,12 +25,13 @@ ROOT = Path(__file__).resolve().parents[2]
 def small_network(network: Network) -> Network:
     match network:
         case Mlp():
-            return replace(network, widths=(network.widths[0], *(min(m, 5) for m in network.widths[1:])))
+            features, *hidden, outputs = network.widths
+            return replace(network, widths=(features, *(min(m, 5) for m in hidden), outputs))
         case Cnn():
             return replace(network, input_shape=(8, 8, 2), channels=(3, 4), dense=5, outputs=6)
         case Staged():
             channels = (3, 4, 5)[: len(network.channels)]
-            size = 16 if network.any_size else 8
+            size = 32 if network.any_size else 8
             return replace(network, input_shape=(*(size,) * network.rank, 2), channels=channels, outputs=6)
         case Recurrent():
             return replace(network, steps=4, features=3, hidden=5, outputs=6)

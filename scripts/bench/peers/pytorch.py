@@ -103,7 +103,7 @@ def stacked(case: Case, weights: Weights, data: Data) -> Variant:
     """
     use_all_cores()
     layers = [
-        (torch.from_numpy(W).requires_grad_(), torch.from_numpy(b)[:, None].contiguous().requires_grad_())
+        (torch.tensor(W, requires_grad=True), torch.tensor(b[:, None], requires_grad=True))
         for W, b in weights
     ]
     optimizer = torch.optim.Adam([p for layer in layers for p in layer], lr=case.learning_rate)

@@ -28,7 +28,7 @@ class Nodes(nn.Module):
         self.embedding = nn.Embedding(network.symbols, hidden)
         self.leaf = nn.Linear(hidden, 3 * hidden, bias=False)
         self.join = nn.Linear(2 * hidden, 5 * hidden, bias=False)
-        self.bias = nn.Parameter(w["b"])
+        self.bias = nn.Parameter(w["b"].clone())  # the given weights stay as they are
         self.readout = nn.Linear(hidden, network.outputs)
         with torch.no_grad():
             self.embedding.weight.copy_(w["E"])
