@@ -2,7 +2,7 @@
 
 Sequences stand in rows here, so that ``a = h W + x U + b`` where the notes write ``a = W h + U x + b``
 for one column; gradients by matrices are those of the notes, transposed and summed over the batch.
-Training uses `dlnotes.layers.recurrent.unroll.unroll`, whose backward pass is the same thing arranged for speed.
+Training uses `dlnotes.layers.unroll`, whose backward pass is the same thing arranged for speed.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from scripts.bench.inputs import make_data, make_weights, per_unit, save_inputs
-from scripts.bench.kinds import TOLERANCE, Case
+from scripts.bench.spec import TOLERANCE, Case
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,177 +7,54 @@ on the same data.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from scripts.bench.kinds import CHECK_STEPS, ENCODER_DECODERS, GATES, STAGES, TREES, Case, Stages
+from scripts.bench.interface import Data, Weights
+from scripts.bench.networks import Cnn, Mlp, Network, Recurrent, Seq2Seq, Staged, TreeLstm
+from scripts.bench.spec import CHECK_STEPS, Case
 from scripts.bench.trees import count, forest
 
-Weights = list[tuple[np.ndarray, np.ndarray]]
-"""``(W, b)`` of each layer: dense W is (in, out), convolution W is (height, width, in, out)."""
 
-
-class Data(NamedTuple):
-    """What a variant trains on.
-
-    Attributes:
-      x: ``(examples, ...)`` float32, images are NHWC; ``examples`` is a multiple of the batch.
-      y: ``(examples,)`` int32 labels.
-      check_x, check_y: the fixed first batches, ``(CHECK_STEPS, batch, ...)``, and with members
-        ``(CHECK_STEPS, members, batch, ...)``; none without training.
-      sizes: ``(examples, axes)`` int32: each example lies at the beginning of its row of ``x``, and is as
-        large as this; no rows where every example fills its own.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    check_x: np.ndarray
-    check_y: np.ndarray
-    sizes: np.ndarray = np.zeros((0, 0), np.int32)
-
-    @property
-    def batches(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The fixed first batches, one pair a step."""
-        return list(zip(self.check_x, self.check_y))
-
-
-def layer_shapes(case: Case) -> list[tuple[int, ...]]:
-    """The shape of each layer's W."""
-    if case.kind == "mlp":
-        return list(zip(case.sizes[:-1], case.sizes[1:]))
-    if case.kind in STAGES:
-        return _stage_shapes(case, STAGES[case.kind])
-    if case.kind in GATES:
-        _, features, hidden, classes = case.sizes
-        gates = GATES[case.kind] * hidden
-        return [(features, gates), (hidden, gates), (hidden, classes)]
-    if case.kind in (*ENCODER_DECODERS, *TREES):
-        return list(_named_shapes(case).values())
-    height, width, channels, first, second, dense, classes = case.sizes
-    flat = (height // 4) * (width // 4) * second
-    return [(3, 3, channels, first), (3, 3, first, second), (flat, dense), (dense, classes)]
-
-
-def _named_shapes(case: Case) -> dict[str, tuple[int, int]]:
-    """The matrices of a tree net, see `TREES`, or of an encoder-decoder by name.
-
-    These are the names of `dlnotes.models.recurrent.encoder_decoder`, vectors as rows; a GRU has ``U`` with its ``b``
-    and ``W`` with its ``d``, see `GATES`.
-    """
-    if case.kind in TREES:
-        symbols, hidden, classes = case.sizes[:3]
-        return {
-            "E": (symbols, hidden),
-            "U": (hidden, 3 * hidden),
-            "W": (2 * hidden, 5 * hidden),
-            "V": (hidden, classes),
-        }
-    _, _, vocabulary, outputs, embedding, hidden = case.sizes
-    return {
-        "E": (vocabulary, embedding),
-        "encoder.U": (embedding, 3 * hidden),
-        "encoder.W": (hidden, 3 * hidden),
-        "W_0": (hidden, hidden),
-        "F": (outputs + 1, embedding),
-        "decoder.U": (embedding + hidden, 3 * hidden),
-        "decoder.W": (hidden, 3 * hidden),
-        "W_q": (hidden, hidden),
-        "W_k": (hidden, hidden),
-        "v": (hidden, 1),
-        "V": (2 * hidden, outputs),
-    }
-
-
-_BIASES = {
-    "encoder.U": "encoder.b",
-    "encoder.W": "encoder.d",
-    "W_0": "b_0",
-    "decoder.U": "decoder.b",
-    "decoder.W": "decoder.d",
-    "W": "b",
-    "V": "c",
-}
-
-
-def named_weights(case: Case, weights: Weights) -> dict[str, np.ndarray]:
-    """The weights of a tree net or an encoder-decoder by name; matrices without a bias leave theirs out."""
+def named_weights(network: Network, weights: Weights) -> dict[str, np.ndarray]:
+    """The weights by the names that the network's layers give them; what has no name is left out."""
     named = {}
-    for name, (W, b) in zip(_named_shapes(case), weights, strict=True):
-        named[name] = W
-        if name in _BIASES:
-            named[_BIASES[name]] = b
+    for layer, (W, b) in zip(network.layers, weights, strict=True):
+        named |= {name: a for name, a in ((layer.matrix, W), (layer.bias, b)) if name}
     return named
 
 
-def input_shape(case: Case) -> tuple[int, ...]:
-    """The shape of an example."""
-    rank = {"mlp": 0, "cnn": 2, **dict.fromkeys(GATES, 1)}.get(case.kind)
-    return case.sizes[: 1 + (STAGES[case.kind].rank if rank is None else rank)]
-
-
-def _stage_shapes(case: Case, how: Stages) -> list[tuple[int, ...]]:
-    """Of each stage its convolutions, the shortcut last, then the dense layer."""
-    *channels, classes = case.sizes[how.rank :]
-    window, shapes = (how.kernel,) * how.rank, []
-    for before, after, stride in zip(channels, channels[1:], how.strides):
-        shapes.append((*window, before, after))
-        if how.residual:
-            shapes.append((*window, after, after))
-            if stride > 1 or before != after:
-                shapes.append((*(1,) * how.rank, before, after))
-    return [*shapes, (channels[-1] * how.grid**how.rank, classes)]
-
-
 def make_weights(case: Case, seed: int = 0) -> Weights:
-    """Normal W with variance 2 / fan-in and normal b of deviation 0.1, stacked over members.
+    """Normal W with variance gain / fan-in and normal b of deviation 0.1, stacked over members.
 
-    In a recurrent or recursive net the variance is 0.5 / fan-in, or the rounding of 512 steps would grow
-    along them.
+    In a recurrent or recursive net the gain is smaller than elsewhere, or the rounding of 512 steps would
+    grow along them. Every layer draws a bias, used or not.
     """
     rng = np.random.default_rng([seed, 1])
     lead = (case.members,) if case.members else ()
-    gain = 0.5 if case.kind in (*GATES, *ENCODER_DECODERS, *TREES) else 2
     weights = []
-    for shape in layer_shapes(case):
-        fan_in = int(np.prod(shape[:-1]))
-        W = rng.normal(0, np.sqrt(gain / fan_in), lead + shape).astype(np.float32)
-        biases = 4 * case.sizes[1] if case.kind in TREES and shape[-1] == 5 * case.sizes[1] else shape[-1]
+    for layer in case.network.layers:
+        fan_in = int(np.prod(layer.shape[:-1]))
+        biases = layer.shape[-1] if layer.biases is None else layer.biases
+        W = rng.normal(0, np.sqrt(case.network.gain / fan_in), lead + layer.shape).astype(np.float32)
         b = rng.normal(0, 0.1, (*lead, biases)).astype(np.float32)
         weights.append((W, b))
     return weights
 
 
-def _examples(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    if case.name == "xor":
-        x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
-        return x, np.array([0, 1, 1, 0], np.int32)
-    if case.kind == "mlp" and case.sizes[0] == 64:
-        from sklearn.datasets import load_digits
-
-        digits: Any = load_digits()
-        pixels, labels = digits["data"], digits["target"]
-        return (pixels[: case.examples] / 16).astype(np.float32), labels[: case.examples].astype(np.int32)
-    if case.kind in ENCODER_DECODERS:
-        steps, _, vocabulary, outputs = case.sizes[:4]
-        source = rng.integers(0, vocabulary, (case.examples, steps), np.int32)
-        target = rng.integers(0, outputs, vocabulary, np.int32)[source[:, ::-1]]
-        return np.concatenate([source, target], 1), target
-    x = rng.random((case.examples, *input_shape(case)), np.float32)
-    flat = x.reshape(case.examples, -1)
-    teacher = rng.normal(size=(flat.shape[1], case.sizes[-1])).astype(np.float32)
-    scores = flat @ teacher
-    return x, (scores - scores.mean(0)).argmax(1).astype(np.int32)
-
-
 def make_data(case: Case, seed: int = 0) -> Data:
     """The data set and the fixed first batches of a case."""
     rng = np.random.default_rng([seed, 2])
-    if case.kind == "any_size":
-        return _of_many_sizes(case, rng)
-    if case.kind in TREES:
-        return _of_trees(case, rng)
-    x, y = _examples(case, rng)
+    match case.network:
+        case TreeLstm() as network:
+            return _of_trees(case, network, rng)
+        case Staged(any_size=True) as network:
+            return _of_many_sizes(case, network, rng)
+        case Seq2Seq() as network:
+            x, y = _reversed(case, network, rng)
+        case Mlp() | Cnn() | Staged() | Recurrent() as network:
+            x, y = _labeled(case, network, rng)
     if not case.trains:
         return Data(x, y, x[:0], y[:0])
     if case.batch == case.examples:
@@ -188,12 +65,39 @@ def make_data(case: Case, seed: int = 0) -> Data:
     return Data(x, y, x[index], y[index])
 
 
-def _of_many_sizes(case: Case, rng: np.random.Generator) -> Data:
+def _labeled(
+    case: Case, network: Mlp | Cnn | Staged | Recurrent, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the case's ``data`` names."""
+    if case.data == "xor":
+        x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
+        return x, np.array([0, 1, 1, 0], np.int32)
+    if case.data == "digits":
+        from sklearn.datasets import load_digits
+
+        digits: Any = load_digits()
+        pixels, labels = digits["data"], digits["target"]
+        return (pixels[: case.examples] / 16).astype(np.float32), labels[: case.examples].astype(np.int32)
+    x = rng.random((case.examples, *network.input_shape), np.float32)
+    flat = x.reshape(case.examples, -1)
+    teacher = rng.normal(size=(flat.shape[1], network.outputs)).astype(np.float32)
+    scores = flat @ teacher
+    return x, (scores - scores.mean(0)).argmax(1).astype(np.int32)
+
+
+def _reversed(case: Case, network: Seq2Seq, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Sources, and as targets their symbols in the opposite order, each replaced by another."""
+    source = rng.integers(0, network.vocabulary, (case.examples, network.source_steps), np.int32)
+    target = rng.integers(0, network.outputs, network.vocabulary, np.int32)[source[:, ::-1]]
+    return np.concatenate([source, target], 1), target
+
+
+def _of_many_sizes(case: Case, network: Staged, rng: np.random.Generator) -> Data:
     """Square images (cubes, …), their sides uniform from a quarter of the largest to the largest."""
-    largest = input_shape(case)[0]
+    largest = network.input_shape[0]
     sides = rng.integers(largest // 4, largest + 1, case.examples, np.int32)
-    x = np.zeros((case.examples, *input_shape(case)), np.float32)
-    sizes = np.repeat(sides[:, None], len(input_shape(case)) - 1, axis=1)
+    x = np.zeros((case.examples, *network.input_shape), np.float32)
+    sizes = np.repeat(sides[:, None], network.rank, axis=1)
     for row, size in zip(x, sizes):
         box = tuple(slice(m) for m in size)
         row[box] = rng.random(row[box].shape, np.float32)
@@ -201,17 +105,23 @@ def _of_many_sizes(case: Case, rng: np.random.Generator) -> Data:
     return Data(x, y, x[:0], y[:0], sizes)
 
 
-def _of_trees(case: Case, rng: np.random.Generator) -> Data:
+def _of_trees(case: Case, network: TreeLstm, rng: np.random.Generator) -> Data:
     """Trees with a random class each; the first batches are those of the data, in its order."""
-    x = forest(case, rng)
-    y = rng.integers(0, case.sizes[2], case.examples, np.int32)
+    x = forest(network, case.examples, rng)
+    y = rng.integers(0, network.outputs, case.examples, np.int32)
     index = np.arange(CHECK_STEPS * case.batch).reshape(CHECK_STEPS, -1) % case.examples
     return Data(x, y, x[index], y[index], count(x).astype(np.int32)[:, None])
 
 
 def per_unit(case: Case, data: Data) -> float:
     """How many examples make one unit of the case's rate."""
-    return 1 / float(data.sizes.mean()) if case.kind in TREES else case.per_unit
+    match case.unit:
+        case "examples/s":
+            return 1
+        case "steps/s":
+            return case.batch
+        case "nodes/s":
+            return 1 / float(data.sizes.mean())
 
 
 def probabilities(logits: Any) -> list[list[float]]:

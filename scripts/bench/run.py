@@ -17,8 +17,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.bench import cases as bench
-from scripts.bench import driver, kinds, report
+from scripts.bench import driver, report
+from scripts.bench.bars import BARS, FIRST_STEP, FIRST_STEP_CASES, FIRST_STEP_VARIANTS
+from scripts.bench.cases import CASES, REFERENCE, VARIANTS
+from scripts.bench.spec import CHECK_STEPS, TOLERANCE
+from scripts.bench.variants import OTHER_PYTHON
 
 INSTALL = "python -m pip install torch keras flax optax"
 
@@ -34,12 +37,12 @@ def chosen(option: str, text: str, allowed: list[str]) -> list[str]:
 
 def variants_of(name: str) -> tuple[str, ...]:
     """Who takes part in a case, or in the measure of first steps."""
-    return bench.FIRST_STEP_VARIANTS if name == bench.FIRST_STEP else bench.CASES[name].variants
+    return FIRST_STEP_VARIANTS if name == FIRST_STEP else CASES[name].variants
 
 
 def require(python: str, variants: list[str]) -> None:
     """Stop early, with the remedy, when an interpreter lacks a peer."""
-    wanted = {name: any(v.startswith(name) for v in variants) for name in bench.OTHER_PYTHON}
+    wanted = {name: any(v.startswith(name) for v in variants) for name in OTHER_PYTHON}
     if not any(wanted.values()):
         return
     probe = "import importlib.util as u, sys; print(*[m for m in sys.argv[1:] if u.find_spec(m) is None])"
@@ -59,15 +62,14 @@ def require(python: str, variants: list[str]) -> None:
 
 def main() -> None:
     """Parse, measure, write."""
-    peers = list(dict.fromkeys(v for case in bench.CASES.values() for v in case.variants))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    everything = [*bench.CASES, bench.FIRST_STEP]
+    everything = [*CASES, FIRST_STEP]
     parser.add_argument(
         "--cases", default=",".join(everything), help=f"of {', '.join(everything)}; * as in cnn*"
     )
-    parser.add_argument("--peers", default=",".join(peers), help=f"of {', '.join(peers)}")
+    parser.add_argument("--peers", default=",".join(VARIANTS), help=f"of {', '.join(VARIANTS)}")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.5, help="a round lasts at least this long")
     parser.add_argument("--first-repeats", type=int, default=3, help="fresh processes per first-step time")
@@ -77,12 +79,12 @@ def main() -> None:
     args = parser.parse_args()
 
     names = chosen("--cases", args.cases, everything)
-    selected = chosen("--peers", args.peers, peers)
+    selected = chosen("--peers", args.peers, list(VARIANTS))
     taking_part = {variant for name in names for variant in variants_of(name)}
     require(args.torch_python, [v for v in selected if v in taking_part])
 
     def python(variant: str) -> str:
-        return args.torch_python if variant.startswith(bench.OTHER_PYTHON) else sys.executable
+        return args.torch_python if variant.startswith(OTHER_PYTHON) else sys.executable
 
     def say(text: str) -> None:
         print(text, flush=True)
@@ -95,14 +97,14 @@ def main() -> None:
             "rounds": args.rounds,
             "seconds": args.seconds,
             "first_repeats": args.first_repeats,
-            "check_steps": kinds.CHECK_STEPS,
-            "tolerance": kinds.TOLERANCE,
-            "reference": bench.REFERENCE,
+            "check_steps": CHECK_STEPS,
+            "tolerance": TOLERANCE,
+            "reference": REFERENCE,
         },
-        "titles": {case.name: case.title for case in bench.CASES.values()},
-        "units": {case.name: case.unit for case in bench.CASES.values()},
-        "notes": {case.name: case.note for case in bench.CASES.values() if case.note},
-        "sweeps": {case.name: case.sweep for case in bench.CASES.values() if case.sweep},
+        "titles": {case.name: case.title for case in CASES.values()},
+        "units": {case.name: case.unit for case in CASES.values()},
+        "notes": {case.name: case.note for case in CASES.values() if case.note},
+        "sweeps": {case.name: case.sweep for case in CASES.values() if case.sweep},
         "cases": {},
         "first_step": {},
         "measured": {},
@@ -127,7 +129,7 @@ def main() -> None:
                     version = f"{known} and {version}"
                 document["versions"][library] = version if not known or " and " in version else known
         document["bars"] = report.judge(
-            [b for b in bench.BARS if b.case in document["cases" if b.kind == "ratio" else "first_step"]],
+            [b for b in BARS if b.case in document["cases" if b.kind == "ratio" else "first_step"]],
             document["cases"],
             document["first_step"],
         )
@@ -136,23 +138,23 @@ def main() -> None:
 
     for name in names:
         variants = [v for v in variants_of(name) if v in selected]
-        if name == bench.FIRST_STEP:
-            for case in bench.FIRST_STEP_CASES:
-                take_part = [v for v in variants if v in bench.CASES[case].variants]
+        if name == FIRST_STEP:
+            for case in FIRST_STEP_CASES:
+                take_part = [v for v in variants if v in CASES[case].variants]
                 results = driver.measure_first_step(
-                    bench.CASES[case], take_part, python, args.first_repeats, args.timeout, logs, say
+                    CASES[case], take_part, python, args.first_repeats, args.timeout, logs, say
                 )
                 document["first_step"][case] = results
                 document["measured"][name] = here
                 write(results)
         else:
-            case = bench.CASES[name]
+            case = CASES[name]
             results = driver.measure(
                 case, variants, python, args.rounds, args.seconds, args.timeout, logs, say
             )
-            document["cases"][name] = report.summarize(results, bench.REFERENCE)
+            document["cases"][name] = report.summarize(results, REFERENCE)
             document["measured"][name] = here
-            document["cases"] = {k: document["cases"][k] for k in bench.CASES if k in document["cases"]}
+            document["cases"] = {k: document["cases"][k] for k in CASES if k in document["cases"]}
             write(results)
     say(f"written: {args.out / 'results.md'}, {args.out / 'results.json'}")
 

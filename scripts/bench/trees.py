@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scripts.bench.kinds import Case
+from scripts.bench.networks import TreeLstm
 
 LABEL, PARENT = 0, 1
 """Columns of a node: its symbol, -1 inside a tree, and the row of its parent, -1 at the root."""
@@ -13,28 +13,28 @@ NONE = -2
 """Label of a row that is no node."""
 
 CHAIN_SHARE = 0.25
-"""Of the trees of an uneven case, how many are chains; the others are stumps."""
+"""Of the trees of an uneven forest, how many are chains; the others are stumps."""
 
 
-def forest(case: Case, rng: np.random.Generator) -> np.ndarray:
-    """The nodes of a case's trees, ``(trees, most nodes, 2)`` int32.
+def forest(network: TreeLstm, trees: int, rng: np.random.Generator) -> np.ndarray:
+    """The nodes of random trees, ``(trees, most nodes, 2)`` int32.
 
     Each node comes before the nodes below it, a left child and all below before the right child; the rows
     behind a tree are `NONE`.
     """
-    vocabulary, _, _, fewest, most = case.sizes
-    nodes = np.full((case.examples, 2 * most - 1, 2), NONE, np.int32)
+    fewest, most = network.leaves
+    nodes = np.full((trees, 2 * most - 1, 2), NONE, np.int32)
     for tree in nodes:
-        if case.kind == "uneven_trees":
+        if network.shape == "uneven":
             leaves, cut = (most if rng.random() < CHAIN_SHARE else fewest), _last
         else:
-            leaves, cut = int(rng.integers(fewest, most + 1)), _CUTS[case.kind]
+            leaves, cut = int(rng.integers(fewest, most + 1)), _CUTS[network.shape]
         row, todo = 0, [(0, leaves, -1)]  # spans of leaves, and their parents
         while todo:
             start, end, parent = todo.pop()
             tree[row] = -1, parent
             if end - start == 1:
-                tree[row, LABEL] = rng.integers(vocabulary)
+                tree[row, LABEL] = rng.integers(network.symbols)
             else:
                 middle = cut(start, end, rng)
                 todo += [(middle, end, row), (start, middle, row)]
@@ -54,7 +54,7 @@ def _last(start: int, end: int, rng: np.random.Generator) -> int:
     return end - 1
 
 
-_CUTS = {"random_trees": _anywhere, "balanced_trees": _middle, "chains": _last}
+_CUTS = {"anywhere": _anywhere, "halves": _middle, "chains": _last}
 """Where a span of leaves is cut in two."""
 
 

@@ -10,7 +10,6 @@ import time
 _STARTED = time.perf_counter()
 
 import argparse  # noqa: E402
-import importlib  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 import platform  # noqa: E402
@@ -35,13 +34,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def load_variant(name: str):
-    """The module of a variant."""
-    return importlib.import_module(
-        "scripts.bench.ours" if name == "ours" else f"scripts.bench.variants.{name}"
-    )
-
-
 def main() -> None:
     """Set up, then serve until told to quit or the driver is gone."""
     parser = argparse.ArgumentParser()
@@ -60,7 +52,9 @@ def main() -> None:
         answers.flush()
 
     try:
-        module = load_variant(args.variant)
+        from scripts.bench.variants import find
+
+        setup = find(args.variant)
         imported = time.perf_counter()
 
         from scripts.bench.cases import CASES
@@ -69,7 +63,7 @@ def main() -> None:
         case = CASES[args.case]
         weights, data = load_inputs(args.inputs)
         start = time.perf_counter()
-        variant = module.setup(case, weights, data)
+        variant = setup(case, weights, data)
         if args.first_step:
             losses = variant.check(data.batches[:1])
             answer(

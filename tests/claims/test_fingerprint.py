@@ -10,7 +10,8 @@ from dlnotes.claims import fingerprint as fp
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = {
-    "__init__.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from dlnotes import data, layers\n",
+    "__init__.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n"
+    "    from dlnotes import data, layers\n",
     "layers/__init__.py": "from dlnotes.layers.flat import dense\nfrom dlnotes.layers.rules import root\n",
     "layers/flat.py": "import numpy as np\nSCALE = 2.0\ndef dense(x):\n    return SCALE * x\n"
     "def other(x):\n    return x\n",

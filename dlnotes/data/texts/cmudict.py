@@ -71,9 +71,9 @@ def cmudict(
 ) -> Dataset:
     """Spelling, letter by letter, to phonemes; words with several pronunciations have several answers.
 
-    Input "pair", task "tokens" (see `dlnotes.data.texts.number_words` for the conventions). Every pronunciation of a
-    training word is an example; a held-out word is one, with all its pronunciations in ``references``. The
-    words of each part are written to the run's folder.
+    Input "pair", task "tokens" (see `dlnotes.data.texts.number_words` for the conventions). Every
+    pronunciation of a training word is an example; a held-out word is one, with all its pronunciations in
+    ``references``. The words of each part are written to the run's folder.
 
     ``twentieths`` is the split of the published figures on the current dictionary: of each twenty words in
     the order of the file, the first is for validation and the next two for the test. They are 33.9% wrong

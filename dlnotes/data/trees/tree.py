@@ -1,7 +1,8 @@
 """One tree by itself: names at its nodes, from nested lists, from Python source, from lists of children.
 
 A `Tree` is what a person writes or draws; `batch_trees` turns many of them into the arrays of a net, and
-`tree_at` one of those back. See `dlnotes.data.trees.brackets` and `dlnotes.data.trees.smiles` for two written forms.
+`tree_at` one of those back. See `dlnotes.data.trees.brackets` and `dlnotes.data.trees.smiles` for two
+written forms.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Every recurrent cell by its name and by its parameters, and the one function that runs any of them.
 
-A cell (`dlnotes.layers.recurrent.cell.Cell`) is three pure functions: ``init(key, inputs, hidden) -> params``,
+A cell (`dlnotes.layers.Cell`) is three pure functions: ``init(key, inputs, hidden) -> params``,
 ``carry(params, batch_shape) -> carry`` and ``step(params, carry, x) -> (carry, output)``. That is all
 `unroll` needs. Most cells bring two more things: their step split at its products (so that a decoder
 can share a product with its attention), and back-propagation through time written out, which `unroll`

@@ -191,8 +191,8 @@ def chart_tree(
     """A recursive net over all binary trees at once, weighted by its own scores.
 
     Every span of the sequence mixes its splits by the softmax of ``h · q`` of what they give (see
-    `dlnotes.layers.recursive.chart`, also for the price: L (L² - 1) / 6 compositions for L symbols, and no more than
-    64 of these). `chart_parse` gives the most probable trees.
+    `dlnotes.layers.recursive.chart`, also for the price: L (L² - 1) / 6 compositions for L symbols, and no
+    more than 64 of these). `chart_parse` gives the most probable trees.
 
     Args:
       vocabulary, hidden, outputs, cell, leaf, dropout, init_scale: as of `gumbel_tree`.

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,26 +10,26 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from scripts.bench.inputs import Data, Weights, named_weights
-from scripts.bench.interface import Variant
-from scripts.bench.kinds import Case
+from scripts.bench.inputs import named_weights
+from scripts.bench.interface import Data, Variant, Weights, repeated
+from scripts.bench.networks import TreeLstm
+from scripts.bench.peers.torch_training import eager_step, use_all_cores
+from scripts.bench.spec import Case
 from scripts.bench.trees import LABEL, children, count, heights
-from scripts.bench.variants import torch_common as common
 
 
-class TreeLSTM(nn.Module):
-    """The parameters and the two kinds of node; see `scripts.bench.kinds.TREES`."""
+class Nodes(nn.Module):
+    """The parameters and the two kinds of node; see `scripts.bench.networks.TreeLstm`."""
 
-    def __init__(self, case: Case, weights: Weights):
+    def __init__(self, network: TreeLstm, weights: Weights):
         super().__init__()
-        w = {name: torch.from_numpy(a) for name, a in named_weights(case, weights).items()}
-        vocabulary, hidden, classes = case.sizes[:3]
-        self.hidden = hidden
-        self.embedding = nn.Embedding(vocabulary, hidden)
+        w = {name: torch.from_numpy(a) for name, a in named_weights(network, weights).items()}
+        hidden = self.hidden = network.hidden
+        self.embedding = nn.Embedding(network.symbols, hidden)
         self.leaf = nn.Linear(hidden, 3 * hidden, bias=False)
         self.join = nn.Linear(2 * hidden, 5 * hidden, bias=False)
-        self.bias = nn.Parameter(w["b"])
-        self.readout = nn.Linear(hidden, classes)
+        self.bias = nn.Parameter(w["b"].clone())  # the given weights stay as they are
+        self.readout = nn.Linear(hidden, network.outputs)
         with torch.no_grad():
             self.embedding.weight.copy_(w["E"])
             self.leaf.weight.copy_(w["U"].T)
@@ -67,7 +66,7 @@ class Tree(NamedTuple):
     children: list[list[int]]
 
 
-class Recursive(TreeLSTM):
+class Recursive(Nodes):
     """Every tree by itself, a call a node."""
 
     @staticmethod
@@ -119,7 +118,7 @@ class Levels(NamedTuple):
     roots: torch.Tensor
 
 
-class Batched(TreeLSTM):
+class Batched(Nodes):
     """All nodes of one height over the whole batch at once."""
 
     @staticmethod
@@ -169,11 +168,12 @@ class Batched(TreeLSTM):
         return self.readout(roots[:, : self.hidden])
 
 
-def variant(case: Case, weights: Weights, data: Data, network: type[Recursive] | type[Batched]) -> Variant:
+def training(case: Case, weights: Weights, data: Data, network: type[Recursive] | type[Batched]) -> Variant:
     """Training on the same batches in every epoch, in another order: what `prepared` does is not timed."""
-    common.use_all_cores()
-    model = network(case, weights)
-    step = common.eager_step(model, common.loss_of(case), common.adam(model, case))
+    assert isinstance(case.network, TreeLstm)
+    use_all_cores()
+    model = network(case.network, weights)
+    step = eager_step(model, case)
 
     def prepare(x: np.ndarray, y: np.ndarray) -> tuple[Any, torch.Tensor]:
         return model.prepared(x), torch.from_numpy(y).long()
@@ -190,16 +190,11 @@ def variant(case: Case, weights: Weights, data: Data, network: type[Recursive] |
                 yield batches[i]
 
     order = forever()
+    timed = repeated(lambda: step(*next(order)), case.batch)
 
     def run(seconds: float) -> tuple[int, float]:
         if not batches:
             batches.extend(prepare(data.x[rows], data.y[rows]) for rows in parts)
-        start, steps = time.perf_counter(), 0
-        while True:
-            step(*next(order))
-            steps += 1
-            elapsed = time.perf_counter() - start
-            if elapsed >= seconds:
-                return steps * case.batch, elapsed
+        return timed(seconds)
 
     return Variant(check, run)

@@ -1,19 +1,20 @@
-"""Keras 3 on JAX: ``model.fit`` on arrays, timed by a callback."""
+"""Keras 3 on JAX: ``model.fit`` on arrays, timed by a callback, a step or several a call."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
 
 import os
 import time
+from functools import partial
 
 os.environ["KERAS_BACKEND"] = "jax"
 
 import keras
 import numpy as np
 
-from scripts.bench.inputs import Data, Weights
-from scripts.bench.interface import Variant
-from scripts.bench.kinds import Case
+from scripts.bench.interface import Data, Setup, Variant, Weights, repeated
+from scripts.bench.networks import Cnn, Mlp, Network
+from scripts.bench.spec import Case
 
 EPSILON = 1e-8 * (1 - 0.999**2) ** 0.5
 """Keras adds ε before the bias correction, the others after it: this is their 1e-8 at the second step."""
@@ -21,23 +22,7 @@ EPSILON = 1e-8 * (1 - 0.999**2) ** 0.5
 
 def build(case: Case, weights: Weights, steps_per_execution: int) -> keras.Model:
     """The network of a case with the given weights."""
-    layers = keras.layers
-    if case.kind == "mlp":
-        shape, widths = case.sizes[:1], case.sizes[1:]
-        stack = [layers.Dense(m, activation=case.hidden) for m in widths[:-1]]
-        stack.append(layers.Dense(widths[-1]))
-    else:
-        shape, (first, second, dense, classes) = case.sizes[:3], case.sizes[3:]
-        stack = [
-            layers.Conv2D(first, 3, padding="same", activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Conv2D(second, 3, padding="same", activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Flatten(),
-            layers.Dense(dense, activation="relu"),
-            layers.Dense(classes),
-        ]
-    model = keras.Sequential([keras.Input(shape), *stack])
+    model = keras.Sequential(_layers(case.network))
     model.set_weights([array for layer in weights for array in layer])
     losses = keras.losses
     model.compile(
@@ -48,6 +33,27 @@ def build(case: Case, weights: Weights, steps_per_execution: int) -> keras.Model
         else losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     return model
+
+
+def _layers(network: Network) -> list:
+    layers = keras.layers
+    match network:
+        case Mlp():
+            hidden = [layers.Dense(m, activation=network.activation) for m in network.widths[1:-1]]
+            return [keras.Input(network.input_shape), *hidden, layers.Dense(network.outputs)]
+        case Cnn():
+            first, second = network.channels
+            return [
+                keras.Input(network.input_shape),
+                layers.Conv2D(first, 3, padding="same", activation="relu"),
+                layers.MaxPooling2D(2),
+                layers.Conv2D(second, 3, padding="same", activation="relu"),
+                layers.MaxPooling2D(2),
+                layers.Flatten(),
+                layers.Dense(network.dense, activation="relu"),
+                layers.Dense(network.outputs),
+            ]
+    raise TypeError(f"network: got {type(network).__name__}, keras_jax has Mlp and Cnn")
 
 
 class Timer(keras.callbacks.Callback):
@@ -91,18 +97,19 @@ def setup(case: Case, weights: Weights, data: Data, steps_per_execution: int = 1
                 losses.append(history.history["loss"][0])
         return losses
 
-    def run_full_batch(seconds: float) -> tuple[int, float]:
-        start, steps = time.perf_counter(), 0
-        while True:
-            model.train_on_batch(x, y)
-            steps += 1
-            elapsed = time.perf_counter() - start
-            if elapsed >= seconds:
-                return steps * case.batch, elapsed
-
     def run_fit(seconds: float) -> tuple[int, float]:
         timer = Timer(seconds, steps_per_execution)
         model.fit(x, y, batch_size=case.batch, epochs=10**9, shuffle=True, verbose=0, callbacks=[timer])
         return timer.steps * case.batch, timer.elapsed
 
-    return Variant(check, run_full_batch if case.batch == case.examples else run_fit)
+    if case.batch == case.examples:
+        return Variant(check, repeated(lambda: model.train_on_batch(x, y), case.batch))
+    return Variant(check, run_fit)
+
+
+VARIANTS: dict[str, Setup] = {
+    "keras_fit": setup,
+    "keras_steps": partial(setup, steps_per_execution=8),
+}
+"""``steps_per_execution`` costs a user one word; 8 divides every case's steps per epoch, so that no execution
+is cut short."""

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from dlnotes import models
 from dlnotes.data.dataset import Examples, Trees
 from dlnotes.data.trees.batching import arrange
 from dlnotes.models import Model
-from scripts.bench.inputs import Weights, named_weights
-from scripts.bench.kinds import Case
+from scripts.bench.inputs import named_weights
+from scripts.bench.interface import Weights
+from scripts.bench.networks import TreeLstm
 from scripts.bench.trees import LABEL, NONE, PARENT, count
 
 
-def network(case: Case, schedule: Any = "waves") -> Model:
+def build(network: TreeLstm, schedule: Any) -> Model:
     """A binary Tree-LSTM with symbols at the leaves and the answer at the root."""
-    symbols, hidden, classes = case.sizes[:3]
-    return models.tree_net(symbols, hidden, classes, inputs="leaves", schedule=schedule)
+    return models.tree_net(
+        network.symbols, network.hidden, network.outputs, inputs="leaves", schedule=schedule
+    )
 
 
 def examples(x: np.ndarray, y: np.ndarray) -> Examples:
@@ -34,14 +35,13 @@ def examples(x: np.ndarray, y: np.ndarray) -> Examples:
     return Examples(Trees(*map(shaped, laid.trees)), y, shaped(laid.mask))
 
 
-def params_of(case: Case, params: Any, weights: Weights) -> Any:
-    """Parameters like ``params`` with the given weights, and a members axis."""
-    w = named_weights(case, weights)
+def given(network: TreeLstm, params: Any, weights: Weights) -> Any:
+    """Parameters like ``params`` with the given weights."""
+    w = named_weights(network, weights)
     i, o, g = np.split(w["U"], 3, 1)
     U = np.concatenate([i, np.zeros_like(i), o, g], 1)  # a leaf has nothing to forget
     i, o, f_l, f_r, g = np.split(w["W"], 5, 1)
     W = np.concatenate([i, o, g, f_l, f_r], 1)
     i, o, f, g = np.split(w["b"], 4)
     cell = params.cell._replace(U=U, W=W, b=np.concatenate([i, f, o, g]))
-    own = params._replace(E=w["E"], cell=cell, V=w["V"], c=w["c"])
-    return jax.tree.map(lambda a: a[None], own)
+    return params._replace(E=w["E"], cell=cell, V=w["V"], c=w["c"])

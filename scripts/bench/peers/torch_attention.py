@@ -9,19 +9,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from scripts.bench.inputs import Data, Weights, named_weights
-from scripts.bench.interface import Variant, again_and_again
-from scripts.bench.kinds import BEAMS, Case
-from scripts.bench.variants.torch_common import use_all_cores
+from scripts.bench.inputs import named_weights
+from scripts.bench.interface import Data, Variant, Weights, repeated
+from scripts.bench.networks import Seq2Seq
+from scripts.bench.peers.torch_training import use_all_cores
+from scripts.bench.spec import BEAMS, Case
 
 
 class EncoderDecoder(nn.Module):
     """A GRU reads, another writes; the embedding of all targets and the output layer are outside its loop."""
 
-    def __init__(self, case: Case, weights: Weights):
+    def __init__(self, network: Seq2Seq, weights: Weights):
         super().__init__()
-        self.steps, _, vocabulary, outputs, embedding, hidden = case.sizes
-        self.source = nn.Embedding(vocabulary, embedding)
+        outputs, embedding, hidden = network.outputs, network.embedding, network.hidden
+        self.steps = network.source_steps
+        self.source = nn.Embedding(network.vocabulary, embedding)
         self.encoder = nn.GRU(embedding, hidden, batch_first=True)
         self.first = nn.Linear(hidden, hidden)
         self.target = nn.Embedding(outputs + 1, embedding)
@@ -31,7 +33,7 @@ class EncoderDecoder(nn.Module):
         self.v = nn.Linear(hidden, 1, bias=False)
         self.readout = nn.Linear(2 * hidden, outputs)
 
-        w = named_weights(case, weights)
+        w = named_weights(network, weights)
         kept = torch.cat([torch.zeros(2 * hidden), torch.ones(hidden)])
 
         def fill(parameter: torch.Tensor, a: np.ndarray) -> None:
@@ -125,18 +127,20 @@ class EncoderDecoder(nn.Module):
 
 def writing(case: Case, weights: Weights, data: Data, wrap: Callable = lambda step: step) -> Variant:
     """Greedy decoding or beam search, with ``wrap`` around the decoder's step."""
+    network = case.network
+    assert isinstance(network, Seq2Seq)
     use_all_cores()
-    model = EncoderDecoder(case, weights).eval()
+    model = EncoderDecoder(network, weights).eval()
     model.step = wrap(model.step)
-    length = case.sizes[1]
-    source = torch.from_numpy(data.x[:, : case.sizes[0]])
+    length = network.target_steps
+    source = torch.from_numpy(data.x[:, : network.source_steps])
 
     def write() -> torch.Tensor:
-        if case.kind == "greedy":
+        if case.task == "greedy":
             return model.greedy(source, length)
         return model.beam(source, length, BEAMS)[1][:, 0]
 
     def check(fixed):
         return write().tolist()
 
-    return Variant(check, again_and_again(case, write))
+    return Variant(check, repeated(write, case.examples))

@@ -1,1 +1,0 @@
-"""One module per peer, each with ``setup(case, weights, data) -> Variant``."""
