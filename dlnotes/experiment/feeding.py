@@ -12,6 +12,7 @@ from dlnotes.data.buckets import divide
 from dlnotes.data.dataset import Examples
 from dlnotes.data.order import BucketOrder, batch_rows
 from dlnotes.devices.placement import Placement, put, put_local
+from dlnotes.jax_internals import device_memory
 from dlnotes.training.loop import (
     Division,
     resident_batches,
@@ -36,9 +37,7 @@ def size_of(examples: Any) -> int:
 
 def fits_on_device(examples: Examples, placement: Placement) -> bool:
     """Whether the whole training part may lie on the device: a quarter of its memory, or 2 GiB."""
-    stats = placement.devices[0].memory_stats() if placement.devices[0].platform != "cpu" else None
-    limit = (stats or {}).get("bytes_limit", 8 * 2**30) // 4
-    return size_of(examples) <= limit
+    return size_of(examples) <= (device_memory(placement.devices[0]) or 8 * 2**30) // 4
 
 
 class Feed:

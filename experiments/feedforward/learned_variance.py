@@ -43,6 +43,7 @@ from dlnotes.experiment.claims import (
 )
 from dlnotes.experiment.figure_style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.experiment.fitting import fit
+from dlnotes.jax_internals import operations
 from dlnotes.layers import Dense, dense
 from dlnotes.models.model import Apply, Model
 from dlnotes.outputs.losses import PerExample
@@ -268,7 +269,7 @@ def cost() -> dict[str, np.ndarray]:
             jax.jit(f).trace(*shapes).lower(lowering_platforms=("tpu",))
             for f in (from_covariance, from_factor, from_diagonal)
         ]
-        counts.append([float((low.cost_analysis() or {})["flops"]) for low in lowered])
+        counts.append([operations(low) for low in lowered])
     return {"flops": np.array(counts).T}
 
 

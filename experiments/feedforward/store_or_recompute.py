@@ -38,6 +38,7 @@ from dlnotes.experiment.claims import (
     ratio,
 )
 from dlnotes.experiment.figure_style import BLUE, GREEN, ORANGE, new_figure, set_title
+from dlnotes.jax_internals import operations
 
 WAYS = {"store all": store_all, "√n segments": recompute_segments, "store none": recompute_all}
 COLORS = {"store all": BLUE, "√n segments": ORANGE, "store none": GREEN}
@@ -77,8 +78,7 @@ def products_per_layer(way, width: int) -> float:
     run once per layer, so its count of operations is that of one layer.
     """
     compiled = jax.jit(gradient_of(way)).lower(*shapes(16, width)).compile()
-    counted = compiled.cost_analysis() or {}
-    return counted.get("flops", np.nan) / (2 * width**3)
+    return operations(compiled) / (2 * width**3)
 
 
 def measure(options: StoreOrRecompute) -> dict[str, np.ndarray]:

@@ -25,6 +25,7 @@ from dlnotes.autodiff.checkpointing import temporary_bytes
 from dlnotes.experiment.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, ratio
 from dlnotes.experiment.claims import median as median_of
 from dlnotes.experiment.figure_style import BLUE, GREEN, ORANGE, new_figure, set_title
+from dlnotes.jax_internals import count_loops, program_of
 from dlnotes.layers.plain_cells import output_recurrent, teacher_forced
 from dlnotes.layers.recurrent import rnn, unroll
 from dlnotes.typing import Array, Params
@@ -93,17 +94,7 @@ def drawn(options: CostOfBptt, seed: int) -> tuple[tuple[Any, ...], Array, Array
 
 def loops(function: Any, *arguments: Any) -> int:
     """How many loops the function's program has, inner ones included."""
-
-    def count(jaxpr: Any) -> int:
-        found = 0
-        for equation in jaxpr.eqns:
-            found += equation.primitive.name in ("scan", "while")
-            for value in equation.params.values():
-                inner = getattr(value, "jaxpr", value)
-                found += count(inner) if hasattr(inner, "eqns") else 0
-        return found
-
-    return count(jax.make_jaxpr(function)(*arguments).jaxpr)
+    return count_loops(program_of(function, *arguments))
 
 
 def measure(options: CostOfBptt) -> dict[str, np.ndarray]:
