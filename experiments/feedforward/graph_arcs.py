@@ -58,12 +58,8 @@ def one_graph(rng: np.random.Generator, size: int) -> dict[str, float]:
     watched = counting(graph, counts)
     program = program_of(lambda values: backward(watched, values, output).table, values)
     taken = [counts[child.name, position] for _, child, position in graph.edges]
-    found = {
-        "arcs": len(taken),
-        "fewest": min(taken),
-        "most": max(taken),
-        "operations": len(program.equations),
-    }
+    operations = len(program.equations)
+    found = {"arcs": len(taken), "fewest": min(taken), "most": max(taken), "operations": operations}
     return found | {"deviation": deviation(graph, inputs, output) if size <= LARGEST_COMPARED else np.nan}
 
 
