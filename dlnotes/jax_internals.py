@@ -236,8 +236,8 @@ def product_axes(equation: Equation) -> Product:
       >>> product_axes(equation)
       Product(contracted=((1,), (0,)), batch=((), ()))
     """
-    contracted, batch = (tuple(map(tuple, axes)) for axes in equation.options["dimension_numbers"])
-    return Product(contracted, batch)
+    (left, right), (left_batch, right_batch) = equation.options["dimension_numbers"]
+    return Product((tuple(left), tuple(right)), (tuple(left_batch), tuple(right_batch)))
 
 
 class Convolution(NamedTuple):
@@ -355,9 +355,9 @@ def is_traced(value: Any) -> bool:
       >>> is_traced(jnp.ones(3)), bool(jax.jit(lambda x: is_traced(x))(1.0))
       (False, True)
     """
-    import jax
+    from jax.core import Tracer
 
-    return isinstance(value, jax.core.Tracer)
+    return isinstance(value, Tracer)
 
 
 def backend_started() -> bool:

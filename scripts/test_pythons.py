@@ -154,7 +154,7 @@ def counts(report: Path) -> tuple[int, int, int]:
 
 def table(rows: Iterable[Row]) -> str:
     """One line for each Python, under `COLUMNS`; a problem stands at the end of its line."""
-    cells = [COLUMNS]
+    cells: list[tuple[str, ...]] = [COLUMNS]
     for row in rows:
         numbers = (row.passed, row.failed, row.skipped, round(row.seconds))
         cells.append((row.python, row.jax or "-", row.numpy or "-", *map(str, numbers)))
