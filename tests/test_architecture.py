@@ -18,6 +18,7 @@ import dlnotes
 ROOT = Path(dlnotes.__file__).parent
 FLOORS = [
     "typing",
+    "jax_internals",
     "layers",
     "outputs",
     "autodiff",

@@ -9,9 +9,20 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.extend import core
 
 from dlnotes.analysis import receptive_fields as seen
+from dlnotes.jax_internals import (
+    Equation,
+    Program,
+    Scan,
+    Value,
+    cond_parts,
+    convolution_parts,
+    is_call,
+    product_axes,
+    program_of,
+    scan_parts,
+)
 from dlnotes.models.model import Model
 from dlnotes.typing import Params
 
@@ -98,15 +109,15 @@ def by_layer(model: Model, x: Any, *, mask: Any = None) -> tuple[LayerCounts, ..
       output (1, 3) 195 192 None
     """
     params = jax.eval_shape(model.init, jax.random.key(0))
-    closed = jax.make_jaxpr(lambda p, x, m: model.apply(p, x, mask=m))(params, x, mask)
+    program = program_of(lambda p, x, m: model.apply(p, x, mask=m), params, x, mask)
     paths, leaves = zip(*jax.tree_util.tree_flatten_with_path(params)[0])
     names = _layer_names(params, paths)
     operands = [_Operand(leaf=i, of=frozenset([i])) for i in range(len(leaves))]
-    given = [v.aval.shape for v in closed.jaxpr.invars[len(leaves) :]]
+    given = [value.shape for value in program.inputs[len(leaves) :]]
     axes = max((len(shape) - 2 for shape in given), default=0)
     operands += [_Operand(of=None, fields=seen.of_input(shape, axes)) for shape in given]
     walk = _Walk(names, axes)
-    work, _ = walk.through(closed.jaxpr, [_constant(c) for c in closed.consts], operands)
+    work, _ = walk.through(program, operands)
     learned: Counter[str] = Counter()
     for i, (name, leaf) in enumerate(zip(names, leaves)):
         whole = i in walk.whole or i not in walk.connected
@@ -145,9 +156,9 @@ def multiply_adds(function: Callable[..., Any], *arguments: Any) -> int:
       >>> multiply_adds(lambda a, b: a @ b, jnp.zeros((2, 3)), jnp.zeros((3, 5)))
       30
     """
-    closed = jax.make_jaxpr(function)(*arguments)
-    free = [_Operand(of=None, fields=(None,) * v.aval.ndim) for v in closed.jaxpr.invars]
-    work, _ = _Walk().through(closed.jaxpr, [_constant(c) for c in closed.consts], free)
+    program = program_of(function, *arguments)
+    free = [_Operand(of=None, fields=_unseen(value)) for value in program.inputs]
+    work, _ = _Walk().through(program, free)
     return sum(work.values())
 
 
@@ -178,7 +189,7 @@ class _Operand(NamedTuple):
 
 def _constant(value: Any) -> _Operand:
     """A constant that has zeros in it may be a pattern of connections."""
-    if np.ndim(value) == 0:
+    if value is None or np.ndim(value) == 0:
         return _Operand()
     pattern = np.asarray(value) != 0
     return _Operand() if pattern.all() else _Operand(pattern, constant=True)
@@ -215,68 +226,64 @@ class _Walk:
         self.outputs: dict[str, _Output] = {}
         self.times = 1
 
-    def through(
-        self, jaxpr: Any, constants: Sequence[_Operand], arguments: Sequence[_Operand]
-    ) -> tuple[Counter[str], list[_Operand]]:
+    def through(self, program: Program, arguments: Sequence[_Operand]) -> tuple[Counter[str], list[_Operand]]:
         """Multiply-adds of a program by layer, and what it gives when its inputs are the arguments."""
-        known: dict[Any, _Operand] = dict(zip(jaxpr.constvars, constants))
-        known |= dict(zip(jaxpr.invars, arguments))
+        known = {value: _constant(content) for value, content in program.constants}
+        known |= dict(zip(program.inputs, arguments))
 
-        def what(variables: Any) -> list[_Operand]:
-            return [_Operand() if isinstance(v, core.Literal) else known[v] for v in variables]
+        def what(values: Sequence[Value]) -> list[_Operand]:
+            return [_Operand() if v.variable is None else known[v] for v in values]
 
         total: Counter[str] = Counter()
-        for equation in jaxpr.eqns:
-            work, results = self._equation(equation, what(equation.invars))
+        for equation in program.equations:
+            work, results = self._equation(equation, what(equation.inputs))
             total += work
-            known |= dict(zip(equation.outvars, results))
-        results = what(jaxpr.outvars)
+            known |= dict(zip(equation.outputs, results))
+        results = what(program.outputs)
         self._used(results)  # a parameter that is an output is used as it is
         return total, [_Operand(of=r.of, fields=r.fields) for r in results]
 
-    def _equation(self, equation: Any, operands: list[_Operand]) -> tuple[Counter[str], list[_Operand]]:
-        name, options = equation.primitive.name, equation.params
-        inner = _programs(options)
-        of = _joint(operands)
-        unknown = [_Operand(of=of, fields=(None,) * len(v.aval.shape)) for v in equation.outvars]
-        if len(inner) == 1 and _is_call(equation, inner[0][0]):
-            (program, constants), *_ = inner  # what is known inside is what is known here
-            return self.through(program, constants, operands)
+    def _equation(self, equation: Equation, operands: list[_Operand]) -> tuple[Counter[str], list[_Operand]]:
+        name, of = equation.name, _joint(operands)
+        unknown = [_Operand(of=of, fields=_unseen(value)) for value in equation.outputs]
+        if is_call(equation):  # what is known inside is what is known here
+            return self.through(equation.programs[0], operands)
         if name == "scan":
-            return self._repeated(options, inner[0], operands), unknown
+            return self._repeated(scan_parts(equation), operands), unknown
         masked = self._masked(equation, operands) if name == "mul" else None
         if masked is None:
             self._used(operands)
         if name == "while":
-            if any(_Walk().through(p, c, [_Operand()] * len(p.invars))[0] for p, c in inner):
+            if any(_Walk().through(p, [_Operand()] * len(p.inputs))[0] for p in equation.programs):
                 raise ValueError("the network repeats a matrix product until a condition holds: no number")
             return Counter(), unknown
         if name == "cond":
-            bare = [_Operand(of=o.of, fields=o.fields) for o in operands[1:]]
-            branches = [self.through(p, c, bare) for p, c in inner]
+            choice = cond_parts(equation)
+            bare = [_Operand(of=o.of, fields=o.fields) for o in operands[choice.choosing :]]
+            branches = [self.through(program, bare) for program in choice.branches]
             work = max((work for work, _ in branches), key=lambda work: work.total())
             return work, [r._replace(of=of) for r in branches[0][1]]
         fields = seen.after(equation, [o.fields if o.of is None else None for o in operands])
         results = [(masked or _Operand())._replace(of=of, fields=fields), *unknown[1:]]
         work = Counter()
         if name in _PRODUCTS:
-            shapes = [v.aval.shape for v in equation.invars]
+            shapes = [value.shape for value in equation.inputs]
             work[self._layer(operands)] += _PRODUCTS[name](equation, shapes, operands)
         if of is None or name in _PRODUCTS:
             self._met(equation, operands, fields, name in _PRODUCTS)
         return work, results
 
-    def _repeated(self, options: dict[str, Any], inner: Any, operands: list[_Operand]) -> Counter[str]:
+    def _repeated(self, scan: Scan, operands: list[_Operand]) -> Counter[str]:
         """A scan; what it carries depends on all that goes in."""
-        (program, constants), n, m = inner, options["num_consts"], options["num_carry"]
+        n, m = scan.constants, scan.carried
         self._used(operands[n:])
         of = _joint(operands)
-        carried = [_Operand(of=of, fields=(None,) * len(v.aval.shape)) for v in program.invars[n : n + m]]
+        carried = [_Operand(of=of, fields=_unseen(value)) for value in scan.body.inputs[n : n + m]]
         steps = [_Operand(of=o.of, fields=o.fields[1:]) for o in operands[n + m :]]
-        before, self.times = self.times, self.times * options["length"]
-        work, _ = self.through(program, constants, [*operands[:n], *carried, *steps])
+        before, self.times = self.times, self.times * scan.length
+        work, _ = self.through(scan.body, [*operands[:n], *carried, *steps])
         self.times = before
-        return Counter({name: options["length"] * amount for name, amount in work.items()})
+        return Counter({name: scan.length * amount for name, amount in work.items()})
 
     def _layer(self, operands: Sequence[_Operand]) -> str:
         """The layers whose parameters are factors of a product."""
@@ -286,9 +293,11 @@ class _Walk:
         leaves = sorted(frozenset().union(*(o.of for o in operands if o.of is not None)))
         return list(dict.fromkeys(self.names[leaf] for leaf in leaves)) if self.names else []
 
-    def _met(self, equation: Any, operands: Sequence[_Operand], fields: seen.Fields, product: bool) -> None:
+    def _met(
+        self, equation: Equation, operands: Sequence[_Operand], fields: seen.Fields, product: bool
+    ) -> None:
         """Note what an equation makes of parameters and of what depends on the input."""
-        shape = equation.outvars[0].aval.shape
+        shape = equation.outputs[0].shape
         sizes = seen.sizes_seen(fields)
         sees = sizes if sizes and len(sizes) == self.axes else None
         output = _Output((self.times, *shape) if self.times > 1 else shape, sees, product)
@@ -296,12 +305,12 @@ class _Walk:
             if name not in self.outputs or product > self.outputs[name].product:
                 self.outputs[name] = output
 
-    def _masked(self, equation: Any, operands: list[_Operand]) -> _Operand | None:
+    def _masked(self, equation: Equation, operands: list[_Operand]) -> _Operand | None:
         """The product of a value and a constant with zeros of the same shape."""
         a, b = operands
         if not a.constant:
             a, b = b, a
-        if not a.constant or a.pattern is None or a.pattern.shape != equation.outvars[0].aval.shape:
+        if not a.constant or a.pattern is None or a.pattern.shape != equation.outputs[0].shape:
             return None
         if b.leaf is not None:
             before = self.connected.get(b.leaf, np.zeros_like(a.pattern))
@@ -313,29 +322,14 @@ class _Walk:
         self.whole |= {operand.leaf for operand in operands if operand.leaf is not None}
 
 
-def _is_call(equation: Any, program: Any) -> bool:
-    """Whether an equation only runs its program: the same values go in and come out."""
-    pairs = [(equation.invars, program.invars), (equation.outvars, program.outvars)]
-    return equation.primitive.name != "scan" and all(
-        [v.aval.shape for v in outside] == [v.aval.shape for v in inside] for outside, inside in pairs
-    )
+def _unseen(value: Value) -> seen.Fields:
+    """Of a value whose axes see what no interval says."""
+    return (None,) * len(value.shape)
 
 
-def _programs(options: dict[str, Any]) -> list[tuple[Any, list[_Operand]]]:
-    """The programs inside an equation, each with its constants."""
-    found = []
-    for value in options.values():
-        for part in value if isinstance(value, (tuple, list)) else (value,):
-            if isinstance(part, core.ClosedJaxpr):
-                found.append((part.jaxpr, [_constant(c) for c in part.consts]))
-            elif isinstance(part, core.Jaxpr):
-                found.append((part, [_Operand()] * len(part.constvars)))
-    return found
-
-
-def _dot_general(equation: Any, shapes: list[tuple[int, ...]], operands: list[_Operand]) -> int:
+def _dot_general(equation: Equation, shapes: list[tuple[int, ...]], operands: list[_Operand]) -> int:
     """Each entry of one factor meets each free index of the other; entries that are always 0 do not."""
-    contracted, batch = equation.params["dimension_numbers"]
+    contracted, batch = product_axes(equation)
     free = [
         prod(n for i, n in enumerate(shape) if i not in (*c, *b))
         for shape, c, b in zip(shapes, contracted, batch)
@@ -347,11 +341,11 @@ def _dot_general(equation: Any, shapes: list[tuple[int, ...]], operands: list[_O
     return min(entries[0] * free[1], entries[1] * free[0])
 
 
-def _convolution(equation: Any, shapes: list[tuple[int, ...]], operands: list[_Operand]) -> int:
+def _convolution(equation: Equation, shapes: list[tuple[int, ...]], operands: list[_Operand]) -> int:
     """Each output is a sum over its kernel: taps times channels of its group."""
     kernel = shapes[1]
-    out_channels = equation.params["dimension_numbers"].rhs_spec[0]
-    return prod(equation.outvars[0].aval.shape) * (prod(kernel) // max(1, kernel[out_channels]))
+    out_channels = convolution_parts(equation).kernel_axes[0]
+    return prod(equation.outputs[0].shape) * (prod(kernel) // max(1, kernel[out_channels]))
 
 
 _PRODUCTS = {"dot_general": _dot_general, "conv_general_dilated": _convolution}

@@ -11,21 +11,13 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Any
 
+from dlnotes import jax_internals
+from dlnotes.jax_internals import Equation
 from dlnotes.layers.convolutional.geometry import ReceptiveField, Window, through
 
 Fields = tuple[ReceptiveField | None, ...]
 
 _SAME = ReceptiveField(0, 1, 0)  # of an axis along which nothing changes
-
-# fmt: off
-_BY_ELEMENT = frozenset([
-    "abs", "add", "add_any", "and", "ceil", "clamp", "convert_element_type", "copy", "cos", "div", "eq",
-    "erf", "exp", "exp2", "expm1", "floor", "ge", "gt", "integer_pow", "is_finite", "le", "log",
-    "log1p", "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter", "not", "or", "pow",
-    "reduce_precision", "rem", "round", "rsqrt", "select_n", "sign", "sin", "sqrt", "square",
-    "stop_gradient", "sub", "tanh", "xor",
-])
-# fmt: on
 
 
 def of_input(shape: Sequence[int], axes: int) -> Fields:
@@ -43,16 +35,16 @@ def sizes_seen(fields: Fields) -> tuple[int, ...]:
     return tuple(field.size for field in fields if field is not None and field.size)
 
 
-def after(equation: Any, fields: Sequence[Fields | None]) -> Fields:
+def after(equation: Equation, fields: Sequence[Fields | None]) -> Fields:
     """Fields of an equation's first result.
 
     Args:
-      equation: of a jaxpr; no call and no loop.
+      equation: no call and no loop.
       fields: of its operands, ``None`` for what does not depend on the input.
     """
-    shape = equation.outvars[0].aval.shape
-    rule = _RULES.get(equation.primitive.name)
-    if equation.primitive.name in _BY_ELEMENT:
+    shape = equation.outputs[0].shape
+    rule = _RULES.get(equation.name)
+    if equation.name in jax_internals.BY_ELEMENT:
         parts = [f for f in fields if f is not None]
         # Along each axis from the first position that any operand sees to the last.
         return tuple(_hull([f[i] for f in parts if len(f) == len(shape)]) for i in range(len(shape)))
@@ -86,59 +78,51 @@ def _windowed(field: ReceptiveField, window: Window, spread: int) -> ReceptiveFi
     return through(field, window) if spread == 1 else None
 
 
-def _convolution(equation: Any, fields: Fields) -> Fields:
-    options, kernel = equation.params, equation.invars[1].aval.shape
-    names = options["dimension_numbers"]
-    windows = map(
-        Window,
-        [kernel[i] for i in names.rhs_spec[2:]],
-        options["window_strides"],
-        options["rhs_dilation"],
-        options["padding"],
-    )
-    moved = _each(_windowed, [fields[i] for i in names.lhs_spec[2:]], list(windows), options["lhs_dilation"])
-    places = dict(zip(names.out_spec[2:], moved))
+def _convolution(equation: Equation, fields: Fields) -> Fields:
+    parts, kernel = jax_internals.convolution_parts(equation), equation.inputs[1].shape
+    sizes = [kernel[i] for i in parts.kernel_axes[2:]]
+    windows = map(Window, sizes, parts.strides, parts.kernel_dilation, parts.padding)
+    moved = _each(_windowed, [fields[i] for i in parts.input_axes[2:]], list(windows), parts.input_dilation)
+    places = dict(zip(parts.output_axes[2:], moved))
     return tuple(places.get(i) for i in range(len(fields)))
 
 
-def _reduce_window(equation: Any, fields: Fields) -> Fields:
-    o, ones = equation.params, (1,) * len(fields)
-    sizes, strides = o["window_dimensions"], o["window_strides"]
-    windows = map(Window, sizes, strides, o.get("window_dilation") or ones, o["padding"])
-    return _each(_windowed, fields, list(windows), o.get("base_dilation") or ones)
+def _reduce_window(equation: Equation, fields: Fields) -> Fields:
+    parts = jax_internals.window_parts(equation)
+    windows = map(Window, parts.sizes, parts.strides, parts.dilation, parts.padding)
+    return _each(_windowed, fields, list(windows), parts.input_dilation)
 
 
-def _slice(equation: Any, fields: Fields) -> Fields:
+def _slice(equation: Equation, fields: Fields) -> Fields:
     def step(f: ReceptiveField, at: int, by: int) -> ReceptiveField:
         return ReceptiveField(f.size, f.stride * by, f.start + at * f.stride)
 
-    starts = equation.params["start_indices"]
-    return _each(step, fields, starts, equation.params["strides"] or (1,) * len(fields))
+    return _each(step, fields, *jax_internals.slice_steps(equation))
 
 
-def _pad(equation: Any, fields: Fields) -> Fields:
+def _pad(equation: Equation, fields: Fields) -> Fields:
     def step(f: ReceptiveField, pads: tuple[int, int, int]) -> ReceptiveField | None:
         return None if pads[2] else f._replace(start=f.start - pads[0] * f.stride)
 
-    return _each(step, fields, equation.params["padding_config"])
+    return _each(step, fields, jax_internals.padded_by(equation))
 
 
-def _transpose(equation: Any, fields: Fields) -> Fields:
-    return tuple(fields[i] for i in equation.params["permutation"])
+def _transpose(equation: Equation, fields: Fields) -> Fields:
+    return tuple(fields[i] for i in jax_internals.permutation(equation))
 
 
-def _broadcast(equation: Any, fields: Fields) -> Fields:
-    before, shape = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
+def _broadcast(equation: Equation, fields: Fields) -> Fields:
+    before, shape = equation.inputs[0].shape, equation.outputs[0].shape
     out: list[ReceptiveField | None] = [_SAME] * len(shape)
-    for i, axis in enumerate(equation.params["broadcast_dimensions"]):
+    for i, axis in enumerate(jax_internals.broadcast_axes(equation)):
         if before[i] == shape[axis]:
             out[axis] = fields[i]
     return tuple(out)
 
 
-def _reshape(equation: Any, fields: Fields) -> Fields:
+def _reshape(equation: Equation, fields: Fields) -> Fields:
     """The first and the last axes stay as far as their sizes do; what is merged or divided is lost."""
-    before, shape = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
+    before, shape = equation.inputs[0].shape, equation.outputs[0].shape
     first = _alike(before, shape)
     last = _alike(before[first:][::-1], shape[first:][::-1])
     return (*fields[:first], *(None,) * (len(shape) - first - last), *fields[len(before) - last :])
@@ -148,17 +132,17 @@ def _alike(a: Sequence[int], b: Sequence[int]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b)))
 
 
-def _reduced(equation: Any, fields: Fields) -> Fields:
-    gone = equation.params["axes" if "axes" in equation.params else "dimensions"]
+def _reduced(equation: Equation, fields: Fields) -> Fields:
+    gone = jax_internals.removed_axes(equation)
     return tuple(f for i, f in enumerate(fields) if i not in gone)
 
 
-def _product(equation: Any, fields: Fields) -> Fields:
+def _product(equation: Equation, fields: Fields) -> Fields:
     """A matrix product with weights mixes the channels of each position."""
-    (contracted, _), (batch, _) = equation.params["dimension_numbers"]
+    (contracted, _), (batch, _) = jax_internals.product_axes(equation)
     kept = [fields[i] for i in batch]
     kept += [f for i, f in enumerate(fields) if i not in (*contracted, *batch)]
-    return (*kept, *(None,) * (len(equation.outvars[0].aval.shape) - len(kept)))
+    return (*kept, *(None,) * (len(equation.outputs[0].shape) - len(kept)))
 
 
 _RULES = {

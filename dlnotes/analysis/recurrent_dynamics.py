@@ -12,9 +12,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from dlnotes.checks import positive
+from dlnotes.jax_internals import is_traced
 from dlnotes.typing import Array, PRNGKey
 
 
@@ -69,7 +69,7 @@ def spectrum(W: Array, h0: Array) -> Spectrum:
       [-0.5, 0.5]
     """
     _square(W)
-    if not isinstance(W, Tracer):
+    if not is_traced(W):
         apart = float(np.max(np.abs(np.asarray(W) - np.asarray(W).T), initial=0.0))
         if apart > 1e-5 * float(np.max(np.abs(np.asarray(W)), initial=0.0)):
             raise ValueError(

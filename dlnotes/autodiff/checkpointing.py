@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from dlnotes import jax_internals
 from dlnotes.checks import positive
 from dlnotes.typing import Array, Params
 
@@ -140,7 +141,7 @@ def temporary_bytes(function: Callable[..., Any], *arguments: Any) -> int:
     Raises:
       ValueError: when the backend does not report it.
     """
-    found = jax.jit(function).lower(*arguments).compile().memory_analysis()
+    found = jax_internals.temporary_bytes(jax.jit(function).lower(*arguments).compile())
     if found is None:
         raise ValueError(f"the backend {jax.default_backend()!r} does not report the memory of its programs")
-    return int(found.temp_size_in_bytes)
+    return found

@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from dlnotes.claims.measure import Opened, judge, last_measured, open_claim, run
 from dlnotes.config import ConfigError, is_claim, read_raw
 from dlnotes.devices.prepare import cpu_count
 from dlnotes.experiment.run_folder import read_json
+from dlnotes.jax_internals import accelerator_installed
 
 State = Literal["measured", "kept", "no data", "failed"]
 
@@ -142,8 +142,7 @@ def usual_jobs(budget: str | None) -> int:
 
     Quick ones are mostly compiling, which takes one core each; an accelerator is not shared.
     """
-    accelerators = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm7_plugin", "libtpu")
-    if budget != "quick" or any(find_spec(name) for name in accelerators):
+    if budget != "quick" or accelerator_installed():
         return 1
     return min(cpu_count(), 4)
 

@@ -211,13 +211,13 @@ _OTHERS = {
 }
 
 __all__ = [
-    "Source",
     "SOURCES",
     "DataNotFound",
     "Dataset",
     "Examples",
     "Inputs",
     "Pair",
+    "Source",
     "Standardize",
     "Tree",
     "Trees",

@@ -9,6 +9,8 @@ from typing import Any
 
 import jax
 
+from dlnotes.jax_internals import compiler_knows
+
 _EIGEN = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
 _LEVEL = {"xla_backend_optimization_level": 1}
 _QUICK = _LEVEL | {"xla_cpu_use_fusion_emitters": False}
@@ -16,12 +18,8 @@ _QUICK = _LEVEL | {"xla_cpu_use_fusion_emitters": False}
 
 @cache
 def _known(options: tuple[tuple[str, Any], ...]) -> bool:
-    """Whether this version of the compiler has the options: tried on a trivial program."""
-    try:
-        jax.jit(lambda x: x + 1, compiler_options=dict(options)).lower(1.0).compile()
-    except Exception:  # an unknown option raises a backend-specific error
-        return False
-    return True
+    """`compiler_knows`, asked once."""
+    return compiler_knows(dict(options))
 
 
 def compiler_options(*, convolutions: bool) -> dict[str, str]:

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import os
 
+from dlnotes.jax_internals import backend_started
+
 SMALL_LOOP = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=65536"
 """Compiles loops over little data as one function: a tiny network's training is three times faster."""
-
-
-def backend_started() -> bool:
-    """Whether jax has already chosen its devices, after which they cannot be changed."""
-    from jax._src import xla_bridge
-
-    return xla_bridge.backends_are_initialized()
 
 
 def prepare(cpu_devices: int | None = None) -> bool:

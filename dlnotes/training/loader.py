@@ -12,7 +12,13 @@ from dlnotes.data.buckets import divide
 from dlnotes.data.dataset import Examples
 from dlnotes.data.order import BucketOrder, batch_rows
 from dlnotes.devices.placement import Division, Placement, put, put_local
-from dlnotes.training.loop import resident_batches, resident_buckets, streamed_batches, streamed_buckets
+from dlnotes.jax_internals import device_memory
+from dlnotes.training.loop import (
+    resident_batches,
+    resident_buckets,
+    streamed_batches,
+    streamed_buckets,
+)
 from dlnotes.typing import Batch
 
 CHUNK_BYTES = 64 * 2**20
@@ -30,9 +36,7 @@ def size_of(examples: Any) -> int:
 
 def fits_on_device(examples: Examples, placement: Placement) -> bool:
     """Whether the whole training part may lie on the device: a quarter of its memory, or 2 GiB."""
-    stats = placement.devices[0].memory_stats() if placement.devices[0].platform != "cpu" else None
-    limit = (stats or {}).get("bytes_limit", 8 * 2**30) // 4
-    return size_of(examples) <= limit
+    return size_of(examples) <= (device_memory(placement.devices[0]) or 8 * 2**30) // 4
 
 
 class Feed:

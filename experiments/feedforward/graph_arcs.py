@@ -17,6 +17,7 @@ import numpy as np
 
 from dlnotes.autodiff import Graph, backward, forward
 from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
+from dlnotes.jax_internals import program_of
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 
 from ._random_graphs import random_graph
@@ -55,9 +56,10 @@ def one_graph(rng: np.random.Generator, size: int) -> dict[str, float]:
     values = forward(graph, inputs)
     counts: Counter = Counter()
     watched = counting(graph, counts)
-    traced = jax.make_jaxpr(lambda values: backward(watched, values, output).table)(values)
+    program = program_of(lambda values: backward(watched, values, output).table, values)
     taken = [counts[child.name, position] for _, child, position in graph.edges]
-    found = {"arcs": len(taken), "fewest": min(taken), "most": max(taken), "operations": len(traced.eqns)}
+    operations = len(program.equations)
+    found = {"arcs": len(taken), "fewest": min(taken), "most": max(taken), "operations": operations}
     return found | {"deviation": deviation(graph, inputs, output) if size <= LARGEST_COMPARED else np.nan}
 
 

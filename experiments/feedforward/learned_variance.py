@@ -41,6 +41,7 @@ from dlnotes.claims import (
     share,
 )
 from dlnotes.data.dataset import Examples
+from dlnotes.jax_internals import operations
 from dlnotes.layers import Dense, dense
 from dlnotes.models.model import Apply, Model
 from dlnotes.outputs.losses import PerExample
@@ -268,7 +269,7 @@ def cost() -> dict[str, np.ndarray]:
             jax.jit(f).trace(*shapes).lower(lowering_platforms=("tpu",))
             for f in (from_covariance, from_factor, from_diagonal)
         ]
-        counts.append([float((low.cost_analysis() or {})["flops"]) for low in lowered])
+        counts.append([operations(low) for low in lowered])
     return {"flops": np.array(counts).T}
 
 

@@ -37,6 +37,7 @@ from dlnotes.claims import (
     median,
     ratio,
 )
+from dlnotes.jax_internals import operations
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 
 WAYS = {"store all": store_all, "√n segments": recompute_segments, "store none": recompute_all}
@@ -77,8 +78,7 @@ def products_per_layer(way, width: int) -> float:
     run once per layer, so its count of operations is that of one layer.
     """
     compiled = jax.jit(gradient_of(way)).lower(*shapes(16, width)).compile()
-    counted = compiled.cost_analysis() or {}
-    return counted.get("flops", np.nan) / (2 * width**3)
+    return operations(compiled) / (2 * width**3)
 
 
 def measure(options: StoreOrRecompute) -> dict[str, np.ndarray]:

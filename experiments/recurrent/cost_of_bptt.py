@@ -24,6 +24,7 @@ from pydantic import Field
 from dlnotes.autodiff.checkpointing import temporary_bytes
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, ratio
 from dlnotes.claims import median as median_of
+from dlnotes.jax_internals import count_loops, program_of
 from dlnotes.layers.recurrent.rnn import output_recurrent, teacher_forced
 from dlnotes.layers.recurrent.unroll import rnn, unroll
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
@@ -93,17 +94,7 @@ def drawn(options: CostOfBptt, seed: int) -> tuple[tuple[Any, ...], Array, Array
 
 def loops(function: Any, *arguments: Any) -> int:
     """How many loops the function's program has, inner ones included."""
-
-    def count(jaxpr: Any) -> int:
-        found = 0
-        for equation in jaxpr.eqns:
-            found += equation.primitive.name in ("scan", "while")
-            for value in equation.params.values():
-                inner = getattr(value, "jaxpr", value)
-                found += count(inner) if hasattr(inner, "eqns") else 0
-        return found
-
-    return count(jax.make_jaxpr(function)(*arguments).jaxpr)
+    return count_loops(program_of(function, *arguments))
 
 
 def measure(options: CostOfBptt) -> dict[str, np.ndarray]:

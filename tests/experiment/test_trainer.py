@@ -173,15 +173,13 @@ def test_no_duration_compiles_the_chunk_again(tmp_path):
         def emit(self, record):
             records.append(record.getMessage())
 
-    logger, handler = logging.getLogger("jax._src.interpreters.pxla"), Handler()
+    logger, handler = logging.getLogger("jax"), Handler()
     logger.addHandler(handler)
-    before = logger.level
-    logger.setLevel(logging.DEBUG)
     try:
-        alone(tmp_path, training={"duration": "300 steps", "evaluate_every": "70 steps"})
+        with jax.log_compiles():
+            alone(tmp_path, training={"duration": "300 steps", "evaluate_every": "70 steps"})
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(before)
     names = [r.split(" ")[1] for r in records if r.startswith("Compiling")]
     assert names.count("jit(chunk)") == 1, names
 

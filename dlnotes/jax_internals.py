@@ -1,0 +1,426 @@
+"""What dlnotes knows of jax that jax does not promise: its programs, its tracers, its start, its reports.
+
+Everything else in dlnotes keeps to what jax documents. Tested with jax 0.10.2, 0.11.2 and 0.12.0;
+when another release changes something inside, here is the place to mend, and
+``tests/test_jax_internals.py`` says what. Importing this module does not import jax: one of its users
+must speak before jax starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+# fmt: off
+BY_ELEMENT = frozenset([
+    "abs", "add", "add_any", "and", "ceil", "clamp", "convert_element_type", "copy", "cos", "div", "eq",
+    "erf", "exp", "exp2", "expm1", "floor", "ge", "gt", "integer_pow", "is_finite", "le", "log",
+    "log1p", "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter", "not", "or", "pow",
+    "reduce_precision", "rem", "round", "rsqrt", "select_n", "sign", "sin", "sqrt", "square",
+    "stop_gradient", "sub", "tanh", "xor",
+])
+# fmt: on
+"""Names of equations whose output depends, at each place, on their inputs at that place only."""
+
+
+class Value(NamedTuple):
+    """What an equation takes or gives.
+
+    Attributes:
+      shape: of the array.
+      variable: the same object wherever the same value is meant; ``None`` for a number written into the
+        program.
+    """
+
+    shape: tuple[int, ...]
+    variable: Hashable
+
+
+class Equation(NamedTuple):
+    """One operation of a program.
+
+    Attributes:
+      name: of the operation, such as "mul" or "scan".
+      inputs: what it takes.
+      outputs: what it gives.
+      programs: those inside: of a scan its body, of a while its condition and its body, of a cond its
+        branches, of a call what is called.
+      options: as jax names them; the functions of this module read them.
+    """
+
+    name: str
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    programs: tuple[Program, ...]
+    options: Mapping[str, Any]
+
+
+class Program(NamedTuple):
+    """What a function does with arrays, as jax wrote it down (a jaxpr).
+
+    Attributes:
+      inputs: the function's arguments, flat.
+      constants: arrays that the function brought along, each with its value, or ``None`` where that is
+        not known.
+      equations: in their order.
+      outputs: the function's results, flat.
+    """
+
+    inputs: tuple[Value, ...]
+    constants: tuple[tuple[Value, Any], ...]
+    equations: tuple[Equation, ...]
+    outputs: tuple[Value, ...]
+
+
+def program_of(function: Callable[..., Any], *arguments: Any) -> Program:
+    """The program of a function for arguments of these shapes; nothing is run.
+
+    Args:
+      function: pure, of trees of arrays.
+      arguments: arrays or ``jax.ShapeDtypeStruct``; their values do not matter.
+
+    Example:
+      >>> program = program_of(lambda x: jnp.tanh(2 * x), jnp.zeros(3))
+      >>> [equation.name for equation in program.equations]
+      ['mul', 'tanh']
+      >>> program.inputs[0].shape
+      (3,)
+    """
+    import jax
+
+    return _program(jax.make_jaxpr(function)(*arguments))
+
+
+def _program(found: Any) -> Program:
+    # A program with its constants is a thing of its own up to jax 0.11, and the program itself from 0.12 on.
+    inner = getattr(found, "jaxpr", found)
+    known = list(getattr(found, "consts", ()))
+    constants = known or [None] * len(inner.constvars)
+    return Program(
+        tuple(map(_value, inner.invars)),
+        tuple(zip(map(_value, inner.constvars), constants)),
+        tuple(map(_equation, inner.eqns)),
+        tuple(map(_value, inner.outvars)),
+    )
+
+
+def _equation(found: Any) -> Equation:
+    from jax.extend.core import Jaxpr
+
+    parts = []
+    for option in found.params.values():
+        parts += option if isinstance(option, (tuple, list)) else [option]
+    programs = (_program(part) for part in parts if isinstance(getattr(part, "jaxpr", part), Jaxpr))
+    inputs, outputs = tuple(map(_value, found.invars)), tuple(map(_value, found.outvars))
+    return Equation(found.primitive.name, inputs, outputs, tuple(programs), found.params)
+
+
+def _value(found: Any) -> Value:
+    from jax.extend.core import Literal
+
+    return Value(tuple(found.aval.shape), None if isinstance(found, Literal) else found)
+
+
+def every_equation(program: Program) -> Iterator[Equation]:
+    """All equations of a program, those of the programs inside it included, each before what it holds."""
+    for equation in program.equations:
+        yield equation
+        for inner in equation.programs:
+            yield from every_equation(inner)
+
+
+def count_loops(program: Program) -> int:
+    """How many loops a program has, those inside loops, branches and calls included.
+
+    Example:
+      >>> count_loops(program_of(lambda x: jax.lax.map(jnp.tanh, x), jnp.zeros(3)))
+      1
+    """
+    return sum(equation.name in ("scan", "while") for equation in every_equation(program))
+
+
+def is_call(equation: Equation) -> bool:
+    """Whether an equation only runs the one program inside it: the same values go in and come out.
+
+    Example:
+      >>> [equation] = program_of(jax.jit(jnp.tanh), jnp.zeros(3)).equations
+      >>> is_call(equation)
+      True
+    """
+    if equation.name == "scan" or len(equation.programs) != 1:
+        return False
+    (inside,) = equation.programs
+    pairs = (equation.inputs, inside.inputs), (equation.outputs, inside.outputs)
+    return all([v.shape for v in without] == [v.shape for v in within] for without, within in pairs)
+
+
+class Scan(NamedTuple):
+    """A program repeated over the first axis of arrays.
+
+    Attributes:
+      body: one step, ``constants, carried, slices -> carried, slices``.
+      length: how many steps.
+      constants: how many of the first inputs are the same at all steps.
+      carried: how many of the inputs after them, and of the first outputs, go from step to step; what is
+        left of both is stacked along a first axis.
+    """
+
+    body: Program
+    length: int
+    constants: int
+    carried: int
+
+
+def scan_parts(equation: Equation) -> Scan:
+    """The parts of a "scan" equation.
+
+    They are told by the shapes, not by the options, which jax 0.12 changed: what is stacked has one axis
+    more outside than inside.
+
+    Example:
+      >>> step = lambda h, x: (h + x, h)
+      >>> [equation] = program_of(lambda h, xs: jax.lax.scan(step, h, xs), 0.0, jnp.zeros(5)).equations
+      >>> scan_parts(equation)[1:]
+      (5, 0, 1)
+    """
+    (body,) = equation.programs
+    stacked = sum(len(v.shape) > len(w.shape) for v, w in zip(equation.inputs, body.inputs))
+    carried = sum(len(v.shape) == len(w.shape) for v, w in zip(equation.outputs, body.outputs))
+    constants = len(equation.inputs) - stacked - carried
+    return Scan(body, equation.options["length"], constants, carried)
+
+
+class Cond(NamedTuple):
+    """One of several programs, chosen by a number.
+
+    Attributes:
+      branches: of the same shapes.
+      choosing: how many of the equation's first inputs choose; the others go into the branch.
+    """
+
+    branches: tuple[Program, ...]
+    choosing: int
+
+
+def cond_parts(equation: Equation) -> Cond:
+    """The parts of a "cond" equation.
+
+    Example:
+      >>> function = lambda x: jax.lax.cond(x > 0, jnp.sin, jnp.cos, x)
+      >>> equation = program_of(function, 0.0).equations[-1]
+      >>> [branch.equations[0].name for branch in cond_parts(equation).branches]
+      ['cos', 'sin']
+    """
+    branches = equation.programs
+    return Cond(branches, len(equation.inputs) - len(branches[0].inputs))
+
+
+class Product(NamedTuple):
+    """Which axes a product of two arrays goes over.
+
+    Attributes:
+      contracted: of each factor, the axes that are added up.
+      batch: of each factor, the axes that both have.
+    """
+
+    contracted: tuple[tuple[int, ...], tuple[int, ...]]
+    batch: tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def product_axes(equation: Equation) -> Product:
+    """The axes of a "dot_general" equation.
+
+    Example:
+      >>> [equation] = program_of(jnp.matmul, jnp.zeros((2, 3)), jnp.zeros((3, 5))).equations
+      >>> product_axes(equation)
+      Product(contracted=((1,), (0,)), batch=((), ()))
+    """
+    (left, right), (left_batch, right_batch) = equation.options["dimension_numbers"]
+    return Product((tuple(left), tuple(right)), (tuple(left_batch), tuple(right_batch)))
+
+
+class Convolution(NamedTuple):
+    """How a kernel is moved over an input.
+
+    Attributes:
+      strides: of each size.
+      padding: (before, after) of each size.
+      input_dilation: of each size, 1 where no zeros are put between its positions.
+      kernel_dilation: of each size.
+      input_axes: batch, channels, then the sizes.
+      kernel_axes: channels out, channels in, then the sizes.
+      output_axes: as of the input.
+    """
+
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    input_dilation: tuple[int, ...]
+    kernel_dilation: tuple[int, ...]
+    input_axes: tuple[int, ...]
+    kernel_axes: tuple[int, ...]
+    output_axes: tuple[int, ...]
+
+
+def convolution_parts(equation: Equation) -> Convolution:
+    """The options of a "conv_general_dilated" equation, whose inputs are the input and the kernel."""
+    found = equation.options
+    axes = found["dimension_numbers"]
+    return Convolution(
+        tuple(found["window_strides"]),
+        tuple(map(tuple, found["padding"])),
+        tuple(found["lhs_dilation"]),
+        tuple(found["rhs_dilation"]),
+        tuple(axes.lhs_spec),
+        tuple(axes.rhs_spec),
+        tuple(axes.out_spec),
+    )
+
+
+class Windows(NamedTuple):
+    """How a window is moved over an array, one number (of padding, two) for each of its axes.
+
+    Attributes:
+      sizes: of the window.
+      strides: of its steps.
+      padding: (before, after).
+      input_dilation: 1 where no positions are put between those of the array.
+      dilation: of the window.
+    """
+
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    input_dilation: tuple[int, ...]
+    dilation: tuple[int, ...]
+
+
+def window_parts(equation: Equation) -> Windows:
+    """The options of an equation of the "reduce_window" kind."""
+    found = equation.options
+    sizes = tuple(found["window_dimensions"])
+    ones = (1,) * len(sizes)
+    return Windows(
+        sizes,
+        tuple(found["window_strides"]),
+        tuple(map(tuple, found["padding"])),
+        tuple(found.get("base_dilation") or ones),
+        tuple(found.get("window_dilation") or ones),
+    )
+
+
+def slice_steps(equation: Equation) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Where a "slice" equation begins on each axis, and by what steps it goes on.
+
+    Example:
+      >>> [equation] = program_of(lambda x: jax.lax.slice(x, (1,), (7,), (2,)), jnp.zeros(9)).equations
+      >>> slice_steps(equation)
+      ((1,), (2,))
+    """
+    starts = tuple(equation.options["start_indices"])
+    return starts, tuple(equation.options["strides"] or (1,) * len(starts))
+
+
+def padded_by(equation: Equation) -> tuple[tuple[int, int, int], ...]:
+    """What a "pad" equation adds to each axis: before, after, and between its positions."""
+    return tuple(equation.options["padding_config"])
+
+
+def permutation(equation: Equation) -> tuple[int, ...]:
+    """Of a "transpose" equation: which axis of the input each axis of the output is."""
+    return tuple(equation.options["permutation"])
+
+
+def broadcast_axes(equation: Equation) -> tuple[int, ...]:
+    """Of a "broadcast_in_dim" equation: which axis of the output each axis of the input becomes."""
+    return tuple(equation.options["broadcast_dimensions"])
+
+
+def removed_axes(equation: Equation) -> tuple[int, ...]:
+    """The axes that an equation of the "reduce_sum" kind, or "squeeze", removes.
+
+    Example:
+      >>> [equation] = program_of(lambda x: x.max(1), jnp.zeros((2, 3))).equations
+      >>> removed_axes(equation)
+      (1,)
+    """
+    options = equation.options
+    return tuple(options["axes"] if "axes" in options else options["dimensions"])
+
+
+def is_traced(value: Any) -> bool:
+    """Whether a value stands for one that is not known yet, as inside ``jax.jit``.
+
+    Example:
+      >>> is_traced(jnp.ones(3)), bool(jax.jit(lambda x: is_traced(x))(1.0))
+      (False, True)
+    """
+    from jax.core import Tracer
+
+    return isinstance(value, Tracer)
+
+
+def backend_started() -> bool:
+    """Whether jax has already chosen its devices, after which they cannot be changed."""
+    from jax._src import xla_bridge
+
+    return xla_bridge.backends_are_initialized()
+
+
+def accelerator_installed() -> bool:
+    """Whether a package is installed through which jax uses an accelerator; jax is not loaded."""
+    plugins = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm7_plugin", "libtpu")
+    return any(find_spec(name) for name in plugins)
+
+
+def compiler_knows(options: Mapping[str, Any]) -> bool:
+    """Whether this version of the compiler has these options: tried on a trivial program.
+
+    Args:
+      options: for ``jax.jit(..., compiler_options=...)``.
+
+    Example:
+      >>> compiler_knows({}), compiler_knows({"xla_make_it_fast": True})
+      (True, False)
+    """
+    import jax
+
+    try:
+        jax.jit(lambda x: x + 1, compiler_options=dict(options)).lower(1.0).compile()
+    except Exception:  # an unknown option raises an error of the backend's own
+        return False
+    return True
+
+
+def device_memory(device: Any) -> int | None:
+    """Bytes that jax may use on a device, ``None`` where it does not say."""
+    return None if device.platform == "cpu" else (device.memory_stats() or {}).get("bytes_limit")
+
+
+def temporary_bytes(compiled: Any) -> int | None:
+    """Bytes that a compiled program needs besides its arguments and results, as the compiler reports.
+
+    Args:
+      compiled: what ``jax.jit(function).lower(...).compile()`` gives.
+
+    Returns:
+      ``None`` where the backend does not report it.
+    """
+    found = compiled.memory_analysis()
+    return None if found is None else int(found.temp_size_in_bytes)
+
+
+def operations(stage: Any) -> float:
+    """Floating-point operations of a program, as the compiler reports; what a loop repeats counts once.
+
+    Args:
+      stage: what ``jax.jit(function).lower(...)`` gives, or its ``compile()``.
+
+    Returns:
+      NaN where the backend does not report it.
+
+    Example:
+      >>> operations(jax.jit(jnp.matmul).lower(jnp.zeros((2, 3)), jnp.zeros((3, 5))).compile())
+      60.0
+    """
+    return float((stage.cost_analysis() or {}).get("flops", float("nan")))
