@@ -165,3 +165,17 @@ class Trees(NamedTuple):
     label: Any
     children: Any
     order: Any
+
+
+def parts_of(
+    dataset: Dataset, train: int | None = None, validation: int | None = None, test: int | None = None
+) -> tuple[Examples, Examples, Examples]:
+    """Training, validation and test examples as rows of numbers; of each the first so many, or all."""
+
+    def rows(part: Examples, n: int | None) -> Examples:
+        x = np.asarray(part.x[:n])
+        return Examples(x.reshape(len(x), -1), np.asarray(part.y[:n]))
+
+    named = zip(("train", "validation", "test"), (train, validation, test))
+    first, second, third = (rows(dataset.split(name), n) for name, n in named)
+    return first, second, third

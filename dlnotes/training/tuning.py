@@ -1,4 +1,4 @@
-"""Rivals compared fairly: each is trained with the choices, such as a learning rate, that are best for it."""
+"""Methods compared fairly: each is trained at its own best point of a grid, such as a learning rate."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.data.dataset import Examples
 from dlnotes.outputs import mean_of
 from dlnotes.training.fitting import Fit, fit
 from dlnotes.training.state import RecipeOf
 from dlnotes.typing import Params
 
 
-class Trained(NamedTuple):
-    """Every rival at its own best choice; members lie rival by rival, the seeds of a rival side by side.
+class Tuned(NamedTuple):
+    """Every method trained at its best point; members lie method by method, the seeds of one side by side.
 
     Attributes:
       fit: of all members.
-      hypers: their numbers, each ``(rivals · seeds,)``.
-      chosen: ``(rivals,)`` index of each rival's choice.
-      tuning: ``(rivals, choices)`` mean loss of the tuning seeds, by which it was chosen.
+      hypers: their numbers, each ``(methods · seeds,)``.
+      chosen: ``(methods,)`` index of each method's point of the grid.
+      tuning: ``(methods, points)`` mean loss of the tuning seeds, by which it was chosen.
     """
 
     fit: Fit
@@ -31,78 +31,97 @@ class Trained(NamedTuple):
     chosen: np.ndarray
     tuning: np.ndarray
 
-    def by_rival(self, values: Any) -> np.ndarray:
-        """``(..., members)`` as ``(..., rivals, seeds)``."""
+    def by_method(self, values: Any) -> np.ndarray:
+        """``(..., members)`` as ``(..., methods, seeds)``."""
         values = np.asarray(values)
         return values.reshape(*values.shape[:-1], len(self.chosen), -1)
 
 
-def train_rivals(
+def tune_and_train(
     recipe_of: RecipeOf,
     train: Examples | Callable[[np.ndarray], Examples],
-    judged_on: Examples | None,
-    rivals: Mapping[str, Any],
-    choices: Mapping[str, Any],
+    validation: Examples | None,
+    methods: Mapping[str, Any],
+    grid: Mapping[str, Any],
     *,
-    start: Callable[[dict[str, np.ndarray], np.ndarray], Params],
     seeds: int,
     tuning_seeds: int,
-    **how: Any,
-) -> Trained:
-    """Choose for each rival on other seeds, then train it on the seeds that count.
+    start: Callable[[dict[str, np.ndarray], np.ndarray], Params] | None = None,
+    **options: Any,
+) -> Tuned:
+    """Choose each method's point of a grid on seeds of their own, then train it on the seeds that count.
 
     Args:
-      recipe_of: what is trained, from the numbers of a rival and of a choice.
+      recipe_of: what is trained, from the numbers of a method and of a point.
       train: the training examples; or, from members' seeds, examples of each, with a members axis.
-      judged_on: examples on which the loss decides between choices; ``None`` where the speed of training is
+      validation: examples on which the loss decides between points; ``None`` where the speed of training is
         compared: then the mean training loss over the whole training decides.
-      rivals: numbers by name, each ``(rivals,)``.
-      choices: numbers by name, each ``(choices,)`` or, of each rival its own, ``(rivals, choices)``.
-      start: starting parameters of all members from their numbers and seeds.
-      seeds: number of trainings of each rival that count: 0, 1, ….
-      tuning_seeds: number of trainings of each rival with each choice; other seeds than those.
-      how: the rest of `fit`'s arguments.
+      methods: numbers that tell the methods apart, by name, each ``(methods,)``.
+      grid: numbers to choose from, by name, each ``(points,)`` or, of each method its own,
+        ``(methods, points)``. Several names are points side by side, not their product.
+      start: ``start(hypers, seeds) -> params``, the starting parameters of all members; by default the
+        model's own, the same for a seed whatever the method.
+      seeds: number of trainings of each method that count: 0, 1, ….
+      tuning_seeds: number of trainings of each method at each point; their seeds come after those.
+      options: the rest of `dlnotes.training.fit`'s arguments.
+
+    Raises:
+      ValueError: when there is no method or point, or sizes do not agree.
+
+    Example:
+      >>> from dlnotes import data, models, outputs
+      >>> from dlnotes.training import Recipe, optimizer
+      >>> xor = data.load("xor").train
+      >>> def recipe_of(hyper):
+      ...     adam = optimizer("adam", hyper["rate"])
+      ...     return Recipe(models.mlp(2, (8,), 2), outputs.cross_entropy, {}, adam)
+      >>> tuned = tune_and_train(
+      ...     recipe_of, xor, xor, {"net": [0]}, {"rate": [1e-4, 0.1]}, seeds=3, tuning_seeds=3, steps=50)
+      >>> tuned.chosen.tolist(), tuned.by_method(tuned.fit.history["loss"]).shape
+      ([1], (50, 1, 3))
     """
-    n = len(next(iter(rivals.values())))
-    of_rival = {name: np.asarray(v, np.float32) for name, v in rivals.items()}
-    per_rival = {
-        name: np.broadcast_to(np.asarray(v, np.float32), (n, np.shape(v)[-1])) for name, v in choices.items()
+    if not methods or not grid:
+        raise ValueError("methods, grid: got none of one of them, at least one name with a number is needed")
+    n = len(next(iter(methods.values())))
+    of_method = {name: np.asarray(v, np.float32) for name, v in methods.items()}
+    per_method = {
+        name: np.broadcast_to(np.asarray(v, np.float32), (n, np.shape(v)[-1])) for name, v in grid.items()
     }
-    c = next(iter(per_rival.values())).shape[1]
-    tuned = {k: np.repeat(v, c * tuning_seeds) for k, v in of_rival.items()}
-    tuned |= {k: np.repeat(v.ravel(), tuning_seeds) for k, v in per_rival.items()}
-    quiet = {k: v for k, v in how.items() if k not in ("every", "probe")}
+    c = next(iter(per_method.values())).shape[1]
+    tuned = {k: np.repeat(v, c * tuning_seeds) for k, v in of_method.items()}
+    tuned |= {k: np.repeat(v.ravel(), tuning_seeds) for k, v in per_method.items()}
+    quiet = {k: v for k, v in options.items() if k not in ("every", "probe")}
     own = np.tile(seeds + np.arange(tuning_seeds), n * c)
-    how["data_per_member"] = quiet["data_per_member"] = callable(train)
+    options["data_per_member"] = quiet["data_per_member"] = callable(train)
     first = fit(
         recipe_of,
         train(own) if callable(train) else train,
         seeds=own,
         hypers=tuned,
-        start=start(tuned, own),
+        start=None if start is None else start(tuned, own),
         **quiet,
     )
-    if judged_on is None:
+    if validation is None:
         loss = first.history["loss"].mean(0)
     else:
-        loss = evaluate(recipe_of, tuned, first.params, judged_on)["loss"]
+        loss = evaluate(recipe_of, tuned, first.params, validation)["loss"]
     loss = loss.reshape(n, c, tuning_seeds)
     # A training that broke down kept its last finite parameters: it must not be chosen for those.
     broken = first.stopped_at.reshape(loss.shape) >= 0
     tuning = np.where(broken | ~np.isfinite(loss), np.inf, loss).mean(-1)
     chosen = np.argmin(tuning, axis=1)
-    hypers = {k: np.repeat(v, seeds) for k, v in of_rival.items()}
-    hypers |= {k: np.repeat(v[np.arange(n), chosen], seeds) for k, v in per_rival.items()}
+    hypers = {k: np.repeat(v, seeds) for k, v in of_method.items()}
+    hypers |= {k: np.repeat(v[np.arange(n), chosen], seeds) for k, v in per_method.items()}
     own = np.tile(np.arange(seeds), n)
     result = fit(
         recipe_of,
         train(own) if callable(train) else train,
         seeds=own,
         hypers=hypers,
-        start=start(hypers, own),
-        **how,
+        start=None if start is None else start(hypers, own),
+        **options,
     )
-    return Trained(result, hypers, chosen, tuning)
+    return Tuned(result, hypers, chosen, tuning)
 
 
 def evaluate(
@@ -121,17 +140,3 @@ def evaluate(
     hypers = {k: np.asarray(v, np.float32) for k, v in hypers.items()}
     found = jax.jit(lambda all: jax.lax.map(one, all, batch_size=16))((hypers, params))
     return {name: np.asarray(v) for name, v in found.items()}
-
-
-def parts_of(
-    dataset: Dataset, train: int | None = None, validation: int | None = None, test: int | None = None
-) -> tuple[Examples, Examples, Examples]:
-    """Training, validation and test examples as rows of numbers; of each the first so many, or all."""
-
-    def rows(part: Examples, n: int | None) -> Examples:
-        x = np.asarray(part.x[:n])
-        return Examples(x.reshape(len(x), -1), np.asarray(part.y[:n]))
-
-    named = zip(("train", "validation", "test"), (train, validation, test))
-    first, second, third = (rows(dataset.split(name), n) for name, n in named)
-    return first, second, third

@@ -17,10 +17,9 @@ from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
 from dlnotes.training import schedules
 from dlnotes.training.fitting import Fit, fit
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.starts import initial_params
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Params
-
-from ..feedforward.host_starts import he_starts
 
 
 class Sizes(NamedTuple):
@@ -55,12 +54,6 @@ class Judged(NamedTuple):
     labels: np.ndarray
 
 
-def starts(model: Model, seeds: np.ndarray) -> Params:
-    """Weights of deviation √(2/inputs); the inputs of a kernel are its window too."""
-    drawn = he_starts(model, seeds)
-    return jax.tree.map(lambda w: w / np.sqrt(np.prod(w.shape[1:-2], dtype=np.float32)), drawn)
-
-
 def train(model: Model, pool: Examples, seeds: np.ndarray, rates: np.ndarray, sizes: Sizes) -> Fit:
     """Adam with a rate that falls to 0 along a cosine; one member per seed and rate, each with its scenes."""
     rows = [np.random.default_rng(s).permutation(pool.size)[: sizes.scenes] for s in seeds]
@@ -77,7 +70,7 @@ def train(model: Model, pool: Examples, seeds: np.ndarray, rates: np.ndarray, si
         batch_size=min(sizes.batch, sizes.scenes),
         seeds=seeds,
         hypers={"rate": rates},
-        start=starts(model, seeds),
+        start=initial_params(model, seeds, "he_convolution"),
         record=sizes.steps,
         convolutions=True,
         data_per_member=True,

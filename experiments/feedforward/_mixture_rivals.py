@@ -21,11 +21,11 @@ from dlnotes.outputs.losses import PerExample
 from dlnotes.training import schedules
 from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.starts import initial_params
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params
 
 from ._inverse_problem import INPUTS, Split, together
-from .host_starts import he_starts
 
 MIXTURE, SQUARED = 0, 1
 RATES = np.array([0.003, 0.01, 0.03, 0.1])
@@ -93,7 +93,7 @@ def train_both(
         batch_size=batch_size,
         seeds=seeds,
         hypers={"kind": kind, "learning_rate": spread(RATES, 1)},
-        start=he_starts(model, seeds),
+        start=initial_params(model, seeds, "he"),
         every=max(1, steps // snapshots),
         probe=lambda params: params,
         record=steps,

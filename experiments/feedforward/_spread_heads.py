@@ -14,10 +14,9 @@ from dlnotes.models.feedforward.mlp import MLP
 from dlnotes.models.model import Model
 from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.starts import initial_params
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params
-
-from .host_starts import he_starts
 
 TASKS = ("synthetic", "diabetes", "breast cancer")
 RATES = np.array([0.003, 0.01, 0.03])
@@ -99,7 +98,7 @@ def compare_heads(seeds: int, steps: int) -> dict[str, np.ndarray]:
         batch_size=60,
         seeds=seed,
         hypers={"by_input": flags, "learning_rate": RATES[rate]},
-        start=Head(he_starts(NETWORK, seed), jnp.full((len(seed), 1), UNIT, jnp.float32)),
+        start=Head(initial_params(NETWORK, seed, "he"), jnp.full((len(seed), 1), UNIT, jnp.float32)),
         every=every,
         probe=lambda params: params,
         record=every,

@@ -21,15 +21,15 @@ from pydantic import Field
 
 from dlnotes import data, layers, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
+from dlnotes.data.dataset import parts_of
 from dlnotes.layers import Dense, dense, prelu
 from dlnotes.models.model import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.starts import initial_params
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, parts_of, train_rivals
+from dlnotes.training.tuning import evaluate, tune_and_train
 from dlnotes.typing import Array, PRNGKey
-
-from .host_starts import he_starts
 
 KINDS = ("ReLU", "absolute", "leaky", "parametric")
 SLOPES = np.array([0.0, -1.0, 0.01, 0.25], np.float32)
@@ -83,7 +83,7 @@ def network(learned: float | Array) -> Model:
 
 def dead_starts(slope: np.ndarray, margin: np.ndarray, seeds: np.ndarray, x: np.ndarray) -> Sloped:
     """Networks whose units all have z ≤ −margin deviations for every example of ``x``."""
-    params = he_starts(network(0), seeds)
+    params = initial_params(network(0), seeds, "he")
     z = x @ params.hidden.W  # (members, examples, units)
     b = -z.max(1) - margin[:, None] * z.std(1)
     slopes = np.broadcast_to(np.asarray(slope, np.float32)[:, None], b.shape)
@@ -127,7 +127,7 @@ def measure(options: DeadUnits) -> dict[str, np.ndarray]:
         "learned": kind == PARAMETRIC,
         "margin": np.array(MARGINS)[place],
     }
-    trained = train_rivals(
+    trained = tune_and_train(
         recipe_of,
         train,
         validation,

@@ -22,15 +22,16 @@ from pydantic import Field
 
 from dlnotes import data, layers, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, mean, ratio
+from dlnotes.data.dataset import parts_of
 from dlnotes.layers import Dense
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.starts import along, initial_params
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, parts_of, train_rivals
+from dlnotes.training.tuning import evaluate, tune_and_train
 from dlnotes.typing import Array
 
 from ._square_stack import Stack, pre_activations, stack
-from .host_starts import along, he_starts
 
 KINDS = ("sigmoid", "tanh", "ReLU")
 SIGMOID, TANH, RELU = range(3)
@@ -63,7 +64,7 @@ def unit(kind: Array):
 
 def starts(depth: int, hypers: dict[str, np.ndarray], seeds: np.ndarray) -> Stack:
     """He's rule for ReLU; for the others Glorot's, which between layers of one width is He's over √2."""
-    params = he_starts(stack(WIDTH, depth, 10, layers.relu), seeds)
+    params = initial_params(stack(WIDTH, depth, 10, layers.relu), seeds, "he")
     W, b = params.hidden
     scale = np.where(hypers["kind"] == RELU, 1.0, 0.5**0.5)
     return params._replace(hidden=Dense(W * along(scale, W), b))
@@ -109,7 +110,7 @@ def measure(options: DeepSigmoids) -> dict[str, np.ndarray]:
         name: [] for name in ("loss", "accuracy", "learning_rate", "way_down", "flat", "flat_0")
     }
     for depth in options.depths:
-        trained = train_rivals(
+        trained = tune_and_train(
             recipe_of(depth),
             train,
             None,
@@ -125,13 +126,13 @@ def measure(options: DeepSigmoids) -> dict[str, np.ndarray]:
         kinds = jnp.asarray(trained.hypers["kind"])
         first = starts(depth, trained.hypers, np.tile(np.arange(options.seeds), len(KINDS)))
         before, after = (look(p, kinds, x, y) for p in (first, trained.fit.params))
-        found["loss"].append(trained.by_rival(trained.fit.history["loss"]))
+        found["loss"].append(trained.by_method(trained.fit.history["loss"]))
         accuracy = evaluate(recipe_of(depth), trained.hypers, trained.fit.params, test)["accuracy"]
-        found["accuracy"].append(trained.by_rival(accuracy))
+        found["accuracy"].append(trained.by_method(accuracy))
         found["learning_rate"].append(np.array(RATES)[trained.chosen])
-        found["way_down"].append(trained.by_rival(before["norms"][:, 0] / before["norms"][:, -1]))
-        found["flat"].append(trained.by_rival(after["flat"].max(1)))
-        found["flat_0"].append(trained.by_rival(before["flat"].max(1)))
+        found["way_down"].append(trained.by_method(before["norms"][:, 0] / before["norms"][:, -1]))
+        found["flat"].append(trained.by_method(after["flat"].max(1)))
+        found["flat_0"].append(trained.by_method(before["flat"].max(1)))
     # loss (depths, recorded steps, kinds, seeds); the others (depths, kinds, seeds)
     return {"identity": np.abs(np.asarray(identity)), **{k: np.array(v) for k, v in found.items()}}
 

@@ -28,10 +28,9 @@ from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training import schedules
 from dlnotes.training.fitting import Fit, fit
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.starts import initial_params
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Params
-
-from .host_starts import he_starts
 
 CONVOLUTIONS = (1, 2, 3)
 """Per stage; there are two stages."""
@@ -63,12 +62,6 @@ def network(convolutions: int, width: int) -> Model:
     )
 
 
-def starts(model: Model, seeds: np.ndarray) -> Params:
-    """Weights of deviation √(2/inputs); the inputs of a kernel are its window too."""
-    drawn = he_starts(model, seeds)
-    return jax.tree.map(lambda w: w / np.sqrt(np.prod(w.shape[1:-2], dtype=np.float32)), drawn)
-
-
 def halved(images: np.ndarray) -> np.ndarray:
     """Means over 2×2 pixels."""
     return images.reshape(len(images), SIDE, 2, SIDE, 2, 1).mean((2, 4)).astype(np.float32)
@@ -88,7 +81,7 @@ def train(model: Model, examples: Examples, seeds: np.ndarray, rates: np.ndarray
         batch_size=min(o.batch, o.images),
         seeds=seeds,
         hypers={"rate": rates},
-        start=starts(model, seeds),
+        start=initial_params(model, seeds, "he_convolution"),
         record=o.steps,
         convolutions=True,
         data_per_member=True,

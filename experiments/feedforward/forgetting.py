@@ -33,6 +33,7 @@ from dlnotes.models.model import Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import max_norm, optimizer
+from dlnotes.training.starts import along, initial_params
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Params
 
@@ -49,7 +50,6 @@ from ._forgetting_networks import (
     size,
 )
 from ._trade_off import CHANCE, area, frontier, height
-from .host_starts import along, he_starts
 
 COLORS = (ORANGE, BLUE, GREEN, PURPLE)
 PLAIN, DROPOUT = 0, 1
@@ -195,7 +195,7 @@ def learn_both(task: Task, kinds: np.ndarray, dropout: bool) -> np.ndarray:
     }
     examples = Examples(rows, task.labels[rows])
     model = network({"kind": jnp.zeros(())})
-    weights = jax.tree.map(lambda w: w * along(drawn.scale, w), he_starts(model, seeds))
+    weights = jax.tree.map(lambda w: w * along(drawn.scale, w), initial_params(model, seeds, "he"))
     # The first run's probe has nothing to tell: it is there so that both are the same program.
     old = fit(recipe_of, examples, seeds=seeds, start=weights, probe=lambda p: jnp.zeros(()), **how)
     start = permuted(old.params, np.argsort(task.orders, axis=1)[repetition])

@@ -40,12 +40,12 @@ from dlnotes.outputs.losses import PerExample
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.starts import initial_params
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.typing import Array, Params
 
 from ._inverse_problem import INPUTS, MIDDLE, SPREAD, diabetes, flower, inverse, possible, truth
 from ._mixture_rivals import FLOOR, MIXTURE, SQUARED, network, train_both
-from .host_starts import he_starts
 
 WIDTH, COMPONENTS, BATCH = 20, 5, 100
 INVERSE, FLOWER, DIABETES = range(3)
@@ -88,7 +88,7 @@ def blow_ups(examples: Examples, options: MixtureDensity) -> dict[str, np.ndarra
         steps=options.start_steps,
         batch_size=BATCH,
         seeds=seeds,
-        start=he_starts(model, seeds),
+        start=initial_params(model, seeds, "he"),
         hypers={
             "clip_norm": np.repeat(limits, len(CLIP_RATES) * options.starts),
             "learning_rate": np.tile(np.repeat(CLIP_RATES, options.starts), 2),

@@ -18,15 +18,15 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired, ratio
+from dlnotes.data.dataset import parts_of
 from dlnotes.layers import RBF, rbf
 from dlnotes.models.feedforward.rbf_network import RBFNetwork
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.starts import initial_params
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import Trained, evaluate, parts_of, train_rivals
+from dlnotes.training.tuning import Tuned, evaluate, tune_and_train
 from dlnotes.typing import Array
-
-from .host_starts import he_starts
 
 DIMENSIONS = (1, 2, 4, 8, 16, 32, 64)
 UNITS = 64
@@ -62,7 +62,7 @@ def recipe_of_rectified(hyper: Hyper) -> Recipe:
 
 def starts(hypers: dict[str, np.ndarray], seeds: np.ndarray, x: np.ndarray) -> RBFNetwork:
     """As `layers.init_rbf` starts centres: normal of deviation 1, or different rows of ``x``."""
-    params = he_starts(RADIAL, seeds)
+    params = initial_params(RADIAL, seeds, "he")
     centers = []
     for seed, points in zip(seeds, hypers["points"]):
         rng = np.random.default_rng([seed, 1])
@@ -108,7 +108,7 @@ def measure(options: RbfStarts) -> dict[str, np.ndarray]:
         batch_size=options.batch_size,
         record=4,
     )
-    radial = train_rivals(
+    radial = tune_and_train(
         recipe_of_radial,
         train,
         validation,
@@ -117,22 +117,22 @@ def measure(options: RbfStarts) -> dict[str, np.ndarray]:
         start=lambda hypers, seeds: starts(hypers, seeds, train.x),
         **how,
     )
-    rectified = train_rivals(
+    rectified = tune_and_train(
         recipe_of_rectified,
         train,
         validation,
         {"all": [1]},
         {"learning_rate": RATES},
-        start=lambda hypers, seeds: he_starts(RECTIFIED, seeds),
+        start=lambda hypers, seeds: initial_params(RECTIFIED, seeds, "he"),
         **how,
     )
 
-    def accuracy(trained: Trained, recipe_of) -> np.ndarray:
+    def accuracy(trained: Tuned, recipe_of) -> np.ndarray:
         found = evaluate(recipe_of, trained.hypers, trained.fit.params, test)["accuracy"]
-        return trained.by_rival(found)
+        return trained.by_method(found)
 
     pairs, units = saturation(train.x, options.seeds)
-    losses = [t.by_rival(t.fit.history["loss"]) for t in (radial, rectified)]
+    losses = [t.by_method(t.fit.history["loss"]) for t in (radial, rectified)]
     return {
         "dead_pairs": pairs,
         "dead_units": units,

@@ -31,15 +31,16 @@ from dlnotes.claims import (
     paired,
     ratio,
 )
+from dlnotes.data.dataset import parts_of
 from dlnotes.layers import Dense, relu
 from dlnotes.plotting import GREY, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.starts import along, initial_params
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import parts_of, train_rivals
+from dlnotes.training.tuning import tune_and_train
 from dlnotes.typing import Array
 
 from ._square_stack import Stack, pre_activations, stack
-from .host_starts import along, he_starts
 
 DEPTH, WIDTH = 6, 64
 BIAS = 0.1
@@ -61,7 +62,7 @@ NETWORK = stack(WIDTH, DEPTH, 10, relu)
 
 def starts(bias: np.ndarray, deviation: np.ndarray, seeds: np.ndarray) -> Stack:
     """Weights by He's rule, or of a deviation where one above 0 is given; all hidden biases alike."""
-    params = he_starts(NETWORK, seeds)
+    params = initial_params(NETWORK, seeds, "he")
     W, b = params.hidden
     scale = np.where(deviation > 0, deviation / (2 / WIDTH) ** 0.5, 1.0)
     return params._replace(hidden=Dense(W * along(scale, W), b + along(bias, b)))
@@ -98,7 +99,7 @@ def measure(options: ReluBiasStart) -> dict[str, np.ndarray]:
     seeds, w, b = (v.ravel() for v in np.meshgrid(np.arange(options.seeds), [0, 1], [0, 1], indexing="ij"))
     params = starts(BIAS * b, 0.01 * w, seeds)
     start = jax.jit(lambda params: jax.lax.map(lambda p: at_start(p, x, y), params, batch_size=8))(params)
-    trained = train_rivals(
+    trained = tune_and_train(
         recipe_of,
         train,
         None,
@@ -113,7 +114,7 @@ def measure(options: ReluBiasStart) -> dict[str, np.ndarray]:
     return {
         # (seeds, weights, biases, ...)
         **{name: np.asarray(v).reshape(options.seeds, 2, 2, *v.shape[1:]) for name, v in start.items()},
-        "loss": trained.by_rival(trained.fit.history["loss"]),  # (steps, biases, seeds)
+        "loss": trained.by_method(trained.fit.history["loss"]),  # (steps, biases, seeds)
         "learning_rate": np.array(RATES)[trained.chosen],
     }
 

@@ -25,15 +25,15 @@ from pydantic import Field
 
 from dlnotes import data, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired, ratio
+from dlnotes.data.dataset import parts_of
 from dlnotes.layers import Dense, dense, relu, sigmoid, tanh
 from dlnotes.models.model import Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.starts import along, initial_params
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, parts_of, train_rivals
+from dlnotes.training.tuning import evaluate, tune_and_train
 from dlnotes.typing import Array, PRNGKey
-
-from .host_starts import along, he_starts
 
 ACTIVATIONS = ("ReLU", "tanh", "sigmoid")
 COLORS = (ORANGE, BLUE, GREEN)
@@ -111,7 +111,7 @@ def starts(hypers: dict[str, np.ndarray], seeds: np.ndarray) -> Deep:
     """Weights of deviation √(2/inputs) for ReLU, √(1/inputs) for the others, times "scale"; biases 0."""
     scale = hypers["scale"] * np.where(np.asarray(hypers["activation"]) == 0, 1.0, 0.5**0.5)
     model = deep({"activation": jnp.zeros(()), "skip": jnp.zeros(())})
-    return jax.tree.map(lambda w: w * along(scale, w), he_starts(model, seeds))
+    return jax.tree.map(lambda w: w * along(scale, w), initial_params(model, seeds, "he"))
 
 
 def first_gradients(hypers: dict[str, np.ndarray], params: Deep, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -154,7 +154,7 @@ def measure(options: SkipDepth) -> dict[str, np.ndarray]:
     gradients = first_gradients(hypers, starts(hypers, places[3]), train.x[batch], train.y[batch])
 
     activation, way = (axis.ravel() for axis in np.indices(shape[:2]))
-    trained = train_rivals(
+    trained = tune_and_train(
         recipe_of,
         train,
         validation,
@@ -174,9 +174,9 @@ def measure(options: SkipDepth) -> dict[str, np.ndarray]:
         "gradient": gradients.reshape(shape),
         "rate": RATES[trained.chosen].reshape(shape[:2]),
         "tuning": trained.tuning.reshape(*shape[:2], -1),
-        "history": trained.by_rival(trained.fit.history["loss"]).reshape(-1, *shape[:2], n),
+        "history": trained.by_method(trained.fit.history["loss"]).reshape(-1, *shape[:2], n),
         **{
-            f"{part}_{name}": trained.by_rival(on[part][name]).reshape(*shape[:2], n)
+            f"{part}_{name}": trained.by_method(on[part][name]).reshape(*shape[:2], n)
             for part in on
             for name in ("loss", "accuracy")
         },

@@ -23,17 +23,16 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean
-from dlnotes.data.dataset import Examples
+from dlnotes.data.dataset import Examples, parts_of
 from dlnotes.layers import soft_read, soft_switch
 from dlnotes.models.model import Model
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training.fitting import predict
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.starts import initial_params
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, parts_of, train_rivals
+from dlnotes.training.tuning import evaluate, tune_and_train
 from dlnotes.typing import Array, Params
-
-from .host_starts import he_starts
 
 SLOTS, SIZE = 10, 8
 SOFT, HARD = 0, 1
@@ -94,13 +93,13 @@ def recipe_of(hyper: Hyper) -> Recipe:
 def measure(options: SoftMemory) -> dict[str, np.ndarray]:
     """Train both readers, then look where they read."""
     train, validation, test = parts_of(data.load("digits"))
-    trained = train_rivals(
+    trained = tune_and_train(
         recipe_of,
         lambda seeds: with_memories(train, seeds),
         with_memory(validation, 1_000_000),
         {"hard": [0.0, 1.0]},
         {"learning_rate": RATES},
-        start=lambda hypers, seeds: he_starts(ADDRESS, seeds),
+        start=lambda hypers, seeds: initial_params(ADDRESS, seeds, "he"),
         seeds=options.seeds,
         tuning_seeds=options.tuning_seeds,
         steps=options.steps,
@@ -110,10 +109,10 @@ def measure(options: SoftMemory) -> dict[str, np.ndarray]:
     weights = np.asarray(soft_switch(jnp.asarray(logits)))
     error = evaluate(recipe_of, trained.hypers, trained.fit.params, with_memory(test, 1_000_001))["loss"]
     return {
-        "error": trained.by_rival(error),
-        "right": trained.by_rival((logits.argmax(-1) == test.y).mean(-1)),
-        "closed": trained.by_rival(weights.max(-1).mean(-1)),
-        "loss": trained.by_rival(trained.fit.history["loss"]),
+        "error": trained.by_method(error),
+        "right": trained.by_method((logits.argmax(-1) == test.y).mean(-1)),
+        "closed": trained.by_method(weights.max(-1).mean(-1)),
+        "loss": trained.by_method(trained.fit.history["loss"]),
         "learning_rate": np.array(RATES)[trained.chosen],
         "address": np.array([weights[0, test.y == c].mean(0) for c in range(SLOTS)]),  # of the first seed
     }

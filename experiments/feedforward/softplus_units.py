@@ -32,17 +32,15 @@ from dlnotes.claims import (
     mean,
     paired,
 )
-from dlnotes.data.dataset import Examples
+from dlnotes.data.dataset import Examples, parts_of
 from dlnotes.layers import dense
 from dlnotes.models.feedforward.mlp import MLP
 from dlnotes.models.model import Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, parts_of, train_rivals
+from dlnotes.training.tuning import evaluate, tune_and_train
 from dlnotes.typing import Array
-
-from .host_starts import he_starts
 
 SETS = ("digits", "fashion_mnist", "breast_cancer")
 TITLES = ("digits", "Fashion-MNIST", "breast cancer")
@@ -95,8 +93,8 @@ def accuracies(name: str, options: SoftplusUnits) -> tuple[np.ndarray, np.ndarra
         adam = optimizer("adam", hyper["learning_rate"])
         return Recipe(model, outputs.cross_entropy, {"accuracy": outputs.accuracy}, adam)
 
-    start = partial(he_starts, models.mlp(train.x.shape[1], (WIDTH, WIDTH), classes))
-    trained = train_rivals(
+    start = partial(initial_params, models.mlp(train.x.shape[1], (WIDTH, WIDTH), classes), rule="he")
+    trained = tune_and_train(
         recipe_of,
         train,
         validation,
@@ -109,8 +107,8 @@ def accuracies(name: str, options: SoftplusUnits) -> tuple[np.ndarray, np.ndarra
         batch_size=options.batch_size,
     )
     found = evaluate(recipe_of, trained.hypers, trained.fit.params, test)["accuracy"]
-    loss = trained.by_rival(trained.fit.history["loss"].mean(0))
-    return trained.by_rival(found), loss, np.array(RATES)[trained.chosen]
+    loss = trained.by_method(trained.fit.history["loss"].mean(0))
+    return trained.by_method(found), loss, np.array(RATES)[trained.chosen]
 
 
 def measure(options: SoftplusUnits) -> dict[str, np.ndarray]:

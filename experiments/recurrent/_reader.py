@@ -11,13 +11,13 @@ import numpy as np
 
 from dlnotes import outputs
 from dlnotes.data.dataset import Examples
-from dlnotes.devices.compiler import single_use_options
 from dlnotes.layers.recurrent.unroll import Cell, unroll
 from dlnotes.models.model import Model
 from dlnotes.outputs import mean_of
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.starts import initial_params
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import Trained, train_rivals
+from dlnotes.training.tuning import Tuned, tune_and_train
 from dlnotes.typing import Array, Params, PRNGKey
 
 
@@ -89,12 +89,6 @@ def recipe(model: Model, hyper: Hyper, kind: str = "adam", **options: Any) -> Re
     return Recipe(model, outputs.cross_entropy, metrics, optimizer(kind, hyper["learning_rate"], **options))
 
 
-def starts(model: Model, seeds: Any) -> Params:
-    """Starting parameters of a member for each seed, leaves ``(members, ...)``."""
-    draw = jax.jit(jax.vmap(lambda s: model.init(jax.random.key(s))), compiler_options=single_use_options())
-    return jax.device_get(draw(np.asarray(seeds, np.uint32)))
-
-
 def train_tuned(
     model: Model,
     train: Examples,
@@ -104,15 +98,15 @@ def train_tuned(
     seeds: int,
     tuning_seeds: int,
     **how: Any,
-) -> Trained:
-    """One net trained by Adam at the rate of a grid that is best on other seeds; see `train_rivals`."""
-    return train_rivals(
+) -> Tuned:
+    """One net trained by Adam at the rate of a grid that is best on other seeds; see `tune_and_train`."""
+    return tune_and_train(
         lambda hyper: recipe(model, hyper, clip_norm=1.0),
         train,
         validation,
         {"one": np.zeros(1)},
         {"learning_rate": rates},
-        start=lambda _, members: starts(model, members),
+        start=lambda _, members: initial_params(model, members),
         seeds=seeds,
         tuning_seeds=tuning_seeds,
         **how,
@@ -129,6 +123,6 @@ def accuracy(model: Model, params: Params, examples: Examples) -> np.ndarray:
     return np.asarray(jax.jit(lambda all: jax.lax.map(one, all))(params))
 
 
-def chosen_rates(rates: np.ndarray, found: Mapping[str, Trained]) -> dict[str, float]:
+def chosen_rates(rates: np.ndarray, found: Mapping[str, Tuned]) -> dict[str, float]:
     """Of each net the learning rate that its tuning chose."""
     return {name: float(rates[trained.chosen[0]]) for name, trained in found.items()}

@@ -29,7 +29,7 @@ from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training.fitting import fit
 from dlnotes.training.optimizers import optimizer
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import train_rivals
+from dlnotes.training.tuning import tune_and_train
 from dlnotes.typing import Array, PRNGKey
 
 STEPS_OF_NET, TARGET, FIRST = 50, 0.7, 0.5
@@ -98,7 +98,7 @@ def measure(options: ClippingAtACliff) -> dict[str, np.ndarray]:
     """Final losses (ways, seeds, starts) and paths; the largest step at one common learning rate."""
     example = Examples(np.zeros((1, 1), np.float32), np.full((1, 1), TARGET, np.float32))
     n = options.seeds * options.starts
-    trained = train_rivals(
+    trained = tune_and_train(
         recipe_of,
         example,
         example,
@@ -122,7 +122,7 @@ def measure(options: ClippingAtACliff) -> dict[str, np.ndarray]:
     )  # fmt: skip
     moved = np.linalg.norm(np.diff(common.probes, axis=0), axis=-1).max(0)
     return {
-        "loss": trained.by_rival(loss).reshape(len(WAYS), options.seeds, options.starts),
+        "loss": trained.by_method(loss).reshape(len(WAYS), options.seeds, options.starts),
         "rate": RATES[trained.chosen],
         "tuning": trained.tuning,
         "path": common.probes.reshape(options.steps + 1, len(WAYS), n, 2)[:300, :, :20],

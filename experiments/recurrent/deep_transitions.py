@@ -35,7 +35,7 @@ from dlnotes.models.recurrent.sequence import sequence_classifier
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training.optimizers import NOT_DECAYED, leaf_name
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, train_rivals
+from dlnotes.training.tuning import evaluate, tune_and_train
 from dlnotes.typing import Params
 
 from ._reader import recipe
@@ -147,7 +147,7 @@ def train(net: int, task: Task, options: DeepTransitions) -> dict[str, np.ndarra
     def of(hyper: Hyper) -> Recipe:
         return recipe(model, hyper, clip_norm=1.0)
 
-    trained = train_rivals(
+    trained = tune_and_train(
         of,
         task.train,
         task.validation,

@@ -31,11 +31,10 @@ from dlnotes.outputs import PerExample
 from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.starts import initial_params
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, train_rivals
+from dlnotes.training.tuning import evaluate, tune_and_train
 from dlnotes.typing import Array, Params, PRNGKey
-
-from .own_starts import own_starts
 
 LETTERS = 3
 STOP = LETTERS
@@ -126,13 +125,13 @@ def measure(options: Endings) -> dict[str, np.ndarray]:
     for way, kind in enumerate(WAYS):
         model = padded(sequence_distribution(LETTERS + 1, o.hidden, LONGEST, **kind))
         build = partial(recipe_of, model=model, steps=o.steps)
-        found = train_rivals(
+        found = tune_and_train(
             build,
             partial(many, n=o.sentences),
             held,
             {"way": [way]},
             {"rate": RATES},
-            start=lambda hypers, seeds, model=model: own_starts(model, seeds),
+            start=lambda hypers, seeds, model=model: initial_params(model, seeds),
             seeds=o.seeds,
             tuning_seeds=o.tuning_seeds,
             steps=o.steps,

@@ -31,10 +31,9 @@ from dlnotes.models.recurrent.aligned import write_aligned
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.starts import initial_params
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, train_rivals
-
-from .own_starts import own_starts
+from dlnotes.training.tuning import evaluate, tune_and_train
 
 CLASSES = 4
 MARK, HINT, STAY = 0.25, 0.5, 0.9
@@ -131,13 +130,13 @@ def measure(options: Feedback) -> dict[str, np.ndarray]:
             same = staying(test[1], between)
         for fed, model in enumerate(made):
             build = partial(recipe_of, model=model, steps=o.steps)
-            found = train_rivals(
+            found = tune_and_train(
                 build,
                 lambda seeds, task=task: many(seeds, o, task),
                 examples(*held),
                 {"net": [fed]},
                 {"rate": RATES},
-                start=lambda hypers, seeds, model=model: own_starts(model, seeds),
+                start=lambda hypers, seeds, model=model: initial_params(model, seeds),
                 seeds=o.seeds,
                 tuning_seeds=o.tuning_seeds,
                 steps=o.steps,

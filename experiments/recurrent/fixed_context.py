@@ -30,11 +30,10 @@ from dlnotes.models.recurrent.decoding import attention_weights
 from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.starts import initial_params
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import train_rivals
+from dlnotes.training.tuning import tune_and_train
 from dlnotes.typing import Array, Params, PRNGKey
-
-from .own_starts import own_starts
 
 LETTERS, LONGEST = 8, 20
 SHORT, LONG = range(1, 6), range(16, LONGEST + 1)
@@ -119,13 +118,13 @@ def measure(options: FixedContext) -> dict[str, np.ndarray]:
     made, looked = networks(o), np.zeros(0)
     for net, model in enumerate(made):
         build = partial(recipe_of, model=model, steps=o.steps)
-        found = train_rivals(
+        found = tune_and_train(
             build,
             partial(many, n=o.strings),
             held,
             {"net": [net]},
             {"rate": RATES},
-            start=lambda hypers, seeds, model=model: own_starts(model, seeds),
+            start=lambda hypers, seeds, model=model: initial_params(model, seeds),
             seeds=o.seeds,
             tuning_seeds=o.tuning_seeds,
             steps=o.steps,

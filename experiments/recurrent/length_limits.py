@@ -31,11 +31,12 @@ from dlnotes.layers.recurrent.leaky import delayed, leaky
 from dlnotes.layers.recurrent.rnn import plain_cell
 from dlnotes.layers.recurrent.unroll import Cell, gru, lstm, rnn
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
+from dlnotes.training.starts import initial_params
 from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, train_rivals
+from dlnotes.training.tuning import evaluate, tune_and_train
 from dlnotes.typing import Params, PRNGKey
 
-from ._reader import reader, recipe, starts
+from ._reader import reader, recipe
 
 NEVER = 1e30
 DELAY, TIME_CONSTANTS = 8, (1.0, 4.0, 16.0)
@@ -127,7 +128,7 @@ def starts_of(nets: tuple[Net, ...], hidden: int) -> Callable[[dict[str, np.ndar
 
     def draw(hypers: dict[str, np.ndarray], seeds: np.ndarray) -> Params:
         which = hypers["net"].astype(int)
-        own = [starts(reader(net.cell, 1, hidden, 2), seeds) for net in nets]
+        own = [initial_params(reader(net.cell, 1, hidden, 2), seeds) for net in nets]
 
         def pick(*leaves: np.ndarray) -> np.ndarray:
             return np.stack(leaves)[which, np.arange(len(which))]
@@ -152,7 +153,7 @@ def measure(options: LengthLimits) -> dict[str, np.ndarray]:
             nets = tuple(NETS[i] for i in family)
             place, length = (axis.ravel() for axis in np.meshgrid(range(len(nets)), group, indexing="ij"))
             of = recipe_of(nets[0].cell, options.hidden)
-            trained = train_rivals(
+            trained = tune_and_train(
                 of,
                 train,
                 validation,
@@ -234,7 +235,7 @@ def _helps(i: int) -> Part:
 
 CLAIM = Claim(
     id="R12.5",
-    statement="Trained by stochastic gradient descent, a plain recurrent net fails within lengths of 10 to "
+    statement="Tuned by stochastic gradient descent, a plain recurrent net fails within lengths of 10 to "
     "20; gated cells, leaky units, skips through time, an orthogonal start or clipping carry further.",
     source="notes, «largo plazo»; Bengio, Simard and Frasconi 1994; Goodfellow et al. 2016, 10.7",
     options=LengthLimits,

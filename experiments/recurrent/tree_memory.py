@@ -31,9 +31,10 @@ from dlnotes.data.dataset import Examples
 from dlnotes.layers.recursive.cells import TreeCell, affine_tree, tree_lstm
 from dlnotes.models.model import Model
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.training.starts import initial_params
 from dlnotes.typing import Array, Params, PRNGKey
 
-from ._reader import accuracy, glorot, read_out, starts, train_tuned
+from ._reader import accuracy, glorot, read_out, train_tuned
 
 Shape = Literal["balanced", "chain"]
 SHAPES: tuple[Shape, ...] = ("balanced", "chain")
@@ -181,7 +182,7 @@ def measure(options: TreeMemory) -> dict[str, np.ndarray]:
     for j, length in enumerate(options.gradient_lengths):
         x = jnp.asarray(sequences(np.random.default_rng(length), options.seeds, length).x)
         for c, s in np.ndindex(rate.shape[:2]):
-            params = starts(recall(CELLS[c], options.hidden, SHAPES[s]), np.arange(options.seeds))
+            params = initial_params(recall(CELLS[c], options.hidden, SHAPES[s]), np.arange(options.seeds))
             logs[c, s, j] = log_jacobians(CELLS[c], SHAPES[s], params.cell, x)
     return {
         "accuracy": known,

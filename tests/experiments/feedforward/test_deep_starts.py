@@ -7,9 +7,10 @@ from experiment_module import experiment
 
 from dlnotes import layers, models
 from dlnotes.models.feedforward.mlp import MLP
+from dlnotes.training.starts import initial_params
 
 module = experiment("feedforward/deep_sigmoids")
-he_starts, pre_activations, stack = module.he_starts, module.pre_activations, module.stack
+pre_activations, stack = module.pre_activations, module.stack
 
 
 def test_a_stack_is_the_perceptron_of_its_layers(key):
@@ -25,12 +26,12 @@ def test_a_stack_is_the_perceptron_of_its_layers(key):
 
 
 def test_host_starts_follow_he_and_the_seed():
-    params = he_starts(stack(64, 4, 10, layers.relu), [3, 7, 3])
+    params = initial_params(stack(64, 4, 10, layers.relu), [3, 7, 3], "he")
     assert params.hidden.W.shape == (3, 4, 64, 64)
     assert not params.hidden.b.any()
     assert not params.output.b.any()
     np.testing.assert_allclose(params.hidden.W.std(axis=(1, 2, 3)), np.full(3, (2 / 64) ** 0.5), rtol=0.03)
     np.testing.assert_array_equal(params.hidden.W[0], params.hidden.W[2])
     assert (params.hidden.W[0] != params.hidden.W[1]).all()
-    alone = he_starts(stack(64, 4, 10, layers.relu), [7])
+    alone = initial_params(stack(64, 4, 10, layers.relu), [7], "he")
     np.testing.assert_array_equal(alone.hidden.W[0], params.hidden.W[1])

@@ -34,7 +34,7 @@ def test_points_that_are_no_numbers_or_worse_than_chance_are_left_out():
 def test_permuted_pixels_are_permuted_rows_of_the_first_weights():
     rng = np.random.default_rng(0)
     model = trade_off.dense_network(12, 5, 1, False)
-    params = trade_off.he_starts(model, range(3))
+    params = trade_off.initial_params(model, range(3), "he")
     orders, x = np.stack([rng.permutation(12) for _ in range(3)]), rng.standard_normal((4, 12), np.float32)
     moved = trade_off.permuted(params, np.argsort(orders, axis=1))
     back = trade_off.permuted(moved, orders)
