@@ -106,7 +106,7 @@ def from_flax(
             "deterministic": key is None,
             "use_running_average": not training,
         }
-        how = {name: told[name] for name in names}
+        how: dict[str, Any] = {name: told[name] for name in names}
         if mask is not None:
             if mask_argument is None:
                 raise ValueError("mask: got one, but from_flax was not told the module's mask_argument")
@@ -282,8 +282,8 @@ def _check_state(given: _Module, sample: Any, options: Callable[..., dict[str, A
         """Whether a call gives another state than it takes, by the traced program."""
 
         def after(state: Any, learned: Params, key: PRNGKey, x: Any) -> Any:
-            key = key if training else None
-            return given.call(learned, state, x, key, options(key, None, training), training)[1]
+            drawn = key if training else None
+            return given.call(learned, state, x, drawn, options(drawn, None, training), training)[1]
 
         program = jax.make_jaxpr(after)(state, learned, key, sample).jaxpr
         return any(a is not b for a, b in zip(program.invars, program.outvars))
