@@ -11,6 +11,7 @@ from typing import Any
 
 _HOME = {
     "Model": "model",
+    "WithState": "model",
     "linear": "feedforward",
     "mlp": "feedforward",
     "maxout_mlp": "feedforward",

@@ -58,7 +58,8 @@ def from_flax(
 
     Rows of weight 0 that fill up a batch are further training examples in this library's loops (the first
     of the epoch), and count in batch statistics like the rest. Positions that a mask calls padding do too,
-    unless the module hands its mask on (``BatchNorm(...)(x, mask=...)``).
+    unless the module hands its mask on (``BatchNorm(...)(x, mask=...)``). In a computation in bfloat16
+    statistics stay float32, and nnx's BatchNorm gives float32 unless made with ``dtype=jnp.bfloat16``.
 
     Args:
       module: a ``flax.linen.Module``, or a function ``rngs -> flax.nnx.Module`` (a class or a
@@ -72,7 +73,7 @@ def from_flax(
       mask_argument: name of the call's argument that takes ``mask``, or ``None`` when it takes none.
 
     Returns:
-      A `Model`; ``params`` is a dict of arrays, or a `dlnotes.models.model.WithState` of two.
+      A `Model`; ``params`` is a dict of arrays, or a `dlnotes.models.WithState` of two.
 
     Raises:
       ValueError: when ``module`` is neither, an nnx instance, or changes its state in evaluation; when
