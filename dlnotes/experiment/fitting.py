@@ -30,7 +30,7 @@ class Fit(NamedTuple):
     """What `fit` returns; everything has a members axis.
 
     Attributes:
-      params: of the last step, leaves ``(members, ...)`` numpy; a `dlnotes.models.model.WithState` where the
+      params: of the last step, leaves ``(members, ...)`` numpy; a `dlnotes.models.WithState` where the
         model keeps a state.
       history: "loss", each metric of the recipe and "grad_norm", ``(recorded steps, members)``
         float32, measured on the step's batch before its update.

@@ -86,7 +86,7 @@ class Member(NamedTuple):
 
     Attributes:
       params, opt_state: as the model and the optimizer make them; ``params`` is a
-        `dlnotes.models.model.WithState` where the model keeps a state, which the optimizer does not know.
+        `dlnotes.models.WithState` where the model keeps a state, which the optimizer does not know.
       average: exponential average of the parameters, ``None`` without.
       best: see `Best`, ``None`` when nothing is selected on validation.
       key: ``(2,)`` uint32 words of the member's random key.

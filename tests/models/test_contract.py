@@ -12,6 +12,8 @@ import optax
 import pytest
 from contract_row import take
 
+from dlnotes.models.model import learned_of, with_learned
+
 ROWS = [
     row
     for file in sorted(Path(__file__).parent.glob("rows_*.py"))
@@ -237,14 +239,15 @@ def test_overfits_a_tiny_set(row):
     @jax.jit
     def train(params, batch):
         def step(_, carry):
-            params, state = carry
-            grads = jax.grad(lambda p: mean_loss(row, model, p, batch))(params)
+            learned, state = carry
+            grads = jax.grad(lambda p: mean_loss(row, model, with_learned(params, p), batch))(learned)
             # Optax's bias correction mixes a number and an integer count.
             with jax.numpy_dtype_promotion("standard"):
-                updates, state = optimizer.update(grads, state, params)
-            return optax.apply_updates(params, updates), state
+                updates, state = optimizer.update(grads, state, learned)
+            return optax.apply_updates(learned, updates), state
 
-        params, _ = jax.lax.fori_loop(0, row.steps, step, (params, optimizer.init(params)))
-        return mean_loss(row, model, params, batch)
+        learned = learned_of(params)
+        learned, _ = jax.lax.fori_loop(0, row.steps, step, (learned, optimizer.init(learned)))
+        return mean_loss(row, model, with_learned(params, learned), batch)
 
     assert float(train(params, batch)) < row.overfit
