@@ -23,7 +23,7 @@ from dlnotes.jax_internals import (
     program_of,
     scan_parts,
 )
-from dlnotes.models.model import Model
+from dlnotes.models.model import Model, learned_of
 from dlnotes.typing import Params
 
 
@@ -31,7 +31,8 @@ class Counts(NamedTuple):
     """The size of a network.
 
     Attributes:
-      parameters: numbers that are learned; weights behind a connection that does not exist do not count.
+      parameters: numbers that are learned; weights behind a connection that does not exist do not count,
+        nor does a model's state.
       multiply_adds: products added up in one forward pass over the batch, by matrix products and
         convolutions (as written: products with a border of zeros count). Work by element, such as
         activations and biases, does not count.
@@ -110,36 +111,39 @@ def by_layer(model: Model, x: Any, *, mask: Any = None) -> tuple[LayerCounts, ..
     """
     params = jax.eval_shape(model.init, jax.random.key(0))
     program = program_of(lambda p, x, m: model.apply(p, x, mask=m), params, x, mask)
-    paths, leaves = zip(*jax.tree_util.tree_flatten_with_path(params)[0])
-    names = _layer_names(params, paths)
+    learned = learned_of(params)
+    paths, leaves = zip(*jax.tree_util.tree_flatten_with_path(learned)[0])
+    names = _layer_names(learned, paths)
     operands = [_Operand(leaf=i, of=frozenset([i])) for i in range(len(leaves))]
-    given = [value.shape for value in program.inputs[len(leaves) :]]
+    kept = len(jax.tree.leaves(params)) - len(leaves)  # a state follows what is learned
+    operands += [_Operand()] * kept
+    given = [value.shape for value in program.inputs[len(operands) :]]
     axes = max((len(shape) - 2 for shape in given), default=0)
     operands += [_Operand(of=None, fields=seen.of_input(shape, axes)) for shape in given]
     walk = _Walk(names, axes)
     work, _ = walk.through(program, operands)
-    learned: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
     for i, (name, leaf) in enumerate(zip(names, leaves)):
         whole = i in walk.whole or i not in walk.connected
-        learned[name] += leaf.size if whole else int(walk.connected[i].sum())
-    order = [*walk.outputs, *(name for name in learned if name not in walk.outputs)]
+        sizes[name] += leaf.size if whole else int(walk.connected[i].sum())
+    order = [*walk.outputs, *(name for name in sizes if name not in walk.outputs)]
     order += [name for name in work if name not in order]
     rows = []
     for name in order:
         output = walk.outputs.get(name, _Output())
-        rows.append(LayerCounts(name, output.shape, learned[name], work[name], output.sees))
+        rows.append(LayerCounts(name, output.shape, sizes[name], work[name], output.sees))
     return tuple(rows)
 
 
 def parameters(params: Params) -> int:
-    """Numbers in a tree of parameters, existing connections or not.
+    """Numbers in a tree of parameters, existing connections or not; without a state.
 
     Example:
       >>> from dlnotes import models
       >>> parameters(models.linear(4, 3).init(jax.random.key(0)))
       15
     """
-    return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(params))
+    return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(learned_of(params)))
 
 
 def multiply_adds(function: Callable[..., Any], *arguments: Any) -> int:

@@ -117,7 +117,9 @@ def steps_per_epoch(n: int, batch_size: int) -> int:
     return -(-n // batch_size)
 
 
-def batch_rows(step: Any, *, n: int, batch_size: int, key_words: Any, xp: Any = np) -> tuple[Any, Any]:
+def batch_rows(
+    step: Any, *, n: int, batch_size: int, key_words: Any, xp: Any = np, wrap: bool = False
+) -> tuple[Any, Any]:
     """The rows of the batch at a step, and their weights.
 
     With ``s = ceil(n / batch_size)`` steps an epoch, step t is number ``t mod s`` of epoch ``t // s``; every
@@ -130,6 +132,7 @@ def batch_rows(step: Any, *, n: int, batch_size: int, key_words: Any, xp: Any = 
       batch_size: rows in a batch (static).
       key_words: two uint32 words, e.g. ``jax.random.key_data(key)``; may be traced or vmapped over.
       xp: ``numpy`` or ``jax.numpy``.
+      wrap: fill a batch up with the first rows of the epoch's order instead of copies of its last row.
 
     Returns:
       ``rows`` int32 ``(batch_size,)``, always valid row numbers, and ``weight`` float32
@@ -143,7 +146,8 @@ def batch_rows(step: Any, *, n: int, batch_size: int, key_words: Any, xp: Any = 
         raise ValueError(f"batch_size: got {batch_size}, at least 1 is needed")
     slots = xp.arange(batch_size, dtype=xp.int32)
     if batch_size >= n:
-        return xp.minimum(slots, np.int32(n - 1)), (slots < np.int32(n)).astype(xp.float32)
+        rows = slots % np.int32(n) if wrap else xp.minimum(slots, np.int32(n - 1))
+        return rows, (slots < np.int32(n)).astype(xp.float32)
     per_epoch = np.uint32(steps_per_epoch(n, batch_size))
     words = xp.asarray(key_words).astype(xp.uint32)
     step = xp.asarray(step).astype(xp.uint32)
@@ -151,7 +155,7 @@ def batch_rows(step: Any, *, n: int, batch_size: int, key_words: Any, xp: Any = 
     epoch, number = step // per_epoch, step % per_epoch
     place = number * np.uint32(batch_size) + slots.astype(xp.uint32)
     weight = (place < np.uint32(n)).astype(xp.float32)
-    place = xp.minimum(place, np.uint32(n - 1))
+    place = place % np.uint32(n) if wrap else xp.minimum(place, np.uint32(n - 1))
     first = _mix(words[0:1] + epoch * np.uint32(_GOLDEN))
     second = _mix(words[1:2] ^ (epoch + np.uint32(0x632BE5AB)))
     rows = permute(place, n, xp.concatenate([first, second]), xp=xp)
@@ -206,7 +210,9 @@ class BucketOrder(NamedTuple):
         first, own = xp.asarray(ends - steps)[bucket], xp.asarray(steps)[bucket]
         return bucket, (epoch * own + place - first).astype(xp.int32)
 
-    def rows(self, bucket: int, own: Any, *, key_words: Any, xp: Any = np) -> tuple[Any, Any]:
+    def rows(
+        self, bucket: int, own: Any, *, key_words: Any, xp: Any = np, wrap: bool = False
+    ) -> tuple[Any, Any]:
         """`batch_rows` of a bucket's batch number ``own``, as rows of all examples.
 
         Args:
@@ -214,8 +220,9 @@ class BucketOrder(NamedTuple):
           own: of `at`.
           key_words: the member's two uint32 words; every bucket mixes its number into them.
           xp: ``numpy`` or ``jax.numpy``.
+          wrap: as in `batch_rows`, of the bucket's order.
         """
         words = xp.asarray(key_words).astype(xp.uint32) ^ np.uint32(_GOLDEN * (bucket + 1) & 0xFFFFFFFF)
         n = self.counts[bucket]
-        rows, weight = batch_rows(own, n=n, batch_size=self.batch_size, key_words=words, xp=xp)
+        rows, weight = batch_rows(own, n=n, batch_size=self.batch_size, key_words=words, xp=xp, wrap=wrap)
         return rows + np.int32(sum(self.counts[:bucket])), weight

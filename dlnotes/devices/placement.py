@@ -179,11 +179,15 @@ class Division(NamedTuple):
       parts: number of devices that share a batch.
       axis_name: the mapped axis they lie on, or ``None`` where one device has all rows.
       multiple: each device's rows are a multiple of this (gradient accumulation divides them).
+      wrap: what the rows of weight 0 are that fill up a batch: copies of one example, or with ``wrap`` more
+        examples, from the first of the epoch on. A model with batch statistics needs the latter: they
+        are then those of as many real examples in every part of every batch, the last one included.
     """
 
     parts: int = 1
     axis_name: str | None = None
     multiple: int = 1
+    wrap: bool = False
 
     def rows_per_part(self, batch_size: int) -> int:
         """Rows of each part; the last parts are filled with rows of weight 0 if need be."""

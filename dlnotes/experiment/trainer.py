@@ -98,7 +98,8 @@ class Trainer:
         if select == "best" and dataset.validation is None:
             raise ValueError(f"training.select: got 'best', {dataset.name} has no validation part")
         self.keep_best = select == "best"
-        self.division = placement.division(training.accumulate)
+        keeps_state = model is not None and model.update is not None
+        self.division = placement.division(training.accumulate)._replace(wrap=keeps_state)
         self._evaluators: dict[bool, Callable] = {}
         self._predictors: dict[bool, Callable] = {}
         self._blocks: dict[str, Any] = {}

@@ -9,7 +9,7 @@ from dlnotes.models.feedforward.graph import graph
 from dlnotes.models.feedforward.mlp import linear, maxout_mlp, mlp
 from dlnotes.models.feedforward.rbf_network import rbf_network
 from dlnotes.models.flax_module import from_flax
-from dlnotes.models.model import Model
+from dlnotes.models.model import Model, WithState
 from dlnotes.models.recurrent.aligned import aligned_sequences, write_aligned
 from dlnotes.models.recurrent.decoding import beam_decode, greedy_decode, mixed_targets, sample_decode
 from dlnotes.models.recurrent.deep_output import deep_output
@@ -28,6 +28,7 @@ from dlnotes.models.recursive.tree_net import tree_net
 __all__ = [
     "Model",
     "Stage",
+    "WithState",
     "aligned_sequences",
     "beam_decode",
     "character_model",

@@ -18,7 +18,7 @@ from dlnotes.data.dataset import Examples
 from dlnotes.devices import placement as placing
 from dlnotes.devices.compiler import compiler_options, single_use_options
 from dlnotes.devices.placement import Division
-from dlnotes.models.model import Model
+from dlnotes.models.model import Model, learned_of
 from dlnotes.training import loop
 from dlnotes.training.parallel import compile_chunk, put_state
 from dlnotes.training.state import Hyper, Recipe, RecipeOf, TrainState, init_state
@@ -32,7 +32,8 @@ class Fit(NamedTuple):
     """What `fit` returns; everything has a members axis.
 
     Attributes:
-      params: of the last step, leaves ``(members, ...)`` numpy.
+      params: of the last step, leaves ``(members, ...)`` numpy; a `dlnotes.models.WithState` where the
+        model keeps a state.
       history: "loss", each metric of the recipe and "grad_norm", ``(recorded steps, members)``
         float32, measured on the step's batch before its update.
       probes: what ``probe`` gave, leaves ``(snapshots, members, ...)``, or ``None``.
@@ -97,16 +98,17 @@ def fit(
     names = ("loss", *first.metrics, "grad_norm")
 
     placement = placing.place("auto", members=members)
+    division = Division(wrap=first.model.update is not None)
     chunk_steps = min(steps, every or steps, max(record, _HISTORY // (len(names) * members)))
     chunk_steps = max(record, chunk_steps // record * record) if every is None else chunk_steps
     run = compile_chunk(
         placement,
         loop.train_chunk(
             recipe_of,
-            loop.resident_batches(n, batch_size or n, Division()),
+            loop.resident_batches(n, batch_size or n, division),
             metric_names=names,
             capacity=chunk_steps,
-            division=Division(),
+            division=division,
             rows_per_part=batch_size or n,
             data_per_member=data_per_member,
         ),
@@ -158,7 +160,7 @@ def _initial(recipe_of: RecipeOf, seeds: np.ndarray, hypers: Hyper, start: Param
         state = init_state(recipe_of, seeds, hypers)
         if start is None:
             return state
-        opt_state = jax.vmap(lambda h, p: recipe_of(h).optimizer.init(p))(hypers, start)
+        opt_state = jax.vmap(lambda h, p: recipe_of(h).optimizer.init(learned_of(p)))(hypers, start)
         return state._replace(members=state.members._replace(params=start, opt_state=opt_state))
 
     return jax.jit(build, compiler_options=single_use_options())(seeds, hypers, start)

@@ -102,16 +102,18 @@ class Feed:
         examples, n = self.examples, self.examples.size
         total = self.rows_per_part * self.division.parts
         mine = self._own_rows()
+        wrap = self.division.wrap
         rows = np.zeros((len(self.words), self.capacity, total), np.int32)
         weight = np.zeros(rows.shape, np.float32)
         for m, words in enumerate(self.words):
             for i in range(n_steps):
                 if self.order is None:
-                    r, w = batch_rows(first + i, n=n, batch_size=self.batch_size, key_words=words)
+                    r, w = batch_rows(first + i, n=n, batch_size=self.batch_size, key_words=words, wrap=wrap)
                 else:
                     bucket, own = self.order.at(first + i)
-                    r, w = self.order.rows(int(bucket[0]), own, key_words=words)
-                rows[m, i, : len(r)], weight[m, i, : len(w)] = r, w
+                    r, w = self.order.rows(int(bucket[0]), own, key_words=words, wrap=wrap)
+                weight[m, i, : len(w)] = w
+                rows[m, i] = np.pad(r, (0, total - len(r)), "wrap" if wrap else "constant")
         rows, weight = rows[..., mine], weight[..., mine]
         x, y, mask = jax.tree.map(lambda a: a[rows], tuple(examples))
         return Batch(x, y, mask, weight)

@@ -50,7 +50,10 @@ def resident_batches(n: int, batch_size: int, division: Division) -> BatchAt:
     def batch_at(data: Examples, member: Member, step: Array, i: Array) -> Batch:
         if division.parts == 1 and rows_here == batch_size == n:
             return Batch(data.x, data.y, data.mask, jnp.ones(n, jnp.float32))
-        rows, weight = batch_rows(step, n=n, batch_size=batch_size, key_words=order_words(member), xp=jnp)
+        words = order_words(member)
+        rows, weight = batch_rows(
+            step, n=n, batch_size=batch_size, key_words=words, xp=jnp, wrap=division.wrap
+        )
         return _gathered(data, rows, weight, division)
 
     return batch_at
@@ -60,7 +63,10 @@ def _gathered(data: Examples, rows: Array, weight: Array, division: Division) ->
     """This device's part of the batch of some rows."""
     rows_here = division.rows_per_part(len(rows))
     fill = rows_here * division.parts - len(rows)
-    rows, weight = jnp.pad(rows, (0, fill)), jnp.pad(weight, (0, fill))
+    rows, weight = (
+        jnp.pad(rows, (0, fill), "wrap" if division.wrap else "constant"),
+        jnp.pad(weight, (0, fill)),
+    )
     if division.axis_name is not None:
         first = jax.lax.axis_index(division.axis_name) * rows_here
         rows = jax.lax.dynamic_slice_in_dim(rows, first, rows_here)
@@ -84,7 +90,8 @@ def resident_buckets(order: BucketOrder, division: Division) -> tuple[BatchAt, .
     def of(bucket: int) -> BatchAt:
         def batch_at(data: Examples, member: Member, step: Array, i: Array) -> Batch:
             own = order.at(step, xp=jnp)[1]
-            rows, weight = order.rows(bucket, own, key_words=order_words(member), xp=jnp)
+            words = order_words(member)
+            rows, weight = order.rows(bucket, own, key_words=words, xp=jnp, wrap=division.wrap)
             return crop(_gathered(data, rows, weight, division), order.shapes[bucket])
 
         return batch_at

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dlnotes.models.model import Model
+from dlnotes.models.model import Model, WithState, learned_of, with_learned
 from dlnotes.outputs.losses import Measure
 from dlnotes.typing import Array, Params, PRNGKey
 
@@ -85,7 +85,8 @@ class Member(NamedTuple):
     """One training among those run at once: a seed with its setting of the swept numbers.
 
     Attributes:
-      params, opt_state: as the model and the optimizer make them.
+      params, opt_state: as the model and the optimizer make them; ``params`` is a
+        `dlnotes.models.WithState` where the model keeps a state, which the optimizer does not know.
       average: exponential average of the parameters, ``None`` without.
       best: see `Best`, ``None`` when nothing is selected on validation.
       key: ``(2,)`` uint32 words of the member's random key.
@@ -124,18 +125,26 @@ def init_member(recipe_of: RecipeOf, seed: Array, hyper: Hyper, *, keep_best: bo
       seed: ``()`` integer.
       hyper: its swept numbers.
       keep_best: whether the best parameters on validation are kept.
+
+    Raises:
+      ValueError: when the model has a state and no ``update``, or the other way round.
     """
     recipe = recipe_of(hyper)
     key_init, key_train = jax.random.split(jax.random.key(seed))
     params = recipe.model.init(key_init)
+    if isinstance(params, WithState) != (recipe.model.update is not None):
+        raise ValueError(
+            f"model: its init gives {type(params).__name__} and its update is {recipe.model.update}; allowed "
+            "are a WithState and a function, or other parameters and None"
+        )
     if recipe.project is not None:
-        params = recipe.project(params)
+        params = with_learned(params, recipe.project(learned_of(params)))
     best = None
     if keep_best:
         best = Best(params, jnp.array(jnp.inf, jnp.float32), jnp.array(0, jnp.int32), jnp.array(0, jnp.int32))
     return Member(
         params=params,
-        opt_state=recipe.optimizer.init(params),
+        opt_state=recipe.optimizer.init(learned_of(params)),
         average=params if recipe.ema is not None else None,
         best=best,
         key=jax.random.key_data(key_train),

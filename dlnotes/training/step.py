@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from dlnotes.layers.random import fold_in
+from dlnotes.models.model import WithState, learned_of, with_learned
 from dlnotes.outputs.losses import target_count
 from dlnotes.training.flat import global_norm
 from dlnotes.training.state import BAD_GRADIENT, BAD_LOSS, Member, Recipe
@@ -28,6 +29,12 @@ def cast_floats(tree: Any, dtype: Any) -> Any:
     )
 
 
+def _computed(recipe: Recipe, params: Params, x: Any) -> tuple[Params, Any]:
+    """Parameters and inputs in the precision of the computation; a state keeps its own."""
+    learned, x = cast_floats((learned_of(params), x), recipe.compute_dtype)
+    return with_learned(params, learned), x
+
+
 def metric_sums(recipe: Recipe, output: Array, batch: Batch, *, training: bool) -> Sums:
     """Loss and metrics of a batch as weighted sums and counts."""
     loss = recipe.loss if training or recipe.evaluation_loss is None else recipe.evaluation_loss
@@ -41,26 +48,51 @@ def metric_sums(recipe: Recipe, output: Array, batch: Batch, *, training: bool) 
 
 def objective(
     recipe: Recipe, params: Params, batch: Batch, key: PRNGKey | None, count: Array, step: Array
-) -> tuple[Array, Sums]:
-    """``Σ w·loss / count`` over a batch or a part of one, with its metric sums.
+) -> tuple[Array, tuple[Sums, Any]]:
+    """``Σ w·loss / count`` over a batch or a part of one, with its metric sums and the model's new state.
 
     Args:
       recipe: what is trained.
       params: float32 parameters.
-      batch: the examples, or a part of them.
+      batch: the examples, or a part of them. Rows of weight 0 add nothing to the sums, but a model that
+        normalizes by the batch sees them as it sees the others.
       key: one per example, or ``None``.
       count: ``()`` number of targets of the *whole* batch, over all parts and devices, so that the
         parts' objectives and gradients add up.
       step: ``()`` int32 number of this step.
+
+    Returns:
+      The objective, and (metric sums, state); the state is ``None`` for a model without one.
     """
     model_key = None if key is None else fold_in(key, 1)
-    params, x = cast_floats((params, batch.x), recipe.compute_dtype)
+    before = params
+    params, x = _computed(recipe, params, batch.x)
     if recipe.feed is not None and key is not None:
         x = recipe.feed(jax.lax.stop_gradient(params), x, key=fold_in(key, 2), mask=batch.mask, step=step)
-    output = recipe.model.apply(params, x, key=model_key, mask=batch.mask)
+    if recipe.model.update is None:
+        output, state = recipe.model.apply(params, x, key=model_key, mask=batch.mask), None
+    else:
+        output, state = recipe.model.update(params, x, key=model_key, mask=batch.mask)
+        state = _like(state, before.state)
     output = cast_floats(output, jnp.float32)
     sums = metric_sums(recipe, output, batch, training=True)
-    return sums["loss"][0] / count, sums
+    return sums["loss"][0] / count, (sums, state)
+
+
+def _like(state: Any, before: Any) -> Any:
+    """A model's new state in the dtypes of the one before.
+
+    Raises:
+      ValueError: when it has another structure or other shapes.
+    """
+    shapes = [jax.tree.map(jnp.shape, tree) for tree in (state, before)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"model.update: got a state of shapes {shapes[0]}, needed are {shapes[1]}")
+    return jax.tree.map(lambda new, old: new.astype(old.dtype), state, before)
+
+
+def _is_float(a: Array) -> bool:
+    return jnp.issubdtype(a.dtype, jnp.floating)
 
 
 def example_keys(words: Array, step: Array, first: Array | int, n: int) -> PRNGKey:
@@ -71,19 +103,29 @@ def example_keys(words: Array, step: Array, first: Array | int, n: int) -> PRNGK
 
 
 def _gradient(recipe: Recipe, params: Params, batch: Batch, key: PRNGKey | None, count: Array, step: Array):
-    """Gradient and metric sums of the batch, computed in ``recipe.accumulate`` parts."""
-    gradient = jax.grad(lambda p, b, k: objective(recipe, p, b, k, count, step), has_aux=True)
+    """Gradient, metric sums and state of the batch, computed in ``recipe.accumulate`` parts.
+
+    The state is the mean over the parts, each of which begins from the one before the step; of whole
+    numbers, such as counts of steps, it is the largest.
+    """
+    learned = learned_of(params)
+    gradient = jax.grad(
+        lambda p, b, k: objective(recipe, with_learned(params, p), b, k, count, step), has_aux=True
+    )
     parts = recipe.accumulate
     if parts == 1:
-        return gradient(params, batch, key)
+        found, (sums, state) = gradient(learned, batch, key)
+        return found, sums, state
     split = jax.tree.map(lambda a: a.reshape(parts, a.shape[0] // parts, *a.shape[1:]), (batch, key))
-    shapes = jax.eval_shape(lambda: gradient(params, *jax.tree.map(lambda a: a[0], split)))
-    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    shapes, (sums, _) = jax.eval_shape(lambda: gradient(learned, *jax.tree.map(lambda a: a[0], split)))
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (shapes, sums))
 
     def add(total, part):
-        return jax.tree.map(jnp.add, total, gradient(params, *part)), None
+        found, (sums, state) = gradient(learned, *part)
+        return jax.tree.map(jnp.add, total, (found, sums)), state
 
-    return jax.lax.scan(add, zeros, split)[0]
+    (found, sums), states = jax.lax.scan(add, zeros, split)
+    return found, sums, jax.tree.map(lambda a: a.mean(axis=0) if _is_float(a) else a.max(axis=0), states)
 
 
 def train_step(
@@ -99,6 +141,11 @@ def train_step(
 
     ``θ ← project(θ + update(∇ Σ w·loss / Σ w·count))``. A member that has stopped, or whose loss or
     gradient is not finite at this step, keeps its state; the latter stops it and notes why.
+
+    A model's own state (see `dlnotes.models.model.Model`) is that of its forward pass, averaged over the
+    parts of an accumulated batch and over the devices. With ``recipe.ema`` the average takes its floats
+    in as it does the parameters, so that running statistics belong to the averaged network; whole
+    numbers are the last ones.
 
     Args:
       recipe: what is trained.
@@ -123,20 +170,28 @@ def train_step(
         count = jax.lax.psum(count, axis_name)
     count = jnp.maximum(count, 1.0)
 
-    gradient, sums = _gradient(recipe, member.params, batch, key, count, step)
+    gradient, sums, state = _gradient(recipe, member.params, batch, key, count, step)
     if axis_name is not None:
         gradient, sums = jax.lax.psum((gradient, sums), axis_name)
+        state = jax.tree.map(
+            lambda a: jax.lax.pmean(a, axis_name) if _is_float(a) else jax.lax.pmax(a, axis_name), state
+        )
     metrics = {name: total / jnp.maximum(n, 1.0) for name, (total, n) in sums.items()}
     metrics["grad_norm"] = global_norm(gradient, join=recipe.join)
 
-    updates, opt_state = recipe.optimizer.update(gradient, member.opt_state, member.params)
-    params = optax.apply_updates(member.params, updates)
+    before = learned_of(member.params)
+    updates, opt_state = recipe.optimizer.update(gradient, member.opt_state, before)
+    params = optax.apply_updates(before, updates)
     if recipe.project is not None:
         params = recipe.project(params)
+    if isinstance(member.params, WithState):
+        params = WithState(params, state)
     average = member.average
     if recipe.ema is not None and average is not None:
         decay = recipe.ema
-        average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, params)
+        average = jax.tree.map(
+            lambda a, p: decay * a + (1 - decay) * p if _is_float(p) else p, average, params
+        )
 
     running = member.stopped_at < 0
     good_loss = jnp.isfinite(metrics["loss"])
@@ -161,6 +216,6 @@ def train_step(
 
 def evaluate_batch(recipe: Recipe, params: Params, batch: Batch) -> tuple[Sums, Array]:
     """Metric sums of a batch without randomness, and the network's output (float32)."""
-    params, x = cast_floats((params, batch.x), recipe.compute_dtype)
+    params, x = _computed(recipe, params, batch.x)
     output = cast_floats(recipe.model.apply(params, x, mask=batch.mask), jnp.float32)
     return metric_sums(recipe, output, batch, training=False), output

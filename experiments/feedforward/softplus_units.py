@@ -38,6 +38,7 @@ from dlnotes.models.feedforward.mlp import MLP
 from dlnotes.models.model import Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training.optimizers import optimizer
+from dlnotes.training.starts import initial_params
 from dlnotes.training.state import Hyper, Recipe
 from dlnotes.training.tuning import evaluate, tune_and_train
 from dlnotes.typing import Array

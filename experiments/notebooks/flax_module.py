@@ -12,13 +12,14 @@
 # %% [markdown]
 # # Train your own flax module
 #
-# Any flax linen module becomes a pair of pure functions, and is then trained by the same road as the
+# Any flax module, linen or nnx, becomes a few pure functions, and is then trained by the same road as the
 # networks of the library: many seeds at once, a run folder, checkpoints, figures, evaluation.
 
 # %%
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
 import dlnotes
 from dlnotes import models
@@ -59,9 +60,15 @@ config = parse(
         "augment": {"shift": 1},
     }
 )
+
+
+def show(result):
+    accuracy = result.metrics["test"]["accuracy"]
+    print(f"test accuracy {accuracy['mean']:.1%}, each seed: {[round(v, 4) for v in accuracy['values']]}")
+
+
 result = dlnotes.run(config, model=model, keep=False)
-accuracy = result.metrics["test"]["accuracy"]
-print(f"test accuracy {accuracy['mean']:.1%}, each seed: {[round(v, 4) for v in accuracy['values']]}")
+show(result)
 
 # %% [markdown]
 # The trained parameters are a flax tree again.
@@ -70,3 +77,38 @@ print(f"test accuracy {accuracy['mean']:.1%}, each seed: {[round(v, 4) for v in 
 test = result.dataset.split("test")
 logits = model.apply(result.params(member=0), jnp.asarray(test.x[:5]))
 print("predicted", jnp.argmax(logits, -1), "true", test.y[:5])
+
+# %% [markdown]
+# ## nnx, and batch normalization
+#
+# An nnx module holds its parameters from the beginning, so `from_flax` takes what *makes* one from `rngs`:
+# each seed then draws its own. `train()` and `eval()` need not be named.
+
+
+# %%
+class Normalized(nnx.Module):
+    """A convolution with batch normalization, and dropout."""
+
+    def __init__(self, channels, *, rngs):
+        self.conv = nnx.Conv(1, channels, (3, 3), use_bias=False, rngs=rngs)
+        self.norm = nnx.BatchNorm(channels, momentum=0.9, rngs=rngs)
+        self.dropout = nnx.Dropout(0.25, rngs=rngs)
+        self.output = nnx.Linear(16 * channels, 10, rngs=rngs)
+
+    def __call__(self, x):
+        x = nnx.max_pool(nnx.relu(self.norm(self.conv(x))), (2, 2), (2, 2))
+        return self.output(self.dropout(x.reshape(x.shape[0], -1)))
+
+
+model = models.from_flax(lambda rngs: Normalized(16, rngs=rngs), jnp.zeros((1, 8, 8, 1)))
+print(jax.tree.map(jnp.shape, model.init(jax.random.key(0))))
+
+# %% [markdown]
+# What is learned and what is only kept stand apart: no optimizer, decay or gradient norm sees the running
+# averages. Training normalizes by the batch (each part of a divided one by itself, their averages averaged),
+# evaluation by the running averages; a linen module does the same with its "batch_stats".
+
+# %%
+result = dlnotes.run(config, model=model, keep=False)
+show(result)
+print(result.params(member=0).state["norm"]["mean"].round(2))

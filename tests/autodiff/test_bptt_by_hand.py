@@ -1,5 +1,6 @@
 """Back-propagation through time by hand: against jax.grad, differences of a plain loop, and `unroll`."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -127,7 +128,7 @@ def test_padding_changes_nothing(key):
         alone = [written.value_and_gradient(net, x[[n], :k], y[[n], :k]) for n, k in enumerate(lengths)]
         return written.value_and_gradient(net, x, y, mask=mask), jax.tree.map(lambda *a: sum(a), *alone)
 
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *both(net))
+    chex.assert_trees_all_close(*both(net), rtol=1e-5, atol=1e-6)
 
 
 def test_errors(key):

@@ -1,5 +1,6 @@
 """Three ways through a deep chain: one gradient, different memory."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,7 +41,7 @@ def test_all_give_the_gradient_of_the_plain_loop(n):
     for way in WAYS:
         np.testing.assert_allclose(way(step, params, h), plain(step, params, h), rtol=1e-5, atol=1e-6)
         got = jax.jit(gradient_of(way))(params, h)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, want)
+        chex.assert_trees_all_close(got, want, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -49,7 +50,7 @@ def test_every_number_of_segments():
     want = gradient_of(store_all)(params, h)
     for segments in (1, 4, 12):
         got = gradient_of(recompute_segments, segments=segments)(params, h)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, want)
+        chex.assert_trees_all_close(got, want, rtol=1e-4, atol=1e-5)
 
 
 def test_memory_of_the_compiled_program():

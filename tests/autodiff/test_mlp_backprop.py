@@ -2,6 +2,7 @@
 
 import itertools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,7 +48,7 @@ def test_gradient_against_jax(loss, penalty):
         jax.value_and_grad(lambda net: written.cost(net, x, y, ACTIVATIONS, loss, penalty))
     )(net)
     np.testing.assert_allclose(J, want_J, rtol=1e-6)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), gradient, want)
+    chex.assert_trees_all_close(gradient, want, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("names", [("sigmoid", "softplus", "softplus"), ("leaky_relu", "elu", "sigmoid")])
@@ -56,7 +57,7 @@ def test_other_activations_also_at_the_output(names):
     net, (x, y) = network(names), examples("squared_error")
     _, gradient = written.value_and_gradient(net, x, y, names, "squared_error")
     want = jax.grad(lambda net: written.cost(net, x, y, names, "squared_error"))(net)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), gradient, want)
+    chex.assert_trees_all_close(gradient, want, rtol=1e-4, atol=1e-6)
 
 
 def test_cost_is_that_of_the_library_on_its_own_parameters(key):

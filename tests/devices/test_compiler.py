@@ -1,7 +1,7 @@
 """Compiler settings: what is compiled in a hurry draws the same numbers."""
 
+import chex
 import jax
-import numpy as np
 import pytest
 
 from dlnotes import models
@@ -22,7 +22,7 @@ def test_single_use_programs_draw_the_same_bits(model, monkeypatch):
     usually = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True}
     as_usual = {name: usually[name] for name in options}
     quick, usual = (start.compile(compiler_options=o)(jax.random.key(3)) for o in (options, as_usual))
-    jax.tree.map(np.testing.assert_array_equal, quick, usual)
+    chex.assert_trees_all_equal(quick, usual)
 
 
 def test_a_level_that_was_asked_for_is_left(monkeypatch):

@@ -9,8 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-import jax
-import numpy as np
+import chex
 import pytest
 from tiny_run import tiny
 
@@ -70,7 +69,7 @@ def only_run(runs):
 
 def same_end(folder, reference):
     assert (folder / "metrics.jsonl").read_bytes() == (reference / "metrics.jsonl").read_bytes()
-    jax.tree.map(np.testing.assert_array_equal, open_run(folder).state, open_run(reference).state)
+    chex.assert_trees_all_equal(open_run(folder).state, open_run(reference).state)
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +179,7 @@ def start_together(command, target, count, devices=1):
 
 def close_end(folder, reference, tolerance=1e-5):
     a, b = open_run(folder).state, open_run(reference).state
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance), a, b)
+    chex.assert_trees_all_close(a, b, rtol=tolerance, atol=tolerance)
 
 
 @pytest.fixture(scope="module")

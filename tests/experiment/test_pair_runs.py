@@ -6,6 +6,7 @@ import csv
 import json
 import os
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -126,7 +127,7 @@ def test_scheduled_sampling_changes_training_only_once_its_share_rises(tmp_path,
     raw["training"] = raw["training"] | {"scheduled_sampling": SHARE}
     mixed = run(parse(raw), keep=False)
     # At the first step the share is 0.
-    jax.tree.map(np.testing.assert_array_equal, alone.params(0), mixed.params(0))
+    chex.assert_trees_all_equal(alone.params(0), mixed.params(0))
     for part in (raw["training"], raw["training"] | {"scheduled_sampling": SHARE | {"over": "1 steps"}}):
         part["duration"] = "3 steps"
     raw["training"] = part

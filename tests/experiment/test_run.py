@@ -5,7 +5,7 @@
 import json
 import shutil
 
-import jax
+import chex
 import numpy as np
 import pytest
 
@@ -22,8 +22,7 @@ def lines(folder):
 
 
 def equal(got, expected):
-    assert jax.tree.structure(got) == jax.tree.structure(expected)
-    jax.tree.map(lambda a, b: np.testing.assert_array_equal(np.asarray(a), np.asarray(b)), got, expected)
+    chex.assert_trees_all_equal(got, expected)
 
 
 def interrupting(monkeypatch, at):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,9 +56,8 @@ def member_of(state: TrainState, m=0):
 
 
 def close(got, expected, tolerance=1e-6):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), got, expected)
+    chex.assert_trees_all_close(got, expected, rtol=tolerance, atol=tolerance)
 
 
 def equal(got, expected):
-    assert jax.tree.structure(got) == jax.tree.structure(expected)
-    jax.tree.map(lambda a, b: np.testing.assert_array_equal(np.asarray(a), np.asarray(b)), got, expected)
+    chex.assert_trees_all_equal(got, expected)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -132,4 +133,4 @@ def random_params(cell, *sizes, seed=0):
 
 
 def close(a, b, tolerance=3e-5):
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance), a, b)
+    chex.assert_trees_all_close(a, b, rtol=tolerance, atol=tolerance)

@@ -4,12 +4,15 @@ import importlib
 from functools import cache
 from pathlib import Path
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from contract_row import take
+
+from dlnotes.models.model import learned_of, with_learned
 
 ROWS = [
     row
@@ -63,7 +66,7 @@ def mean_loss(row, model, params, batch, key=None):
 
 
 def assert_close(got, want, rtol=2e-5, atol=2e-5):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=atol), got, want)
+    chex.assert_trees_all_close(got, want, rtol=rtol, atol=atol)
 
 
 def half(tree):
@@ -82,23 +85,22 @@ def test_params_are_float32_arrays(row):
     _, params, _ = setup(row.name)
     leaves = jax.tree.leaves(params)
     assert leaves
-    assert all(isinstance(leaf, jax.Array) and leaf.dtype == jnp.float32 for leaf in leaves)
-    assert all(bool(jnp.isfinite(leaf).all()) for leaf in leaves)
+    chex.assert_type(leaves, jnp.float32)
+    chex.assert_tree_all_finite(params)
 
 
 @every
 def test_jit_equals_eager_and_compiles_once(row):
     model, params, batch = setup(row.name)
-    traces = []
+    chex.clear_trace_counter()  # it goes by the function's text, which is the same for all rows
 
     @jax.jit
+    @chex.assert_max_traces(n=1)
     def apply(params, x, mask):
-        traces.append(1)
         return model.apply(params, x, mask=mask)
 
     got = apply(params, batch.x, batch.mask)
     again = apply(jax.tree.map(lambda p: 2 * p, params), batch.x, batch.mask)
-    assert len(traces) == 1
     assert not np.allclose(got, again)
     assert_close(got, model.apply(params, batch.x, mask=batch.mask))
 
@@ -237,14 +239,15 @@ def test_overfits_a_tiny_set(row):
     @jax.jit
     def train(params, batch):
         def step(_, carry):
-            params, state = carry
-            grads = jax.grad(lambda p: mean_loss(row, model, p, batch))(params)
+            learned, state = carry
+            grads = jax.grad(lambda p: mean_loss(row, model, with_learned(params, p), batch))(learned)
             # Optax's bias correction mixes a number and an integer count.
             with jax.numpy_dtype_promotion("standard"):
-                updates, state = optimizer.update(grads, state, params)
-            return optax.apply_updates(params, updates), state
+                updates, state = optimizer.update(grads, state, learned)
+            return optax.apply_updates(learned, updates), state
 
-        params, _ = jax.lax.fori_loop(0, row.steps, step, (params, optimizer.init(params)))
-        return mean_loss(row, model, params, batch)
+        learned = learned_of(params)
+        learned, _ = jax.lax.fori_loop(0, row.steps, step, (learned, optimizer.init(learned)))
+        return mean_loss(row, model, with_learned(params, learned), batch)
 
     assert float(train(params, batch)) < row.overfit

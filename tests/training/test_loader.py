@@ -1,5 +1,6 @@
 """Blocks of a split and chunks of batches."""
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def test_blocks_hold_every_example_once_and_fill_with_weight_0(rows, parts, exam
     assert blocks.weight.sum() == 23
     keep = blocks.weight.reshape(-1) > 0
     flat = jax.tree.map(lambda a: a.reshape(count * each, *a.shape[2:])[keep], tuple(blocks[:3]))
-    jax.tree.map(np.testing.assert_array_equal, flat, tuple(examples))
+    chex.assert_trees_all_equal(flat, tuple(examples))
 
 
 def feed(examples, resident, **options):

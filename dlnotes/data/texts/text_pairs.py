@@ -1,8 +1,9 @@
 """Parallel texts: a source and its translations, one pair a line, for encoder-decoders.
 
-The conventions of "pair" data sets are in `dlnotes.data.texts.number_words`. A source that stands on
-several lines has several right answers: each is a training example of its own, while a held-out source is one example, scored
-against the nearest of its answers (`Dataset.references`). The split is by source, so that none is in two
+The conventions of "pair" data sets are in `dlnotes.data.texts.number_words`. A source that stands on several
+lines has several right answers: each is a training example of its own, while a held-out source is one
+example, scored against the nearest of its answers (`Dataset.references`). The split is by source, so that
+none is in two
 parts. The words of each part are written to the run's folder.
 """
 

@@ -44,4 +44,4 @@ def mirrored(model: Model) -> Model:
         both = jnp.concatenate([x, jnp.flip(x, axis=-2)])
         return model.apply(params, both).reshape(2, x.shape[0], -1).mean(axis=0)
 
-    return Model(model.init, apply)
+    return model._replace(apply=apply)

@@ -1,5 +1,6 @@
 """Images and volumes of many sizes: read, padded and masked as they are, drawn from a seed."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,7 +37,7 @@ def test_a_placed_digit_is_on_its_image_once_and_whole():
 def test_sized_digits():
     d = data.sized_digits(max_size=20, seed=3)
     again = data.sized_digits(max_size=20, seed=3)
-    jax.tree.map(np.testing.assert_array_equal, tuple(d.train), tuple(again.train))
+    chex.assert_trees_all_equal(tuple(d.train), tuple(again.train))
     assert d.train.x.shape[1:] == (20, 20, 1)
     sizes = np.stack([d.train.mask.any(2).sum(1), d.train.mask.any(1).sum(1)], 1)
     np.testing.assert_array_equal(d.train.mask, box_mask(sizes, (20, 20)))

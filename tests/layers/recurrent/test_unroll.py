@@ -1,5 +1,6 @@
 """Cells and `unroll` against flax, a plain loop and autodiff, on random inputs and weights."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,7 +34,7 @@ def setup(name, dtype=jnp.float32):
 
 
 def close(a, b, tolerance=2e-5):
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance), a, b)
+    chex.assert_trees_all_close(a, b, rtol=tolerance, atol=tolerance)
 
 
 def loop(cell, params, xs, carry, lengths=None, reverse=False):

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -106,7 +107,7 @@ def test_parts_done_once_change_nothing():
         return split, soft_chart(join, score, leaves, LENGTHS)
 
     got, want = both(LEAVES)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, want)
+    chex.assert_trees_all_close(got, want, rtol=1e-4, atol=1e-5)
 
 
 def test_gradients():

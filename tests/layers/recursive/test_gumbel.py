@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,7 +60,7 @@ def ours(params, leaves, noise):
 
 
 def close(a, b, tolerance=1e-5):
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance), a, b)
+    chex.assert_trees_all_close(a, b, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("noise", [0 * NOISE, NOISE], ids=["best", "drawn"])

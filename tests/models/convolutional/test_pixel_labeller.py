@@ -2,6 +2,7 @@
 
 import re
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,7 +30,7 @@ def test_dilation_by_sub_grids_is_dilation(d):
     x, kernel = image(2, 7, 10, 3), image(3, 3, 3, 5)
     got = jax.value_and_grad(lambda x, k: jnp.sum(_dilated(x, k, d) ** 2), (0, 1))(x, kernel)
     want = jax.value_and_grad(lambda x, k: jnp.sum(convolve(x, k, dilation=d) ** 2), (0, 1))(x, kernel)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-3), got, want)
+    chex.assert_trees_all_close(got, want, rtol=2e-4, atol=2e-3)
 
 
 def test_pooling_of_stride_one():

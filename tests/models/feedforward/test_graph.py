@@ -1,5 +1,6 @@
 """Networks as graphs of named nodes: equations against numpy, chains against `mlp`, and what they refuse."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,7 +52,7 @@ def test_a_chain_draws_the_start_of_an_mlp(key):
     graph, mlp = chain_and_mlp()
     drawn, want = graph.init(key), mlp.init(key)
     for node, layer in zip(CHAIN, (*want.hidden, want.output)):
-        jax.tree.map(np.testing.assert_array_equal, drawn.layers[node.name], layer)
+        chex.assert_trees_all_equal(drawn.layers[node.name], layer)
 
 
 def affine_then(g, W, b):

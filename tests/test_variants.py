@@ -1,0 +1,219 @@
+"""Pure functions of arrays are the same eagerly and under jit, vmap and pmap: one table of them all."""
+
+import zlib
+from functools import cache
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from dlnotes import layers, outputs
+from dlnotes.layers.normalization import LayerNorm
+
+
+def r(*shape):
+    """A place for random numbers, drawn by `numbers`."""
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def whole(below, *shape):
+    """A place for random whole numbers in ``0 … below - 1``."""
+    return below, jax.ShapeDtypeStruct(shape, jnp.int32)
+
+
+def drawn(init, *sizes, **options):
+    """Parameters of these shapes, random in every number."""
+    return jax.eval_shape(lambda key: init(key, *sizes, **options), jax.random.key(0))
+
+
+IMAGE = r(2, 6, 5, 4)
+MASK = "mask"
+"""A place for booleans ``(2, 6, 5)``, a box from the first position on."""
+
+ELEMENTWISE = (
+    "absolute", "elu", "gelu", "hard_tanh", "identity", "leaky_relu", "relu", "sigmoid", "silu", "softplus",
+    "tanh",
+)  # fmt: skip
+
+LAYERS = {
+    **{name: (getattr(layers, name), r(3, 4)) for name in ELEMENTWISE},
+    "prelu": (layers.prelu, r(3, 4), r(4)),
+    "dense": (layers.dense, drawn(layers.init_dense, 4, 3), r(5, 4)),
+    "factored_dense": (layers.factored_dense, drawn(layers.init_factored, 4, 2, 3), r(5, 4)),
+    "masked_dense": (
+        lambda p, x: layers.masked_dense(p, x, layers.connections(4, 3, 0.5)),
+        drawn(layers.init_dense, 4, 3),
+        r(5, 4),
+    ),
+    "maxout": (lambda z: layers.maxout(z, 2), r(3, 6)),
+    "dense_maxout": (lambda p, x: layers.dense_maxout(p, x, 2), drawn(layers.init_dense, 4, 6), r(5, 4)),
+    "conv_maxout": (
+        lambda p, x: layers.conv_maxout(p, x, 2),
+        drawn(layers.init_convolution, (3, 3), 4, 6),
+        IMAGE,
+    ),
+    "rbf": (layers.rbf, drawn(layers.init_rbf, 4, 3), r(5, 4)),
+    "soft_read": (layers.soft_read, r(3, 2), r(4, 3)),
+    "soft_switch": (layers.soft_switch, r(4, 3)),
+    "conv": (layers.conv, drawn(layers.init_convolution, (3, 2), 4, 3), IMAGE),
+    "convolve": (lambda x, k: layers.convolve(x, k, stride=2, dilation=2), IMAGE, r(2, 2, 4, 3)),
+    "depthwise": (layers.depthwise, IMAGE, r(3, 3, 4, 2)),
+    "transposed_convolve": (lambda x, k: layers.transposed_convolve(x, k, stride=2), IMAGE, r(2, 2, 3, 4)),
+    "locally_connected": (
+        layers.locally_connected,
+        drawn(layers.init_locally_connected, (6, 5), (3, 3), 4, 3),
+        IMAGE,
+    ),
+    "circulant": (layers.circulant, r(4)),
+    "circulant_eigenvalues": (lambda k: layers.circulant_eigenvalues(k, 5), r(3)),
+    "doubly_block_circulant": (lambda k: layers.doubly_block_circulant(k, (3, 4)), r(2, 3)),
+    "periodic_convolution": (layers.periodic_convolution, r(5), r(3)),
+    "toeplitz": (lambda k: layers.toeplitz(k, 5), r(3)),
+    "conv_stage": (layers.conv_stage, drawn(layers.init_convolution, (3, 3), 4, 3), IMAGE),
+    "masked_adaptive_pool": (lambda x, m: layers.masked_adaptive_pool(x, m, 2), IMAGE, MASK),
+    "masked_group_norm": (
+        lambda p, x, m: layers.masked_group_norm(p, x, m, groups=2),
+        LayerNorm(r(4), r(4)),
+        IMAGE,
+        MASK,
+    ),
+    "masked_mean": (layers.masked_mean, IMAGE, MASK),
+    "adaptive_pool": (lambda x: layers.adaptive_pool(x, (3, 2)), IMAGE),
+    "avg_pool": (lambda x: layers.avg_pool(x, 3, 2), IMAGE),
+    "channel_max_pool": (lambda x: layers.channel_max_pool(x, 2), IMAGE),
+    "clustered_pool": (lambda x: layers.clustered_pool(x, 3), IMAGE),
+    "cluster_locations": (lambda s: layers.cluster_locations(s, 3), r(2, 6, 5)),
+    "distance_weighted_pool": (layers.distance_weighted_pool, IMAGE),
+    "global_avg_pool": (layers.global_avg_pool, IMAGE),
+    "l2_pool": (layers.l2_pool, IMAGE),
+    "learned_pool": (layers.learned_pool, layers.LearnedPooling(r(3, 6, 5, 2)), IMAGE),
+    "max_pool": (lambda x: layers.max_pool(x, 3, 2, "SAME"), IMAGE),
+    "upsample": (lambda x: layers.upsample(x, 2, "linear"), IMAGE),
+    "dropout": (lambda x: layers.dropout(jax.random.key(3), x, 0.4), r(3, 4)),
+    "unroll": (lambda p, xs: layers.unroll(layers.gru, p, xs), drawn(layers.gru.init, 3, 4), r(2, 5, 3)),
+    "teacher_forced": (
+        layers.teacher_forced,
+        drawn(layers.output_recurrent(2).init, 3, 4),
+        r(2, 5, 3),
+        r(2, 5, 2),
+    ),
+    "grid_rnn": (layers.grid_rnn, drawn(layers.init_grid_rnn, 4, 3), IMAGE),
+}
+"""Public name → (function of arrays, its arguments)."""
+
+NOT_PURE = {
+    "activation", "initializer", "connections", "recurrent_cell", "cell_of", "deep_input", "deep_transition",
+    "delayed", "leaky", "lstm_variant", "output_recurrent", "plain_cell", "reservoir", "ridge_readout",
+    "output_size", "receptive_field", "stack_geometry", "gru", "lstm", "rnn",
+}  # fmt: skip
+"""What takes static arguments alone or host numbers, and cells, which test_cells holds to the same."""
+
+OUTPUTS = {
+    "cross_entropy": (lambda z, y: outputs.cross_entropy(z, y, label_smoothing=0.1), r(4, 3), whole(3, 4)),
+    "binary_cross_entropy": (outputs.binary_cross_entropy, r(4, 1), whole(2, 4)),
+    "squared_error": (outputs.squared_error, r(4, 2), r(4, 2)),
+    "absolute_error": (outputs.absolute_error, r(4, 2), r(4, 2)),
+    "pinball": (lambda p, y: outputs.pinball(p, y, quantile=0.3), r(4, 2), r(4, 2)),
+    "gaussian_nll": (outputs.gaussian_nll, r(4, 2), r(4, 2)),
+    "laplace_nll": (outputs.laplace_nll, r(4, 2), r(4, 2)),
+    "heteroscedastic_nll": (outputs.heteroscedastic_nll, r(4, 4), r(4, 2)),
+    "full_covariance_nll": (outputs.full_covariance_nll, r(4, 5), r(4, 2)),
+    "mixture_nll": (lambda raw, y: outputs.mixture_nll(raw, y, components=3), r(4, 15), r(4, 2)),
+    "hinge": (outputs.hinge, r(4, 3), whole(3, 4)),
+    "brier": (outputs.brier, r(4, 3), whole(3, 4)),
+    "clipped_linear_nll": (outputs.clipped_linear_nll, r(4, 1), whole(2, 4)),
+    "accuracy": (outputs.accuracy, r(4, 3), whole(3, 4)),
+    "exact_match": (outputs.exact_match, r(9, 1, 2), whole(2, 9, 1)),
+    "over_steps": (lambda z, y: outputs.over_steps(outputs.cross_entropy, z, y), r(4, 2, 3), whole(3, 4)),
+    "target_count": (outputs.target_count, whole(3, 4, 5)),
+    "mean_of": (lambda t, w: outputs.mean_of(outputs.PerExample(t, t * t), w * w), r(4), r(4)),
+    "heteroscedastic": (lambda raw: outputs.heteroscedastic(raw).variance, r(4, 6)),
+    "full_covariance": (lambda raw: outputs.full_covariance(raw, 2).covariance, r(4, 5)),
+    "mixture": (lambda raw: outputs.mixture(raw, 3, 2).mode, r(4, 15)),
+}
+MAKERS = {"likelihood", "unit"}
+"""What takes or makes other functions."""
+
+TABLE = {f"layers.{k}": v for k, v in LAYERS.items()} | {f"outputs.{k}": v for k, v in OUTPUTS.items()}
+
+
+def numbers(name, seed):
+    """Random arguments of a row."""
+    rng = np.random.default_rng([zlib.crc32(name.encode()), seed])
+
+    def leaf(place):
+        if isinstance(place, str):
+            box = rng.integers(1, 6, (2, 2))
+            return jnp.asarray((np.indices((6, 5))[:, None] < box.T[:, :, None, None]).all(0))
+        return jnp.asarray(rng.normal(size=place.shape), jnp.float32)
+
+    def argument(place):
+        if isinstance(place, tuple) and isinstance(place[0], int):
+            return jnp.asarray(rng.integers(0, place[0], place[1].shape), jnp.int32)
+        return jax.tree.map(leaf, place)
+
+    return tuple(argument(place) for place in TABLE[name][1:])
+
+
+CONSTANT = {"outputs.target_count"}
+"""Rows whose result does not depend on their numbers."""
+
+
+@cache
+def eager(name):
+    """Two rows of arguments and, computed operation by operation, what the function gives for them."""
+    arguments = [numbers(name, seed) for seed in range(2)]
+    want = [TABLE[name][0](*a) for a in arguments]
+    chex.assert_tree_all_finite(want)
+    first = [jax.tree.leaves(w)[0] for w in want]
+    assert name in CONSTANT or not np.allclose(*first), "the function's arguments say nothing"
+    return jax.tree.map(lambda *a: jnp.stack(a), *arguments), jax.tree.map(lambda *a: jnp.stack(a), *want)
+
+
+LONG = {
+    "layers.cluster_locations", "layers.clustered_pool", "layers.grid_rnn", "layers.masked_adaptive_pool",
+    "layers.teacher_forced", "layers.unroll", "outputs.full_covariance_nll", "outputs.mixture",
+}  # fmt: skip
+"""Rows that take seconds operation by operation."""
+
+
+class _Transformations(chex.TestCase):
+    def is_eager(self, name):
+        both, want = eager(name)
+        function = TABLE[name][0]
+        if self.variant.type is chex.ChexVariantType.WITH_PMAP:  # one row of arguments on each device
+            how = {"broadcast_args_to_devices": False, "n_devices": 2, "reduce_fn": None}
+            got = self.variant(function, **how)(*both)
+        else:  # jit, and vmap inside it
+            got = self.variant(jax.vmap(function))(*both)
+        chex.assert_trees_all_equal_shapes_and_dtypes(got, want)
+        chex.assert_trees_all_close(got, want, rtol=2e-5, atol=2e-5)
+
+
+class TestQuick(_Transformations):
+    """Rows of the table against themselves, eagerly."""
+
+    @chex.variants(with_jit=True, with_pmap=True)
+    @parameterized.named_parameters(*((name, name) for name in TABLE if name not in LONG))
+    def test_is_eager(self, name):
+        self.is_eager(name)
+
+
+@pytest.mark.slow
+class TestLong(_Transformations):
+    """The others."""
+
+    @chex.variants(with_jit=True, with_pmap=True)
+    @parameterized.named_parameters(*((name, name) for name in sorted(LONG)))
+    def test_is_eager(self, name):
+        self.is_eager(name)
+
+
+def test_the_table_is_complete():
+    public = {name for name in layers._HOME if name[0].islower() and not name.startswith("init_")}
+    assert public - NOT_PURE == set(LAYERS)
+    public = {name for name in outputs.__all__ if name[0].islower()}
+    assert public - MAKERS == set(OUTPUTS)
