@@ -8,10 +8,25 @@ Example:
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dlnotes.lazy import lazy
 
 if TYPE_CHECKING:
+    from dlnotes import (
+        analysis,
+        autodiff,
+        claims,
+        config,
+        data,
+        devices,
+        experiment,
+        layers,
+        models,
+        outputs,
+        plotting,
+        training,
+    )
     from dlnotes.config import load as load_config
     from dlnotes.experiment.evaluate import evaluate_run
     from dlnotes.experiment.export import export_run
@@ -21,36 +36,52 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "run": ("experiment.run", "run"),
-    "resume": ("experiment.run", "resume"),
-    "Result": ("experiment.result", "Result"),
-    "open_run": ("experiment.run", "open_run"),
-    "load_config": ("config", "load"),
-    "evaluate_run": ("experiment.predict", "evaluate_run"),
-    "predict_run": ("experiment.predict", "predict_run"),
-    "export_run": ("experiment.predict", "export_run"),
-}
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "Result": "experiment.result",
+        "run": "experiment.run",
+        "resume": "experiment.run",
+        "open_run": "experiment.run",
+        "load_config": "config:load",
+        "evaluate_run": "experiment.evaluate",
+        "predict_run": "experiment.predict",
+        "export_run": "experiment.export",
+        "analysis": "analysis:",
+        "autodiff": "autodiff:",
+        "claims": "claims:",
+        "config": "config:",
+        "data": "data:",
+        "devices": "devices:",
+        "experiment": "experiment:",
+        "layers": "layers:",
+        "models": "models:",
+        "outputs": "outputs:",
+        "plotting": "plotting:",
+        "training": "training:",
+    },
+)
 
 __all__ = [
     "Result",
     "__version__",
+    "analysis",
+    "autodiff",
+    "claims",
+    "config",
+    "data",
+    "devices",
     "evaluate_run",
+    "experiment",
     "export_run",
+    "layers",
     "load_config",
+    "models",
     "open_run",
+    "outputs",
+    "plotting",
     "predict_run",
     "resume",
     "run",
+    "training",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _HOME[name]
-    return getattr(import_module(f"{__name__}.{module}"), attribute)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})

@@ -1,0 +1,29 @@
+"""What is known of a network without training it.
+
+Its parameters and multiply-adds are counted, its linear regions and receptive fields found, its
+gradients followed through time.
+"""
+
+from dlnotes.analysis import recurrent_dynamics
+from dlnotes.analysis.counting import Counts, LayerCounts, by_layer, count, multiply_adds, parameters
+from dlnotes.analysis.gradient_flow import back_from_the_end, norms_back, step_jacobians
+from dlnotes.analysis.linear_regions import Slice, on_line, on_slice
+from dlnotes.analysis.region_bounds import maxout_regions, relu_regions
+
+__all__ = [
+    "Counts",
+    "LayerCounts",
+    "Slice",
+    "back_from_the_end",
+    "by_layer",
+    "count",
+    "maxout_regions",
+    "multiply_adds",
+    "norms_back",
+    "on_line",
+    "on_slice",
+    "parameters",
+    "recurrent_dynamics",
+    "relu_regions",
+    "step_jacobians",
+]

@@ -4,7 +4,8 @@ Nothing here is needed to train: networks are differentiated by `jax.grad`, and 
 written out here against it.
 """
 
-from dlnotes.autodiff.checkpointing import recompute_all, recompute_segments, store_all
+from dlnotes.autodiff import bptt_by_hand, mlp_backprop
+from dlnotes.autodiff.checkpointing import recompute_all, recompute_segments, store_all, temporary_bytes
 from dlnotes.autodiff.computational_graph import (
     Gradients,
     Graph,
@@ -15,6 +16,7 @@ from dlnotes.autodiff.computational_graph import (
     value_and_gradients,
 )
 from dlnotes.autodiff.derivatives import DERIVATIVES, derivative
+from dlnotes.autodiff.jacobian_products import convolution_vjp, matmul_vjp, softmax_vjp
 from dlnotes.autodiff.naive import naive_gradient
 from dlnotes.autodiff.operations import OPERATIONS, Operation
 
@@ -26,12 +28,18 @@ __all__ = [
     "Node",
     "Operation",
     "backward",
+    "bptt_by_hand",
+    "convolution_vjp",
     "derivative",
     "forward",
     "graph",
+    "matmul_vjp",
+    "mlp_backprop",
     "naive_gradient",
     "recompute_all",
     "recompute_segments",
+    "softmax_vjp",
     "store_all",
+    "temporary_bytes",
     "value_and_gradients",
 ]

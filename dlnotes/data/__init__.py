@@ -6,16 +6,17 @@ the types are also attributes of this package. Everything is imported when it is
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from dlnotes.checks import chosen
+from dlnotes.lazy import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dlnotes.data.buckets import buckets_for, choose_buckets
     from dlnotes.data.bundled_tables import tabular
-    from dlnotes.data.dataset import Dataset, Examples, Pair, Standardize, Trees
+    from dlnotes.data.dataset import Dataset, Examples, Pair, Standardize, Trees, parts_of
     from dlnotes.data.download import DataNotFound
     from dlnotes.data.files import csv, image_folder, npy, npz
     from dlnotes.data.images.brain_patches import brain_patches
@@ -31,20 +32,29 @@ if TYPE_CHECKING:
     from dlnotes.data.split import split_indices
     from dlnotes.data.texts.cmudict import cmudict
     from dlnotes.data.texts.corpus import text
-    from dlnotes.data.texts.number_words import number_words
+    from dlnotes.data.texts.number_words import number_words, shift_right
     from dlnotes.data.texts.reber import reber
     from dlnotes.data.texts.speeches import speeches
     from dlnotes.data.texts.text_pairs import text_pairs, verses
     from dlnotes.data.time_series.chaos import lorenz, mackey_glass
     from dlnotes.data.time_series.csv_series import csv_series
-    from dlnotes.data.time_series.long_term import adding, copy_memory, latch, parity, temporal_order
+    from dlnotes.data.time_series.long_term import (
+        adding,
+        copy_memory,
+        draw_latch,
+        latch,
+        parity,
+        temporal_order,
+    )
     from dlnotes.data.time_series.sound import sound, sound_folder
     from dlnotes.data.time_series.ts_files import japanese_vowels, series
     from dlnotes.data.toy import two_moons, xor
+    from dlnotes.data.trees.brackets import parse_brackets
     from dlnotes.data.trees.list_ops import list_ops
     from dlnotes.data.trees.logic import logic
     from dlnotes.data.trees.molecules import molecules
-    from dlnotes.data.trees.tree import Tree, batch_trees
+    from dlnotes.data.trees.smiles import smiles_tree
+    from dlnotes.data.trees.tree import Tree, balanced_tree, batch_trees, chain_tree
     from dlnotes.data.trees.tree_files import sst, tree_file
 
 
@@ -208,6 +218,15 @@ _OTHERS = {
     "evaluate_inputs": "inputs",
     "split_indices": "split",
     "DataNotFound": "download",
+    "parse_brackets": "trees.brackets",
+    "buckets_for": "buckets",
+    "choose_buckets": "buckets",
+    "draw_latch": "time_series.long_term",
+    "smiles_tree": "trees.smiles",
+    "balanced_tree": "trees.tree",
+    "chain_tree": "trees.tree",
+    "shift_right": "texts.number_words",
+    "parts_of": "dataset",
 }
 
 __all__ = [
@@ -222,13 +241,18 @@ __all__ = [
     "Tree",
     "Trees",
     "adding",
+    "balanced_tree",
     "batch_trees",
     "brain_patches",
+    "buckets_for",
+    "chain_tree",
+    "choose_buckets",
     "cmudict",
     "copy_memory",
     "csv",
     "csv_series",
     "digits",
+    "draw_latch",
     "evaluate_inputs",
     "fashion_mnist",
     "image_folder",
@@ -247,13 +271,17 @@ __all__ = [
     "npz",
     "number_words",
     "parity",
+    "parse_brackets",
+    "parts_of",
     "photo_patches",
     "pixel_sequences",
     "read_inputs",
     "reber",
     "scenes",
     "series",
+    "shift_right",
     "sized_digits",
+    "smiles_tree",
     "sound",
     "sound_folder",
     "source",
@@ -271,11 +299,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    module = SOURCES[name].module if name in SOURCES else _OTHERS.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{module}"), name)
+_getattr, __dir__ = lazy(__name__, {name: source.module for name, source in SOURCES.items()} | _OTHERS)
+__getattr__ = _getattr
 
 
 def source(kind: str) -> Callable[..., Dataset]:
@@ -285,7 +310,7 @@ def source(kind: str) -> Callable[..., Dataset]:
       ValueError: when the kind is unknown, with the nearest known one.
     """
     chosen("kind", kind, SOURCES)
-    return __getattr__(kind)
+    return _getattr(kind)
 
 
 def load(kind: str, **options: Any) -> Dataset:

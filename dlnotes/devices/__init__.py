@@ -1,1 +1,27 @@
-"""The same step on one device, under pmap, on a mesh, or over several processes."""
+"""The hardware: which devices a training uses, what is divided between them, and how it is compiled there.
+
+Names are loaded on first use, for devices are prepared before jax is loaded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dlnotes.lazy import lazy
+
+if TYPE_CHECKING:
+    from dlnotes.devices.distributed import detect, start
+    from dlnotes.devices.placement import Division, Placement, place
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "place": "placement",
+        "Placement": "placement",
+        "Division": "placement",
+        "detect": "distributed",
+        "start": "distributed",
+    },
+)
+
+__all__ = ["Division", "Placement", "detect", "place", "start"]

@@ -1,1 +1,47 @@
-"""From a config file to a run folder, and from a run folder to its use."""
+"""From a config to a result: the run, its folder, and the use of what was trained.
+
+Names are loaded on first use, for a run folder can be read without jax.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dlnotes.lazy import lazy
+
+if TYPE_CHECKING:
+    from dlnotes.experiment.evaluate import evaluate_run
+    from dlnotes.experiment.export import export_run
+    from dlnotes.experiment.figures.pairs import alignments
+    from dlnotes.experiment.predict import predict_run
+    from dlnotes.experiment.result import Result
+    from dlnotes.experiment.run import open_run, resume
+    from dlnotes.experiment.run_folder import RunFolder
+    from dlnotes.experiment.trainer import Trainer
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "Result": "result",
+        "RunFolder": "run_folder",
+        "Trainer": "trainer",
+        "open_run": "run",
+        "resume": "run",
+        "evaluate_run": "evaluate",
+        "predict_run": "predict",
+        "export_run": "export",
+        "alignments": "figures.pairs",
+    },
+)
+
+__all__ = [
+    "Result",
+    "RunFolder",
+    "Trainer",
+    "alignments",
+    "evaluate_run",
+    "export_run",
+    "open_run",
+    "predict_run",
+    "resume",
+]

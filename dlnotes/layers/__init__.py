@@ -26,6 +26,7 @@ from dlnotes.layers.convolutional.convolution_variants import (
     locally_connected,
     transposed_convolve,
 )
+from dlnotes.layers.convolutional.crf import MeanField, connected_regions, init_mean_field, mean_field
 from dlnotes.layers.convolutional.geometry import (
     Geometry,
     ReceptiveField,
@@ -61,15 +62,27 @@ from dlnotes.layers.feedforward.rbf import RBF, init_rbf, rbf
 from dlnotes.layers.feedforward.sparse import connections, init_masked_dense, masked_dense
 from dlnotes.layers.feedforward.switch import soft_read, soft_switch
 from dlnotes.layers.initializers import INITIALIZERS, initializer
-from dlnotes.layers.random import dropout
+from dlnotes.layers.random import bernoulli, dropout, fold_in
+from dlnotes.layers.recurrent.attention import additive_scores, local_window, masked_softmax
 from dlnotes.layers.recurrent.cell import Cell
 from dlnotes.layers.recurrent.deep import deep_input, deep_transition
-from dlnotes.layers.recurrent.echo_state import reservoir, ridge_readout
+from dlnotes.layers.recurrent.echo_state import Readout, free_run, memory_curve, reservoir, ridge_readout
 from dlnotes.layers.recurrent.grid import grid_rnn, init_grid_rnn
 from dlnotes.layers.recurrent.leaky import delayed, leaky
 from dlnotes.layers.recurrent.lstm_variants import lstm_variant
-from dlnotes.layers.recurrent.rnn import output_recurrent, plain_cell, teacher_forced
+from dlnotes.layers.recurrent.rnn import (
+    OutputRNNParams,
+    RNNParams,
+    output_recurrent,
+    plain_cell,
+    teacher_forced,
+)
 from dlnotes.layers.recurrent.unroll import cell_of, gru, lstm, recurrent_cell, rnn, unroll
+from dlnotes.layers.recursive.cells import TreeCell, affine_tree, tensor_tree, tree_cell, tree_lstm
+from dlnotes.layers.recursive.chart import soft_chart
+from dlnotes.layers.recursive.gumbel import compose_pairs
+from dlnotes.layers.recursive.schedule import count_waves
+from dlnotes.layers.recursive.states import node_states
 
 __all__ = [
     "ACTIVATIONS",
@@ -83,24 +96,35 @@ __all__ = [
     "Geometry",
     "LearnedPooling",
     "LocallyConnected",
+    "MeanField",
+    "OutputRNNParams",
+    "RNNParams",
+    "Readout",
     "ReceptiveField",
     "Regions",
+    "TreeCell",
     "Window",
     "absolute",
     "activation",
     "adaptive_pool",
+    "additive_scores",
+    "affine_tree",
     "avg_pool",
+    "bernoulli",
     "cell_of",
     "channel_max_pool",
     "circulant",
     "circulant_eigenvalues",
     "cluster_locations",
     "clustered_pool",
+    "compose_pairs",
+    "connected_regions",
     "connections",
     "conv",
     "conv_maxout",
     "conv_stage",
     "convolve",
+    "count_waves",
     "deep_input",
     "deep_transition",
     "delayed",
@@ -112,6 +136,8 @@ __all__ = [
     "dropout",
     "elu",
     "factored_dense",
+    "fold_in",
+    "free_run",
     "gelu",
     "global_avg_pool",
     "grid_rnn",
@@ -125,12 +151,14 @@ __all__ = [
     "init_learned_pooling",
     "init_locally_connected",
     "init_masked_dense",
+    "init_mean_field",
     "init_rbf",
     "initializer",
     "l2_pool",
     "leaky",
     "leaky_relu",
     "learned_pool",
+    "local_window",
     "locally_connected",
     "lstm",
     "lstm_variant",
@@ -138,8 +166,12 @@ __all__ = [
     "masked_dense",
     "masked_group_norm",
     "masked_mean",
+    "masked_softmax",
     "max_pool",
     "maxout",
+    "mean_field",
+    "memory_curve",
+    "node_states",
     "output_recurrent",
     "output_size",
     "periodic_convolution",
@@ -154,14 +186,18 @@ __all__ = [
     "rnn",
     "sigmoid",
     "silu",
+    "soft_chart",
     "soft_read",
     "soft_switch",
     "softplus",
     "stack_geometry",
     "tanh",
     "teacher_forced",
+    "tensor_tree",
     "toeplitz",
     "transposed_convolve",
+    "tree_cell",
+    "tree_lstm",
     "unroll",
     "upsample",
 ]

@@ -1,42 +1,62 @@
 """Whole networks: a factory from plain hyperparameters to a `Model`, one file a family."""
 
-from dlnotes.models.convolutional.cnn import cnn
+from dlnotes.models.convolutional.cnn import CNN, cnn
 from dlnotes.models.convolutional.conv_net import Stage, conv_net
 from dlnotes.models.convolutional.mirrored import mirrored
 from dlnotes.models.convolutional.refinement import recurrent_refinement
 from dlnotes.models.convolutional.segmentation import pixel_labeller
-from dlnotes.models.feedforward.graph import graph
-from dlnotes.models.feedforward.mlp import linear, maxout_mlp, mlp
-from dlnotes.models.feedforward.rbf_network import rbf_network
+from dlnotes.models.feedforward.graph import Function, Layer, graph
+from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP, linear, maxout_mlp, mlp
+from dlnotes.models.feedforward.rbf_network import RBFNetwork, rbf_network
 from dlnotes.models.flax_module import from_flax
-from dlnotes.models.model import Model, WithState
+from dlnotes.models.model import Apply, Init, Model, WithState
 from dlnotes.models.recurrent.aligned import aligned_sequences, write_aligned
-from dlnotes.models.recurrent.decoding import beam_decode, greedy_decode, mixed_targets, sample_decode
+from dlnotes.models.recurrent.decoding import (
+    attention_weights,
+    beam_decode,
+    greedy_decode,
+    mixed_targets,
+    sample_decode,
+)
 from dlnotes.models.recurrent.deep_output import deep_output
 from dlnotes.models.recurrent.encoder_decoder import seq2seq
+from dlnotes.models.recurrent.generation import beam_search, log_probability, own_inputs
 from dlnotes.models.recurrent.grid import grid_recurrent
+from dlnotes.models.recurrent.infilling import exact_fillings, sampled_fillings
 from dlnotes.models.recurrent.sequence import (
     character_model,
     mixed_inputs,
     sequence_classifier,
     sequence_labeller,
 )
+from dlnotes.models.recurrent.stack_machine import stack_net
 from dlnotes.models.recurrent.stopping import sequence_distribution, write_sequences
 from dlnotes.models.recursive.latent_trees import chart_parse, chart_tree, gumbel_parse, gumbel_tree
 from dlnotes.models.recursive.tree_net import tree_net
 
 __all__ = [
+    "CNN",
+    "MLP",
+    "Apply",
+    "Function",
+    "Init",
+    "Layer",
+    "MaxoutMLP",
     "Model",
+    "RBFNetwork",
     "Stage",
     "WithState",
     "aligned_sequences",
+    "attention_weights",
     "beam_decode",
+    "beam_search",
     "character_model",
     "chart_parse",
     "chart_tree",
     "cnn",
     "conv_net",
     "deep_output",
+    "exact_fillings",
     "from_flax",
     "graph",
     "greedy_decode",
@@ -44,19 +64,23 @@ __all__ = [
     "gumbel_parse",
     "gumbel_tree",
     "linear",
+    "log_probability",
     "maxout_mlp",
     "mirrored",
     "mixed_inputs",
     "mixed_targets",
     "mlp",
+    "own_inputs",
     "pixel_labeller",
     "rbf_network",
     "recurrent_refinement",
     "sample_decode",
+    "sampled_fillings",
     "seq2seq",
     "sequence_classifier",
     "sequence_distribution",
     "sequence_labeller",
+    "stack_net",
     "tree_net",
     "write_aligned",
     "write_sequences",

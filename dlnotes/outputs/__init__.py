@@ -1,5 +1,6 @@
 """Output units as distributions, and the losses and metrics derived from them."""
 
+from dlnotes.outputs.bracket_f1 import bracket_f1, self_agreement
 from dlnotes.outputs.distributions import (
     Bernoulli,
     Categorical,
@@ -9,6 +10,7 @@ from dlnotes.outputs.distributions import (
     Mixture,
     Normal,
 )
+from dlnotes.outputs.edit_distance import error_rates
 from dlnotes.outputs.losses import (
     LOSSES,
     Measure,
@@ -32,6 +34,7 @@ from dlnotes.outputs.losses import (
     target_count,
 )
 from dlnotes.outputs.metrics import METRICS, accuracy, exact_match
+from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
 from dlnotes.outputs.units import UNITS, Unit, full_covariance, heteroscedastic, mixture, unit
 
 __all__ = [
@@ -51,9 +54,13 @@ __all__ = [
     "absolute_error",
     "accuracy",
     "binary_cross_entropy",
+    "boundary_f",
+    "bracket_f1",
     "brier",
     "clipped_linear_nll",
+    "confusion",
     "cross_entropy",
+    "error_rates",
     "exact_match",
     "full_covariance",
     "full_covariance_nll",
@@ -63,11 +70,13 @@ __all__ = [
     "hinge",
     "laplace_nll",
     "likelihood",
+    "mean_iou",
     "mean_of",
     "mixture",
     "mixture_nll",
     "over_steps",
     "pinball",
+    "self_agreement",
     "squared_error",
     "target_count",
     "unit",

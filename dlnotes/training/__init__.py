@@ -1,1 +1,35 @@
-"""One step, the chunked loop that repeats it, optimizers, schedules and checkpoints."""
+"""Training: what is trained (a recipe), one step, many steps at once, methods tuned and compared.
+
+`fit` trains arrays of your own; `dlnotes.run` trains what a config describes.
+"""
+
+from dlnotes.training import schedules
+from dlnotes.training.fitting import Fit, fit, predict
+from dlnotes.training.optimizers import max_norm, optimizer
+from dlnotes.training.parallel import compile_chunk
+from dlnotes.training.starts import along, initial_params
+from dlnotes.training.state import Hyper, Member, Recipe, RecipeOf, TrainState, init_state
+from dlnotes.training.step import train_step
+from dlnotes.training.tuning import Tuned, evaluate, tune_and_train
+
+__all__ = [
+    "Fit",
+    "Hyper",
+    "Member",
+    "Recipe",
+    "RecipeOf",
+    "TrainState",
+    "Tuned",
+    "along",
+    "compile_chunk",
+    "evaluate",
+    "fit",
+    "init_state",
+    "initial_params",
+    "max_norm",
+    "optimizer",
+    "predict",
+    "schedules",
+    "train_step",
+    "tune_and_train",
+]

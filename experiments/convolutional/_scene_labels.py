@@ -11,14 +11,10 @@ import numpy as np
 
 from dlnotes import data, outputs
 from dlnotes.claims import Measured
-from dlnotes.data.dataset import Dataset, Examples
-from dlnotes.models.model import Model
-from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
-from dlnotes.training import schedules
-from dlnotes.training.fitting import Fit, fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import initial_params
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.data import Dataset, Examples
+from dlnotes.models import Model
+from dlnotes.outputs import boundary_f, confusion, mean_iou
+from dlnotes.training import Fit, Hyper, Recipe, fit, initial_params, optimizer, schedules
 from dlnotes.typing import Params
 
 

@@ -8,11 +8,9 @@ import jax
 import numpy as np
 
 from dlnotes import data, models, outputs
-from dlnotes.data.dataset import Examples
-from dlnotes.models.convolutional.cnn import CNN
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Recipe
+from dlnotes.data import Examples
+from dlnotes.models import CNN
+from dlnotes.training import Recipe, fit, optimizer
 
 CHANNELS, KERNEL = (8, 16), 5
 NETWORK = models.cnn((28, 28, 1), 10, channels=CHANNELS, kernel=KERNEL, dense=())

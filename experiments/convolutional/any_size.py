@@ -34,15 +34,13 @@ from dlnotes.claims import (
     mean,
     paired,
 )
+from dlnotes.data import Examples, choose_buckets
 from dlnotes.data.assemble import pad_boxes
-from dlnotes.data.buckets import choose_buckets, divide, masked_sizes
-from dlnotes.data.dataset import Examples
+from dlnotes.data.buckets import divide, masked_sizes
 from dlnotes.data.images.sized_digits import placed, stretched
-from dlnotes.models.model import Model
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Recipe
+from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.typing import Array, Params
 
 SIDES = (8, 12)

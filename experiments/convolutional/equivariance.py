@@ -37,7 +37,7 @@ from dlnotes.claims import (
     paired,
 )
 from dlnotes.layers import conv, convolve, relu
-from dlnotes.models.convolutional.cnn import CNN
+from dlnotes.models import CNN
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array
 

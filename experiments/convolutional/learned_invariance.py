@@ -29,14 +29,11 @@ from scipy import ndimage
 
 from dlnotes import data, outputs
 from dlnotes.claims import Below, Claim, Interval, Measured, Options, Part, Plot, ratio
-from dlnotes.data.dataset import Examples
-from dlnotes.layers import Convolution, conv, conv_maxout, dense, init_convolution, init_dense, relu
-from dlnotes.layers.feedforward.dense import Dense
-from dlnotes.models.model import Model
+from dlnotes.data import Examples
+from dlnotes.layers import Convolution, Dense, conv, conv_maxout, dense, init_convolution, init_dense, relu
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREY, new_figure, set_title
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Recipe
+from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.typing import Array, PRNGKey
 
 SIDE, WINDOW, CLASSES = 14, 7, 10

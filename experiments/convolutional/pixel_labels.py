@@ -23,10 +23,10 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import models
-from dlnotes.analysis.counting import count
+from dlnotes.analysis import count
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.experiment.figures.pixels import class_colors
-from dlnotes.models.model import Model
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 
 from ._scene_labels import Sizes, judge, small_scenes, table

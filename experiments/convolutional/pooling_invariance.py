@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes.analysis.counting import multiply_adds
+from dlnotes.analysis import multiply_adds
 from dlnotes.claims import (
     Below,
     Claim,
@@ -36,8 +36,7 @@ from dlnotes.claims import (
     mean,
     ratio,
 )
-from dlnotes.layers import Convolution, avg_pool, conv, convolve, dense, l2_pool, max_pool, relu
-from dlnotes.layers.feedforward.dense import Dense
+from dlnotes.layers import Convolution, Dense, avg_pool, conv, convolve, dense, l2_pool, max_pool, relu
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array
 

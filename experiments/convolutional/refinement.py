@@ -19,9 +19,9 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import models
-from dlnotes.analysis.counting import count
+from dlnotes.analysis import count
 from dlnotes.claims import Above, Claim, Interval, Measured, Options, Part, Plot, mean, paired
-from dlnotes.models.model import Model
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 
 from ._scene_labels import Sizes, judge, small_scenes, table

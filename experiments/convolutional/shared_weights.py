@@ -29,7 +29,7 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, outputs
-from dlnotes.analysis.counting import Counts, count
+from dlnotes.analysis import Counts, count
 from dlnotes.claims import (
     Above,
     Claim,
@@ -43,8 +43,9 @@ from dlnotes.claims import (
     mean,
     ratio,
 )
-from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.data import Dataset, Examples
 from dlnotes.layers import (
+    Dense,
     conv,
     dense,
     init_convolution,
@@ -54,12 +55,9 @@ from dlnotes.layers import (
     max_pool,
     relu,
 )
-from dlnotes.layers.feedforward.dense import Dense
-from dlnotes.models.model import Model
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, fit, optimizer
 from dlnotes.typing import Array, Params, PRNGKey
 
 SIDE, WINDOW, MAPS, CLASSES = 14, 5, 8, 10

@@ -27,13 +27,11 @@ from scipy import ndimage, special
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired, ratio
-from dlnotes.data.dataset import Examples
-from dlnotes.layers.convolutional.crf import MeanField, init_mean_field, mean_field
-from dlnotes.models.model import Model
+from dlnotes.data import Examples
+from dlnotes.layers import MeanField, init_mean_field, mean_field
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Recipe
+from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.typing import Array, Params, PRNGKey
 
 TOPS, SHOES = (0, 2, 6), (5, 7, 9)

@@ -27,16 +27,12 @@ from PIL import Image
 from pydantic import Field
 
 from dlnotes import data, models, outputs
-from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
-from dlnotes.claims.statistics import paired
-from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean, paired
+from dlnotes.data import Dataset, Examples
 from dlnotes.data.images.mnist import FASHION_MNIST
-from dlnotes.models.model import Model
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
-from dlnotes.training import schedules
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array, Params
 
 TRAINED = (12, 14, 16, 18, 20)

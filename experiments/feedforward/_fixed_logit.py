@@ -13,11 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import data, models, outputs
-from dlnotes.models.feedforward.mlp import MLP
-from dlnotes.models.model import Model
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.models import MLP, Model
+from dlnotes.training import Hyper, Recipe, fit, optimizer
 from dlnotes.typing import Array, PRNGKey
 
 RATES = np.array([0.1, 0.3, 1, 3])

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import models
-from dlnotes.analysis.counting import parameters
+from dlnotes.analysis import parameters
 from dlnotes.layers import dense, random, relu, sigmoid, tanh
-from dlnotes.models.feedforward.mlp import MLP, keys_or_none
-from dlnotes.models.model import Model
+from dlnotes.models import MLP, Model
+from dlnotes.models.feedforward.mlp import keys_or_none
 from dlnotes.typing import Array, Params, PRNGKey
 
 KINDS = ("maxout", "ReLU", "tanh", "sigmoid")

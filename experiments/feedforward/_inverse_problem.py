@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dlnotes import data
-from dlnotes.data.dataset import Examples
+from dlnotes.data import Examples
 
 NOISE, INPUTS = 0.1, 10
 MIDDLE, SPREAD = 0.5, 0.3

@@ -15,14 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import models, outputs
-from dlnotes.data.dataset import Examples
-from dlnotes.models.model import Model
-from dlnotes.outputs.losses import PerExample
-from dlnotes.training import schedules
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import initial_params
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.data import Examples
+from dlnotes.models import Model
+from dlnotes.outputs import PerExample
+from dlnotes.training import Hyper, Recipe, fit, initial_params, optimizer, schedules
 from dlnotes.typing import Array, Params
 
 from ._inverse_problem import INPUTS, Split, together

@@ -9,13 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import data, models, outputs
-from dlnotes.data.dataset import Examples
-from dlnotes.models.feedforward.mlp import MLP
-from dlnotes.models.model import Model
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import initial_params
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.data import Examples
+from dlnotes.models import MLP, Model
+from dlnotes.training import Hyper, Recipe, fit, initial_params, optimizer
 from dlnotes.typing import Array, Params
 
 TASKS = ("synthetic", "diabetes", "breast cancer")

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from dlnotes.layers import Dense, dense, init_dense
-from dlnotes.models.model import Model
+from dlnotes.models import Model
 from dlnotes.typing import Array, PRNGKey
 
 

@@ -17,12 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import models, outputs
-from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.data import Dataset, Examples
 from dlnotes.layers import Dense
-from dlnotes.outputs.losses import Measure, PerExample
-from dlnotes.training.fitting import fit, predict
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.outputs import Measure, PerExample
+from dlnotes.training import Hyper, Recipe, fit, optimizer, predict
 from dlnotes.typing import Array
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dlnotes import data
-from dlnotes.data.dataset import Examples
+from dlnotes.data import Examples
 
 POINTS = data.load("xor").train
 EXAMPLES = Examples(POINTS.x, POINTS.y[:, None].astype(np.float32))

@@ -36,7 +36,7 @@ from dlnotes.claims import (
     ratio,
     share,
 )
-from dlnotes.outputs.losses import PerExample
+from dlnotes.outputs import PerExample
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array
 

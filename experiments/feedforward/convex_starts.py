@@ -39,14 +39,11 @@ from dlnotes.claims import (
     paired,
     share,
 )
-from dlnotes.data.dataset import Examples
-from dlnotes.models.model import Model
-from dlnotes.outputs.losses import Measure, PerExample
+from dlnotes.data import Examples
+from dlnotes.models import Model
+from dlnotes.outputs import Measure, PerExample
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import schedules
-from dlnotes.training.fitting import fit, predict
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, fit, optimizer, predict, schedules
 from dlnotes.typing import Array, Params
 
 DECAY = 0.01

@@ -21,14 +21,11 @@ from pydantic import Field
 
 from dlnotes import data, layers, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
-from dlnotes.data.dataset import parts_of
+from dlnotes.data import parts_of
 from dlnotes.layers import Dense, dense, prelu
-from dlnotes.models.model import Model
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import initial_params
-from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, tune_and_train
+from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array, PRNGKey
 
 KINDS = ("ReLU", "absolute", "leaky", "parametric")

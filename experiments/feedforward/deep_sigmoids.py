@@ -22,13 +22,10 @@ from pydantic import Field
 
 from dlnotes import data, layers, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, mean, ratio
-from dlnotes.data.dataset import parts_of
+from dlnotes.data import parts_of
 from dlnotes.layers import Dense
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import along, initial_params
-from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, tune_and_train
+from dlnotes.training import Hyper, Recipe, along, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array
 
 from ._square_stack import Stack, pre_activations, stack

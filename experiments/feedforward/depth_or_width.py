@@ -20,16 +20,12 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, models, outputs
-from dlnotes.analysis.counting import count
+from dlnotes.analysis import count
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean
-from dlnotes.data.dataset import Examples
-from dlnotes.models.model import Model
+from dlnotes.data import Examples
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
-from dlnotes.training import schedules
-from dlnotes.training.fitting import Fit, fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import initial_params
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Fit, Hyper, Recipe, fit, initial_params, optimizer, schedules
 from dlnotes.typing import Params
 
 CONVOLUTIONS = (1, 2, 3)

@@ -22,14 +22,11 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.data.dataset import Examples
+from dlnotes.data import Examples
 from dlnotes.layers import Dense
-from dlnotes.models.feedforward.mlp import MLP
-from dlnotes.models.model import Model
+from dlnotes.models import MLP, Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training.fitting import fit, predict
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, fit, optimizer, predict
 from dlnotes.typing import Params
 
 MODELS = ("linear", "RBF kernel", "hand-made", "learned")

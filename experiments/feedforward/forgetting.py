@@ -28,13 +28,10 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Below, Claim, Interval, Measured, Options, Part, Plot, exact, paired
-from dlnotes.data.dataset import Examples
-from dlnotes.models.model import Model
+from dlnotes.data import Examples
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import max_norm, optimizer
-from dlnotes.training.starts import along, initial_params
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, along, fit, initial_params, max_norm, optimizer
 from dlnotes.typing import Params
 
 from ._forgetting_networks import (

@@ -19,12 +19,10 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact
-from dlnotes.data.dataset import Examples
-from dlnotes.outputs.losses import PerExample
+from dlnotes.data import Examples
+from dlnotes.outputs import PerExample
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training.fitting import fit, predict
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, fit, optimizer, predict
 from dlnotes.typing import Array, Params
 
 LOG_2PI = float(np.log(2 * np.pi))

@@ -40,16 +40,13 @@ from dlnotes.claims import (
     paired,
     share,
 )
-from dlnotes.data.dataset import Examples
+from dlnotes.data import Examples
 from dlnotes.jax_internals import operations
 from dlnotes.layers import Dense, dense
-from dlnotes.models.model import Apply, Model
-from dlnotes.outputs.losses import PerExample
+from dlnotes.models import Apply, Model
+from dlnotes.outputs import PerExample
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training import schedules
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array, Params
 
 from ._spread_heads import TASKS, compare_heads, deviation

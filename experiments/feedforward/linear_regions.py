@@ -19,15 +19,12 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, models, outputs
-from dlnotes.analysis import region_bounds
-from dlnotes.analysis.linear_regions import Slice, on_line, on_slice
+from dlnotes.analysis import Slice, on_line, on_slice, region_bounds
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
 from dlnotes.layers import Dense
-from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP
+from dlnotes.models import MLP, MaxoutMLP
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Recipe
+from dlnotes.training import Recipe, fit, optimizer
 
 WIDTH = 16
 FAR = 1e3

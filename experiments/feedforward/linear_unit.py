@@ -22,15 +22,12 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, share
-from dlnotes.data.dataset import Examples
+from dlnotes.data import Examples
 from dlnotes.layers import Dense
-from dlnotes.models.model import Model
-from dlnotes.outputs.losses import PerExample
+from dlnotes.models import Model
+from dlnotes.outputs import PerExample
 from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
-from dlnotes.training import schedules
-from dlnotes.training.fitting import fit, predict
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, fit, optimizer, predict, schedules
 from dlnotes.typing import Array
 
 OPTIMIZERS = {"sgd": {"momentum": 0.95}, "adam": {}, "rmsprop": {}}

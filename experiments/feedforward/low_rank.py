@@ -31,15 +31,11 @@ from dlnotes.claims import (
     exact,
     paired,
 )
-from dlnotes.data.dataset import Examples, parts_of
+from dlnotes.data import Examples, parts_of
 from dlnotes.layers import Factored
-from dlnotes.models.feedforward.mlp import MLP
-from dlnotes.models.model import Model
+from dlnotes.models import MLP, Model
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import initial_params
-from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, tune_and_train
+from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array
 
 SETS = ("mnist", "fashion_mnist")

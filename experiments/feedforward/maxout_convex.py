@@ -19,14 +19,11 @@ from pydantic import Field
 
 from dlnotes import layers, outputs
 from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
-from dlnotes.data.dataset import Examples
+from dlnotes.data import Examples
 from dlnotes.layers import Dense, dense_maxout, init_dense
-from dlnotes.models.model import Model
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import schedules
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array, PRNGKey
 
 PIECES = (1, 2, 4, 8, 16, 32)

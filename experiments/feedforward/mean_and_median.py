@@ -25,13 +25,10 @@ from scipy import stats
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean, ratio
-from dlnotes.data.dataset import Dataset, Examples
-from dlnotes.outputs.losses import Measure, PerExample
+from dlnotes.data import Dataset, Examples
+from dlnotes.outputs import Measure, PerExample
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training import schedules
-from dlnotes.training.fitting import fit, predict
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, fit, optimizer, predict, schedules
 from dlnotes.typing import Array, Params
 
 QUANTILES = (0.1, 0.25, 0.75, 0.9)

@@ -35,13 +35,10 @@ from dlnotes.claims import (
     paired,
     share,
 )
-from dlnotes.data.dataset import Examples
-from dlnotes.outputs.losses import PerExample
+from dlnotes.data import Examples
+from dlnotes.outputs import PerExample
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import initial_params
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, fit, initial_params, optimizer
 from dlnotes.typing import Array, Params
 
 from ._inverse_problem import INPUTS, MIDDLE, SPREAD, diabetes, flower, inverse, possible, truth

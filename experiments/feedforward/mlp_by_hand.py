@@ -23,11 +23,9 @@ from dlnotes import data, models, outputs
 from dlnotes.autodiff.mlp_backprop import Penalty, cost, value_and_gradient
 from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, exact
 from dlnotes.layers import Dense
-from dlnotes.models.feedforward.mlp import MLP
+from dlnotes.models import MLP
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Recipe
+from dlnotes.training import Recipe, fit, optimizer
 
 NETS = (("tanh", "relu", "identity"), ("sigmoid", "gelu", "identity"))
 CASES = (

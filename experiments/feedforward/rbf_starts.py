@@ -18,14 +18,11 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired, ratio
-from dlnotes.data.dataset import parts_of
+from dlnotes.data import parts_of
 from dlnotes.layers import RBF, rbf
-from dlnotes.models.feedforward.rbf_network import RBFNetwork
+from dlnotes.models import RBFNetwork
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import initial_params
-from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import Tuned, evaluate, tune_and_train
+from dlnotes.training import Hyper, Recipe, Tuned, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array
 
 DIMENSIONS = (1, 2, 4, 8, 16, 32, 64)

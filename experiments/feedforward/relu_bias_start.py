@@ -31,13 +31,10 @@ from dlnotes.claims import (
     paired,
     ratio,
 )
-from dlnotes.data.dataset import parts_of
+from dlnotes.data import parts_of
 from dlnotes.layers import Dense, relu
 from dlnotes.plotting import GREY, ORANGE, new_figure, set_title
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import along, initial_params
-from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import tune_and_train
+from dlnotes.training import Hyper, Recipe, along, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array
 
 from ._square_stack import Stack, pre_activations, stack

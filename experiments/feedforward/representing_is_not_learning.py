@@ -28,16 +28,12 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import models, outputs
-from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, share
-from dlnotes.claims.statistics import Interval
-from dlnotes.data.dataset import Examples
+from dlnotes.claims import Above, Below, Claim, Interval, Measured, Options, Part, Plot, exact, share
+from dlnotes.data import Examples
 from dlnotes.layers import Dense
-from dlnotes.models.feedforward.mlp import MLP
+from dlnotes.models import MLP
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import schedules
-from dlnotes.training.fitting import fit, predict
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, fit, optimizer, predict, schedules
 
 from .sawtooth import as_float32, deep, random_start, sawtooth
 

@@ -26,16 +26,13 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import models, outputs
-from dlnotes.analysis.linear_regions import on_line
+from dlnotes.analysis import on_line
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, Within, exact, mean
-from dlnotes.data.dataset import Examples
+from dlnotes.data import Examples
 from dlnotes.layers import Dense
-from dlnotes.models.feedforward.mlp import MLP
+from dlnotes.models import MLP
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training import schedules
-from dlnotes.training.fitting import fit, predict
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, fit, optimizer, predict, schedules
 
 FOLDS = range(1, 11)
 """Folds of the constructions."""

@@ -25,14 +25,11 @@ from pydantic import Field
 
 from dlnotes import data, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired, ratio
-from dlnotes.data.dataset import parts_of
+from dlnotes.data import parts_of
 from dlnotes.layers import Dense, dense, relu, sigmoid, tanh
-from dlnotes.models.model import Model
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import along, initial_params
-from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, tune_and_train
+from dlnotes.training import Hyper, Recipe, along, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array, PRNGKey
 
 ACTIVATIONS = ("ReLU", "tanh", "sigmoid")

@@ -23,15 +23,11 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean
-from dlnotes.data.dataset import Examples, parts_of
+from dlnotes.data import Examples, parts_of
 from dlnotes.layers import soft_read, soft_switch
-from dlnotes.models.model import Model
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training.fitting import predict
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import initial_params
-from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, tune_and_train
+from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, predict, tune_and_train
 from dlnotes.typing import Array, Params
 
 SLOTS, SIZE = 10, 8

@@ -40,12 +40,9 @@ from dlnotes.claims import (
     ratio,
     share,
 )
-from dlnotes.data.dataset import Examples
+from dlnotes.data import Examples
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import schedules
-from dlnotes.training.fitting import fit, predict
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Recipe
+from dlnotes.training import Recipe, fit, optimizer, predict, schedules
 
 from ._fixed_logit import measure_networks
 from ._wrong_starts import recover

@@ -32,15 +32,11 @@ from dlnotes.claims import (
     mean,
     paired,
 )
-from dlnotes.data.dataset import Examples, parts_of
+from dlnotes.data import Examples, parts_of
 from dlnotes.layers import dense
-from dlnotes.models.feedforward.mlp import MLP
-from dlnotes.models.model import Model
+from dlnotes.models import MLP, Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import initial_params
-from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, tune_and_train
+from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array
 
 SETS = ("digits", "fashion_mnist", "breast_cancer")

@@ -22,8 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes.autodiff import recompute_all, recompute_segments, store_all
-from dlnotes.autodiff.checkpointing import temporary_bytes
+from dlnotes.autodiff import recompute_all, recompute_segments, store_all, temporary_bytes
 from dlnotes.claims import (
     Above,
     Below,

@@ -37,13 +37,11 @@ from dlnotes.claims import (
     mean,
     paired,
 )
-from dlnotes.data.dataset import Examples
+from dlnotes.data import Examples
 from dlnotes.layers import Dense
-from dlnotes.outputs.losses import PerExample
+from dlnotes.outputs import PerExample
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training.fitting import fit, predict
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, fit, optimizer, predict
 from dlnotes.typing import Array
 
 ARMS = ("no bound", "weight decay", "deviation of at least")

@@ -26,15 +26,12 @@ from pydantic import Field
 
 from dlnotes import models, outputs
 from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, mean
-from dlnotes.data.dataset import Examples
+from dlnotes.data import Examples
 from dlnotes.layers import Dense, relu, sigmoid
-from dlnotes.models.feedforward.graph import Function, Graph, Layer
-from dlnotes.models.model import Model
+from dlnotes.models import Function, Layer, Model
+from dlnotes.models.feedforward.graph import Graph
 from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
-from dlnotes.training import schedules
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array
 
 KINDS = ("sigmoid", "ReLU")

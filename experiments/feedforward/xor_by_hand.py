@@ -20,11 +20,9 @@ from pydantic import Field
 from dlnotes import models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, share
 from dlnotes.layers import Dense, dense, relu
-from dlnotes.models.feedforward.mlp import MLP
+from dlnotes.models import MLP
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training.fitting import fit, predict
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Recipe
+from dlnotes.training import Recipe, fit, optimizer, predict
 from dlnotes.typing import Array, Params
 
 from ._xor_points import EXAMPLES, NAMES

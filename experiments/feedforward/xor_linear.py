@@ -19,11 +19,9 @@ from scipy.optimize import linprog
 
 from dlnotes import models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact
-from dlnotes.models.model import Model
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training.fitting import fit, predict
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Recipe
+from dlnotes.training import Recipe, fit, optimizer, predict
 
 from ._xor_points import EXAMPLES, NAMES
 

@@ -26,12 +26,10 @@ from pydantic import Field
 from dlnotes import models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, share
 from dlnotes.layers import Dense, relu, sigmoid, tanh
-from dlnotes.models.feedforward.graph import Function, Graph, Layer
-from dlnotes.models.model import Model
+from dlnotes.models import Function, Layer, Model
+from dlnotes.models.feedforward.graph import Graph
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, fit, optimizer
 from dlnotes.typing import Array
 
 from ._xor_points import EXAMPLES

@@ -27,16 +27,14 @@ from matplotlib.patches import Patch, Rectangle
 from sklearn.datasets import load_sample_image
 
 from dlnotes import data, layers, models, outputs
-from dlnotes.analysis.counting import by_layer, count
-from dlnotes.data.time_series import sound as sounds
+from dlnotes.analysis import by_layer, count
+from dlnotes.data import sound as sounds
 from dlnotes.layers import Window
-from dlnotes.models.convolutional.conv_net import Stage
+from dlnotes.models import Stage
 from dlnotes.outputs import segmentation
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
-from dlnotes.training.fitting import fit, predict
-from dlnotes.training.optimizers import optimizer
+from dlnotes.training import Recipe, fit, optimizer, predict
 from dlnotes.training.schedules import one_cycle
-from dlnotes.training.state import Recipe
 
 plt.rcParams.update(STYLE)
 

@@ -25,15 +25,13 @@ import numpy as np
 from matplotlib.collections import PolyCollection
 
 from dlnotes import autodiff, layers, models, outputs
-from dlnotes.analysis.linear_regions import on_line, on_slice
+from dlnotes.analysis import on_line, on_slice
 from dlnotes.autodiff import mlp_backprop
-from dlnotes.data.dataset import Examples
+from dlnotes.data import Examples
 from dlnotes.layers import Dense
-from dlnotes.models.feedforward.mlp import MLP
+from dlnotes.models import MLP
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
-from dlnotes.training.fitting import fit, predict
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Recipe
+from dlnotes.training import Recipe, fit, optimizer, predict
 
 plt.rcParams.update(STYLE)
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)

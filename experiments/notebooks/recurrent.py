@@ -26,18 +26,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from dlnotes import data, models
+from dlnotes.analysis import norms_back, step_jacobians
 from dlnotes.analysis import recurrent_dynamics as repeated_maps
-from dlnotes.analysis.gradient_flow import norms_back, step_jacobians
 from dlnotes.autodiff import bptt_by_hand
-from dlnotes.layers.recurrent.unroll import gru, lstm, rnn, unroll
+from dlnotes.layers import gru, lstm, rnn, unroll
+from dlnotes.models import attention_weights
 from dlnotes.models.recurrent import stack_machine
-from dlnotes.models.recurrent.decoding import attention_weights
 from dlnotes.outputs import cross_entropy
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
+from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.training.schedules import one_cycle
-from dlnotes.training.state import Recipe
 
 plt.rcParams.update(STYLE)
 

@@ -26,27 +26,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from dlnotes import data, models
-from dlnotes.data.trees.brackets import parse_brackets
-from dlnotes.data.trees.smiles import smiles_tree
-from dlnotes.data.trees.tree import (
-    balanced_tree,
-    batch_trees,
-    chain_tree,
-    python_tree,
-    random_tree,
-    tree_at,
-    vocabulary,
-)
+from dlnotes.data import balanced_tree, batch_trees, chain_tree, parse_brackets, smiles_tree
+from dlnotes.data.trees.tree import python_tree, random_tree, tree_at, vocabulary
 from dlnotes.experiment.figures.trees import PALETTE, draw_trees, subtrees
-from dlnotes.layers.recursive.cells import affine_tree, tree_lstm
-from dlnotes.layers.recursive.schedule import count_waves
-from dlnotes.layers.recursive.states import node_states
+from dlnotes.layers import affine_tree, count_waves, node_states, tree_lstm
 from dlnotes.outputs import cross_entropy
 from dlnotes.plotting import BLUE, ORANGE, STYLE
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
+from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.training.schedules import one_cycle
-from dlnotes.training.state import Recipe
 
 plt.rcParams.update(STYLE)
 plt.show()  # so that the notebook knows how to show figures that cells return

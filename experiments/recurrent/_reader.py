@@ -10,14 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import outputs
-from dlnotes.data.dataset import Examples
-from dlnotes.layers.recurrent.unroll import Cell, unroll
-from dlnotes.models.model import Model
+from dlnotes.data import Examples
+from dlnotes.layers import Cell, unroll
+from dlnotes.models import Model
 from dlnotes.outputs import mean_of
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import initial_params
-from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import Tuned, tune_and_train
+from dlnotes.training import Hyper, Recipe, Tuned, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array, Params, PRNGKey
 
 

@@ -23,13 +23,10 @@ from pydantic import Field
 
 from dlnotes import outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired, ratio
-from dlnotes.data.dataset import Examples
-from dlnotes.models.model import Model
+from dlnotes.data import Examples
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import tune_and_train
+from dlnotes.training import Hyper, Recipe, fit, optimizer, tune_and_train
 from dlnotes.typing import Array, PRNGKey
 
 STEPS_OF_NET, TARGET, FIRST = 50, 0.7, 0.5

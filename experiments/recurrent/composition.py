@@ -23,12 +23,11 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired
-from dlnotes.data.dataset import Examples
+from dlnotes.data import Examples
 from dlnotes.data.trees.logic import CLASSES, SYMBOLS, relations, to_trees
 from dlnotes.data.trees.logic import draw as draw_pairs
-from dlnotes.layers.recursive.cells import TreeCell, affine_tree, tensor_tree, tree_lstm
-from dlnotes.layers.recursive.states import node_states
-from dlnotes.models.model import Model
+from dlnotes.layers import TreeCell, affine_tree, node_states, tensor_tree, tree_lstm
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array, Params, PRNGKey
 

@@ -21,12 +21,11 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes.autodiff.checkpointing import temporary_bytes
+from dlnotes.autodiff import temporary_bytes
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, ratio
 from dlnotes.claims import median as median_of
 from dlnotes.jax_internals import count_loops, program_of
-from dlnotes.layers.recurrent.rnn import output_recurrent, teacher_forced
-from dlnotes.layers.recurrent.unroll import rnn, unroll
+from dlnotes.layers import output_recurrent, rnn, teacher_forced, unroll
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.typing import Array, Params
 

@@ -26,16 +26,12 @@ from scipy import stats
 
 from dlnotes import data
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired
-from dlnotes.data.dataset import Examples
-from dlnotes.data.time_series.long_term import draw_latch
-from dlnotes.layers.recurrent.deep import deep_transition
-from dlnotes.layers.recurrent.rnn import rnn
-from dlnotes.models.model import Model
-from dlnotes.models.recurrent.sequence import sequence_classifier
+from dlnotes.data import Examples, draw_latch
+from dlnotes.layers import deep_transition, rnn
+from dlnotes.models import Model, sequence_classifier
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.training import Hyper, Recipe, evaluate, tune_and_train
 from dlnotes.training.optimizers import NOT_DECAYED, leaf_name
-from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, tune_and_train
 from dlnotes.typing import Params
 
 from ._reader import recipe

@@ -22,8 +22,7 @@ from pydantic import Field
 
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.data.time_series.chaos import mackey_glass_series
-from dlnotes.layers.recurrent.echo_state import Readout, free_run, memory_curve, reservoir, ridge_readout
-from dlnotes.layers.recurrent.unroll import unroll
+from dlnotes.layers import Readout, free_run, memory_curve, reservoir, ridge_readout, unroll
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 
 RADII = (0.5, 0.8, 0.9, 0.95, 0.99)

@@ -24,16 +24,11 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.data.dataset import Examples
-from dlnotes.models.model import Model
-from dlnotes.models.recurrent.stopping import sequence_distribution, write_sequences
+from dlnotes.data import Examples
+from dlnotes.models import Model, sequence_distribution, write_sequences
 from dlnotes.outputs import PerExample
 from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training import schedules
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import initial_params
-from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, tune_and_train
+from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, schedules, tune_and_train
 from dlnotes.typing import Array, Params, PRNGKey
 
 LETTERS = 3

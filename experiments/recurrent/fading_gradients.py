@@ -19,12 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes.analysis.gradient_flow import norms_back, rate_per_step, step_jacobians
+from dlnotes.analysis import norms_back, step_jacobians
+from dlnotes.analysis.gradient_flow import rate_per_step
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.claims import median as median_of
-from dlnotes.data.dataset import Examples
-from dlnotes.data.time_series.long_term import draw_latch
-from dlnotes.layers.recurrent.unroll import RNNParams, rnn
+from dlnotes.data import Examples, draw_latch
+from dlnotes.layers import RNNParams, rnn
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import IGNORE, Array, Params
 

@@ -24,16 +24,10 @@ from pydantic import Field
 
 from dlnotes import models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean, paired
-from dlnotes.data.dataset import Examples, Pair
-from dlnotes.data.texts.number_words import shift_right
-from dlnotes.models.model import Model
-from dlnotes.models.recurrent.aligned import write_aligned
+from dlnotes.data import Examples, Pair, shift_right
+from dlnotes.models import Model, write_aligned
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import schedules
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import initial_params
-from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, tune_and_train
+from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, schedules, tune_and_train
 
 CLASSES = 4
 MARK, HINT, STAY = 0.25, 0.5, 0.9

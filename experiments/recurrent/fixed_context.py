@@ -23,16 +23,10 @@ from pydantic import Field
 
 from dlnotes import models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.data.dataset import Examples, Pair
-from dlnotes.data.texts.number_words import shift_right
-from dlnotes.models.model import Model
-from dlnotes.models.recurrent.decoding import attention_weights
+from dlnotes.data import Examples, Pair, shift_right
+from dlnotes.models import Model, attention_weights
 from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
-from dlnotes.training import schedules
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.starts import initial_params
-from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import tune_and_train
+from dlnotes.training import Hyper, Recipe, initial_params, optimizer, schedules, tune_and_train
 from dlnotes.typing import Array, Params, PRNGKey
 
 LETTERS, LONGEST = 8, 20

@@ -23,14 +23,12 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import models, outputs
-from dlnotes.analysis.counting import parameters
+from dlnotes.analysis import parameters
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.data.dataset import Examples
-from dlnotes.models.model import Model
+from dlnotes.data import Examples
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Recipe
+from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.typing import IGNORE, Params
 
 SIDE = 14

@@ -23,20 +23,16 @@ from pydantic import Field
 
 from dlnotes import models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.data.dataset import Examples
-from dlnotes.data.trees import list_ops
+from dlnotes.data import Examples, list_ops
 from dlnotes.data.trees.batching import arrange
 from dlnotes.data.trees.list_ops import CLASSES, SYMBOLS, to_trees, values
 from dlnotes.data.trees.shapes import chain_parents, random_parents
 from dlnotes.experiment.figures.latent_trees import draw_tree
-from dlnotes.models.model import Model
-from dlnotes.models.recursive.latent_trees import gumbel_parse
-from dlnotes.outputs.bracket_f1 import bracket_f1, brackets, self_agreement
+from dlnotes.models import Model, gumbel_parse
+from dlnotes.outputs import bracket_f1, self_agreement
+from dlnotes.outputs.bracket_f1 import brackets
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training import schedules
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Recipe
+from dlnotes.training import Recipe, fit, optimizer, schedules
 from dlnotes.typing import Params
 
 STRUCTURES = ("given", "balanced", "chain", "found")

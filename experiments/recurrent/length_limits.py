@@ -25,15 +25,10 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, paired, share
-from dlnotes.data.dataset import Examples
-from dlnotes.data.time_series.long_term import draw_latch
-from dlnotes.layers.recurrent.leaky import delayed, leaky
-from dlnotes.layers.recurrent.rnn import plain_cell
-from dlnotes.layers.recurrent.unroll import Cell, gru, lstm, rnn
+from dlnotes.data import Examples, draw_latch
+from dlnotes.layers import Cell, delayed, gru, leaky, lstm, plain_cell, rnn
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training.starts import initial_params
-from dlnotes.training.state import Hyper, Recipe
-from dlnotes.training.tuning import evaluate, tune_and_train
+from dlnotes.training import Hyper, Recipe, evaluate, initial_params, tune_and_train
 from dlnotes.typing import Params, PRNGKey
 
 from ._reader import reader, recipe

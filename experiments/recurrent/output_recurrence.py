@@ -23,10 +23,9 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, Within, mean, paired
-from dlnotes.data.dataset import Examples
-from dlnotes.layers.recurrent.rnn import OutputRNNParams, output_recurrent, teacher_forced
-from dlnotes.layers.recurrent.unroll import rnn, unroll
-from dlnotes.models.model import Model
+from dlnotes.data import Examples
+from dlnotes.layers import OutputRNNParams, output_recurrent, rnn, teacher_forced, unroll
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import IGNORE, Array, Params, PRNGKey
 

@@ -29,15 +29,11 @@ from pydantic import Field
 
 from dlnotes import outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, ratio
-from dlnotes.data.dataset import Examples
-from dlnotes.layers.random import bernoulli, fold_in
-from dlnotes.layers.recurrent.unroll import gru
-from dlnotes.models.model import Model
+from dlnotes.data import Examples
+from dlnotes.layers import bernoulli, fold_in, gru
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import schedules
-from dlnotes.training.fitting import fit
-from dlnotes.training.optimizers import optimizer
-from dlnotes.training.state import Hyper, Recipe
+from dlnotes.training import Hyper, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array, Params, PRNGKey
 
 PREFIX, AHEAD, TRAINED = 20, 60, 50

@@ -25,13 +25,13 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes.analysis.gradient_flow import norms_back
+from dlnotes.analysis import norms_back
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired, share
-from dlnotes.data.dataset import Examples
-from dlnotes.layers.recursive.cells import TreeCell, affine_tree, tree_lstm
-from dlnotes.models.model import Model
+from dlnotes.data import Examples
+from dlnotes.layers import TreeCell, affine_tree, tree_lstm
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training.starts import initial_params
+from dlnotes.training import initial_params
 from dlnotes.typing import Array, Params, PRNGKey
 
 from ._reader import accuracy, glorot, read_out, train_tuned

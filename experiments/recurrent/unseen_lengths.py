@@ -22,9 +22,9 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.data.dataset import Examples
-from dlnotes.layers.recurrent.unroll import rnn
-from dlnotes.models.model import Model
+from dlnotes.data import Examples
+from dlnotes.layers import rnn
+from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array, PRNGKey
 
