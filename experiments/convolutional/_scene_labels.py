@@ -9,11 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes import data, outputs
+from dlnotes import data, models, outputs
 from dlnotes.claims import Measured
-from dlnotes.data import Dataset, Examples
-from dlnotes.models import Model
-from dlnotes.outputs import boundary_f, confusion, mean_iou
 from dlnotes.training import Fit, Hyper, Recipe, fit, initial_params, optimizer, schedules
 from dlnotes.typing import Params
 
@@ -50,7 +47,9 @@ class Judged(NamedTuple):
     labels: np.ndarray
 
 
-def train(model: Model, pool: Examples, seeds: np.ndarray, rates: np.ndarray, sizes: Sizes) -> Fit:
+def train(
+    model: models.Model, pool: data.Examples, seeds: np.ndarray, rates: np.ndarray, sizes: Sizes
+) -> Fit:
     """Adam with a rate that falls to 0 along a cosine; one member per seed and rate, each with its scenes."""
     rows = [np.random.default_rng(s).permutation(pool.size)[: sizes.scenes] for s in seeds]
     chosen = np.stack(rows)
@@ -61,7 +60,7 @@ def train(model: Model, pool: Examples, seeds: np.ndarray, rates: np.ndarray, si
 
     return fit(
         recipe_of,
-        Examples(pool.x[chosen], pool.y[chosen]),
+        data.Examples(pool.x[chosen], pool.y[chosen]),
         steps=sizes.steps,
         batch_size=min(sizes.batch, sizes.scenes),
         seeds=seeds,
@@ -73,7 +72,7 @@ def train(model: Model, pool: Examples, seeds: np.ndarray, rates: np.ndarray, si
     )
 
 
-def judge(model: Model, scenes: Dataset, sizes: Sizes, rates: Sequence[float]) -> Judged:
+def judge(model: models.Model, scenes: data.Dataset, sizes: Sizes, rates: Sequence[float]) -> Judged:
     """Choose the rate by the loss on validation scenes, train every seed with it, measure on test scenes."""
     others = sizes.seeds + np.arange(sizes.tuning_seeds)
     validation, test = scenes.split("validation"), scenes.split("test")
@@ -93,8 +92,8 @@ def judge(model: Model, scenes: Dataset, sizes: Sizes, rates: Sequence[float]) -
     labels = np.asarray(answer(result.params)).astype(np.int8)
     y, k = np.asarray(test.y), scenes.outputs
     return Judged(
-        iou=np.array([mean_iou(confusion(each, y, k)) for each in labels]),
-        outlines=np.array([boundary_f(each, y, k) for each in labels]),
+        iou=np.array([outputs.mean_iou(outputs.confusion(each, y, k)) for each in labels]),
+        outlines=np.array([outputs.boundary_f(each, y, k) for each in labels]),
         rate=rate,
         labels=labels,
     )
@@ -102,7 +101,7 @@ def judge(model: Model, scenes: Dataset, sizes: Sizes, rates: Sequence[float]) -
 
 def small_scenes(
     side: int, classes: int, pool: int, validation: int, test: int, *, most: int = 3, clutter: int = 4
-) -> Dataset:
+) -> data.Dataset:
     """Scenes of one to ``most`` handwritten digits over clutter."""
     return data.load(
         "scenes",

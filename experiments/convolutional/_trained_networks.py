@@ -8,8 +8,6 @@ import jax
 import numpy as np
 
 from dlnotes import data, models, outputs
-from dlnotes.data import Examples
-from dlnotes.models import CNN
 from dlnotes.training import Recipe, fit, optimizer
 
 CHANNELS, KERNEL = (8, 16), 5
@@ -27,8 +25,8 @@ class Networks(NamedTuple):
       accuracy: ``(2, members)`` on ``test``.
     """
 
-    params: tuple[CNN, ...]
-    test: Examples
+    params: tuple[models.CNN, ...]
+    test: data.Examples
     accuracy: np.ndarray
 
 
@@ -44,7 +42,7 @@ def train_networks(*, seeds: int, steps: int, images: int, test: int, batch: int
     """
     clothes = data.load("fashion_mnist")
     train, unseen = (
-        Examples(np.asarray(part.x[:n]), np.asarray(part.y[:n]))
+        data.Examples(np.asarray(part.x[:n]), np.asarray(part.y[:n]))
         for part, n in ((clothes.train, images), (clothes.split("test"), test))
     )
     result = fit(
@@ -60,7 +58,7 @@ def train_networks(*, seeds: int, steps: int, images: int, test: int, batch: int
     )
 
     @jax.jit
-    def right(params: CNN):
+    def right(params: models.CNN):
         return jax.lax.map(lambda p: NETWORK.apply(p, unseen.x).argmax(-1) == unseen.y, params)
 
     params = tuple(jax.tree.map(lambda a, i=i: a[i], result.probes) for i in range(len(STATES)))

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import models, outputs
+from dlnotes import data, models, outputs
 from dlnotes.claims import (
     Above,
     Below,
@@ -34,11 +34,9 @@ from dlnotes.claims import (
     mean,
     paired,
 )
-from dlnotes.data import Examples, choose_buckets
 from dlnotes.data.assemble import pad_boxes
 from dlnotes.data.buckets import divide, masked_sizes
 from dlnotes.data.images.sized_digits import placed, stretched
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.typing import Array, Params
@@ -77,25 +75,25 @@ def drawn(images: np.ndarray, sizes: tuple[int, int], rng: Any) -> list[np.ndarr
     return placed(images, shapes, rng.integers(SIDES[0], SIDES[1] + 1, len(images)), rng)
 
 
-def padded(images: list[np.ndarray], y: np.ndarray) -> Examples:
+def padded(images: list[np.ndarray], y: np.ndarray) -> data.Examples:
     """Images of their own sizes as one array and its mask."""
     x, mask = pad_boxes(images)
-    return Examples(x, y, mask)
+    return data.Examples(x, y, mask)
 
 
-def resized(images: list[np.ndarray], y: np.ndarray) -> Examples:
+def resized(images: list[np.ndarray], y: np.ndarray) -> data.Examples:
     """Every image at the one size of the rivals."""
-    return Examples(
+    return data.Examples(
         np.stack([stretched(i[..., 0], (RESIZED, RESIZED))[..., None] for i in images]).astype(np.float32), y
     )
 
 
-def answers(model: Model, params: Params, x: Any, mask: Any = None) -> np.ndarray:
+def answers(model: models.Model, params: Params, x: Any, mask: Any = None) -> np.ndarray:
     """Class probabilities of every member, ``(members, n, classes)``."""
     return np.asarray(_probabilities(model)(params, x, mask))
 
 
-def _probabilities(model: Model):
+def _probabilities(model: models.Model):
     def of(params: Params, x: Array, mask: Array | None) -> Array:
         return jax.nn.softmax(model.apply(params, x, mask=mask))
 
@@ -124,7 +122,7 @@ def alone_and_padded(params: Params, images: np.ndarray, rng: Any) -> tuple[np.n
     return np.abs(together - single).max((1, 2)), changed
 
 
-def compilations(params: Params, examples: Examples, most: int) -> tuple[int, int]:
+def compilations(params: Params, examples: data.Examples, most: int) -> tuple[int, int]:
     """How often the network is compiled for all buckets, and how many there are."""
     traced = []
 
@@ -177,7 +175,7 @@ def measure(options: AnySize) -> dict[str, np.ndarray]:
     waste, sizes_met = [], []
     for seed in range(options.seeds):
         own = np.random.default_rng([75, seed]).integers(SEEN[0], UNSEEN[1] + 1, (1000, 2))
-        waste.append([choose_buckets(own, most=k).waste for k in BUCKETS])
+        waste.append([data.choose_buckets(own, most=k).waste for k in BUCKETS])
         sizes_met.append(len(np.unique(own, axis=0)))
     return {
         "accuracy": np.array(scores),  # (rivals, seen and unseen, seeds)

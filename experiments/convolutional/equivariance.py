@@ -23,6 +23,7 @@ import numpy as np
 from pydantic import Field
 from scipy import ndimage
 
+from dlnotes import models
 from dlnotes.claims import (
     Above,
     Below,
@@ -37,7 +38,6 @@ from dlnotes.claims import (
     paired,
 )
 from dlnotes.layers import conv, convolve, relu
-from dlnotes.models import CNN
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array
 
@@ -67,7 +67,7 @@ class Equivariance(Options):
     test: int = Field(20, ge=SHOWN + 1, description="test images whose maps are compared")
 
 
-def maps(params: CNN, x: Array, padding: str) -> Array:
+def maps(params: models.CNN, x: Array, padding: str) -> Array:
     """The maps of both convolutions, one after the other without pooling."""
     h = x
     for (layer,) in params.convolutions:
@@ -135,7 +135,7 @@ def within_disc() -> np.ndarray:
     return (np.hypot(line[:, None], line) <= DISC).ravel()
 
 
-def errors(params: CNN, x: np.ndarray) -> np.ndarray:
+def errors(params: models.CNN, x: np.ndarray) -> np.ndarray:
     """Errors of each transformation, ``(len(TRANSFORMS), members)``."""
     compiled = jax.jit(jax.vmap(maps, in_axes=(0, None, None)), static_argnums=2)
 

@@ -27,11 +27,8 @@ import numpy as np
 from pydantic import Field
 from scipy import ndimage
 
-from dlnotes import data, outputs
+from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Below, Claim, Interval, Measured, Options, Part, Plot, ratio
-from dlnotes.data import Examples
-from dlnotes.layers import Convolution, Dense, conv, conv_maxout, dense, init_convolution, init_dense, relu
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREY, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.typing import Array, PRNGKey
@@ -59,27 +56,28 @@ class Network(NamedTuple):
       output: W (units, classes), c.
     """
 
-    filters: Convolution
-    output: Dense
+    filters: layers.Convolution
+    output: layers.Dense
 
 
-def network(units: int, group: int) -> Model:
+def network(units: int, group: int) -> models.Model:
     """Units that are maxima over groups of filters; a group of one is a filter with ReLU."""
 
     def init(key: PRNGKey, /) -> Network:
         one, two = jax.random.split(key)
         return Network(
-            init_convolution(one, (WINDOW, WINDOW), 1, units * group), init_dense(two, units, CLASSES)
+            layers.init_convolution(one, (WINDOW, WINDOW), 1, units * group),
+            layers.init_dense(two, units, CLASSES),
         )
 
     def apply(params: Network, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
         if group == 1:
-            z = relu(conv(params.filters, x, padding="VALID"))
+            z = layers.relu(layers.conv(params.filters, x, padding="VALID"))
         else:
-            z = conv_maxout(params.filters, x, group, padding="VALID")
-        return dense(params.output, z.max((1, 2)))
+            z = layers.conv_maxout(params.filters, x, group, padding="VALID")
+        return layers.dense(params.output, z.max((1, 2)))
 
-    return Model(init, apply)
+    return models.Model(init, apply)
 
 
 def turned(images: np.ndarray, angles: np.ndarray) -> np.ndarray:
@@ -116,7 +114,7 @@ def regrouped(responses: np.ndarray) -> np.ndarray:
     return grouped(standard[..., which])
 
 
-def train(model: Model, examples: Examples, o: LearnedInvariance) -> Network:
+def train(model: models.Model, examples: data.Examples, o: LearnedInvariance) -> Network:
     """Parameters of every seed before and after training, leaves ``(2, seeds, ...)``."""
     result = fit(
         Recipe(model, outputs.cross_entropy, {}, optimizer("adam", 0.003)),
@@ -132,18 +130,18 @@ def train(model: Model, examples: Examples, o: LearnedInvariance) -> Network:
     return result.probes
 
 
-def responses_of(filters: Convolution, x: np.ndarray) -> np.ndarray:
+def responses_of(filters: layers.Convolution, x: np.ndarray) -> np.ndarray:
     """The largest response of each filter over all places, ``(seeds, images, angles, filters)``."""
 
     @jax.jit
-    def all_of(filters: Convolution, x: Array) -> Array:
-        return jax.lax.map(lambda f: conv(f, x, padding="VALID").max((1, 2)), filters)
+    def all_of(filters: layers.Convolution, x: Array) -> Array:
+        return jax.lax.map(lambda f: layers.conv(f, x, padding="VALID").max((1, 2)), filters)
 
     found = np.asarray(all_of(filters, x.reshape(-1, SIDE, SIDE, 1)))
     return found.reshape(found.shape[0], *x.shape[:2], -1)
 
 
-def accuracy_of(r: np.ndarray, output: Dense, labels: np.ndarray) -> np.ndarray:
+def accuracy_of(r: np.ndarray, output: layers.Dense, labels: np.ndarray) -> np.ndarray:
     """Share of the turned test images told right from the units' responses, ``(seeds,)``."""
     logits = np.einsum("siau,suc->siac", r, output.W) + np.asarray(output.b)[:, None, None]
     return (logits.argmax(-1) == labels[:, None]).mean((1, 2))
@@ -154,8 +152,8 @@ def measure(options: LearnedInvariance) -> dict[str, np.ndarray]:
     digits = data.load("mnist")
     upright, labels = digits.train.x[: options.images], digits.train.y[: options.images]
     angles = np.random.default_rng(0).uniform(0, 360, len(upright))
-    every = Examples(turned(upright, angles), labels)
-    straight = Examples(turned(upright, 0 * angles), labels)
+    every = data.Examples(turned(upright, angles), labels)
+    straight = data.Examples(turned(upright, 0 * angles), labels)
     unseen = digits.split("test")
     images, truth = unseen.x[: options.test], unseen.y[: options.test]
     x = np.stack([turned(images, np.full(len(images), angle)) for angle in ANGLES], axis=1)

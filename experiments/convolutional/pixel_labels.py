@@ -22,11 +22,9 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from dlnotes import models
-from dlnotes.analysis import count
+from dlnotes import analysis, models
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.experiment.figures.pixels import class_colors
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 
 from ._scene_labels import Sizes, judge, small_scenes, table
@@ -58,7 +56,7 @@ class PixelLabels(Options):
     test: int = Field(500, ge=8, description="validation scenes, and test scenes")
 
 
-def network(index: int, side: int) -> Model:
+def network(index: int, side: int) -> models.Model:
     """One of `NETWORKS`."""
     form, channels = list(NETWORKS.values())[index]
     return models.pixel_labeller((side, side, 1), CLASSES + 1, form=form, channels=channels)
@@ -72,7 +70,7 @@ def measure(options: PixelLabels) -> dict[str, np.ndarray]:
     made = [network(i, o.side) for i in range(len(NETWORKS))]
     found = [judge(model, scenes, sizes, RATES) for model in made]
     one = np.zeros((1, o.side, o.side, 1), np.float32)
-    counts = [count(model, one) for model in made]
+    counts = [analysis.count(model, one) for model in made]
     # Among the first test scenes, those with the most labelled pixels show the most.
     test = scenes.split("test")
     shown = np.argsort(-(test.y[:100] > 0).sum((1, 2)), kind="stable")[:EXAMPLES]

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes.analysis import multiply_adds
+from dlnotes import analysis
 from dlnotes.claims import (
     Below,
     Claim,
@@ -100,11 +100,11 @@ def saved(step: int, axes: int, following: str) -> tuple[float, float]:
         if following == "dense":
             n = int(np.prod(shape))
             layer = Dense(jnp.zeros((n, outputs)), jnp.zeros(outputs))
-            work = multiply_adds(dense, layer, jnp.zeros((1, n)))
+            work = analysis.multiply_adds(dense, layer, jnp.zeros((1, n)))
             learned = layer.W.size
         else:
             K = jnp.zeros((3,) * axes + (channels, outputs))
-            work = multiply_adds(convolve, jnp.zeros(shape), K)
+            work = analysis.multiply_adds(convolve, jnp.zeros(shape), K)
             learned = K.size
         found.append((work, learned))
     (work, learned), (less_work, less_learned) = found

@@ -18,10 +18,8 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from dlnotes import models
-from dlnotes.analysis import count
+from dlnotes import analysis, models
 from dlnotes.claims import Above, Claim, Interval, Measured, Options, Part, Plot, mean, paired
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 
 from ._scene_labels import Sizes, judge, small_scenes, table
@@ -48,7 +46,7 @@ class RefinedLabels(Options):
     test: int = Field(500, ge=8, description="validation scenes, and test scenes")
 
 
-def networks(side: int) -> list[Model]:
+def networks(side: int) -> list[models.Model]:
     """1 to 5 guesses, then the three that answer at once."""
     shape, classes = (side, side, 1), CLASSES + 1
     refined = [
@@ -71,7 +69,7 @@ def measure(options: RefinedLabels) -> dict[str, np.ndarray]:
     made = networks(o.side)
     found = [judge(model, scenes, sizes, RATES) for model in made]
     one = np.zeros((1, o.side, o.side, 1), np.float32)
-    counts = [count(model, one) for model in made]
+    counts = [analysis.count(model, one) for model in made]
     return {
         "iou": np.array([f.iou for f in found]),
         "outlines": np.array([f.outlines for f in found]),

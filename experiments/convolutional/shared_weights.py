@@ -28,8 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import data, outputs
-from dlnotes.analysis import Counts, count
+from dlnotes import analysis, data, models, outputs
 from dlnotes.claims import (
     Above,
     Claim,
@@ -43,7 +42,6 @@ from dlnotes.claims import (
     mean,
     ratio,
 )
-from dlnotes.data import Dataset, Examples
 from dlnotes.layers import (
     Dense,
     conv,
@@ -55,7 +53,6 @@ from dlnotes.layers import (
     max_pool,
     relu,
 )
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, optimizer
 from dlnotes.typing import Array, Params, PRNGKey
@@ -102,7 +99,7 @@ class Network(NamedTuple):
     output: Dense
 
 
-def network(which: int) -> Model:
+def network(which: int) -> models.Model:
     """One of the networks of `NAMES`, on images ``(batch, SIDE, SIDE, 1)``."""
     pooled = which in (SHARED_POOLED, UNSHARED_POOLED)
     sizes, window = (SIDE, SIDE), (WINDOW, WINDOW)
@@ -128,17 +125,19 @@ def network(which: int) -> Model:
         h = max_pool(h, 2) if pooled else h
         return dense(params.output, h.reshape(len(h), -1))
 
-    return Model(init, apply)
+    return models.Model(init, apply)
 
 
-def layer_counts(kind: str, sizes: Sequence[int], window: int, outputs: int) -> Counts:
+def layer_counts(kind: str, sizes: Sequence[int], window: int, outputs: int) -> analysis.Counts:
     """Weights and multiply-adds of one layer from one channel to so many, counted in the layer itself."""
     windows, places = (window,) * len(sizes), tuple(m - window + 1 for m in sizes)
     key = jax.random.key(0)
 
-    def without_bias(init: Callable[[PRNGKey], Any], apply: Callable[[Any, Array], Array]) -> Counts:
+    def without_bias(init: Callable[[PRNGKey], Any], apply: Callable[[Any, Array], Array]) -> analysis.Counts:
         # The bias is taken out by counting with and without its numbers: the notes count weights.
-        found = count(Model(init, lambda p, x, **_: apply(p, x)), np.zeros((1, *sizes, 1), np.float32))
+        found = analysis.count(
+            models.Model(init, lambda p, x, **_: apply(p, x)), np.zeros((1, *sizes, 1), np.float32)
+        )
         return found._replace(parameters=found.parameters - jax.eval_shape(init, key).b.size)
 
     if kind == "dense":
@@ -177,7 +176,7 @@ def halved(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), SIDE, 2, SIDE, 2, 1).mean((2, 4)).astype(np.float32)
 
 
-def drawn_examples(part: Any, seeds: np.ndarray, numbers: np.ndarray) -> Examples:
+def drawn_examples(part: Any, seeds: np.ndarray, numbers: np.ndarray) -> data.Examples:
     """For each member the first so many of its seed's own order, repeated to one length."""
     rows = []
     for seed, n in zip(seeds, numbers):
@@ -186,11 +185,16 @@ def drawn_examples(part: Any, seeds: np.ndarray, numbers: np.ndarray) -> Example
     chosen = np.stack(rows)
     unique, where = np.unique(chosen, return_inverse=True)
     x = halved(part.x[unique])[where.reshape(chosen.shape)]
-    return Examples(x, part.y[chosen])
+    return data.Examples(x, part.y[chosen])
 
 
 def train(
-    model: Model, part: Any, seeds: np.ndarray, numbers: np.ndarray, rates: np.ndarray, o: SharedWeights
+    model: models.Model,
+    part: Any,
+    seeds: np.ndarray,
+    numbers: np.ndarray,
+    rates: np.ndarray,
+    o: SharedWeights,
 ) -> Params:
     """Adam; one member per seed, number of examples and rate. A training that broke down is all NaN."""
 
@@ -214,7 +218,7 @@ def train(
     )
 
 
-def accuracies(model: Model, params: Params, examples: Examples) -> np.ndarray:
+def accuracies(model: models.Model, params: Params, examples: data.Examples) -> np.ndarray:
     """Of each member on the same examples, ``(members,)``."""
 
     def one(p: Params) -> Array:
@@ -223,10 +227,10 @@ def accuracies(model: Model, params: Params, examples: Examples) -> np.ndarray:
     return np.asarray(jax.jit(lambda all: jax.lax.map(one, all))(params))
 
 
-def curves(clothes: Dataset, o: SharedWeights) -> dict[str, np.ndarray]:
+def curves(clothes: data.Dataset, o: SharedWeights) -> dict[str, np.ndarray]:
     """Test accuracy ``(networks, numbers, seeds)`` at the chosen rates ``(networks, numbers)``."""
     validation, test = (
-        Examples(halved(np.asarray(part.x[: o.test])), np.asarray(part.y[: o.test]))
+        data.Examples(halved(np.asarray(part.x[: o.test])), np.asarray(part.y[: o.test]))
         for part in (clothes.split("validation"), clothes.split("test"))
     )
     others = o.seeds + np.arange(o.tuning_seeds)
@@ -249,7 +253,7 @@ def measure(options: SharedWeights) -> dict[str, np.ndarray]:
     """Count, then train."""
     layers, formula = counted()
     image = np.zeros((1, SIDE, SIDE, 1), np.float32)
-    whole = [count(network(which), image) for which in range(len(NAMES))]
+    whole = [analysis.count(network(which), image) for which in range(len(NAMES))]
     return {
         "layers": layers,
         "formula": formula,

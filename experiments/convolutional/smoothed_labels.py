@@ -25,11 +25,8 @@ import numpy as np
 from pydantic import Field
 from scipy import ndimage, special
 
-from dlnotes import data, models, outputs
+from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired, ratio
-from dlnotes.data import Examples
-from dlnotes.layers import MeanField, init_mean_field, mean_field
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.typing import Array, Params, PRNGKey
@@ -65,31 +62,31 @@ class Smoothed(NamedTuple):
     """
 
     network: Params
-    field: MeanField
+    field: layers.MeanField
 
 
 PIXELS = models.conv_net((None, None, 1), LABELS, stages=(models.Stage(8), models.Stage(8)), head="maps")
 """Two convolutions of 3×3 and a label for each pixel."""
 
 
-def potts(cost: float | Array) -> MeanField:
+def potts(cost: float | Array) -> layers.MeanField:
     """Any two neighbours of different labels cost the same, whatever the image."""
-    return init_mean_field(LABELS, contrast=0.0)._replace(base=jnp.asarray(cost, jnp.float32))
+    return layers.init_mean_field(LABELS, contrast=0.0)._replace(base=jnp.asarray(cost, jnp.float32))
 
 
-def smoothed_model() -> Model:
+def smoothed_model() -> models.Model:
     """The network and, on top of it, the field."""
 
     def init(key: PRNGKey, /) -> Smoothed:
         return Smoothed(PIXELS.init(key), potts(0.5))
 
     def apply(params: Smoothed, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
-        return mean_field(params.field, PIXELS.apply(params.network, x), x, steps=UPDATES)
+        return layers.mean_field(params.field, PIXELS.apply(params.network, x), x, steps=UPDATES)
 
-    return Model(init, apply)
+    return models.Model(init, apply)
 
 
-def scenes(images: np.ndarray, kinds: np.ndarray, n: int, noise: float, rng: Any) -> Examples:
+def scenes(images: np.ndarray, kinds: np.ndarray, n: int, noise: float, rng: Any) -> data.Examples:
     """Two objects of different kinds on black, the second over the first, with noise; and their masks.
 
     Args:
@@ -109,10 +106,10 @@ def scenes(images: np.ndarray, kinds: np.ndarray, n: int, noise: float, rng: Any
             x[box] = np.where(there, picture, x[box])
             y[box] = np.where(there, kind, y[box])
     x += noise * rng.standard_normal(x.shape, np.float32)
-    return Examples(x[..., None], y)
+    return data.Examples(x[..., None], y)
 
 
-def train(model: Model, examples: Examples, start: Params | None, o: SmoothedLabels) -> Params:
+def train(model: models.Model, examples: data.Examples, start: Params | None, o: SmoothedLabels) -> Params:
     """Adam on the cross-entropy of all pixels; one member per seed, each with its scenes."""
     return fit(
         Recipe(model, outputs.cross_entropy, {}, optimizer("adam", RATE)),
@@ -134,10 +131,10 @@ def unary(params: Params, x: Array) -> Array:
 
 
 @jax.jit
-def smoothing(fields: MeanField, logits: Array) -> Array:
+def smoothing(fields: layers.MeanField, logits: Array) -> Array:
     """Logits after the updates, of every member with its field."""
     return jax.lax.map(
-        lambda both: mean_field(both[0], both[1], jnp.zeros((*both[1].shape[:-1], 1)), steps=UPDATES),
+        lambda both: layers.mean_field(both[0], both[1], jnp.zeros((*both[1].shape[:-1], 1)), steps=UPDATES),
         (fields, logits),
     )
 
@@ -147,7 +144,9 @@ def correct(logits: Any, y: np.ndarray) -> np.ndarray:
     return (np.asarray(logits).argmax(-1) == y).mean((1, 2, 3))
 
 
-def chosen_smoothing(params: Params, held: Examples, test: Examples) -> tuple[np.ndarray, np.ndarray]:
+def chosen_smoothing(
+    params: Params, held: data.Examples, test: data.Examples
+) -> tuple[np.ndarray, np.ndarray]:
     """Test logits smoothed at each seed's best cost on validation scenes; and that cost."""
     z = unary(params, held.x)
     seeds = len(held.y)
@@ -156,7 +155,7 @@ def chosen_smoothing(params: Params, held: Examples, test: Examples) -> tuple[np
     return np.asarray(smoothing(_potts_of(costs), unary(params, test.x))), costs
 
 
-def _potts_of(costs: np.ndarray) -> MeanField:
+def _potts_of(costs: np.ndarray) -> layers.MeanField:
     one = potts(0.0)
     many = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(costs), *leaf.shape)), one)
     return many._replace(base=jnp.asarray(costs, jnp.float32))
@@ -183,7 +182,7 @@ def enumerated(o: SmoothedLabels) -> dict[str, np.ndarray]:
     image = jnp.zeros((o.seeds * o.fields, SMALL, SMALL, 1))
     flat = jnp.asarray(z.reshape(-1, SMALL, SMALL, LABELS), jnp.float32)
     q = np.asarray(
-        jax.nn.softmax(jax.jit(lambda z: mean_field(potts(0.5), z, image, steps=ENOUGH))(flat))
+        jax.nn.softmax(jax.jit(lambda z: layers.mean_field(potts(0.5), z, image, steps=ENOUGH))(flat))
     ).reshape(z.shape)
     alone = special.softmax(z, axis=-1)
 
@@ -198,7 +197,7 @@ def measure(options: SmoothedLabels) -> dict[str, np.ndarray]:
     """Train, smooth, train on in both ways, test; then enumerate small fields."""
     clothes = data.load("fashion_mnist", standardize=False)
 
-    def drawn(part: str, n: int, seed: int) -> Examples:
+    def drawn(part: str, n: int, seed: int) -> data.Examples:
         of = clothes.split(part)
         kinds = np.where(np.isin(of.y, TOPS), 1, np.where(np.isin(of.y, SHOES), 2, 0))
         halves = of.x.reshape(-1, OBJECT, 2, OBJECT, 2).mean((2, 4))
@@ -206,7 +205,7 @@ def measure(options: SmoothedLabels) -> dict[str, np.ndarray]:
             scenes(halves, kinds, n, options.noise, np.random.default_rng(seed + s))
             for s in range(options.seeds)
         ]
-        return Examples(np.stack([m.x for m in made]), np.stack([m.y for m in made]))
+        return data.Examples(np.stack([m.x for m in made]), np.stack([m.y for m in made]))
 
     training = drawn("train", options.scenes, 0)
     held = drawn("validation", max(2, options.scenes // 2), 1000)

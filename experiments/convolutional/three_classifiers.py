@@ -28,9 +28,7 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean, paired
-from dlnotes.data import Dataset, Examples
 from dlnotes.data.images.mnist import FASHION_MNIST
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array, Params
@@ -61,7 +59,7 @@ class ThreeClassifiers(Options):
     scenes: int = Field(300, ge=2, description="canvases with two objects of a seed")
 
 
-def network(which: int) -> Model:
+def network(which: int) -> models.Model:
     """One of the three; their convolutions are alike."""
     if which == FLAT:
         return models.conv_net((ONE_SIZE, ONE_SIZE, 1), CLASSES, stages=STAGES, head="flatten", dense=(64,))
@@ -88,15 +86,15 @@ def on_canvas(images: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
     return x, mask
 
 
-def shown_to(which: int, images: np.ndarray, y: np.ndarray, side: int) -> Examples:
+def shown_to(which: int, images: np.ndarray, y: np.ndarray, side: int) -> data.Examples:
     """What a network sees of square images of one size."""
     if which == FLAT:
-        return Examples(resized(images, ONE_SIZE), y)
+        return data.Examples(resized(images, ONE_SIZE), y)
     x, mask = on_canvas(images, side)
-    return Examples(x, y, mask)
+    return data.Examples(x, y, mask)
 
 
-def training_images(which: int, clothes: Dataset, rows: np.ndarray) -> Examples:
+def training_images(which: int, clothes: data.Dataset, rows: np.ndarray) -> data.Examples:
     """The images ``rows`` (members, images) of the training part, in turn at each of the sizes."""
     groups = rows.reshape(len(rows), len(TRAINED), -1)
     parts = [
@@ -106,13 +104,13 @@ def training_images(which: int, clothes: Dataset, rows: np.ndarray) -> Examples:
     return jax.tree.map(lambda *a: np.concatenate(a, 1), *parts)
 
 
-def judged(model: Model, params: Params, examples: Examples) -> np.ndarray:
+def judged(model: models.Model, params: Params, examples: data.Examples) -> np.ndarray:
     """Mean cross-entropy and accuracy of each member on its own examples, ``(members, 2)``."""
     return np.asarray(_judge(model)(params, examples))
 
 
-def _judge(model: Model) -> Any:
-    def one(both: tuple[Params, Examples]) -> Array:
+def _judge(model: models.Model) -> Any:
+    def one(both: tuple[Params, data.Examples]) -> Array:
         params, examples = both
         logits = model.apply(params, examples.x, mask=examples.mask)
         measures = (outputs.cross_entropy(logits, examples.y), outputs.accuracy(logits, examples.y))
@@ -122,7 +120,7 @@ def _judge(model: Model) -> Any:
 
 
 def train(
-    which: int, examples: Examples, seeds: np.ndarray, rates: np.ndarray, o: ThreeClassifiers
+    which: int, examples: data.Examples, seeds: np.ndarray, rates: np.ndarray, o: ThreeClassifiers
 ) -> Params:
     """Adam with a rate that falls to 0 along a cosine; one member per seed and rate."""
 
@@ -195,7 +193,7 @@ def measure(options: ThreeClassifiers) -> dict[str, np.ndarray]:
     }
 
 
-def _takes(model: Model, params: Params, size: int) -> bool:
+def _takes(model: models.Model, params: Params, size: int) -> bool:
     try:
         jax.eval_shape(model.apply, params, jnp.zeros((1, size, size, 1)))
     except ValueError:
@@ -203,7 +201,9 @@ def _takes(model: Model, params: Params, size: int) -> bool:
     return True
 
 
-def scenes(test: Examples, rows: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def scenes(
+    test: data.Examples, rows: np.ndarray, n: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Canvases with two objects of different classes, one in each half.
 
     Returns:
@@ -230,7 +230,7 @@ def scenes(test: Examples, rows: np.ndarray, n: int, seed: int) -> tuple[np.ndar
     return x, y, inside
 
 
-def look_at_maps(params: Params, test: Examples, rows: np.ndarray, o: ThreeClassifiers) -> dict:
+def look_at_maps(params: Params, test: data.Examples, rows: np.ndarray, o: ThreeClassifiers) -> dict:
     """What the class maps say inside each object's box, by seed, and three canvases of the first."""
     drawn = [scenes(test, r, o.scenes, 2000 + s) for s, r in enumerate(rows)]
     x = np.stack([d[0] for d in drawn])

@@ -13,14 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import data, models, outputs
-from dlnotes.models import MLP, Model
 from dlnotes.training import Hyper, Recipe, fit, optimizer
 from dlnotes.typing import Array, PRNGKey
 
 RATES = np.array([0.1, 0.3, 1, 3])
 
 
-def fixing(network: Model, fixed: Array) -> Model:
+def fixing(network: models.Model, fixed: Array) -> models.Model:
     """The network with its last logit held at 0 where ``fixed`` is 1.
 
     The column that is not used gets no gradient: where it starts at 0 it stays there.
@@ -30,10 +29,10 @@ def fixing(network: Model, fixed: Array) -> Model:
         z = network.apply(params, x, key=key, mask=mask)
         return jnp.where((jnp.arange(10) == 9) & (fixed == 1), 0.0, z)
 
-    return Model(network.init, apply)
+    return models.Model(network.init, apply)
 
 
-def without_last(params: MLP) -> MLP:
+def without_last(params: models.MLP) -> models.MLP:
     """Parameters ``(members, ...)`` of the same distributions, last logit 0: it is taken from all."""
     W, b = params.output
     return params._replace(output=params.output._replace(W=W - W[..., -1:], b=b - b[..., -1:]))
@@ -57,7 +56,7 @@ def measure_networks(*, networks: int, steps: int, every: int) -> dict[str, Any]
         descent = optimizer("sgd", hyper["learning_rate"])
         return Recipe(fixing(network, hyper["fixed"]), outputs.cross_entropy, {}, descent)
 
-    def look(params: MLP) -> tuple[Array, Array, Array]:
+    def look(params: models.MLP) -> tuple[Array, Array, Array]:
         validation, test = digits.split("validation"), digits.split("test")
         z = network.apply(params, validation.x)
         test_right = jnp.mean(jnp.argmax(network.apply(params, test.x), -1) == test.y)

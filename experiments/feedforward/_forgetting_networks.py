@@ -8,10 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes import models
-from dlnotes.analysis import parameters
-from dlnotes.layers import dense, random, relu, sigmoid, tanh
-from dlnotes.models import MLP, Model
+from dlnotes import analysis, layers, models
 from dlnotes.models.feedforward.mlp import keys_or_none
 from dlnotes.typing import Array, Params, PRNGKey
 
@@ -24,23 +21,27 @@ UNITS = 60
 """Linear filters of a layer where costs are counted."""
 
 
-def dense_network(inputs: int, width: int, kind: float | Array, dropout: bool) -> Model:
+def dense_network(inputs: int, width: int, kind: float | Array, dropout: bool) -> models.Model:
     """``models.mlp`` with two hidden layers, whose activation is a number: 1, 2 or 3 of `KINDS`."""
 
     def g(z: Array) -> Array:
-        return jnp.where(kind == RELU, relu(z), jnp.where(kind == RELU + 1, tanh(z), sigmoid(z)))
+        return jnp.where(
+            kind == RELU, layers.relu(z), jnp.where(kind == RELU + 1, layers.tanh(z), layers.sigmoid(z))
+        )
 
-    def apply(params: MLP, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
+    def apply(
+        params: models.MLP, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None
+    ) -> Array:
         keys = keys_or_none(key if dropout else None, 3)
-        h = random.dropout(keys[0], x, INPUT_DROPOUT)
+        h = layers.random.dropout(keys[0], x, INPUT_DROPOUT)
         for layer, key in zip(params.hidden, keys[1:]):
-            h = random.dropout(key, g(dense(layer, h)), HIDDEN_DROPOUT)
-        return dense(params.output, h)
+            h = layers.random.dropout(key, g(layers.dense(layer, h)), HIDDEN_DROPOUT)
+        return layers.dense(params.output, h)
 
     return models.mlp(inputs, (width, width), CLASSES)._replace(apply=apply)
 
 
-def maxout_network(inputs: int, width: int, dropout: bool) -> Model:
+def maxout_network(inputs: int, width: int, dropout: bool) -> models.Model:
     """``models.maxout_mlp`` with two hidden layers."""
     rates = {"dropout": HIDDEN_DROPOUT, "input_dropout": INPUT_DROPOUT} if dropout else {}
     return models.maxout_mlp(inputs, (width, width), CLASSES, pieces=PIECES, **rates)
@@ -53,12 +54,12 @@ def maxout_width(inputs: int, width: int) -> int:
     return min(widths, key=lambda w: abs(size(maxout_network(inputs, w, False)) - wanted))
 
 
-def size(model: Model) -> int:
+def size(model: models.Model) -> int:
     """Number of a network's parameters."""
-    return parameters(jax.eval_shape(model.init, jax.random.key(0)))
+    return analysis.parameters(jax.eval_shape(model.init, jax.random.key(0)))
 
 
-def on_rows(model: Model, images: np.ndarray) -> Model:
+def on_rows(model: models.Model, images: np.ndarray) -> models.Model:
     """The network on images that are given by their row: members share the images, not the choice."""
 
     def apply(params: Params, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
@@ -88,7 +89,9 @@ def costs(inputs: int) -> dict[str, np.ndarray]:
     for k in pieces.tolist():
         model = models.maxout_mlp(inputs, (UNITS // k, UNITS // k), CLASSES, pieces=k)
         params = jax.eval_shape(model.init, jax.random.key(0))
-        per_unit = [parameters(p.hidden[0]) / units for p, units in ((params, UNITS // k), (plain, UNITS))]
+        per_unit = [
+            analysis.parameters(p.hidden[0]) / units for p, units in ((params, UNITS // k), (plain, UNITS))
+        ]
         per_filter = [p.hidden[1].W.size / p.hidden[1].b.size for p in (params, plain)]
         cost.append(per_unit[0] / per_unit[1])
         narrower.append(per_filter[1] / per_filter[0])

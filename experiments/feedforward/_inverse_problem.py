@@ -16,7 +16,6 @@ from typing import NamedTuple
 import numpy as np
 
 from dlnotes import data
-from dlnotes.data import Examples
 
 NOISE, INPUTS = 0.1, 10
 MIDDLE, SPREAD = 0.5, 0.3
@@ -31,16 +30,16 @@ class Split(NamedTuple):
       train, validation, test: x ``(seeds, n, 10)`` and y ``(seeds, n, 1)``, float32.
     """
 
-    train: Examples
-    validation: Examples
-    test: Examples
+    train: data.Examples
+    validation: data.Examples
+    test: data.Examples
 
 
 def together(problems: list[Split]) -> Split:
     """Several problems as one, the seeds of a problem side by side."""
     return Split(
         *(
-            Examples(np.concatenate([e.x for e in part]), np.concatenate([e.y for e in part]))
+            data.Examples(np.concatenate([e.x for e in part]), np.concatenate([e.y for e in part]))
             for part in zip(*problems)
         )
     )
@@ -68,10 +67,10 @@ def truth(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def inverse(seeds: int, train: int, test: int) -> Split:
     """Fresh points for each seed; validation is half as large as the training part."""
 
-    def one(rng: np.random.Generator, n: int) -> Examples:
+    def one(rng: np.random.Generator, n: int) -> data.Examples:
         t = rng.uniform(size=(n, 1))
         x = curve(t) + rng.uniform(-NOISE, NOISE, (n, 1))
-        return Examples(_ten((x - MIDDLE) / SPREAD), t.astype(np.float32))
+        return data.Examples(_ten((x - MIDDLE) / SPREAD), t.astype(np.float32))
 
     rngs = [np.random.default_rng([94, seed]) for seed in range(seeds)]
     return _stack([[one(rng, n) for n in (train, train // 2, test)] for rng in rngs])
@@ -86,7 +85,7 @@ def flower(seeds: int, train: int, test: int) -> Split:
 
     pixels = np.asarray(load_sample_image("flower.jpg"), np.float64).reshape(-1, 3)
 
-    def one(seed: int) -> list[Examples]:
+    def one(seed: int) -> list[data.Examples]:
         rng = np.random.default_rng([7, seed])
         rows = rng.choice(len(pixels), train + train // 2 + test, replace=False)
         colors = pixels[rows, :2] + rng.uniform(-0.5, 0.5, (len(rows), 2))
@@ -99,20 +98,20 @@ def diabetes(seeds: int, train: int, test: int) -> Split:
     """The 442 patients divided anew for each seed, 60% to train and 20% each to validate and to test."""
     table = data.load("tabular", name="diabetes", validation=0, test=0).train
 
-    def one(seed: int) -> list[Examples]:
+    def one(seed: int) -> list[data.Examples]:
         rows = np.random.default_rng([442, seed]).permutation(len(table.y))
         parts = _standardized(table.x[rows], table.y[rows], 266, 88)
         sizes = (train, train // 2, test)
-        return [Examples(*(np.resize(a, (n, a.shape[1])) for a in e[:2])) for e, n in zip(parts, sizes)]
+        return [data.Examples(*(np.resize(a, (n, a.shape[1])) for a in e[:2])) for e, n in zip(parts, sizes)]
 
     return _stack([one(seed) for seed in range(seeds)])
 
 
-def _standardized(x: np.ndarray, y: np.ndarray, train: int, validation: int) -> list[Examples]:
+def _standardized(x: np.ndarray, y: np.ndarray, train: int, validation: int) -> list[data.Examples]:
     """The three parts, with mean 0 and deviation 1 of the first."""
     x, y = ((a - a[:train].mean(0)) / a[:train].std(0) for a in (x, y))
     edges = (0, train, train + validation, len(x))
-    return [Examples(_ten(x[a:b]), y[a:b].astype(np.float32)) for a, b in pairwise(edges)]
+    return [data.Examples(_ten(x[a:b]), y[a:b].astype(np.float32)) for a, b in pairwise(edges)]
 
 
 def _ten(x: np.ndarray) -> np.ndarray:
@@ -120,7 +119,7 @@ def _ten(x: np.ndarray) -> np.ndarray:
     return np.pad(x, ((0, 0), (0, INPUTS - x.shape[1]))).astype(np.float32)
 
 
-def _stack(seeds: list[list[Examples]]) -> Split:
+def _stack(seeds: list[list[data.Examples]]) -> Split:
     return Split(
-        *(Examples(np.stack([e.x for e in part]), np.stack([e.y for e in part])) for part in zip(*seeds))
+        *(data.Examples(np.stack([e.x for e in part]), np.stack([e.y for e in part])) for part in zip(*seeds))
     )

@@ -16,8 +16,6 @@ import numpy as np
 
 from dlnotes import models, outputs
 from dlnotes.data import Examples
-from dlnotes.models import Model
-from dlnotes.outputs import PerExample
 from dlnotes.training import Hyper, Recipe, fit, initial_params, optimizer, schedules
 from dlnotes.typing import Array, Params
 
@@ -47,7 +45,7 @@ class Rivals(NamedTuple):
     rate: np.ndarray
 
 
-def network(components: int, width: int) -> Model:
+def network(components: int, width: int) -> models.Model:
     """One hidden layer of tanh, then the numbers of a mixture of one output."""
     return models.mlp(INPUTS, (width,), 3 * components, activation="tanh")
 
@@ -65,10 +63,10 @@ def train_both(
     model, data = network(components, width), together(problems)
     shape = (2, len(RATES), len(problems), len(problems[0].train.y))
 
-    def loss_of(kind: Array, raw: Array, y: Array) -> PerExample:
+    def loss_of(kind: Array, raw: Array, y: Array) -> outputs.PerExample:
         nll = outputs.mixture_nll(raw, y, components=components, floor=FLOOR).total
         squared = outputs.squared_error(raw[:, :1], y).total
-        return PerExample(jnp.where(kind == MIXTURE, nll, squared), jnp.ones_like(nll))
+        return outputs.PerExample(jnp.where(kind == MIXTURE, nll, squared), jnp.ones_like(nll))
 
     def recipe(hyper: Hyper) -> Recipe:
         falling = schedules.cosine(steps)
@@ -119,7 +117,7 @@ def train_both(
     return Rivals(params, *(a.reshape(2, *shape[2:], *a.shape[2:]) for a in judged), rate=RATES[best])
 
 
-def _judged(model: Model, params: Params, split: Split, components: int) -> list[np.ndarray]:
+def _judged(model: models.Model, params: Params, split: Split, components: int) -> list[np.ndarray]:
     """Likelihood, prediction and sample of each rival and member, leading axes ``(2, members)``."""
 
     @jax.jit

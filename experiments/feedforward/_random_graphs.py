@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes.autodiff import OPERATIONS, Graph, graph
+from dlnotes import autodiff
 from dlnotes.typing import Array
 
 SHAPES = ((), (4,), (3, 4), (4, 4))
@@ -13,7 +13,7 @@ UNARY = ("tanh", "sigmoid", "softplus", "gelu", "exp", "mean", "softmax")
 BINARY = ("add", "subtract", "multiply", "matmul")
 
 
-def random_graph(rng: np.random.Generator, size: int) -> tuple[Graph, dict[str, Array], str]:
+def random_graph(rng: np.random.Generator, size: int) -> tuple[autodiff.Graph, dict[str, Array], str]:
     """A graph of at least ``size`` nodes with mixed shapes, values for its inputs, and its scalar output.
 
     A node takes one or two nodes that came before, often the same ones again; results of sums and
@@ -25,7 +25,7 @@ def random_graph(rng: np.random.Generator, size: int) -> tuple[Graph, dict[str, 
     def add(operation: str, *parents: str) -> str:
         name = f"u{len(nodes)}"
         nodes[name] = (operation, *parents)
-        values[name] = OPERATIONS[operation].value(*(values[p] for p in parents))
+        values[name] = autodiff.OPERATIONS[operation].value(*(values[p] for p in parents))
         return name
 
     while len(nodes) < size:
@@ -44,7 +44,7 @@ def random_graph(rng: np.random.Generator, size: int) -> tuple[Graph, dict[str, 
     total = ends[0]
     for end in ends[1:]:
         total = add("add", total, end)
-    return graph(tuple(inputs), nodes), inputs, total
+    return autodiff.graph(tuple(inputs), nodes), inputs, total
 
 
 def _fit(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
@@ -55,7 +55,9 @@ def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
     return all(m == n for m, n in zip(a[::-1], b[::-1]))
 
 
-def layered_graph(rng: np.random.Generator, depth: int, width: int) -> tuple[Graph, dict[str, float]]:
+def layered_graph(
+    rng: np.random.Generator, depth: int, width: int
+) -> tuple[autodiff.Graph, dict[str, float]]:
     """``depth`` levels of ``width`` scalar nodes "u{level}_{i}", each of one or two of the level below."""
     inputs = {f"u0_{i}": float(v) for i, v in enumerate(rng.normal(size=width))}
     nodes = {}
@@ -66,13 +68,13 @@ def layered_graph(rng: np.random.Generator, depth: int, width: int) -> tuple[Gra
                 nodes[f"u{level}_{i}"] = (str(rng.choice(["tanh", "sigmoid", "softplus"])), a)
             else:
                 nodes[f"u{level}_{i}"] = (str(rng.choice(["add", "multiply", "subtract"])), a, b)
-    return graph(tuple(inputs), nodes), inputs
+    return autodiff.graph(tuple(inputs), nodes), inputs
 
 
-def diamonds(depth: int) -> Graph:
+def diamonds(depth: int) -> autodiff.Graph:
     """A chain of diamonds: "u0" splits into two nodes whose product is "u1", and so on to ``u{depth}``."""
     nodes = {}
     for k in range(depth):
         nodes |= {f"a{k}": ("tanh", f"u{k}"), f"b{k}": ("sigmoid", f"u{k}")}
         nodes[f"u{k + 1}"] = ("multiply", f"a{k}", f"b{k}")
-    return graph(("u0",), nodes)
+    return autodiff.graph(("u0",), nodes)

@@ -9,8 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import data, models, outputs
-from dlnotes.data import Examples
-from dlnotes.models import MLP, Model
 from dlnotes.training import Hyper, Recipe, fit, initial_params, optimizer
 from dlnotes.typing import Array, Params
 
@@ -27,7 +25,7 @@ UNIT = 0.5413249
 class Head(NamedTuple):
     """A network of two outputs, and a number that may stand for the second one."""
 
-    net: MLP
+    net: models.MLP
     shared: Array
 
 
@@ -36,7 +34,7 @@ def deviation(x: np.ndarray) -> np.ndarray:
     return 0.1 + 0.5 * x**2
 
 
-def table_of(task: str, seed: int) -> list[Examples]:
+def table_of(task: str, seed: int) -> list[data.Examples]:
     """Training, validation and test part of one data set or split."""
     if task == "synthetic":
         rng = np.random.default_rng(seed)
@@ -44,14 +42,14 @@ def table_of(task: str, seed: int) -> list[Examples]:
         y = (np.sin(3 * x) + deviation(x) * rng.standard_normal(x.shape)).astype(np.float32)
         x = np.repeat(x.astype(np.float32), FEATURES, axis=1)
         ends = np.cumsum(SIZES)
-        return [Examples(x[end - n : end], y[end - n : end]) for n, end in zip(SIZES, ends)]
+        return [data.Examples(x[end - n : end], y[end - n : end]) for n, end in zip(SIZES, ends)]
     name = task.replace(" ", "_")
     given = data.load("tabular", name=name, validation=0.15, test=0.3, seed=seed)
     parts = [given.train, given.split("validation"), given.split("test")]
     if task == "breast cancer":
         worst_area = given.features.index("worst area")
-        parts = [Examples(p.x[:, :FEATURES], p.x[:, worst_area : worst_area + 1]) for p in parts]
-    return [Examples(p.x[:n], p.y[:n]) for p, n in zip(parts, SIZES)]
+        parts = [data.Examples(p.x[:, :FEATURES], p.x[:, worst_area : worst_area + 1]) for p in parts]
+    return [data.Examples(p.x[:n], p.y[:n]) for p, n in zip(parts, SIZES)]
 
 
 def raw_output(params: Head, x: Array, by_input: Array) -> Array:
@@ -70,7 +68,7 @@ def recipe_of(hyper: Hyper) -> Recipe:
         return raw_output(params, x, hyper["by_input"])
 
     rule = optimizer("adam", hyper["learning_rate"])
-    return Recipe(Model(init, apply), outputs.heteroscedastic_nll, {}, rule)
+    return Recipe(models.Model(init, apply), outputs.heteroscedastic_nll, {}, rule)
 
 
 def compare_heads(seeds: int, steps: int) -> dict[str, np.ndarray]:
@@ -80,7 +78,7 @@ def compare_heads(seeds: int, steps: int) -> dict[str, np.ndarray]:
     """
     each = [[table_of(task, seed) for seed in range(seeds)] for task in TASKS]
     train, validation, test = (
-        Examples(*(np.array([[t[part][i] for t in row] for row in each]) for i in range(2)))
+        data.Examples(*(np.array([[t[part][i] for t in row] for row in each]) for i in range(2)))
         for part in range(3)
     )  # leaves (tasks, seeds, cases, ...)
     shape = (len(TASKS), 2, len(RATES), seeds)
@@ -89,7 +87,7 @@ def compare_heads(seeds: int, steps: int) -> dict[str, np.ndarray]:
     every = max(10, steps // 40)
     result = fit(
         recipe_of,
-        Examples(train.x[task, seed], train.y[task, seed]),
+        data.Examples(train.x[task, seed], train.y[task, seed]),
         steps=steps // every * every,
         batch_size=60,
         seeds=seed,
@@ -108,7 +106,7 @@ def compare_heads(seeds: int, steps: int) -> dict[str, np.ndarray]:
     def of_all(snapshots: Params, x: Array, y: Array) -> Array:
         return jax.lax.map(lambda params: jax.vmap(of_one)(params, x, y, jnp.asarray(flags)), snapshots)
 
-    def look(examples: Examples) -> np.ndarray:
+    def look(examples: data.Examples) -> np.ndarray:
         """−log p, ``(tasks, 2, seeds, snapshots · rates)``."""
         found = np.asarray(of_all(result.probes, examples.x[task, seed], examples.y[task, seed]), np.float64)
         return found.reshape(-1, *shape).transpose(1, 2, 4, 0, 3).reshape(*shape[:2], seeds, -1)

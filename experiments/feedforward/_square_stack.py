@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dlnotes.layers import Dense, dense, init_dense
-from dlnotes.models import Model
+from dlnotes import layers, models
 from dlnotes.typing import Array, PRNGKey
 
 
@@ -21,8 +20,8 @@ class Stack(NamedTuple):
       output: `Dense`, (width, outputs).
     """
 
-    hidden: Dense
-    output: Dense
+    hidden: layers.Dense
+    output: layers.Dense
 
 
 def stack(
@@ -30,7 +29,7 @@ def stack(
     depth: int,
     outputs: int,
     g: Callable[[Array], Array],
-) -> Model:
+) -> models.Model:
     """What ``models.mlp(width, (width,) * depth, outputs)`` is, compiled in a depth-th of the time.
 
     Args:
@@ -43,20 +42,22 @@ def stack(
     def init(key: PRNGKey, /) -> Stack:
         first, last = jax.random.split(key)
         W = jax.random.normal(first, (depth, width, width)) * (2 / width) ** 0.5
-        return Stack(Dense(W, jnp.zeros((depth, width), jnp.float32)), init_dense(last, width, outputs))
+        return Stack(
+            layers.Dense(W, jnp.zeros((depth, width), jnp.float32)), layers.init_dense(last, width, outputs)
+        )
 
     def apply(params: Stack, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
-        h, _ = jax.lax.scan(lambda h, layer: (g(dense(layer, h)), None), x, params.hidden)
-        return dense(params.output, h)
+        h, _ = jax.lax.scan(lambda h, layer: (g(layers.dense(layer, h)), None), x, params.hidden)
+        return layers.dense(params.output, h)
 
-    return Model(init, apply)
+    return models.Model(init, apply)
 
 
 def pre_activations(params: Stack, x: Array, g: Callable[[Array], Array]) -> Array:
     """``z`` of every hidden layer, ``(depth, batch, width)``."""
 
-    def layer(h: Array, layer: Dense) -> tuple[Array, Array]:
-        z = dense(layer, h)
+    def layer(h: Array, layer: layers.Dense) -> tuple[Array, Array]:
+        z = layers.dense(layer, h)
         return g(z), z
 
     return jax.lax.scan(layer, x, params.hidden)[1]

@@ -16,9 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes import models, outputs
-from dlnotes.data import Dataset, Examples
-from dlnotes.layers import Dense
+from dlnotes import data, layers, models, outputs
 from dlnotes.outputs import Measure, PerExample
 from dlnotes.training import Hyper, Recipe, fit, optimizer, predict
 from dlnotes.typing import Array
@@ -53,12 +51,12 @@ def lead_of_wrong(z: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(right, -np.inf, z).max(-1) - np.where(right, z, 0).sum(-1)
 
 
-def wrong_starts(dataset: Dataset, outputs_: int, leads: np.ndarray, seeds: int) -> Dense:
+def wrong_starts(dataset: data.Dataset, outputs_: int, leads: np.ndarray, seeds: int) -> layers.Dense:
     """Parameters that are confidently wrong, ``(1 + leads, seeds, ...)``; the first are ordinary starts."""
     model = models.linear(dataset.inputs, outputs_)
     loss = outputs.cross_entropy if outputs_ > 1 else outputs.binary_cross_entropy
     x, y = dataset.train.x, dataset.train.y
-    wrong = Examples(x, ((y + 1) % max(outputs_, 2)).astype(np.int32))
+    wrong = data.Examples(x, ((y + 1) % max(outputs_, 2)).astype(np.int32))
     learned = fit(
         Recipe(model, loss, {}, optimizer("adam", 0.03)),
         wrong,
@@ -78,7 +76,7 @@ def wrong_starts(dataset: Dataset, outputs_: int, leads: np.ndarray, seeds: int)
 
 
 def recover(
-    dataset: Dataset,
+    dataset: data.Dataset,
     losses: Sequence[Measure],
     outputs_: int,
     *,
@@ -102,8 +100,8 @@ def recover(
 
         return Recipe(model, loss, {}, optimizer("sgd", hyper["learning_rate"]))
 
-    def right(params: Dense) -> Array:
-        def share(part: Examples) -> Array:
+    def right(params: layers.Dense) -> Array:
+        def share(part: data.Examples) -> Array:
             return jnp.mean(answers(model.apply(params, part.x), outputs_) == part.y)
 
         return jnp.stack([share(dataset.split(name)) for name in ("validation", "test")])

@@ -36,7 +36,6 @@ from dlnotes.claims import (
     ratio,
     share,
 )
-from dlnotes.outputs import PerExample
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array
 
@@ -63,7 +62,7 @@ class BinaryOutputs(Options):
     points: int = Field(100_000, ge=100, description="random z of each exact check")
 
 
-def clipped(z: Array, y: Array) -> PerExample:
+def clipped(z: Array, y: Array) -> outputs.PerExample:
     """−log p of the clipped linear unit, centred."""
     return outputs.clipped_linear_nll(0.5 + z, y)
 

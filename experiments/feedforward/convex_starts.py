@@ -39,9 +39,6 @@ from dlnotes.claims import (
     paired,
     share,
 )
-from dlnotes.data import Examples
-from dlnotes.models import Model
-from dlnotes.outputs import Measure, PerExample
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, optimizer, predict, schedules
 from dlnotes.typing import Array, Params
@@ -79,7 +76,7 @@ class Problem(NamedTuple):
     """
 
     name: str
-    loss: Measure
+    loss: outputs.Measure
     decay: float
     solve: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -116,11 +113,11 @@ PROBLEMS = {
 NAMES = [problem.name for problems in PROBLEMS.values() for problem in problems]
 
 
-def table_of(name: str) -> Examples:
+def table_of(name: str) -> data.Examples:
     """All rows of a real table, standardised."""
     table = data.load("tabular", name=name)
     parts = [table.split(part) for part in ("train", "validation", "test")]
-    return Examples(*(np.concatenate([part[i] for part in parts]) for i in range(2)))
+    return data.Examples(*(np.concatenate([part[i] for part in parts]) for i in range(2)))
 
 
 def he_normal(rng: np.random.Generator, like: Params, members: int) -> Params:
@@ -157,15 +154,19 @@ def objective(problem: Problem, y: np.ndarray, output: np.ndarray, params: Param
 
 
 def ends(
-    table: Examples, problems: tuple[Problem, ...], model: Model, start: Params, options: ConvexStarts
+    table: data.Examples,
+    problems: tuple[Problem, ...],
+    model: models.Model,
+    start: Params,
+    options: ConvexStarts,
 ) -> np.ndarray:
     """Objectives after SGD from every start, ``(problems, starts)``, each at its rate of lowest mean."""
     shape = (len(problems), len(RATES), options.starts)
 
     def recipe(hyper: Hyper) -> Recipe:
-        def loss(output: Array, y: Array) -> PerExample:
+        def loss(output: Array, y: Array) -> outputs.PerExample:
             every = jnp.stack([problem.loss(output, y).total for problem in problems])
-            return PerExample(every[hyper["problem"].astype(jnp.int32)], jnp.ones_like(every[0]))
+            return outputs.PerExample(every[hyper["problem"].astype(jnp.int32)], jnp.ones_like(every[0]))
 
         factor = schedules.linear(options.steps)
         descent = optimizer("sgd", hyper["learning_rate"], factor=factor, weight_decay=problems[0].decay)

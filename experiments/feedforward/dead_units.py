@@ -19,11 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import data, layers, outputs
+from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
-from dlnotes.data import parts_of
-from dlnotes.layers import Dense, dense, prelu
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array, PRNGKey
@@ -56,12 +53,12 @@ class Sloped(NamedTuple):
       output: `Dense`, (units, 10).
     """
 
-    hidden: Dense
+    hidden: layers.Dense
     slopes: Array
-    output: Dense
+    output: layers.Dense
 
 
-def network(learned: float | Array) -> Model:
+def network(learned: float | Array) -> models.Model:
     """The network; α stays as it is where ``learned`` is 0."""
 
     def init(key: PRNGKey, /) -> Sloped:
@@ -73,9 +70,9 @@ def network(learned: float | Array) -> Model:
     def apply(params: Sloped, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
         fixed = jax.lax.stop_gradient(params.slopes)
         slopes = fixed + learned * (params.slopes - fixed)
-        return dense(params.output, prelu(dense(params.hidden, x), slopes))
+        return layers.dense(params.output, layers.prelu(layers.dense(params.hidden, x), slopes))
 
-    return Model(init, apply)
+    return models.Model(init, apply)
 
 
 def dead_starts(slope: np.ndarray, margin: np.ndarray, seeds: np.ndarray, x: np.ndarray) -> Sloped:
@@ -117,7 +114,7 @@ def alive(params: Sloped, x: np.ndarray) -> np.ndarray:
 
 def measure(options: DeadUnits) -> dict[str, np.ndarray]:
     """Kill, train, count who came back; every kind at every margin has its own best rate."""
-    train, validation, test = parts_of(data.load("digits"))
+    train, validation, test = data.parts_of(data.load("digits"))
     kind, place = (v.ravel() for v in np.meshgrid(range(len(KINDS)), range(len(MARGINS)), indexing="ij"))
     rivals = {
         "slope": SLOPES[kind],
@@ -143,7 +140,7 @@ def measure(options: DeadUnits) -> dict[str, np.ndarray]:
     z = np.linspace(-3, 3, 121, dtype=np.float32)
     functions = (layers.relu, layers.absolute, lambda z: layers.leaky_relu(z, 0.01))
     same = [
-        np.abs(g(jnp.asarray(z)) - prelu(jnp.asarray(z), jnp.asarray(a))).max()
+        np.abs(g(jnp.asarray(z)) - layers.prelu(jnp.asarray(z), jnp.asarray(a))).max()
         for g, a in zip(functions, SLOPES)
     ]
     accuracy = evaluate(recipe_of, trained.hypers, trained.fit.params, test)["accuracy"]

@@ -22,8 +22,6 @@ from pydantic import Field
 
 from dlnotes import data, layers, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, mean, ratio
-from dlnotes.data import parts_of
-from dlnotes.layers import Dense
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, along, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array
@@ -64,7 +62,7 @@ def starts(depth: int, hypers: dict[str, np.ndarray], seeds: np.ndarray) -> Stac
     params = initial_params(stack(WIDTH, depth, 10, layers.relu), seeds, "he")
     W, b = params.hidden
     scale = np.where(hypers["kind"] == RELU, 1.0, 0.5**0.5)
-    return params._replace(hidden=Dense(W * along(scale, W), b))
+    return params._replace(hidden=layers.Dense(W * along(scale, W), b))
 
 
 def recipe_of(depth: int):
@@ -99,7 +97,7 @@ def look(params: Stack, kind: Array, x: Array, y: Array) -> dict[str, Array]:
 
 def measure(options: DeepSigmoids) -> dict[str, np.ndarray]:
     """Train every kind at every depth; look at slopes and gradients before and after."""
-    train, _, test = parts_of(data.load("digits"))
+    train, _, test = data.parts_of(data.load("digits"))
     x, y = jnp.asarray(train.x[:256]), jnp.asarray(train.y[:256])
     z = np.linspace(-20, 20, 40_001, dtype=np.float32)
     identity = layers.tanh(jnp.asarray(z)) - (2 * layers.sigmoid(jnp.asarray(2 * z)) - 1)

@@ -19,11 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import data, models, outputs
-from dlnotes.analysis import count
+from dlnotes import analysis, data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean
-from dlnotes.data import Examples
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training import Fit, Hyper, Recipe, fit, initial_params, optimizer, schedules
 from dlnotes.typing import Params
@@ -51,7 +48,7 @@ class DepthOrWidth(Options):
     widths: int = Field(3, ge=2, le=3, description="widths of each depth; 2 leaves the middle one out")
 
 
-def network(convolutions: int, width: int) -> Model:
+def network(convolutions: int, width: int) -> models.Model:
     """Two stages of so many convolutions, then the output."""
     return models.cnn(
         (SIDE, SIDE, 1), CLASSES, channels=(width, 2 * width), convolutions=convolutions, dense=()
@@ -63,7 +60,9 @@ def halved(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), SIDE, 2, SIDE, 2, 1).mean((2, 4)).astype(np.float32)
 
 
-def train(model: Model, examples: Examples, seeds: np.ndarray, rates: np.ndarray, o: DepthOrWidth) -> Fit:
+def train(
+    model: models.Model, examples: data.Examples, seeds: np.ndarray, rates: np.ndarray, o: DepthOrWidth
+) -> Fit:
     """Adam with a rate that falls to 0 along a cosine; one member per seed and rate, each with its images."""
 
     def recipe_of(hyper: Hyper) -> Recipe:
@@ -84,7 +83,7 @@ def train(model: Model, examples: Examples, seeds: np.ndarray, rates: np.ndarray
     )
 
 
-def judged(model: Model, params: Params, examples: Examples) -> np.ndarray:
+def judged(model: models.Model, params: Params, examples: data.Examples) -> np.ndarray:
     """Mean cross-entropy and accuracy of each member on the same examples, ``(members, 2)``."""
 
     def one(p: Params):
@@ -99,15 +98,15 @@ def measure(options: DepthOrWidth) -> dict[str, np.ndarray]:
     """Choose each depth's rate, then train every network on every seed."""
     clothes = data.load("fashion_mnist")
     validation, test = (
-        Examples(halved(part.x[: options.test]), part.y[: options.test])
+        data.Examples(halved(part.x[: options.test]), part.y[: options.test])
         for part in (clothes.split("validation"), clothes.split("test"))
     )
 
-    def images_of(seeds: np.ndarray) -> Examples:
+    def images_of(seeds: np.ndarray) -> data.Examples:
         rows = [np.random.default_rng(s).permutation(clothes.train.size)[: options.images] for s in seeds]
         chosen = np.stack(rows)
         x = halved(clothes.train.x[chosen.ravel()])
-        return Examples(x.reshape(*chosen.shape, *x.shape[1:]), clothes.train.y[chosen])
+        return data.Examples(x.reshape(*chosen.shape, *x.shape[1:]), clothes.train.y[chosen])
 
     others = options.seeds + np.arange(options.tuning_seeds)
     seeds, rates = np.tile(others, len(RATES)), np.repeat(RATES, options.tuning_seeds)
@@ -129,7 +128,7 @@ def measure(options: DepthOrWidth) -> dict[str, np.ndarray]:
             model = network(convolutions, width)
             result = train(model, examples, seeds, np.full(options.seeds, RATES[chosen[depth]]), options)
             accuracy.append(judged(model, result.params, test)[:, 1])
-            counts.append(count(model, one))
+            counts.append(analysis.count(model, one))
     shape = np.shape(ladder)
     return {
         "convolutions": 2 * np.array(depths),

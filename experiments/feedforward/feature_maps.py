@@ -22,9 +22,7 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.data import Examples
 from dlnotes.layers import Dense
-from dlnotes.models import MLP, Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, optimizer, predict
 from dlnotes.typing import Params
@@ -52,9 +50,9 @@ class FeatureMaps(Options):
 class Split(NamedTuple):
     """One seed's images of one setting as vectors ``(images, pixels)``, with labels."""
 
-    train: Examples
-    validation: Examples
-    test: Examples
+    train: data.Examples
+    validation: data.Examples
+    test: data.Examples
 
 
 def on_canvas(images: np.ndarray, kind: str, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -119,15 +117,15 @@ def splits(setting: tuple[str, int], options: FeatureMaps, features: bool) -> li
         axis = 0 if features else None  # pixels are all of one unit, features are not
         z = ((z - train.mean(axis)) / (train.std(axis) + 1e-6)).astype(np.float32)
         edges = [options.train, options.train + options.validation]
-        found.append(Split(*map(Examples, np.split(z, edges), np.split(y[order], edges))))
+        found.append(Split(*map(data.Examples, np.split(z, edges), np.split(y[order], edges))))
     return found
 
 
-def stacked(parts: list[Examples]) -> Examples:
+def stacked(parts: list[data.Examples]) -> data.Examples:
     """Examples of several members, inputs filled up with zeros to one length: they change nothing."""
     widest = max(part.x.shape[1] for part in parts)
     x = np.stack([np.pad(part.x, ((0, 0), (0, widest - part.x.shape[1]))) for part in parts])
-    return Examples(x, np.stack([part.y for part in parts]))
+    return data.Examples(x, np.stack([part.y for part in parts]))
 
 
 def accuracy(answer: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -162,7 +160,7 @@ def trained(model_of, start_of, grid: dict[str, np.ndarray], found: list[Split],
     ).params
     model = model_of({name: values[0] for name, values in grid.items()})
 
-    def score(params: Params, examples: Examples) -> np.ndarray:
+    def score(params: Params, examples: data.Examples) -> np.ndarray:
         return accuracy(predict(model, params, examples.x, per_member=True).argmax(-1), examples.y)
 
     validation = score(params, stacked([split.validation for split in members])).reshape(n, tries)
@@ -188,15 +186,15 @@ def learned_accuracy(found: list[Split], options: FeatureMaps) -> np.ndarray:
     """Of the network with one hidden layer, see `trained`; weights He normal for the inputs there are."""
     widest = max(split.train.x.shape[1] for split in found)
 
-    def model_of(hyper: Hyper) -> Model:
+    def model_of(hyper: Hyper) -> models.Model:
         return models.mlp(widest, (options.units,), 10, dropout=hyper["dropout"])
 
-    def start_of(rng: np.random.Generator, widest: int, inputs: int) -> MLP:
+    def start_of(rng: np.random.Generator, widest: int, inputs: int) -> models.MLP:
         layers = []
         for rows, real, columns in ((widest, inputs, options.units), (options.units, options.units, 10)):
             W = np.sqrt(2 / real) * rng.standard_normal((rows, columns))
             layers.append(Dense(W.astype(np.float32), np.zeros(columns, np.float32)))
-        return MLP((layers[0],), (None,), layers[1])
+        return models.MLP((layers[0],), (None,), layers[1])
 
     grid = {
         "learning_rate": np.repeat(RATES[1:], len(DROPOUTS)),

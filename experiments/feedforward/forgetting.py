@@ -28,8 +28,6 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Below, Claim, Interval, Measured, Options, Part, Plot, exact, paired
-from dlnotes.data import Examples
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, along, fit, initial_params, max_norm, optimizer
 from dlnotes.typing import Params
@@ -97,7 +95,7 @@ def pooled(images: np.ndarray, window: int) -> np.ndarray:
     return images.reshape(n, side, window, side, window).mean((2, 4)).reshape(n, -1).astype(np.float32)
 
 
-def errors(model: Model, params: Params, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def errors(model: models.Model, params: Params, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Share of wrong answers of networks ``(repetitions, networks)``, on ``x``, ``y`` of each repetition."""
 
     def one(repetition):
@@ -165,7 +163,7 @@ def learn_both(task: Task, kinds: np.ndarray, dropout: bool) -> np.ndarray:
     hypers = {**drawn._asdict(), "kind": np.asarray(kinds)[kind]}
     narrow = maxout_width(pixels, o.width)
 
-    def network(hyper: Hyper) -> Model:
+    def network(hyper: Hyper) -> models.Model:
         if kinds[0] == MAXOUT:
             return maxout_network(pixels, narrow, dropout)
         return dense_network(pixels, o.width, hyper["kind"], dropout)
@@ -190,7 +188,7 @@ def learn_both(task: Task, kinds: np.ndarray, dropout: bool) -> np.ndarray:
         "record": o.steps,
         "data_per_member": True,
     }
-    examples = Examples(rows, task.labels[rows])
+    examples = data.Examples(rows, task.labels[rows])
     model = network({"kind": jnp.zeros(())})
     weights = jax.tree.map(lambda w: w * along(drawn.scale, w), initial_params(model, seeds, "he"))
     # The first run's probe has nothing to tell: it is there so that both are the same program.
@@ -209,7 +207,7 @@ def learn_both(task: Task, kinds: np.ndarray, dropout: bool) -> np.ndarray:
     return np.reshape(found, (len(kinds), o.moments + 1, 2, *shape[1:])).transpose(0, 3, 4, 1, 2)
 
 
-def _errors(model: Model, params: Params, orders: np.ndarray, task: Task) -> np.ndarray:
+def _errors(model: models.Model, params: Params, orders: np.ndarray, task: Task) -> np.ndarray:
     """Errors of networks ``(repetitions, draws)`` on old and new task, ``(2, repetitions, draws)``."""
     flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), params)
     old = permuted(flat, orders.reshape(-1, orders.shape[-1]))

@@ -19,8 +19,6 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact
-from dlnotes.data import Examples
-from dlnotes.outputs import PerExample
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, optimizer, predict
 from dlnotes.typing import Array, Params
@@ -37,17 +35,17 @@ class GaussianMse(Options):
     directions: int = Field(1000, ge=10, description="random directions from the solution of least squares")
 
 
-def patients() -> Examples:
+def patients() -> data.Examples:
     """Progression, body mass and blood pressure from the other columns of the diabetes table."""
     table = data.load("tabular", name="diabetes", validation=0, test=0).train
     targets = np.concatenate([table.y, table.x[:, 2:4]], axis=1)
-    return Examples(np.delete(table.x, [2, 3], axis=1), targets)
+    return data.Examples(np.delete(table.x, [2, 3], axis=1), targets)
 
 
-def squared_distance(prediction: Array, y: Array) -> PerExample:
+def squared_distance(prediction: Array, y: Array) -> outputs.PerExample:
     """``‖y − ŷ‖²``, the squared error summed over outputs."""
     each = outputs.squared_error(prediction, y)
-    return PerExample(y.shape[-1] * each.total, each.count)
+    return outputs.PerExample(y.shape[-1] * each.total, each.count)
 
 
 def nll(prediction: Array, y: Array) -> Array:
@@ -60,7 +58,7 @@ def half_mse(prediction: Array, y: Array) -> Array:
     return 0.5 * jnp.mean(squared_distance(prediction, y).total)
 
 
-def differences(examples: Examples, seeds: int) -> tuple[np.ndarray, np.ndarray]:
+def differences(examples: data.Examples, seeds: int) -> tuple[np.ndarray, np.ndarray]:
     """J − ½ MSE, and the largest difference of the gradients as a share of the largest gradient."""
     model = models.mlp(examples.x.shape[1], (32,), examples.y.shape[1], activation="tanh")
 
@@ -77,7 +75,7 @@ def differences(examples: Examples, seeds: int) -> tuple[np.ndarray, np.ndarray]
     return np.asarray(constant), np.asarray(apart)
 
 
-def around_least_squares(examples: Examples, directions: int) -> dict[str, np.ndarray]:
+def around_least_squares(examples: data.Examples, directions: int) -> dict[str, np.ndarray]:
     """Of a linear unit: J's gradient at scikit-learn's solution, and J and MSE on lines through it."""
     from sklearn.linear_model import LinearRegression
 
@@ -121,9 +119,9 @@ def measure(options: GaussianMse) -> dict[str, np.ndarray]:
     def recipe(hyper: Hyper) -> Recipe:
         gaussian = hyper["gaussian"] > 0
 
-        def loss(output: Array, y: Array) -> PerExample:
+        def loss(output: Array, y: Array) -> outputs.PerExample:
             both = outputs.gaussian_nll(output, y).total, squared_distance(output, y).total
-            return PerExample(jnp.where(gaussian, *both), jnp.ones_like(both[0]))
+            return outputs.PerExample(jnp.where(gaussian, *both), jnp.ones_like(both[0]))
 
         return Recipe(model, loss, {}, optimizer("sgd", jnp.where(gaussian, RATE, RATE / 2)))
 

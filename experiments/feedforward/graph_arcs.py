@@ -15,7 +15,7 @@ from collections import Counter
 import jax
 import numpy as np
 
-from dlnotes.autodiff import Graph, backward, forward
+from dlnotes import autodiff
 from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
 from dlnotes.jax_internals import program_of
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
@@ -33,7 +33,7 @@ class GraphArcs(Options):
     """Sizes of the experiment: a seed draws one graph of each size."""
 
 
-def counting(graph: Graph, counts: Counter) -> Graph:
+def counting(graph: autodiff.Graph, counts: Counter) -> autodiff.Graph:
     """The graph with operations that note in ``counts`` every product taken, by (child, position)."""
 
     def counted(name, position, product):
@@ -53,20 +53,20 @@ def counting(graph: Graph, counts: Counter) -> Graph:
 def one_graph(rng: np.random.Generator, size: int) -> dict[str, float]:
     """Everything that is measured on one random graph."""
     graph, inputs, output = random_graph(rng, size)
-    values = forward(graph, inputs)
+    values = autodiff.forward(graph, inputs)
     counts: Counter = Counter()
     watched = counting(graph, counts)
-    program = program_of(lambda values: backward(watched, values, output).table, values)
+    program = program_of(lambda values: autodiff.backward(watched, values, output).table, values)
     taken = [counts[child.name, position] for _, child, position in graph.edges]
     operations = len(program.equations)
     found = {"arcs": len(taken), "fewest": min(taken), "most": max(taken), "operations": operations}
     return found | {"deviation": deviation(graph, inputs, output) if size <= LARGEST_COMPARED else np.nan}
 
 
-def deviation(graph: Graph, inputs: dict, output: str) -> float:
+def deviation(graph: autodiff.Graph, inputs: dict, output: str) -> float:
     """How far the table is from jax.grad over all inputs, relative to the largest gradient."""
-    table = backward(graph, forward(graph, inputs), output, inputs).table
-    want = jax.grad(lambda inputs: forward(graph, inputs)[output])(inputs)
+    table = autodiff.backward(graph, autodiff.forward(graph, inputs), output, inputs).table
+    want = jax.grad(lambda inputs: autodiff.forward(graph, inputs)[output])(inputs)
     largest = max(float(abs(g).max()) for g in want.values())
     return max(float(abs(table[name] - g).max()) for name, g in want.items()) / largest
 

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import data, outputs
+from dlnotes import data, layers, models, outputs
 from dlnotes.claims import (
     Above,
     Below,
@@ -40,11 +40,7 @@ from dlnotes.claims import (
     paired,
     share,
 )
-from dlnotes.data import Examples
 from dlnotes.jax_internals import operations
-from dlnotes.layers import Dense, dense
-from dlnotes.models import Apply, Model
-from dlnotes.outputs import PerExample
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array, Params
@@ -79,7 +75,7 @@ class LearnedVariance(Options):
 class Spread(NamedTuple):
     """A location with one parameter for its spread, which no input changes."""
 
-    location: Dense
+    location: layers.Dense
     spread: Array
 
 
@@ -88,10 +84,10 @@ def precision_of(theta: Array, kind: Array) -> Array:
     return jnp.where(kind == PRECISION, theta, jnp.where(kind == VARIANCE, 1 / theta, 1 / (theta * theta)))
 
 
-def nll(location: Array, beta: Array, y: Array) -> PerExample:
+def nll(location: Array, beta: Array, y: Array) -> outputs.PerExample:
     """−log N(y; μ, 1/β) of vectors of one number."""
     total = -outputs.DiagonalNormal(location, beta).log_prob(y)
-    return PerExample(total, jnp.ones_like(total))
+    return outputs.PerExample(total, jnp.ones_like(total))
 
 
 def shared(options: LearnedVariance) -> dict[str, np.ndarray]:
@@ -104,11 +100,11 @@ def shared(options: LearnedVariance) -> dict[str, np.ndarray]:
     n, features = options.seeds, x.shape[1]
 
     def apply(params: Spread, x: Array, /, *, key=None, mask=None) -> Array:
-        location = dense(params.location, x)
+        location = layers.dense(params.location, x)
         return jnp.concatenate([location, jnp.full_like(location, params.spread)], axis=-1)
 
     def recipe_of(hyper: Hyper) -> Recipe:
-        def loss(raw: Array, y: Array) -> PerExample:
+        def loss(raw: Array, y: Array) -> outputs.PerExample:
             return nll(raw[:, :1], precision_of(raw[:, 1:], hyper["kind"]), y)
 
         rule = optimizer("sgd", 0.02, momentum=0.9, factor=schedules.linear(options.shared_steps))
@@ -117,7 +113,7 @@ def shared(options: LearnedVariance) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     W = (0.1 * rng.standard_normal((n, features, 1))).astype(np.float32)
     spread = np.tile(10 ** rng.uniform(-0.15, 0.3, n), 3).astype(np.float32)
-    start = Spread(Dense(np.tile(W, (3, 1, 1)), np.zeros((3 * n, 1), np.float32)), jnp.asarray(spread))
+    start = Spread(layers.Dense(np.tile(W, (3, 1, 1)), np.zeros((3 * n, 1), np.float32)), jnp.asarray(spread))
     kinds = np.repeat(np.arange(3), n)
     result = fit(
         recipe_of,
@@ -133,9 +129,11 @@ def shared(options: LearnedVariance) -> dict[str, np.ndarray]:
     return {"shared_variance": variance.reshape(3, n), "closed_form": np.mean(residual**2)}
 
 
-def given(start: Params, apply: Apply) -> Model:
+def given(start: Params, apply: models.Apply) -> models.Model:
     """A model that is only trained from given starts, leaves ``(members, ...)``."""
-    return Model(lambda key, /: jax.tree.map(lambda a: jnp.zeros(a.shape[1:], jnp.float32), start), apply)
+    return models.Model(
+        lambda key, /: jax.tree.map(lambda a: jnp.zeros(a.shape[1:], jnp.float32), start), apply
+    )
 
 
 def slopes() -> dict[str, np.ndarray]:
@@ -183,7 +181,7 @@ def wrong_starts(options: LearnedVariance) -> dict[str, np.ndarray]:
         return jnp.broadcast_to(params, (x.shape[0], 1))
 
     def recipe_of(hyper: Hyper) -> Recipe:
-        def loss(a: Array, y: Array) -> PerExample:
+        def loss(a: Array, y: Array) -> outputs.PerExample:
             theta = jnp.where(hyper["form"] == SOFTPLUS, jax.nn.softplus(a), a)
             return nll(jnp.zeros_like(y), precision_of(theta, hyper["kind"]), y)
 
@@ -192,7 +190,7 @@ def wrong_starts(options: LearnedVariance) -> dict[str, np.ndarray]:
     ones = np.ones((1, 1), np.float32)
     result = fit(
         recipe_of,
-        Examples(ones, ones),
+        data.Examples(ones, ones),
         steps=options.descent,
         seeds=np.zeros(form.size),
         hypers={"form": form, "kind": kind, "learning_rate": RATES[rate]},
@@ -231,7 +229,7 @@ def full(options: LearnedVariance) -> dict[str, np.ndarray]:
     start = 0.3 * np.random.default_rng(0).standard_normal((n, d + d * (d + 1) // 2), np.float32)
     result = fit(
         Recipe(given(start, apply), outputs.full_covariance_nll, {}, rule),
-        Examples(x.astype(np.float32), x.astype(np.float32)),
+        data.Examples(x.astype(np.float32), x.astype(np.float32)),
         steps=options.shared_steps,
         seeds=np.zeros(n),
         start=start,

@@ -18,11 +18,9 @@ import jax
 import numpy as np
 from pydantic import Field
 
-from dlnotes import data, models, outputs
-from dlnotes.analysis import Slice, on_line, on_slice, region_bounds
+from dlnotes import analysis, data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
 from dlnotes.layers import Dense
-from dlnotes.models import MLP, MaxoutMLP
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer
 
@@ -52,10 +50,10 @@ class LinearRegions(Options):
     learning_rate: float = Field(3e-3, gt=0, description="of Adam, batches of 128")
 
 
-def folded_line(folds: int) -> MLP:
+def folded_line(folds: int) -> models.MLP:
     """x → |2x − 1| on [0, 1], ``folds`` times over."""
     layer = Dense(np.full((1, 1), 2.0), np.full(1, -1.0))
-    return MLP((layer,) * folds, (None,) * folds, Dense(np.ones((1, 1)), np.zeros(1)))
+    return models.MLP((layer,) * folds, (None,) * folds, Dense(np.ones((1, 1)), np.zeros(1)))
 
 
 def zigzag(p: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -64,7 +62,7 @@ def zigzag(p: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.ones(p), -np.arange(p) / p, jumps
 
 
-def folding_network(d: int, n: int, l: int) -> MLP:
+def folding_network(d: int, n: int, l: int) -> models.MLP:
     """The ReLU network of the proof: l − 1 layers fold each input ⌊n/d⌋ times, the last cuts freely."""
     p = n // d
     w, b, out = zigzag(p)
@@ -82,7 +80,7 @@ def folding_network(d: int, n: int, l: int) -> MLP:
         before = fold_out
     layers.append(Dense(before @ cuts.W, cuts.b))
     rng = np.random.default_rng(0)
-    return MLP(tuple(layers), (None,) * l, Dense(rng.normal(size=(n, 1)), np.zeros(1)))
+    return models.MLP(tuple(layers), (None,) * l, Dense(rng.normal(size=(n, 1)), np.zeros(1)))
 
 
 def generic_lines(d: int, n: int) -> Dense:
@@ -101,7 +99,7 @@ def generic_lines(d: int, n: int) -> Dense:
     return Dense(side * normal, -side * (normal.sum(0) / 2 + shift))
 
 
-def folding_maxout(d: int, k: int, l: int) -> MaxoutMLP:
+def folding_maxout(d: int, k: int, l: int) -> models.MaxoutMLP:
     """Two maxout units for each input: the difference of two convex zigzags folds [0, 1] k times."""
     knots, jumps = np.arange(1, k) / k, 2.0 * k * (-1.0) ** np.arange(1, k)
     rising = _convex(knots[jumps > 0], jumps[jumps > 0], float(k), k)
@@ -113,7 +111,7 @@ def folding_maxout(d: int, k: int, l: int) -> MaxoutMLP:
             W[i, at], b[at] = slopes, heights
     join = np.kron(np.eye(d), np.array([[1.0], [-1.0]]))
     layers = [Dense(W, b)] + [Dense(join @ W, b)] * (l - 1)
-    return MaxoutMLP(tuple(layers), Dense(join @ np.ones((d, 1)), np.zeros(1)))
+    return models.MaxoutMLP(tuple(layers), Dense(join @ np.ones((d, 1)), np.zeros(1)))
 
 
 def _convex(knots: np.ndarray, jumps: np.ndarray, slope: float, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -127,14 +125,16 @@ def _convex(knots: np.ndarray, jumps: np.ndarray, slope: float, k: int) -> tuple
 def count_built() -> tuple[np.ndarray, np.ndarray]:
     """What was counted and what the theorem says, for ReLU and for maxout, ``(cases, 2)`` each."""
 
-    def counted(params: MLP | MaxoutMLP, d: int, pieces: int | None = None) -> int:
+    def counted(params: models.MLP | models.MaxoutMLP, d: int, pieces: int | None = None) -> int:
         if d == 1:
-            return len(on_line(params, [0.0], [1.0], pieces=pieces).slopes)
-        return on_slice(params, [0, 0], [1, 0], [0, 1], window=(0, 1, 0, 1), pieces=pieces).pieces
+            return len(analysis.on_line(params, [0.0], [1.0], pieces=pieces).slopes)
+        return analysis.on_slice(params, [0, 0], [1, 0], [0, 1], window=(0, 1, 0, 1), pieces=pieces).pieces
 
-    relu = [(counted(folding_network(*case), case[0]), region_bounds.reached(*case)) for case in BUILT]
+    relu = [
+        (counted(folding_network(*case), case[0]), analysis.region_bounds.reached(*case)) for case in BUILT
+    ]
     maxout = [
-        (counted(folding_maxout(d, k, l), d, k), region_bounds.maxout_regions(d, k, l))
+        (counted(folding_maxout(d, k, l), d, k), analysis.region_bounds.maxout_regions(d, k, l))
         for d, k, l in MAXOUT_BUILT
     ]
     return np.array(relu), np.array(maxout)
@@ -147,7 +147,10 @@ def count_random_maxout(networks: int) -> np.ndarray:
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     drawn = [jax.tree.map(lambda a: rng.normal(size=a.shape), shapes) for _ in range(networks)]
     return np.array(
-        [on_slice(p, [0, 0], [1, 0], [0, 1], window=window, pieces=MAXOUT_PIECES).pieces for p in drawn]
+        [
+            analysis.on_slice(p, [0, 0], [1, 0], [0, 1], window=window, pieces=MAXOUT_PIECES).pieces
+            for p in drawn
+        ]
     )
 
 
@@ -162,14 +165,16 @@ def plane(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> tuple[np.nd
     return origin, scale * directions[0], scale * directions[1], places, classes
 
 
-def member(tree: MLP, when: int, seed: int) -> MLP:
+def member(tree: models.MLP, when: int, seed: int) -> models.MLP:
     """Parameters of one seed at one time."""
     return jax.tree.map(lambda leaf: leaf[when, seed], tree)
 
 
 def measure(options: LinearRegions) -> dict[str, np.ndarray]:
     """Count networks built by hand, then random and trained ones."""
-    folded = [len(on_line(folded_line(folds), [0.0], [1.0], activation="abs").slopes) for folds in FOLDS]
+    folded = [
+        len(analysis.on_line(folded_line(folds), [0.0], [1.0], activation="abs").slopes) for folds in FOLDS
+    ]
     relu, maxout = count_built()
     digits = data.load("digits").train
     x = np.asarray(digits.x, np.float64).reshape(len(digits.y), -1)
@@ -199,11 +204,11 @@ def measure(options: LinearRegions) -> dict[str, np.ndarray]:
             for seed, (o, a, c, *_) in enumerate(planes):
                 params = member(result.probes, when, seed)
                 window = (-FAR, FAR, -FAR, FAR)
-                counts[when, depth - 1, seed] = on_slice(params, o, a, c, window=window).pieces
+                counts[when, depth - 1, seed] = analysis.on_slice(params, o, a, c, window=window).pieces
             if depth == 3:
                 params = member(result.probes, when, 0)
                 window = (-DRAWN, DRAWN, -DRAWN, DRAWN)
-                found = on_slice(params, *planes[0][:3], window=window)
+                found = analysis.on_slice(params, *planes[0][:3], window=window)
                 drawn |= _drawing(found, params, planes[0], ("random", "trained")[when])
     return {
         "folded": np.array(folded),
@@ -218,7 +223,9 @@ def measure(options: LinearRegions) -> dict[str, np.ndarray]:
     }
 
 
-def _drawing(found: Slice, params: MLP, where: tuple[np.ndarray, ...], name: str) -> dict[str, np.ndarray]:
+def _drawing(
+    found: analysis.Slice, params: models.MLP, where: tuple[np.ndarray, ...], name: str
+) -> dict[str, np.ndarray]:
     """What a picture needs: corners, corners of each polygon, its linear piece and the class answered."""
     origin, along, across = where[:3]
     inside = np.array([p.mean(0) for p in found.polygons])
@@ -235,7 +242,7 @@ def _drawing(found: Slice, params: MLP, where: tuple[np.ndarray, ...], name: str
 
 def numbers(depths: int) -> np.ndarray:
     """(n/d)^{d(l−1)} n^d on a plane, for 1 to ``depths`` layers."""
-    return np.array([float(region_bounds.relu_regions(2, WIDTH, l)) for l in range(1, depths + 1)])
+    return np.array([float(analysis.region_bounds.relu_regions(2, WIDTH, l)) for l in range(1, depths + 1)])
 
 
 def draw(options: LinearRegions, m: Measured) -> Plot:
@@ -247,8 +254,8 @@ def draw(options: LinearRegions, m: Measured) -> Plot:
     right, counts = axes[2], m["counts"]
     depths = range(1, counts.shape[1] + 1)
     formula = numbers(len(depths))
-    limit = [region_bounds.at_most(2, (WIDTH,) * l) for l in depths]
-    printed = [region_bounds.as_printed(2, WIDTH, l) for l in depths]
+    limit = [analysis.region_bounds.at_most(2, (WIDTH,) * l) for l in depths]
+    printed = [analysis.region_bounds.as_printed(2, WIDTH, l) for l in depths]
     right.plot(depths, printed, color=GREY, ls=":", marker="x", label="as the notes print it")
     right.plot(depths, limit, color=GREY, ls="--", label="the most that is possible")
     right.plot(depths, formula, color=ORANGE, marker="s", label="the theorem's number")
@@ -363,7 +370,8 @@ CLAIM = Claim(
             "With a binomial coefficient, as the notes print it, the number is more than any network has.",
             what="printed number over the largest possible one, d = 2, n = 16, l = 2",
             effect=lambda m: exact(
-                region_bounds.as_printed(2, WIDTH, 2) / region_bounds.at_most(2, (WIDTH, WIDTH))
+                analysis.region_bounds.as_printed(2, WIDTH, 2)
+                / analysis.region_bounds.at_most(2, (WIDTH, WIDTH))
             ),
             rule=Above(1.0),
         ),
@@ -386,7 +394,7 @@ CLAIM = Claim(
             "A random maxout network with as many units as inputs makes less than a tenth of its number.",
             what=f"regions counted over k^{{(l−1)+d}}, l = {MAXOUT_DEPTH}, k = {MAXOUT_PIECES}, d = 2",
             effect=lambda m: mean(
-                m["random_maxout"] / region_bounds.maxout_regions(2, MAXOUT_PIECES, MAXOUT_DEPTH)
+                m["random_maxout"] / analysis.region_bounds.maxout_regions(2, MAXOUT_PIECES, MAXOUT_DEPTH)
             ),
             rule=Below(0.1),
         ),

@@ -20,12 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import data, models, outputs
+from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, share
-from dlnotes.data import Examples
-from dlnotes.layers import Dense
-from dlnotes.models import Model
-from dlnotes.outputs import PerExample
 from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, optimizer, predict, schedules
 from dlnotes.typing import Array
@@ -49,7 +45,7 @@ class LinearUnit(Options):
     rows: int = Field(442, ge=50, description="patients trained on")
 
 
-def least_squares_apart(examples: Examples, options: LinearUnit) -> np.ndarray:
+def least_squares_apart(examples: data.Examples, options: LinearUnit) -> np.ndarray:
     """Largest difference of a prediction from scikit-learn's, ``(optimisers, seeds)``."""
     from sklearn.linear_model import LinearRegression
 
@@ -77,22 +73,22 @@ def least_squares_apart(examples: Examples, options: LinearUnit) -> np.ndarray:
     return np.stack(found)
 
 
-def far_starts(examples: Examples, options: LinearUnit) -> np.ndarray:
+def far_starts(examples: data.Examples, options: LinearUnit) -> np.ndarray:
     """Loss at the end over the variance, ``(units, far, rates, seeds)``."""
     affine = models.linear(examples.x.shape[1], 1, init_scale=0.1)
     low, high = float(examples.y.min()), float(examples.y.max())
     shape = (2, len(FAR), len(RATES), options.seeds)
 
-    def unit(kind: Array) -> Model:
-        def apply(params: Dense, x: Any, /, *, key: Any = None, mask: Any = None) -> Array:
+    def unit(kind: Array) -> models.Model:
+        def apply(params: layers.Dense, x: Any, /, *, key: Any = None, mask: Any = None) -> Array:
             z = affine.apply(params, x)
             return jnp.where(kind == LINEAR, z, low + (high - low) * jax.nn.sigmoid(z))
 
-        return Model(affine.init, apply)
+        return models.Model(affine.init, apply)
 
-    def half_squared(output: Array, y: Array) -> PerExample:
+    def half_squared(output: Array, y: Array) -> outputs.PerExample:
         each = outputs.squared_error(output, y)
-        return PerExample(0.5 * each.total, each.count)
+        return outputs.PerExample(0.5 * each.total, each.count)
 
     def recipe(hyper: Hyper) -> Recipe:
         change = optimizer("sgd", hyper["learning_rate"], momentum=0.9)
@@ -121,7 +117,7 @@ def far_starts(examples: Examples, options: LinearUnit) -> np.ndarray:
 def measure(options: LinearUnit) -> dict[str, np.ndarray]:
     """Gradients, three optimisers, and starts that are far off."""
     table = data.load("tabular", name="diabetes", validation=0, test=0).train
-    examples = Examples(table.x[: options.rows], table.y[: options.rows])
+    examples = data.Examples(table.x[: options.rows], table.y[: options.rows])
     error = np.logspace(-2, 6, 81).astype(np.float32)[:, None]
     slope = jax.grad(lambda z: outputs.gaussian_nll(z, jnp.zeros_like(z)).total.sum())(jnp.asarray(error))
     ends = far_starts(examples, options)

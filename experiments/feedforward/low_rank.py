@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import data, models, outputs
+from dlnotes import data, layers, models, outputs
 from dlnotes.claims import (
     Above,
     Below,
@@ -31,9 +31,6 @@ from dlnotes.claims import (
     exact,
     paired,
 )
-from dlnotes.data import Examples, parts_of
-from dlnotes.layers import Factored
-from dlnotes.models import MLP, Model
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array
@@ -61,28 +58,28 @@ WHOLE = models.mlp(INPUTS, (UNITS,), 10)
 FACTORED = models.mlp(INPUTS, (UNITS,), 10, rank=RANKS[-1])
 
 
-def of_rank(q: float | Array) -> Model:
+def of_rank(q: float | Array) -> models.Model:
     """`FACTORED` with the columns of U from ``q`` on cut off: they are 0 and get no gradient."""
 
-    def apply(params: MLP, x: Any, /, **how: Any) -> Array:
+    def apply(params: models.MLP, x: Any, /, **how: Any) -> Array:
         layer: Any = params.hidden[0]
         U = jnp.where((jnp.arange(RANKS[-1], dtype=jnp.float32) < q)[None], layer.U, 0.0)
         return FACTORED.apply(params._replace(hidden=(layer._replace(U=U),)), x, **how)
 
-    return Model(FACTORED.init, apply)
+    return models.Model(FACTORED.init, apply)
 
 
-def starts(hypers: dict[str, np.ndarray], seeds: np.ndarray) -> MLP:
+def starts(hypers: dict[str, np.ndarray], seeds: np.ndarray) -> models.MLP:
     """As `layers.init_factored` starts a layer of each rank: U keeps the scale of x, V doubles its square."""
     params = initial_params(FACTORED, seeds, "he")
     (layer,) = params.hidden
-    assert isinstance(layer, Factored)
+    assert isinstance(layer, layers.Factored)
     scale = (RANKS[-1] / hypers["rank"]).astype(np.float32) ** 0.5
     layer = layer._replace(U=layer.U * np.float32(0.5**0.5), V=layer.V * scale[:, None, None])
     return params._replace(hidden=(layer,))
 
 
-def recipe(model: Model, learning_rate: Array) -> Recipe:
+def recipe(model: models.Model, learning_rate: Array) -> Recipe:
     """Adam on the classes."""
     return Recipe(
         model, outputs.cross_entropy, {"accuracy": outputs.accuracy}, optimizer("adam", learning_rate)
@@ -109,7 +106,9 @@ def counted() -> tuple[np.ndarray, int]:
     return np.array([size(q) for q in RANKS]), size(None)
 
 
-def accuracies(options: LowRank, sets: tuple[Examples, Examples, Examples]) -> tuple[np.ndarray, ...]:
+def accuracies(
+    options: LowRank, sets: tuple[data.Examples, data.Examples, data.Examples]
+) -> tuple[np.ndarray, ...]:
     """Test accuracy of each rank ``(ranks, seeds)`` and of the whole matrix ``(seeds,)``, and their rates."""
     train, validation, test = sets
     how: dict[str, Any] = dict(
@@ -135,7 +134,9 @@ def measure(options: LowRank) -> dict[str, np.ndarray]:
     numbers, whole = counted()
     found = []
     for name in SETS:
-        found.append(accuracies(options, parts_of(data.load(name), options.examples, 2000, options.test)))
+        found.append(
+            accuracies(options, data.parts_of(data.load(name), options.examples, 2000, options.test))
+        )
     return {
         "counted": numbers,
         "counted_whole": np.array(whole),

@@ -17,11 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import layers, outputs
+from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
-from dlnotes.data import Examples
-from dlnotes.layers import Dense, dense_maxout, init_dense
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array, PRNGKey
@@ -90,19 +87,21 @@ def least_error(f: np.ndarray, pieces: int) -> float:
     return high
 
 
-def unit(pieces: float | Array) -> Model:
+def unit(pieces: float | Array) -> models.Model:
     """One maxout unit of one input, with room for the most pieces: those from ``pieces`` on never win."""
 
-    def cut(params: Dense) -> Dense:
+    def cut(params: layers.Dense) -> layers.Dense:
         return params._replace(b=jnp.where(jnp.arange(MOST, dtype=jnp.float32) < pieces, params.b, -1e9))
 
-    def init(key: PRNGKey, /) -> Dense:
-        return init_dense(key, 1, MOST)
+    def init(key: PRNGKey, /) -> layers.Dense:
+        return layers.init_dense(key, 1, MOST)
 
-    def apply(params: Dense, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
-        return dense_maxout(cut(params), x, MOST)
+    def apply(
+        params: layers.Dense, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None
+    ) -> Array:
+        return layers.dense_maxout(cut(params), x, MOST)
 
-    return Model(init, apply)
+    return models.Model(init, apply)
 
 
 def recipe_of(steps: int):
@@ -115,14 +114,14 @@ def recipe_of(steps: int):
     return build
 
 
-def starts(seeds: np.ndarray, spread: np.ndarray) -> Dense:
+def starts(seeds: np.ndarray, spread: np.ndarray) -> layers.Dense:
     """Slopes from a normal distribution of deviation √2, He's rule; biases 0, or as the slopes."""
     W, b = [], []
     for seed, wide in zip(seeds, spread):
         drawn = np.random.default_rng([seed, 1]).standard_normal((2, MOST)) * 2**0.5
         W.append(drawn[:1])
         b.append(drawn[1] * wide)
-    return Dense(np.array(W, np.float32), np.array(b, np.float32))
+    return layers.Dense(np.array(W, np.float32), np.array(b, np.float32))
 
 
 def train(options: MaxoutConvex, grid: np.ndarray, rates: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -135,7 +134,7 @@ def train(options: MaxoutConvex, grid: np.ndarray, rates: np.ndarray, x: np.ndar
     inputs = np.broadcast_to(x[:, None].astype(np.float32), f.shape)
     result = fit(
         recipe_of(options.steps),
-        Examples(inputs, f),
+        data.Examples(inputs, f),
         steps=options.steps,
         seeds=seeds,
         hypers={"learning_rate": rates, "pieces": pieces},
@@ -156,11 +155,13 @@ def by_hand() -> np.ndarray:
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(500, 4)), jnp.float32)
     w, b = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in ((4, 1), (1,)))
-    z = layers.dense(Dense(w, b), x)
+    z = layers.dense(layers.Dense(w, b), x)
     found = []
     for slope in (0.0, -1.0, 0.01, 0.25, 0.7):
-        two = Dense(jnp.concatenate([w, slope * w], axis=1), jnp.concatenate([b, slope * b]))
-        found.append(np.abs(dense_maxout(two, x, 2) - layers.prelu(z, jnp.asarray(slope, jnp.float32))).max())
+        two = layers.Dense(jnp.concatenate([w, slope * w], axis=1), jnp.concatenate([b, slope * b]))
+        found.append(
+            np.abs(layers.dense_maxout(two, x, 2) - layers.prelu(z, jnp.asarray(slope, jnp.float32))).max()
+        )
     return np.array(found)
 
 

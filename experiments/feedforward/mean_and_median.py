@@ -25,8 +25,6 @@ from scipy import stats
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean, ratio
-from dlnotes.data import Dataset, Examples
-from dlnotes.outputs import Measure, PerExample
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, optimizer, predict, schedules
 from dlnotes.typing import Array, Params
@@ -73,24 +71,24 @@ def true_mean(x: np.ndarray) -> np.ndarray:
     return np.exp(location(x) + spread(x) ** 2 / 2)
 
 
-def drawn(rng: np.random.Generator, members: int, n: int) -> Examples:
+def drawn(rng: np.random.Generator, members: int, n: int) -> data.Examples:
     """Examples of every member, ``(members, n, 1)`` each."""
     x = rng.uniform(-1, 1, (members, n, 1))
     y = np.exp(location(x) + spread(x) * rng.standard_normal(x.shape))
-    return Examples(x.astype(np.float32), y.astype(np.float32))
+    return data.Examples(x.astype(np.float32), y.astype(np.float32))
 
 
-def statistic_loss(which: Array) -> Measure:
+def statistic_loss(which: Array) -> outputs.Measure:
     """The loss of that place in `LOSSES`."""
 
-    def loss(output: Array, y: Array) -> PerExample:
+    def loss(output: Array, y: Array) -> outputs.PerExample:
         quantile = jnp.array([0.5, 0.5, *QUANTILES], jnp.float32)[which.astype(jnp.int32)]
         every = (
             outputs.squared_error(output, y).total,
             outputs.absolute_error(output, y).total,
             outputs.pinball(output, y, quantile=quantile).total,
         )
-        return PerExample(jnp.stack(every)[jnp.minimum(which, 2).astype(jnp.int32)], jnp.ones(len(y)))
+        return outputs.PerExample(jnp.stack(every)[jnp.minimum(which, 2).astype(jnp.int32)], jnp.ones(len(y)))
 
     return loss
 
@@ -113,7 +111,7 @@ def measure_statistics(options: MeanAndMedian) -> dict[str, Any]:
 
     result = fit(
         recipe,
-        Examples(repeated(train.x), repeated(train.y)),
+        data.Examples(repeated(train.x), repeated(train.y)),
         steps=options.steps,
         batch_size=128,
         seeds=np.tile(np.arange(options.seeds), shape[0] * shape[1]),
@@ -134,21 +132,21 @@ def measure_statistics(options: MeanAndMedian) -> dict[str, Any]:
     }
 
 
-def of_probabilities(error: Callable[[Array], Array]) -> Measure:
+def of_probabilities(error: Callable[[Array], Array]) -> outputs.Measure:
     """A loss of softmax or sigmoid probabilities: the mean ``error`` of their differences from the labels."""
 
-    def loss(logits: Array, y: Array) -> PerExample:
+    def loss(logits: Array, y: Array) -> outputs.PerExample:
         if logits.shape[-1] == 1:
             difference = jax.nn.sigmoid(logits) - y[:, None].astype(jnp.float32)
         else:
             difference = jax.nn.softmax(logits) - jax.nn.one_hot(y, logits.shape[-1])
-        return PerExample(jnp.mean(error(difference), axis=-1), jnp.ones(len(y)))
+        return outputs.PerExample(jnp.mean(error(difference), axis=-1), jnp.ones(len(y)))
 
     return loss
 
 
 def measure_task(
-    dataset: Dataset, logits: int, accuracy: float, *, every: int, looks: int, seeds: int
+    dataset: data.Dataset, logits: int, accuracy: float, *, every: int, looks: int, seeds: int
 ) -> dict[str, Any]:
     """Steps to the accuracy on the test part, each loss at its best rate, ``(losses, seeds)``."""
     shape = (len(TRAINED), len(TASK_RATES), seeds)
@@ -157,14 +155,14 @@ def measure_task(
     losses = (likelihood, of_probabilities(jnp.square), of_probabilities(jnp.abs))
 
     def recipe(hyper: Hyper) -> Recipe:
-        def loss(output: Array, y: Array) -> PerExample:
+        def loss(output: Array, y: Array) -> outputs.PerExample:
             each = jnp.stack([of(output, y).total for of in losses])
-            return PerExample(each[hyper["loss"].astype(jnp.int32)], jnp.ones_like(each[0]))
+            return outputs.PerExample(each[hyper["loss"].astype(jnp.int32)], jnp.ones_like(each[0]))
 
         return Recipe(model, loss, {}, optimizer("sgd", hyper["learning_rate"]))
 
     def look(params: Params) -> Array:
-        def share(part: Examples) -> Array:
+        def share(part: data.Examples) -> Array:
             z = model.apply(params, part.x)
             answer = (z[:, 0] > 0).astype(jnp.int32) if logits == 1 else jnp.argmax(z, axis=-1)
             return jnp.mean(answer == part.y)

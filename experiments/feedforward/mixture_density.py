@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import outputs
+from dlnotes import data, outputs
 from dlnotes.claims import (
     Above,
     Below,
@@ -35,8 +35,6 @@ from dlnotes.claims import (
     paired,
     share,
 )
-from dlnotes.data import Examples
-from dlnotes.outputs import PerExample
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, initial_params, optimizer
 from dlnotes.typing import Array, Params
@@ -65,11 +63,11 @@ class MixtureDensity(Options):
     start_steps: int = Field(500, ge=20, description="of each of these")
 
 
-def blow_ups(examples: Examples, options: MixtureDensity) -> dict[str, np.ndarray]:
+def blow_ups(examples: data.Examples, options: MixtureDensity) -> dict[str, np.ndarray]:
     """Which starts blow up and the mean loss of the last tenth, each ``(2, rates, starts)``."""
     model = network(COMPONENTS, WIDTH)
 
-    def loss(raw: Array, y: Array) -> PerExample:
+    def loss(raw: Array, y: Array) -> outputs.PerExample:
         return outputs.mixture_nll(raw, y, components=COMPONENTS)
 
     def recipe(hyper: Hyper) -> Recipe:
@@ -135,7 +133,7 @@ def measure(options: MixtureDensity) -> dict[str, np.ndarray]:
         "sample": sample[MIXTURE, 0],
         "prediction": prediction[SQUARED, 0],
         "average": average[0],
-        **blow_ups(Examples(folded.train.x[0], folded.train.y[0]), options),
+        **blow_ups(data.Examples(folded.train.x[0], folded.train.y[0]), options),
     }
 
 

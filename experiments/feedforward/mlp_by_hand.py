@@ -19,11 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import data, models, outputs
+from dlnotes import data, layers, models, outputs
 from dlnotes.autodiff.mlp_backprop import Penalty, cost, value_and_gradient
 from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, exact
-from dlnotes.layers import Dense
-from dlnotes.models import MLP
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer
 
@@ -57,21 +55,21 @@ def examples(loss: str, rows: int) -> data.Examples:
     return data.Examples(train.x[:rows], train.y[:rows])
 
 
-def starts(seeds: int, inputs: int, outputs: int) -> MLP:
+def starts(seeds: int, inputs: int, outputs: int) -> models.MLP:
     """Random parameters, one net per seed, with biases of 0 as training has them."""
     sizes = [(inputs, WIDTHS[0]), *pairwise(WIDTHS), (WIDTHS[-1], outputs)]
     draws = [np.random.default_rng(seed) for seed in range(seeds)]
     *hidden, output = [
-        Dense(
+        layers.Dense(
             jnp.asarray(np.stack([r.normal(0, a**-0.5, (a, b)) for r in draws]), jnp.float32),
             jnp.zeros((seeds, b), jnp.float32),
         )
         for a, b in sizes
     ]
-    return MLP(tuple(hidden), (None,) * len(hidden), output)
+    return models.MLP(tuple(hidden), (None,) * len(hidden), output)
 
 
-def layers_of(params: MLP) -> tuple[Dense, ...]:
+def layers_of(params: models.MLP) -> tuple[layers.Dense, ...]:
     """The `Dense` layers of an MLP, the output last."""
     return (*params.hidden, params.output)
 

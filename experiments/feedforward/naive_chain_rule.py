@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from dlnotes.autodiff import Graph, backward, forward, naive_gradient
+from dlnotes import autodiff
 from dlnotes.autodiff.computational_graph import ancestors
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
@@ -34,11 +34,11 @@ class NaiveChainRule(Options):
     width: int = Field(4, ge=2, description="nodes of a level of the random graphs")
 
 
-def both(graph: Graph, inputs: dict[str, float], output: str) -> dict[str, float]:
+def both(graph: autodiff.Graph, inputs: dict[str, float], output: str) -> dict[str, float]:
     """Multiplications with and without a table, arcs that lead to the output, and how far the two differ."""
-    values = forward(graph, inputs)
-    table, products = backward(graph, values, output)
-    naive = {name: naive_gradient(graph, values, output, name) for name in graph.inputs}
+    values = autodiff.forward(graph, inputs)
+    table, products = autodiff.backward(graph, values, output)
+    naive = {name: autodiff.naive_gradient(graph, values, output, name) for name in graph.inputs}
     largest = max(float(abs(gradient)) for gradient, _ in naive.values())
     leading = ancestors(graph, output)
     apart = max(float(abs(table[name] - gradient)) for name, (gradient, _) in naive.items())

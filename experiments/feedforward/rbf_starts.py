@@ -16,11 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import data, models, outputs
+from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired, ratio
-from dlnotes.data import parts_of
-from dlnotes.layers import RBF, rbf
-from dlnotes.models import RBFNetwork
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, Tuned, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array
@@ -57,7 +54,7 @@ def recipe_of_rectified(hyper: Hyper) -> Recipe:
     return recipe_of_radial(hyper)._replace(model=RECTIFIED)
 
 
-def starts(hypers: dict[str, np.ndarray], seeds: np.ndarray, x: np.ndarray) -> RBFNetwork:
+def starts(hypers: dict[str, np.ndarray], seeds: np.ndarray, x: np.ndarray) -> models.RBFNetwork:
     """As `layers.init_rbf` starts centres: normal of deviation 1, or different rows of ``x``."""
     params = initial_params(RADIAL, seeds, "he")
     centers = []
@@ -66,7 +63,7 @@ def starts(hypers: dict[str, np.ndarray], seeds: np.ndarray, x: np.ndarray) -> R
         at_random = rng.standard_normal((64, UNITS))
         centers.append(x[rng.permutation(len(x))[:UNITS]].T if points else at_random)
     log_sigma = np.repeat(np.log(hypers["sigma"])[:, None], UNITS, axis=1)
-    return params._replace(hidden=RBF(np.array(centers, np.float32), log_sigma.astype(np.float32)))
+    return params._replace(hidden=layers.RBF(np.array(centers, np.float32), log_sigma.astype(np.float32)))
 
 
 def saturation(x: np.ndarray, seeds: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,7 +75,7 @@ def saturation(x: np.ndarray, seeds: int) -> tuple[np.ndarray, np.ndarray]:
 
     @jax.jit
     def look(W: Array, x: Array) -> tuple[Array, Array]:
-        h = rbf(RBF(W, jnp.zeros(UNITS)), x)
+        h = layers.rbf(layers.RBF(W, jnp.zeros(UNITS)), x)
         gradient = 2 * h * jnp.sqrt(-jnp.log(jnp.maximum(h, 1e-37)))  # ‖x − W‖² = −log h at σ = 1
         return jnp.mean((h < DEAD).astype(jnp.float32)), jnp.mean(
             (gradient.mean(0) < DEAD).astype(jnp.float32)
@@ -96,7 +93,7 @@ def saturation(x: np.ndarray, seeds: int) -> tuple[np.ndarray, np.ndarray]:
 
 def measure(options: RbfStarts) -> dict[str, np.ndarray]:
     """Saturation, then training from both starts and of ReLU units."""
-    train, validation, test = parts_of(data.load("digits"))
+    train, validation, test = data.parts_of(data.load("digits"))
     grid = {"learning_rate": np.repeat(RATES, len(SIGMAS)), "sigma": np.tile(SIGMAS, len(RATES))}
     how = dict(
         seeds=options.seeds,

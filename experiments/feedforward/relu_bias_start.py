@@ -31,7 +31,6 @@ from dlnotes.claims import (
     paired,
     ratio,
 )
-from dlnotes.data import parts_of
 from dlnotes.layers import Dense, relu
 from dlnotes.plotting import GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, along, initial_params, optimizer, tune_and_train
@@ -91,7 +90,7 @@ def recipe_of(hyper: Hyper) -> Recipe:
 
 def measure(options: ReluBiasStart) -> dict[str, np.ndarray]:
     """Look at the starts, then train from both biases."""
-    train, _, _ = parts_of(data.load("digits"))
+    train, _, _ = data.parts_of(data.load("digits"))
     x, y = jnp.asarray(train.x), jnp.asarray(train.y)
     seeds, w, b = (v.ravel() for v in np.meshgrid(np.arange(options.seeds), [0, 1], [0, 1], indexing="ij"))
     params = starts(BIAS * b, 0.01 * w, seeds)

@@ -27,11 +27,8 @@ import jax
 import numpy as np
 from pydantic import Field
 
-from dlnotes import models, outputs
+from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Above, Below, Claim, Interval, Measured, Options, Part, Plot, exact, share
-from dlnotes.data import Examples
-from dlnotes.layers import Dense
-from dlnotes.models import MLP
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, optimizer, predict, schedules
 
@@ -62,7 +59,7 @@ class Task(NamedTuple):
 
     x: np.ndarray
     y: np.ndarray
-    exact: MLP
+    exact: models.MLP
 
 
 def bits(n: int, members: int) -> Task:
@@ -70,8 +67,8 @@ def bits(n: int, members: int) -> Task:
     x = np.array(list(product([0, 1], repeat=n)), np.float32)
     jumps = 2.0 * (-1.0) ** np.arange(n)
     jumps[0] = 1
-    layer = Dense(np.ones((n, n)), -np.arange(n, dtype=float))
-    params = MLP((layer,), (None,), Dense(jumps[:, None], np.zeros(1)))
+    layer = layers.Dense(np.ones((n, n)), -np.arange(n, dtype=float))
+    params = models.MLP((layer,), (None,), layers.Dense(jumps[:, None], np.zeros(1)))
     return _for_all(x, x.sum(1, keepdims=True) % 2, params, members)
 
 
@@ -86,16 +83,16 @@ def teachers(examples: int, members: int, seed: int = 1000) -> Task:
     rng = np.random.default_rng(seed)
     W, b = rng.normal(size=(members, INPUTS, UNITS)), rng.normal(size=(members, UNITS))
     v = rng.normal(size=(members, UNITS, 1))
-    params = MLP((Dense(W, b),), (None,), Dense(v, np.zeros((members, 1))))
+    params = models.MLP((layers.Dense(W, b),), (None,), layers.Dense(v, np.zeros((members, 1))))
     x = rng.normal(size=(members, examples, INPUTS)).astype(np.float32)
     y = np.maximum(np.einsum("mni,mio->mno", x, W) + b[:, None], 0) @ v
     # One scale for all: variance 1, so that the same rates fit.
     scale = y.std(axis=(1, 2), keepdims=True)
-    params = params._replace(output=Dense(v / scale, np.zeros((members, 1))))
+    params = params._replace(output=layers.Dense(v / scale, np.zeros((members, 1))))
     return Task(x, (y / scale).astype(np.float32), as_float32(params))
 
 
-def _for_all(x: np.ndarray, y: np.ndarray, params: MLP, members: int) -> Task:
+def _for_all(x: np.ndarray, y: np.ndarray, params: models.MLP, members: int) -> Task:
     def repeated(a: Any) -> np.ndarray:
         return np.broadcast_to(np.asarray(a, np.float32), (members, *np.shape(a)))
 
@@ -109,7 +106,7 @@ def task(target: int, members: int) -> Task:
     return folds(4, members) if target == SAW else bits((2, 5)[target], members)
 
 
-def left(widths: tuple[int, ...], params: MLP, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def left(widths: tuple[int, ...], params: models.MLP, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Share of the target's variance that is left, each member; infinite where training broke down."""
     answers = predict(models.mlp(x.shape[-1], widths, 1), params, x, per_member=True).astype(np.float64)
     error = np.mean((answers - y) ** 2, axis=(1, 2)) / np.var(y.astype(np.float64), axis=(1, 2))
@@ -118,7 +115,7 @@ def left(widths: tuple[int, ...], params: MLP, x: np.ndarray, y: np.ndarray) -> 
 
 def train(
     options: RepresentingIsNotLearning, given: Task, widths: tuple[int, ...], rates: np.ndarray, seed: int
-) -> MLP:
+) -> models.MLP:
     """Parameters of every member; ``rates`` (members,)."""
     members, _, inputs = given.x.shape
     factor = schedules.cosine(options.steps)
@@ -129,7 +126,7 @@ def train(
 
     return fit(
         recipe,
-        Examples(given.x, given.y),
+        data.Examples(given.x, given.y),
         steps=options.steps,
         seeds=np.zeros(members),  # nothing is drawn: the starts are given, the batch is everything
         hypers={"rate": rates},
@@ -141,7 +138,7 @@ def train(
 
 def search(
     options: RepresentingIsNotLearning, given: Task, widths: tuple[int, ...], starts: int, seed: int
-) -> tuple[np.ndarray, float, MLP]:
+) -> tuple[np.ndarray, float, models.MLP]:
     """Variance left by the starts that count, their rate, and their parameters.
 
     The first ``starts`` members of the task count, the others are for choosing the rate.

@@ -25,12 +25,9 @@ import jax
 import numpy as np
 from pydantic import Field
 
-from dlnotes import models, outputs
-from dlnotes.analysis import on_line
+from dlnotes import analysis, data, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, Within, exact, mean
-from dlnotes.data import Examples
 from dlnotes.layers import Dense
-from dlnotes.models import MLP
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, optimizer, predict, schedules
 
@@ -58,24 +55,24 @@ def sawtooth(x: np.ndarray, folds: int) -> np.ndarray:
     return 1 - np.abs(1 - 2 * phase)
 
 
-def deep(folds: int) -> MLP:
+def deep(folds: int) -> models.MLP:
     """Two units a layer: m(x) = 2 relu(x) − 4 relu(x − 1/2), ``folds`` times over."""
     bend = np.array([0.0, -0.5])
     out = np.array([[2.0], [-4.0]])
     layers = [Dense(np.ones((1, 2)), bend)] + [Dense(out @ np.ones((1, 2)), bend)] * (folds - 1)
-    return as_float32(MLP(tuple(layers), (None,) * folds, Dense(out, np.zeros(1))))
+    return as_float32(models.MLP(tuple(layers), (None,) * folds, Dense(out, np.zeros(1))))
 
 
-def shallow(folds: int) -> MLP:
+def shallow(folds: int) -> models.MLP:
     """One layer of 2^folds units: one for the first climb, one for each corner."""
     n = 2**folds
     jumps = 2.0 * n * (-1.0) ** np.arange(n)
     jumps[0] = n
     layer = Dense(np.ones((1, n)), -np.arange(n) / n)
-    return as_float32(MLP((layer,), (None,), Dense(jumps[:, None], np.zeros(1))))
+    return as_float32(models.MLP((layer,), (None,), Dense(jumps[:, None], np.zeros(1))))
 
 
-def as_float32(params: MLP) -> MLP:
+def as_float32(params: models.MLP) -> models.MLP:
     """The parameters as the library has them; those here are sums of few powers of two, without rounding."""
     return jax.tree.map(lambda a: np.asarray(a, np.float32), params)
 
@@ -91,7 +88,7 @@ def constructions() -> dict[str, np.ndarray]:
             got = np.asarray(models.mlp(1, widths, 1).apply(params, x))[:, 0]
             row += [
                 sum(widths),
-                len(on_line(params, [0.0], [1.0]).slopes),
+                len(analysis.on_line(params, [0.0], [1.0]).slopes),
                 np.abs(got - sawtooth(x[:, 0], folds)).max(),
             ]
         rows.append(row)
@@ -105,13 +102,13 @@ def most_pieces(options: Sawtooth) -> np.ndarray:
     for _ in range(options.random_networks):
         n = int(rng.integers(1, 200))
         layer = Dense(rng.normal(size=(1, n)), rng.normal(size=n))
-        params = MLP((layer,), (None,), Dense(rng.normal(size=(n, 1)), np.zeros(1)))
-        found.append(len(on_line(params, [-1e3], [1e3]).slopes) / (n + 1))
+        params = models.MLP((layer,), (None,), Dense(rng.normal(size=(n, 1)), np.zeros(1)))
+        found.append(len(analysis.on_line(params, [-1e3], [1e3]).slopes) / (n + 1))
     return np.array(found)
 
 
 def search(
-    options: Sawtooth, folds: Sequence[int], start: MLP, widths: tuple[int, ...]
+    options: Sawtooth, folds: Sequence[int], start: models.MLP, widths: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Train searches for several sawtooths at once, leaves of ``start`` ``(folds · members, ...)``.
 
@@ -130,7 +127,7 @@ def search(
 
     result = fit(
         recipe,
-        Examples(x, y[..., None]),
+        data.Examples(x, y[..., None]),
         steps=options.steps,
         seeds=np.zeros(len(y)),  # nothing is drawn: the starts are given, the batch is everything
         hypers={"rate": np.resize(RATES, len(y))},
@@ -150,7 +147,7 @@ def members_of(options: Sawtooth) -> int:
     return options.seeds * options.starts * len(RATES)
 
 
-def shallow_starts(options: Sawtooth) -> MLP:
+def shallow_starts(options: Sawtooth) -> models.MLP:
     """Starts of 2l units for each number of folds, filled up with units that are 0 and stay so."""
     parts = []
     for folds in FITTED:
@@ -174,7 +171,7 @@ def solved(folds: int) -> float:
     return float(np.mean((features @ weights - y) ** 2) / np.var(y))
 
 
-def random_start(rng: np.random.Generator, widths: tuple[int, ...], members: int) -> MLP:
+def random_start(rng: np.random.Generator, widths: tuple[int, ...], members: int) -> models.MLP:
     """Weights of ReLU networks, leaves ``(members, ...)``: He's scale, first bends spread over [0, 1]."""
     hidden = []
     for i, (n, m) in enumerate(pairwise(widths)):
@@ -183,7 +180,7 @@ def random_start(rng: np.random.Generator, widths: tuple[int, ...], members: int
         hidden.append(Dense(W.astype(np.float32), b.astype(np.float32)))
     W = rng.normal(size=(members, widths[-1], 1)) * np.sqrt(1 / widths[-1])
     output = Dense(W.astype(np.float32), np.full((members, 1), 0.5, np.float32))
-    return MLP(tuple(hidden), (None,) * len(hidden), output)
+    return models.MLP(tuple(hidden), (None,) * len(hidden), output)
 
 
 def measure(options: Sawtooth) -> dict[str, np.ndarray]:

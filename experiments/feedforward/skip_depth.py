@@ -23,11 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import data, outputs
+from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired, ratio
-from dlnotes.data import parts_of
-from dlnotes.layers import Dense, dense, relu, sigmoid, tanh
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, along, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array, PRNGKey
@@ -61,12 +58,12 @@ class Deep(NamedTuple):
       output: `Dense`, (width, outputs).
     """
 
-    first: Dense
-    hidden: Dense
-    output: Dense
+    first: layers.Dense
+    hidden: layers.Dense
+    output: layers.Dense
 
 
-def deep(hyper: Hyper, depth: int = DEPTHS[-1]) -> Model:
+def deep(hyper: Hyper, depth: int = DEPTHS[-1]) -> models.Model:
     """``models.mlp(64, (32,) * depth, 10, skip=…)`` with choices that may be traced.
 
     Args:
@@ -76,26 +73,28 @@ def deep(hyper: Hyper, depth: int = DEPTHS[-1]) -> Model:
     """
 
     def g(z: Array) -> Array:
-        return jax.lax.switch(jnp.asarray(hyper["activation"]).astype(jnp.int32), (relu, tanh, sigmoid), z)
+        return jax.lax.switch(
+            jnp.asarray(hyper["activation"]).astype(jnp.int32), (layers.relu, layers.tanh, layers.sigmoid), z
+        )
 
     def init(key: PRNGKey, /) -> Deep:
-        def layer(*shape: int) -> Dense:
-            return Dense(jnp.zeros(shape), jnp.zeros((*shape[:-2], shape[-1])))
+        def layer(*shape: int) -> layers.Dense:
+            return layers.Dense(jnp.zeros(shape), jnp.zeros((*shape[:-2], shape[-1])))
 
         return Deep(layer(INPUTS, WIDTH), layer(depth - 1, WIDTH, WIDTH), layer(WIDTH, CLASSES))
 
     def apply(params: Deep, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
-        def layer(h: tuple[Array, Array], layer: tuple[Array, Dense]):
+        def layer(h: tuple[Array, Array], layer: tuple[Array, layers.Dense]):
             (before, now), (number, weights) = h, layer
-            new = (now, g(dense(weights, now)) + hyper["skip"] * before)
+            new = (now, g(layers.dense(weights, now)) + hyper["skip"] * before)
             used = number <= jnp.asarray(hyper.get("depth", depth), jnp.int32)
             return jax.tree.map(lambda a, b: jnp.where(used, a, b), new, h), None
 
-        h = g(dense(params.first, x))
+        h = g(layers.dense(params.first, x))
         (_, h), _ = jax.lax.scan(layer, (jnp.zeros_like(h), h), (jnp.arange(2, depth + 1), params.hidden))
-        return dense(params.output, h)
+        return layers.dense(params.output, h)
 
-    return Model(init, apply)
+    return models.Model(init, apply)
 
 
 def recipe_of(hyper: Hyper) -> Recipe:
@@ -140,7 +139,7 @@ def numbers(activation: np.ndarray, way: np.ndarray) -> dict[str, np.ndarray]:
 
 def measure(options: SkipDepth) -> dict[str, np.ndarray]:
     """Gradients at the start, then training at the greatest depth."""
-    train, validation, test = parts_of(data.load("digits"))
+    train, validation, test = data.parts_of(data.load("digits"))
     n, shape = options.seeds, (len(ACTIVATIONS), len(WAYS), len(DEPTHS), options.seeds)
     places = [axis.ravel() for axis in np.indices(shape)]
     hypers = {**numbers(places[0], places[1]), "depth": np.array(DEPTHS)[places[2]]}

@@ -21,11 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import data, models, outputs
+from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean
-from dlnotes.data import Examples, parts_of
-from dlnotes.layers import soft_read, soft_switch
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, predict, tune_and_train
 from dlnotes.typing import Array, Params
@@ -56,29 +53,29 @@ class Beside(NamedTuple):
     memory: Any
 
 
-def with_memory(examples: Examples, seed: int) -> Examples:
+def with_memory(examples: data.Examples, seed: int) -> data.Examples:
     """Each example with a memory of standard normal numbers; the target is the slot of its class."""
     memory = np.random.default_rng(seed).standard_normal((examples.size, SLOTS, SIZE), np.float32)
-    return Examples(Beside(examples.x, memory), memory[np.arange(examples.size), examples.y])
+    return data.Examples(Beside(examples.x, memory), memory[np.arange(examples.size), examples.y])
 
 
-def with_memories(examples: Examples, seeds: np.ndarray) -> Examples:
+def with_memories(examples: data.Examples, seeds: np.ndarray) -> data.Examples:
     """The examples with memories of each seed's own, with a members axis."""
     drawn = [with_memory(examples, seed) for seed in seeds]
     image = np.broadcast_to(examples.x, (len(seeds), *examples.x.shape))
-    return Examples(Beside(image, np.stack([e.x.memory for e in drawn])), np.stack([e.y for e in drawn]))
+    return data.Examples(Beside(image, np.stack([e.x.memory for e in drawn])), np.stack([e.y for e in drawn]))
 
 
-def reader(hard: float | Array) -> Model:
+def reader(hard: float | Array) -> models.Model:
     """The image gives the address; what is read is softly chosen, or with ``hard`` from one slot."""
 
     def apply(params: Params, x: Beside, /, *, key: Any = None, mask: Any = None) -> Array:
         logits = ADDRESS.apply(params, x.image)
         chosen = jax.nn.one_hot(jnp.argmax(logits, axis=-1), SLOTS)
         one = jnp.einsum("nk,nks->ns", chosen, x.memory)
-        return jnp.where(hard > 0, one, soft_read(x.memory, logits))
+        return jnp.where(hard > 0, one, layers.soft_read(x.memory, logits))
 
-    return Model(ADDRESS.init, apply)
+    return models.Model(ADDRESS.init, apply)
 
 
 def recipe_of(hyper: Hyper) -> Recipe:
@@ -88,7 +85,7 @@ def recipe_of(hyper: Hyper) -> Recipe:
 
 def measure(options: SoftMemory) -> dict[str, np.ndarray]:
     """Train both readers, then look where they read."""
-    train, validation, test = parts_of(data.load("digits"))
+    train, validation, test = data.parts_of(data.load("digits"))
     trained = tune_and_train(
         recipe_of,
         lambda seeds: with_memories(train, seeds),
@@ -102,7 +99,7 @@ def measure(options: SoftMemory) -> dict[str, np.ndarray]:
         batch_size=options.batch_size,
     )
     logits = predict(ADDRESS, trained.fit.params, test.x)  # (members, test, slots)
-    weights = np.asarray(soft_switch(jnp.asarray(logits)))
+    weights = np.asarray(layers.soft_switch(jnp.asarray(logits)))
     error = evaluate(recipe_of, trained.hypers, trained.fit.params, with_memory(test, 1_000_001))["loss"]
     return {
         "error": trained.by_method(error),

@@ -40,7 +40,6 @@ from dlnotes.claims import (
     ratio,
     share,
 )
-from dlnotes.data import Examples
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer, predict, schedules
 
@@ -116,7 +115,7 @@ def measure_frequencies(options: SoftmaxOutputs) -> dict[str, Any]:
     descent = optimizer("adam", 0.1, factor=schedules.cosine(options.frequency_steps))
     result = fit(
         Recipe(model, outputs.cross_entropy, {}, descent),
-        Examples(
+        data.Examples(
             np.stack([x[i][grey[:, pixels[i % options.seeds]]] for i in range(len(x))]),
             np.broadcast_to(y, (len(x), len(y))),
         ),

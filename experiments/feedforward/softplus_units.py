@@ -32,9 +32,6 @@ from dlnotes.claims import (
     mean,
     paired,
 )
-from dlnotes.data import Examples, parts_of
-from dlnotes.layers import dense
-from dlnotes.models import MLP, Model
 from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array
@@ -59,25 +56,25 @@ class SoftplusUnits(Options):
     tuning_seeds: int = Field(2, ge=1, description="trainings at each learning rate, to choose one")
 
 
-def network(inputs: int, classes: int, kind: Array) -> Model:
+def network(inputs: int, classes: int, kind: Array) -> models.Model:
     """The network of `models.mlp` with the unit of a number that may be traced."""
     plain = models.mlp(inputs, (WIDTH, WIDTH), classes)
 
-    def apply(params: MLP, x: Array, /, **how) -> Array:
+    def apply(params: models.MLP, x: Array, /, **how) -> Array:
         h = x
         for layer in params.hidden:
-            z = dense(layer, h)
+            z = layers.dense(layer, h)
             h = sum(jnp.where(kind == i, g(z), 0.0) for i, g in enumerate(FUNCTIONS))
-        return dense(params.output, h)
+        return layers.dense(params.output, h)
 
-    return Model(plain.init, apply)
+    return models.Model(plain.init, apply)
 
 
-def parts_of_set(name: str, options: SoftplusUnits) -> tuple[Examples, Examples, Examples]:
+def parts_of_set(name: str, options: SoftplusUnits) -> tuple[data.Examples, data.Examples, data.Examples]:
     """Training, validation and test examples of one of the sets."""
     if name == "fashion_mnist":
-        return parts_of(data.load(name), options.examples, 2000, options.test)
-    return parts_of(data.load("digits") if name == "digits" else data.load("tabular", name=name))
+        return data.parts_of(data.load(name), options.examples, 2000, options.test)
+    return data.parts_of(data.load("digits") if name == "digits" else data.load("tabular", name=name))
 
 
 def accuracies(name: str, options: SoftplusUnits) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

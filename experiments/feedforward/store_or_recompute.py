@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes.autodiff import recompute_all, recompute_segments, store_all, temporary_bytes
+from dlnotes import autodiff
 from dlnotes.claims import (
     Above,
     Below,
@@ -39,7 +39,11 @@ from dlnotes.claims import (
 from dlnotes.jax_internals import operations
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 
-WAYS = {"store all": store_all, "√n segments": recompute_segments, "store none": recompute_all}
+WAYS = {
+    "store all": autodiff.store_all,
+    "√n segments": autodiff.recompute_segments,
+    "store none": autodiff.recompute_all,
+}
 COLORS = {"store all": BLUE, "√n segments": ORANGE, "store none": GREEN}
 
 
@@ -83,7 +87,7 @@ def products_per_layer(way, width: int) -> float:
 def measure(options: StoreOrRecompute) -> dict[str, np.ndarray]:
     """Bytes as (ways, depths); seconds as (ways, depths, repetitions), NaN where not timed."""
     held = [
-        [temporary_bytes(gradient_of(way), *shapes(n, options.width)) for n in options.memory_depths]
+        [autodiff.temporary_bytes(gradient_of(way), *shapes(n, options.width)) for n in options.memory_depths]
         for way in WAYS.values()
     ]
     seconds = np.full((len(WAYS), len(options.time_depths), options.seeds), np.nan)
@@ -92,7 +96,7 @@ def measure(options: StoreOrRecompute) -> dict[str, np.ndarray]:
         timed = [
             (i, jax.jit(gradient_of(way)))
             for i, way in enumerate(WAYS.values())
-            if way is not recompute_all or n <= options.deepest_quadratic
+            if way is not autodiff.recompute_all or n <= options.deepest_quadratic
         ]
         for repetition in range(-1, options.seeds):  # the first round compiles
             rng = np.random.default_rng([n, repetition + 1])
@@ -116,7 +120,10 @@ def measure(options: StoreOrRecompute) -> dict[str, np.ndarray]:
         "seconds": seconds,
         "apart": apart,
         "products": np.array(
-            [products_per_layer(way, options.width) for way in (store_all, recompute_segments)]
+            [
+                products_per_layer(way, options.width)
+                for way in (autodiff.store_all, autodiff.recompute_segments)
+            ]
         ),
     }
 

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import data, models, outputs
+from dlnotes import data, layers, models, outputs
 from dlnotes.claims import (
     Above,
     Below,
@@ -37,9 +37,6 @@ from dlnotes.claims import (
     mean,
     paired,
 )
-from dlnotes.data import Examples
-from dlnotes.layers import Dense
-from dlnotes.outputs import PerExample
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, optimizer, predict
 from dlnotes.typing import Array
@@ -78,9 +75,9 @@ def measure_gaussian(options: UnboundedLikelihood) -> dict[str, Any]:
     model = models.mlp(10, (64,), 2, activation="tanh")
 
     def recipe(hyper: Hyper) -> Recipe:
-        def loss(output: Array, y: Array) -> PerExample:
+        def loss(output: Array, y: Array) -> outputs.PerExample:
             log_p = gaussian(output, hyper["floor"]).log_prob(y)
-            return PerExample(-jnp.sum(log_p, axis=-1), jnp.ones(len(y)))
+            return outputs.PerExample(-jnp.sum(log_p, axis=-1), jnp.ones(len(y)))
 
         descent = optimizer(
             "sgd",
@@ -93,7 +90,7 @@ def measure_gaussian(options: UnboundedLikelihood) -> dict[str, Any]:
         )
         return Recipe(model, loss, {}, descent)
 
-    train = Examples(*(np.tile(a[rows], (len(floors), 1, 1)) for a in table.train[:2]))
+    train = data.Examples(*(np.tile(a[rows], (len(floors), 1, 1)) for a in table.train[:2]))
     result = fit(
         recipe,
         train,
@@ -138,7 +135,7 @@ def measure_logistic(options: UnboundedLikelihood) -> dict[str, Any]:
         rows = np.concatenate([rng.permutation(np.flatnonzero(y == d))[: IMAGES // 2] for d in pair])
         images.append(x[rows])
         labels.append((y[rows] == pair[1]).astype(np.int32))
-    examples = Examples(np.stack(images * 2), np.stack(labels * 2))
+    examples = data.Examples(np.stack(images * 2), np.stack(labels * 2))
     model = models.linear(64, 1, init_scale=0.0)
 
     def recipe(hyper: Hyper) -> Recipe:
@@ -157,7 +154,7 @@ def measure_logistic(options: UnboundedLikelihood) -> dict[str, Any]:
         record=every,
         data_per_member=True,
     )
-    params: Dense = result.probes  # (looks, members, ...)
+    params: layers.Dense = result.probes  # (looks, members, ...)
     W, b = params.W[..., 0].astype(np.float64), params.b.astype(np.float64)
     z = np.einsum("mnd,lmd->lmn", examples.x.astype(np.float64), W) + b
     wrong = np.logaddexp(0, (1 - 2 * examples.y) * z)

@@ -24,11 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import models, outputs
+from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, mean
-from dlnotes.data import Examples
-from dlnotes.layers import Dense, relu, sigmoid
-from dlnotes.models import Function, Layer, Model
 from dlnotes.models.feedforward.graph import Graph
 from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, optimizer, schedules
@@ -75,14 +72,18 @@ def random_functions(rng: np.random.Generator, n: int):
     return functions
 
 
-def network(width: Array, kind: Array) -> Model:
+def network(width: Array, kind: Array) -> models.Model:
     """The widest hidden layer, in which the units from ``width`` on are cut off: they give 0."""
 
     def unit(z: Array) -> Array:
-        g = jnp.where(kind == 0, sigmoid(z), relu(z))
+        g = jnp.where(kind == 0, layers.sigmoid(z), layers.relu(z))
         return jnp.where(jnp.arange(WIDTHS[-1], dtype=jnp.float32) < width, g, 0.0)
 
-    nodes = [Layer("z", ["x"], WIDTHS[-1]), Function("h", ["z"], jax.vmap(unit)), Layer("y", ["h"], 1)]
+    nodes = [
+        models.Layer("z", ["x"], WIDTHS[-1]),
+        models.Function("h", ["z"], jax.vmap(unit)),
+        models.Layer("y", ["h"], 1),
+    ]
     return models.graph(1, nodes)
 
 
@@ -98,8 +99,8 @@ def starts(rng: np.random.Generator, kind: np.ndarray, width: np.ndarray) -> Gra
     W, b = random_units(rng, n, most)
     scale = np.where(kind == 0, 1.0, 1 / STEEPNESS)[:, None]
     v = rng.normal(size=(n, most, 1)) / np.sqrt(width)[:, None, None]
-    hidden = Dense((scale * W)[:, None].astype(np.float32), (scale * b).astype(np.float32))
-    return Graph({"z": hidden, "y": Dense(v.astype(np.float32), np.zeros((n, 1), np.float32))})
+    hidden = layers.Dense((scale * W)[:, None].astype(np.float32), (scale * b).astype(np.float32))
+    return Graph({"z": hidden, "y": layers.Dense(v.astype(np.float32), np.zeros((n, 1), np.float32))})
 
 
 def train(options: UniversalApproximation, members: dict[str, np.ndarray], y: np.ndarray, seed: int) -> Graph:
@@ -114,7 +115,7 @@ def train(options: UniversalApproximation, members: dict[str, np.ndarray], y: np
     x = np.broadcast_to(grid()[:, None], (n, POINTS, 1))
     return fit(
         recipe,
-        Examples(x.astype(np.float32), y[..., None].astype(np.float32)),
+        data.Examples(x.astype(np.float32), y[..., None].astype(np.float32)),
         steps=options.steps,
         seeds=np.zeros(n),  # nothing is drawn: the starts are given, the batch is everything
         hypers=members,

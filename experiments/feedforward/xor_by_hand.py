@@ -17,10 +17,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from pydantic import Field
 
-from dlnotes import models, outputs
+from dlnotes import layers, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, share
-from dlnotes.layers import Dense, dense, relu
-from dlnotes.models import MLP
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer, predict
 from dlnotes.typing import Array, Params
@@ -46,10 +44,12 @@ class XorByHand(Options):
     distance: float = Field(0.1, gt=0, description="standard deviation of a start from the solution")
 
 
-def solution() -> MLP:
+def solution() -> models.MLP:
     """The notes' weights."""
-    hidden = Dense(jnp.ones((2, 2), jnp.float32), jnp.array([0, -1], jnp.float32))
-    return MLP((hidden,), (None,), Dense(jnp.array([[1], [-2]], jnp.float32), jnp.zeros(1, jnp.float32)))
+    hidden = layers.Dense(jnp.ones((2, 2), jnp.float32), jnp.array([0, -1], jnp.float32))
+    return models.MLP(
+        (hidden,), (None,), layers.Dense(jnp.array([[1], [-2]], jnp.float32), jnp.zeros(1, jnp.float32))
+    )
 
 
 def loss(params: Params) -> Array:
@@ -57,15 +57,15 @@ def loss(params: Params) -> Array:
     return jnp.mean((NETWORK.apply(params, EXAMPLES.x) - EXAMPLES.y) ** 2)
 
 
-def steps_of_the_notes(params: MLP) -> dict[str, Array]:
+def steps_of_the_notes(params: models.MLP) -> dict[str, Array]:
     """The matrices of the notes, computed with the library's layers."""
     (layer,) = params.hidden
-    xw = dense(layer._replace(b=jnp.zeros_like(layer.b)), EXAMPLES.x)
-    z = dense(layer, EXAMPLES.x)
-    return {"XW": xw, "XW + c": z, "h": relu(z), "y": NETWORK.apply(params, EXAMPLES.x)}
+    xw = layers.dense(layer._replace(b=jnp.zeros_like(layer.b)), EXAMPLES.x)
+    z = layers.dense(layer, EXAMPLES.x)
+    return {"XW": xw, "XW + c": z, "h": layers.relu(z), "y": NETWORK.apply(params, EXAMPLES.x)}
 
 
-def equivalent(rng: np.random.Generator, count: int) -> MLP:
+def equivalent(rng: np.random.Generator, count: int) -> models.MLP:
     """Other weights of the same function: units exchanged or not, each scaled by a power of two."""
     params = jax.tree.map(np.asarray, solution())
     (layer,) = params.hidden
@@ -73,8 +73,8 @@ def equivalent(rng: np.random.Generator, count: int) -> MLP:
     scale = 2.0 ** rng.integers(-3, 4, (count, 2)).astype(np.float32)
     W = layer.W[:, order].swapaxes(0, 1) * scale[:, None, :]
     w = (params.output.W[order, 0] / scale)[..., None]
-    hidden = Dense(W, layer.b[order] * scale)
-    return MLP((hidden,), (None,), Dense(w, np.zeros((count, 1), np.float32)))
+    hidden = layers.Dense(W, layer.b[order] * scale)
+    return models.MLP((hidden,), (None,), layers.Dense(w, np.zeros((count, 1), np.float32)))
 
 
 def measure(options: XorByHand) -> dict[str, np.ndarray]:

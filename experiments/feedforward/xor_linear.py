@@ -19,7 +19,6 @@ from scipy.optimize import linprog
 
 from dlnotes import models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer, predict
 
@@ -62,7 +61,7 @@ def widest_margin(x: np.ndarray, y: np.ndarray) -> float:
     return max(0.0, -found.fun)
 
 
-def train(model: Model, rate: float, options: XorLinear) -> tuple[np.ndarray, np.ndarray]:
+def train(model: models.Model, rate: float, options: XorLinear) -> tuple[np.ndarray, np.ndarray]:
     """Losses over the steps ``(steps, starts)`` and final outputs ``(starts, 4)``."""
     recipe = Recipe(model, outputs.squared_error, {}, optimizer("sgd", rate))
     result = fit(recipe, EXAMPLES, steps=options.steps, seeds=range(options.starts))

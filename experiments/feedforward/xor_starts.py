@@ -23,10 +23,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from pydantic import Field
 
-from dlnotes import models, outputs
+from dlnotes import layers, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, share
-from dlnotes.layers import Dense, relu, sigmoid, tanh
-from dlnotes.models import Function, Layer, Model
 from dlnotes.models.feedforward.graph import Graph
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, optimizer
@@ -68,20 +66,26 @@ class Grid(NamedTuple):
     learning_rate: np.ndarray
 
 
-def network(width: Array, activation: Array) -> Model:
+def network(width: Array, activation: Array) -> models.Model:
     """One hidden layer of the widest width, in which the units from ``width`` on are cut off.
 
     A unit that is cut off gives 0 and gets no gradient, so the rest is a network of that width.
     """
 
     def unit(z: Array) -> Array:
-        g = jnp.where(activation == RELU, relu(z), jnp.where(activation == 1, tanh(z), sigmoid(z)))
+        g = jnp.where(
+            activation == RELU, layers.relu(z), jnp.where(activation == 1, layers.tanh(z), layers.sigmoid(z))
+        )
         return jnp.where(jnp.arange(WIDTHS[-1], dtype=jnp.float32) < width, g, 0.0)
 
     def hidden(z: Array) -> Array:
         return jax.vmap(unit)(z)
 
-    nodes = [Layer("z", ["x"], WIDTHS[-1]), Function("h", ["z"], hidden), Layer("y", ["h"], 1)]
+    nodes = [
+        models.Layer("z", ["x"], WIDTHS[-1]),
+        models.Function("h", ["z"], hidden),
+        models.Layer("y", ["h"], 1),
+    ]
     return models.graph(2, nodes)
 
 
@@ -102,7 +106,7 @@ def random_starts(rng: np.random.Generator, count: int) -> Graph:
     shapes = {"z": ((2, n), (n,)), "y": ((n, 1), (1,))}
     return Graph(
         {
-            name: Dense(
+            name: layers.Dense(
                 rng.standard_normal((count, *W)).astype(np.float32), np.zeros((count, *b), np.float32)
             )
             for name, (W, b) in shapes.items()

@@ -8,7 +8,6 @@
 #     display_name: Python 3
 #     name: python3
 # ---
-
 # %% [markdown]
 # # Convolutional networks
 #
@@ -16,7 +15,6 @@
 # kernel does to a photograph, the matrix that a convolution is, what an output can see, what stays the
 # same when the input moves, and what trained networks make of all this. What the notes claim about
 # these things is measured elsewhere, in `experiments/convolutional`.
-
 # %%
 import jax
 import jax.numpy as jnp
@@ -26,12 +24,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch, Rectangle
 from sklearn.datasets import load_sample_image
 
-from dlnotes import data, layers, models, outputs
-from dlnotes.analysis import by_layer, count
+from dlnotes import analysis, data, layers, models, outputs
 from dlnotes.data import sound as sounds
-from dlnotes.layers import Window
-from dlnotes.models import Stage
-from dlnotes.outputs import segmentation
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
 from dlnotes.training import Recipe, fit, optimizer, predict
 from dlnotes.training.schedules import one_cycle
@@ -163,12 +157,12 @@ print(f"the matrix of the whole photograph would hold {photo.size**2 * 4 / 1e9:.
 # says how much it computes, `dlnotes show` prints the same table for a config.
 
 # %%
-net = models.conv_net((28, 28, 1), 10, stages=[Stage(16, pool=2), Stage(32, pool=2)])
+net = models.conv_net((28, 28, 1), 10, stages=[models.Stage(16, pool=2), models.Stage(32, pool=2)])
 m = 28 * 28
 print(f"{'dense':>20} {m * m:8,} weights {m * m:8,} multiply-adds")
 print(f"{'locally connected':>20} {9 * m:8,} weights {9 * m:8,} multiply-adds")
 print(f"{'convolution':>20} {9:8,} weights {9 * m:8,} multiply-adds\n")
-for row in by_layer(net, np.zeros((1, 28, 28, 1), np.float32)):
+for row in analysis.by_layer(net, np.zeros((1, 28, 28, 1), np.float32)):
     shape = " × ".join(map(str, row.output[1:]))
     print(f"{row.name:>26} {shape:>12} {row.parameters:7,} {row.multiply_adds:9,} sees {row.sees or 'all'}")
 
@@ -181,13 +175,13 @@ for row in by_layer(net, np.zeros((1, 28, 28, 1), np.float32)):
 
 # %%
 SIZE = 33
-conv = Window(3, padding=(1, 1))
-wide = [Window(3, dilation=d, padding=(d, d)) for d in (1, 2, 4)]
+conv = layers.Window(3, padding=(1, 1))
+wide = [layers.Window(3, dilation=d, padding=(d, d)) for d in (1, 2, 4)]
 stacks = {
     "three 3 × 3 kernels": [conv] * 3,
     "the first with stride 2": [conv._replace(stride=2), conv, conv],
     "dilation 1, 2, 4": wide,
-    "pooling by 2 after each": [conv, Window(2, 2), conv, Window(2, 2), conv],
+    "pooling by 2 after each": [conv, layers.Window(2, 2), conv, layers.Window(2, 2), conv],
 }
 
 
@@ -230,8 +224,8 @@ plt.show()
 # %%
 depth = np.arange(1, 9)
 plain = [layers.receptive_field([conv] * n).size for n in depth]
-pooled = [layers.receptive_field([conv, Window(2, 2)] * n).size for n in depth]
-dilated = [layers.receptive_field([Window(3, dilation=2**i) for i in range(n)]).size for n in depth]
+pooled = [layers.receptive_field([conv, layers.Window(2, 2)] * n).size for n in depth]
+dilated = [layers.receptive_field([layers.Window(3, dilation=2**i) for i in range(n)]).size for n in depth]
 figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 for sizes, colour_of, marker, name in (
     (plain, BLUE, "o", "3-kernels"),
@@ -346,11 +340,13 @@ plt.show()
 # %%
 digits = data.load("digits")
 assert digits.test is not None
-classifier = models.conv_net(digits.inputs, 10, stages=[Stage(16, kernel=5, pool=2), Stage(32, pool=2)])
+classifier = models.conv_net(
+    digits.inputs, 10, stages=[models.Stage(16, kernel=5, pool=2), models.Stage(32, pool=2)]
+)
 recipe = Recipe(classifier, outputs.cross_entropy, {}, optimizer("adam", 0.003))
 trained = fit(recipe, digits.train, steps=400, batch_size=64, seeds=[0], convolutions=True)
 guesses = predict(classifier, trained.params, digits.test.x)[0].argmax(-1)
-size = count(classifier, digits.test.x[:1])
+size = analysis.count(classifier, digits.test.x[:1])
 print(f"{size.parameters:,} parameters, {size.multiply_adds:,} multiply-adds for one digit")
 print(f"right on {np.mean(guesses == digits.test.y):.1%} of {len(guesses)} test digits")
 
@@ -396,7 +392,7 @@ labeller = models.pixel_labeller(scenes.inputs, scenes.outputs, channels=(8, 24,
 recipe = Recipe(labeller, outputs.cross_entropy, {}, optimizer("adam", 0.01, factor=one_cycle(STEPS)))
 learned = fit(recipe, scenes.train, steps=STEPS, batch_size=16, seeds=[0], convolutions=True).params
 truth, labels = scenes.test.y, predict(labeller, learned, scenes.test.x)[0].argmax(-1)
-overlap = segmentation.mean_iou(segmentation.confusion(labels, truth, scenes.outputs))
+overlap = outputs.segmentation.mean_iou(outputs.segmentation.confusion(labels, truth, scenes.outputs))
 print(f"right on {np.mean(labels == truth):.1%} of all pixels ({np.mean(truth == 0):.1%} are background)")
 print(f"right on {np.mean((labels == truth)[truth > 0]):.1%} of the pixels of digits")
 print(f"intersection over union, the mean of {scenes.outputs} classes: {overlap:.1%}")

@@ -8,7 +8,6 @@
 #     display_name: Python 3
 #     name: python3
 # ---
-
 # %% [markdown]
 # # Feedforward networks
 #
@@ -16,7 +15,6 @@
 # computes XOR, costs that come from distributions, hidden units, what depth does to a function, and
 # back-propagation. Everything here is small enough to change and run again. What the notes claim
 # about these things is measured elsewhere, in `experiments/feedforward`.
-
 # %%
 import jax
 import jax.numpy as jnp
@@ -24,12 +22,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.collections import PolyCollection
 
-from dlnotes import autodiff, layers, models, outputs
-from dlnotes.analysis import on_line, on_slice
-from dlnotes.autodiff import mlp_backprop
-from dlnotes.data import Examples
-from dlnotes.layers import Dense
-from dlnotes.models import MLP
+from dlnotes import analysis, autodiff, data, layers, models, outputs
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
 from dlnotes.training import Recipe, fit, optimizer, predict
 
@@ -47,10 +40,10 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)
 x = jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 y = jnp.array([[0.0], [1.0], [1.0], [0.0]])
 
-by_hand = MLP(
-    hidden=(Dense(W=jnp.ones((2, 2)), b=jnp.array([0.0, -1.0])),),
+by_hand = models.MLP(
+    hidden=(layers.Dense(W=jnp.ones((2, 2)), b=jnp.array([0.0, -1.0])),),
     slopes=(None,),
-    output=Dense(W=jnp.array([[1.0], [-2.0]]), b=jnp.zeros(1)),
+    output=layers.Dense(W=jnp.array([[1.0], [-2.0]]), b=jnp.zeros(1)),
 )
 network = models.mlp(2, (2,), 1)
 print("f(x) =", network.apply(by_hand, x)[:, 0])
@@ -82,7 +75,7 @@ plt.show()
 
 # %%
 STARTS, STEPS = 200, 1000
-points = Examples(np.asarray(x), np.asarray(y))
+points = data.Examples(np.asarray(x), np.asarray(y))
 losses = {}
 for width in (2, 4, 8):
     recipe = Recipe(models.mlp(2, (width,), 1), outputs.squared_error, {}, optimizer("sgd", 0.1))
@@ -160,7 +153,7 @@ for loss, colour, name, shift in (
     (outputs.absolute_error, ORANGE, "median", 0.5),
 ):
     recipe = Recipe(curve, loss, {}, optimizer("adam", 0.01))
-    found = fit(recipe, Examples(inputs, targets), steps=600, batch_size=200, seeds=[0, 1])
+    found = fit(recipe, data.Examples(inputs, targets), steps=600, batch_size=200, seeds=[0, 1])
     ax.plot(grid, predict(curve, found.params, grid)[0], color=colour, label=loss.__name__)
     ax.plot(grid, np.sin(3 * grid) + shift, "--", color=colour, lw=1.2, label=f"true {name}")
 ax.set(xlabel="x", ylabel="y", ylim=(-1.5, 4), title="each cost learns its own statistic")
@@ -231,7 +224,7 @@ figure, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
 ax.plot(z, z**2, color=GREY, lw=4, alpha=0.4, label="$z^2$")
 for k, colour in ((2, BLUE), (4, ORANGE), (8, GREEN)):
     at = -1 + (2 * jnp.arange(k) + 1) / k
-    tangents = Dense(W=2 * at[None, :], b=-(at**2))
+    tangents = layers.Dense(W=2 * at[None, :], b=-(at**2))
     value = layers.dense_maxout(tangents, z[:, None], k)[:, 0]
     ax.plot(z, value, color=colour, label=f"k = {k}: off by {float(jnp.max(jnp.abs(value - z**2))):.3f}")
 ax.set(xlabel="z", title="twice the pieces, a quarter of the error")
@@ -261,7 +254,7 @@ figure, axes = plt.subplots(1, 3, figsize=(9, 3.4), layout="constrained")
 for ax, widths in zip(axes, ((24,), (12, 12), (8, 8, 8))):
     params = jax.jit(models.mlp(2, widths, 1).init)(jax.random.key(4))
     params = with_random_biases(params, jax.random.key(5))
-    found = on_slice(params, [0.0, 0.0], [1.0, 0.0], [0.0, 1.0], window=window)
+    found = analysis.on_slice(params, [0.0, 0.0], [1.0, 0.0], [0.0, 1.0], window=window)
     colours = plt.get_cmap("YlGnBu")(rng.uniform(0.05, 0.85, len(found.polygons)))
     ax.add_collection(PolyCollection(found.polygons, facecolors=colours, edgecolors="white", linewidths=0.5))
     ax.set(title=f"{len(widths)} layers of {widths[0]}" if len(widths) > 1 else "1 layer of 24")
@@ -276,14 +269,14 @@ plt.show()
 
 # %%
 t = jnp.linspace(0.0, 1.0, 1025)[:, None]
-fold = Dense(W=jnp.array([[2.0]]), b=jnp.array([-1.0]))
-through = Dense(W=jnp.ones((1, 1)), b=jnp.zeros(1))
+fold = layers.Dense(W=jnp.array([[2.0]]), b=jnp.array([-1.0]))
+through = layers.Dense(W=jnp.ones((1, 1)), b=jnp.zeros(1))
 
 figure, axes = plt.subplots(1, 4, figsize=(9, 2.4), sharey=True, layout="constrained")
 for depth, ax in enumerate(axes, start=1):
-    folded = MLP(hidden=(fold,) * depth, slopes=(None,) * depth, output=through)
+    folded = models.MLP(hidden=(fold,) * depth, slopes=(None,) * depth, output=through)
     folding = models.mlp(1, (1,) * depth, 1, activation="abs")
-    pieces = len(on_line(folded, [0.0], [1.0], activation="abs").slopes)
+    pieces = len(analysis.on_line(folded, [0.0], [1.0], activation="abs").slopes)
     ax.plot(t, folding.apply(folded, t), color=BLUE)
     ax.set(title=f"{depth} layer{'s' * (depth > 1)}, {pieces} pieces", xlabel="x")
 plt.show()
@@ -356,13 +349,13 @@ params = net.init(jax.random.key(6))
 stack = (*params.hidden, params.output)
 examples = jax.random.normal(jax.random.key(7), (16, 4))
 classes = jax.random.randint(jax.random.key(8), (16,), 0, 3)
-how = (["tanh", "tanh", "identity"], "cross_entropy", mlp_backprop.Penalty("l2", 0.01))
+how = (["tanh", "tanh", "identity"], "cross_entropy", autodiff.mlp_backprop.Penalty("l2", 0.01))
 
 
 @jax.jit
 def both(stack):
-    J, written_out = mlp_backprop.value_and_gradient(stack, examples, classes, *how)
-    return J, written_out, jax.grad(lambda s: mlp_backprop.cost(s, examples, classes, *how))(stack)
+    J, written_out = autodiff.mlp_backprop.value_and_gradient(stack, examples, classes, *how)
+    return J, written_out, jax.grad(lambda s: autodiff.mlp_backprop.cost(s, examples, classes, *how))(stack)
 
 
 J, written_out, automatic = both(stack)

@@ -8,7 +8,6 @@
 #     display_name: Python 3
 #     name: python3
 # ---
-
 # %% [markdown]
 # # Recurrent networks
 #
@@ -16,7 +15,6 @@
 # its unfolding, back-propagation through time written out, why gradients vanish, and a network that
 # reads one sequence and writes another, with what it attends to. What the notes claim about these things
 # is measured elsewhere, in `experiments/recurrent`.
-
 # %%
 from fractions import Fraction
 
@@ -25,14 +23,9 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from dlnotes import data, models
-from dlnotes.analysis import norms_back, step_jacobians
+from dlnotes import analysis, autodiff, data, layers, models, outputs
 from dlnotes.analysis import recurrent_dynamics as repeated_maps
-from dlnotes.autodiff import bptt_by_hand
-from dlnotes.layers import gru, lstm, rnn, unroll
-from dlnotes.models import attention_weights
 from dlnotes.models.recurrent import stack_machine
-from dlnotes.outputs import cross_entropy
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
 from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.training.schedules import one_cycle
@@ -48,13 +41,13 @@ plt.rcParams.update(STYLE)
 
 # %%
 key = jax.random.key(0)
-params = rnn.init(key, inputs=3, hidden=8)
+params = layers.rnn.init(key, inputs=3, hidden=8)
 xs = jax.random.normal(jax.random.key(1), (1, 4, 3))
 
-h = rnn.carry(params, (1,))
+h = layers.rnn.carry(params, (1,))
 for t in range(4):
-    h, _ = rnn.step(params, h, xs[:, t])
-last, hs = unroll(rnn, params, xs)
+    h, _ = layers.rnn.step(params, h, xs[:, t])
+last, hs = layers.unroll(layers.rnn, params, xs)
 print("the fourth state, composed by hand:", np.asarray(h[0, :3]).round(4))
 print("and by unroll:                     ", np.asarray(last[0, :3]).round(4))
 
@@ -65,7 +58,7 @@ print("and by unroll:                     ", np.asarray(last[0, :3]).round(4))
 # %%
 longer = jnp.concatenate([xs, jax.random.normal(jax.random.key(2), (1, 3, 3))], axis=1)
 batch = jnp.concatenate([jnp.pad(xs, ((0, 0), (0, 3), (0, 0))), longer])
-together, _ = unroll(rnn, params, batch, lengths=jnp.array([4, 7]))
+together, _ = layers.unroll(layers.rnn, params, batch, lengths=jnp.array([4, 7]))
 print("alone and in a padded batch:", float(jnp.abs(together[0] - last[0]).max()), "apart")
 
 # %% [markdown]
@@ -79,11 +72,11 @@ print("alone and in a padded batch:", float(jnp.abs(together[0] - last[0]).max()
 # `jax.grad` finds.
 
 # %%
-net = bptt_by_hand.init(jax.random.key(3), inputs=3, hidden=16, outputs=4)
+net = autodiff.bptt_by_hand.init(jax.random.key(3), inputs=3, hidden=16, outputs=4)
 x = jax.random.normal(jax.random.key(4), (1, 30, 3))
 y = jax.random.randint(jax.random.key(5), (1, 30), 0, 4)
-value, by_hand = bptt_by_hand.value_and_gradient(net, x, y)
-automatic = jax.grad(bptt_by_hand.loss)(net, x, y)
+value, by_hand = autodiff.bptt_by_hand.value_and_gradient(net, x, y)
+automatic = jax.grad(autodiff.bptt_by_hand.loss)(net, x, y)
 for name, one, other in zip(net._fields, by_hand, automatic):
     print(f"∇{name}  largest difference from jax.grad: {float(jnp.abs(one - other).max()):.1e}")
 
@@ -94,8 +87,8 @@ for name, one, other in zip(net._fields, by_hand, automatic):
 
 # %%
 only_last = jnp.full_like(y, -1).at[:, -1].set(y[:, -1])
-trace = bptt_by_hand.forward(net, x)
-nodes = bptt_by_hand.node_gradients(net, trace, only_last)
+trace = autodiff.bptt_by_hand.forward(net, x)
+nodes = autodiff.bptt_by_hand.node_gradients(net, trace, only_last)
 
 figure, ax = plt.subplots(figsize=(6.4, 2.8), layout="constrained")
 ax.semilogy(np.arange(31), np.linalg.norm(np.asarray(nodes.h[0]), axis=-1), color=BLUE, marker="o", ms=3)
@@ -157,18 +150,18 @@ plt.show()
 inputs = jax.random.normal(jax.random.key(8), (101, 4))
 figure, ax = plt.subplots(figsize=(6.8, 3.4), layout="constrained")
 for scale, color in ((0.7, BLUE), (1.0, GREEN), (1.6, ORANGE)):
-    cell = rnn.init(jax.random.key(9), 4, 32)
+    cell = layers.rnn.init(jax.random.key(9), 4, 32)
     cell = cell._replace(W=scale * cell.W, U=0.2 * cell.U)
-    logs = norms_back(step_jacobians(rnn, cell, inputs).jacobians)
+    logs = analysis.norms_back(analysis.step_jacobians(layers.rnn, cell, inputs).jacobians)
     ax.plot(np.asarray(logs) / np.log(10), color=color, label=f"plain, ρ(W) = {scale}")
-gated = lstm.init(jax.random.key(9), 4, 32)
+gated = layers.lstm.init(jax.random.key(9), 4, 32)
 open_gates = gated._replace(b=gated.b.at[32:64].set(5.0), W=0.3 * gated.W, U=0.3 * gated.U)
 for name, kind, cell, color, dashes in (
-    ("GRU at its start", gru, gru.init(jax.random.key(9), 4, 32), GREY, "-"),
-    ("LSTM at its start", lstm, gated, PURPLE, "-"),
-    ("LSTM, forget gates open", lstm, open_gates, PURPLE, "--"),
+    ("GRU at its start", layers.gru, layers.gru.init(jax.random.key(9), 4, 32), GREY, "-"),
+    ("LSTM at its start", layers.lstm, gated, PURPLE, "-"),
+    ("LSTM, forget gates open", layers.lstm, open_gates, PURPLE, "--"),
 ):
-    logs = norms_back(step_jacobians(kind, cell, inputs).jacobians)
+    logs = analysis.norms_back(analysis.step_jacobians(kind, cell, inputs).jacobians)
     ax.plot(np.asarray(logs) / np.log(10), color=color, ls=dashes, label=name)
 ax.set(xlabel="k", ylabel="log₁₀ ‖∂$h_t$/∂$h_{t-k}$‖", title="How much of a state is left k steps later")
 ax.legend(fontsize=8)
@@ -229,7 +222,11 @@ STEPS = 700
 
 network = models.seq2seq(len(words.symbols), len(words.classes), hidden=96, cell="gru")
 recipe = Recipe(
-    network, cross_entropy, {}, optimizer("adam", 4e-3, clip_norm=1.0, factor=one_cycle(STEPS)), random=False
+    network,
+    outputs.cross_entropy,
+    {},
+    optimizer("adam", 4e-3, clip_norm=1.0, factor=one_cycle(STEPS)),
+    random=False,
 )
 trained = fit(recipe, words.train, steps=STEPS, batch_size=64, seeds=[0])
 params = jax.tree.map(lambda a: jnp.asarray(a[0]), trained.params)
@@ -266,7 +263,7 @@ for i, row in enumerate(rows):
 # belongs to which phoneme.
 
 # %%
-weights = attention_weights(params, jax.tree.map(lambda a: a[rows], test.x), mask)
+weights = models.attention_weights(params, jax.tree.map(lambda a: a[rows], test.x), mask)
 
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
 for ax, i in zip(axes, (1, 3, 5)):

@@ -8,7 +8,6 @@
 #     display_name: Python 3
 #     name: python3
 # ---
-
 # %% [markdown]
 # # Recursive networks
 #
@@ -16,7 +15,6 @@
 # same parameters at every node. Here a tree goes the whole way: from an expression in brackets to flat
 # arrays, through one compiled program for trees of any shapes, to a trained net whose answer stands at
 # every node. What the notes claim about these nets is measured elsewhere, in `experiments/recurrent`.
-
 # %%
 from functools import partial
 
@@ -25,12 +23,9 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from dlnotes import data, models
-from dlnotes.data import balanced_tree, batch_trees, chain_tree, parse_brackets, smiles_tree
+from dlnotes import data, layers, models, outputs
 from dlnotes.data.trees.tree import python_tree, random_tree, tree_at, vocabulary
 from dlnotes.experiment.figures.trees import PALETTE, draw_trees, subtrees
-from dlnotes.layers import affine_tree, count_waves, node_states, tree_lstm
-from dlnotes.outputs import cross_entropy
 from dlnotes.plotting import BLUE, ORANGE, STYLE
 from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.training.schedules import one_cycle
@@ -44,11 +39,11 @@ plt.show()  # so that the notebook knows how to show figures that cells return
 # The parse of a sentence, a formula as Python reads it, a molecule: each is a tree with names at its nodes.
 
 # %%
-sentence = parse_brackets(
+sentence = data.parse_brackets(
     "(S (NP (DT the) (NN cat)) (VP (VBD sat) (PP (IN on) (NP (DT the) (NN mat)))))", "label"
 )
 formula = python_tree("(a + b) * max(a, 3)")
-aspirin = smiles_tree("CC(=O)Oc1ccccc1C(=O)O")
+aspirin = data.smiles_tree("CC(=O)Oc1ccccc1C(=O)O")
 draw_trees([sentence, formula, aspirin], titles=["a sentence", "Python", "aspirin"], width=7.6)
 
 # %% [markdown]
@@ -59,9 +54,13 @@ draw_trees([sentence, formula, aspirin], titles=["a sentence", "Python", "aspiri
 # none), and `order` sorts the nodes of all trees for computing.
 
 # %%
-small = [parse_brackets("((the cat) sat)"), parse_brackets("(the (old cat))"), parse_brackets("sat")]
+small = [
+    data.parse_brackets("((the cat) sat)"),
+    data.parse_brackets("(the (old cat))"),
+    data.parse_brackets("sat"),
+]
 symbols = vocabulary(small)
-batch = batch_trees(small, symbols)
+batch = data.batch_trees(small, symbols)
 print("symbols ", dict(enumerate(symbols)))
 print("label\n", batch.trees.label)
 print("children of the first tree\n", batch.trees.children[0])
@@ -75,7 +74,7 @@ print("real nodes\n", batch.mask.astype(int))
 # gives the same.
 
 # %%
-params = affine_tree.init(jax.random.key(0), inputs=5, hidden=4, arity=2)
+params = layers.affine_tree.init(jax.random.key(0), inputs=5, hidden=4, arity=2)
 table = jax.random.normal(jax.random.key(1), (len(symbols), 5))
 
 
@@ -86,7 +85,7 @@ def recursion(tree, node=0):
 
 
 label, children, order, mask = map(jnp.asarray, (*batch.trees, batch.mask))
-states = node_states(affine_tree, params, label, children, order, mask, embedding=table)
+states = layers.node_states(layers.affine_tree, params, label, children, order, mask, embedding=table)
 for i, tree in enumerate(small):
     root = int(batch.mask[i].sum()) - 1
     by_hand, at_once = recursion(tree), states[i, root]
@@ -102,10 +101,10 @@ for i, tree in enumerate(small):
 # %%
 rng = np.random.default_rng(0)
 words = [str(i) for i in range(40)]
-kinds = {"balanced": balanced_tree, "random": partial(random_tree, rng=rng), "chain": chain_tree}
+kinds = {"balanced": data.balanced_tree, "random": partial(random_tree, rng=rng), "chain": data.chain_tree}
 for name, build in kinds.items():
-    many = batch_trees([build(words[: 10 + i % 31]) for i in range(64)], words)
-    cost = count_waves(many.trees.children, many.trees.order, many.mask)
+    many = data.batch_trees([build(words[: 10 + i % 31]) for i in range(64)], words)
+    cost = layers.count_waves(many.trees.children, many.trees.order, many.mask)
     print(f"{name:9}", cost.words())
 
 # %% [markdown]
@@ -125,22 +124,22 @@ def first_leaf_gradient(cell, key, leaf, trees):
     p = cell.init(key_cell, inputs=16, hidden=16, arity=2)
     v = jax.random.normal(key_v, (cell.width(p),))
     x = jax.random.normal(key_x, (*leaf.shape, 16)) * leaf[:, :, None]
-    by_x = jax.grad(lambda x: node_states(cell, p, x, trees.children, trees.order)[0, -1] @ v)(x)
+    by_x = jax.grad(lambda x: layers.node_states(cell, p, x, trees.children, trees.order)[0, -1] @ v)(x)
     return jnp.linalg.norm(by_x[0, 0])
 
 
 def gradients(cell, build):
     found = []
     for n in lengths:
-        one = batch_trees([build(["x"] * n)], ["x"]).trees
+        one = data.batch_trees([build(["x"] * n)], ["x"]).trees
         keys = jax.random.split(jax.random.key(0), 5)
         found.append(np.mean([first_leaf_gradient(cell, key, one.label >= 0, one) for key in keys]))
     return found
 
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained", sharey=True)
-for ax, (name, cell) in zip(axes, {"affine cell": affine_tree, "Tree-LSTM": tree_lstm}.items()):
-    for build, colour, of in ((balanced_tree, BLUE, "balanced"), (chain_tree, ORANGE, "chain")):
+for ax, (name, cell) in zip(axes, {"affine cell": layers.affine_tree, "Tree-LSTM": layers.tree_lstm}.items()):
+    for build, colour, of in ((data.balanced_tree, BLUE, "balanced"), (data.chain_tree, ORANGE, "chain")):
         ax.loglog(lengths, gradients(cell, build), "o-", color=colour, label=of)
     ax.set(xlabel="leaves, τ", title=name, xticks=lengths, xticklabels=lengths)
     ax.minorticks_off()
@@ -160,7 +159,11 @@ lists = data.load("list_ops", n_train=20000, n_validation=0, n_test=1000, max_le
 STEPS = 2500
 net = models.tree_net(len(lists.symbols), 64, 10)
 recipe = Recipe(
-    net, cross_entropy, {}, optimizer("adam", 4e-3, clip_norm=1.0, factor=one_cycle(STEPS)), random=False
+    net,
+    outputs.cross_entropy,
+    {},
+    optimizer("adam", 4e-3, clip_norm=1.0, factor=one_cycle(STEPS)),
+    random=False,
 )
 trained = fit(recipe, lists.train, steps=STEPS, batch_size=64, seeds=[0])
 params = jax.tree.map(lambda a: jnp.asarray(a[0]), trained.params)
@@ -189,7 +192,7 @@ rows = np.flatnonzero((sizes > 12) & (sizes < 24))[:3]
 shown = [tree_at(test.x, int(i), lists.symbols) for i in rows]
 notes, colours = [], []
 for tree in shown:
-    parts = batch_trees(subtrees(tree), lists.symbols, arity=2)
+    parts = data.batch_trees(subtrees(tree), lists.symbols, arity=2)
     said = np.asarray(apply(params, parts.trees, mask=parts.mask)).argmax(-1)
     notes.append([lists.classes[k] for k in said])
     colours.append([PALETTE[k] for k in said])

@@ -8,7 +8,6 @@
 #     display_name: Python 3
 #     name: python3
 # ---
-
 # %% [markdown]
 # # XOR from nothing
 #
@@ -16,14 +15,13 @@
 # linear model fails; a network with two hidden units does not. Here such a network is trained without
 # any help: the graph of the computation, the forward pass, the table of gradients and descent are all
 # in sight. Nothing is differentiated for us.
-
 # %%
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from dlnotes.autodiff import backward, forward, graph, value_and_gradients
+from dlnotes import autodiff
 
 x = jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 y = jnp.array([0.0, 1.0, 1.0, 0.0])
@@ -36,7 +34,7 @@ y = jnp.array([0.0, 1.0, 1.0, 0.0])
 # J is the mean of the squared errors over the four points.
 
 # %%
-network = graph(
+network = autodiff.graph(
     ["x", "y", "W", "c", "w", "b"],
     {
         "xW": ("matmul", "x", "W"),
@@ -66,7 +64,7 @@ parameters = {
     "w": jax.random.normal(key_w, (2,)),
     "b": jnp.zeros(()),
 }
-values = forward(network, {"x": x, "y": y, **parameters})
+values = autodiff.forward(network, {"x": x, "y": y, **parameters})
 print("f =", [f"{f:.2f}" for f in values["f"].tolist()], " J =", f"{values['J']:.3f}")
 
 # %% [markdown]
@@ -78,7 +76,7 @@ print("f =", [f"{f:.2f}" for f in values["f"].tolist()], " J =", f"{values['J']:
 # are used at all: nobody asks for the gradient by the data.
 
 # %%
-table, products = backward(network, values, "J", wanted=parameters)
+table, products = autodiff.backward(network, values, "J", wanted=parameters)
 print(f"{products} Jacobian products; the graph has {len(network.edges)} arcs")
 for name, gradient in table.items():
     print(f"{name:>8}  shape {gradient.shape!s:<7} largest entry {float(jnp.abs(gradient).max()):.4f}")
@@ -90,7 +88,7 @@ for name, gradient in table.items():
 # %%
 small = 1e-2
 moved = [{**parameters, "W": parameters["W"].at[0, 0].add(s)} for s in (small, -small)]
-J = [float(forward(network, {"x": x, "y": y, **p})["J"]) for p in moved]
+J = [float(autodiff.forward(network, {"x": x, "y": y, **p})["J"]) for p in moved]
 print(f"by the table {float(table['W'][0, 0]):.5f}, by the difference {(J[0] - J[1]) / (2 * small):.5f}")
 
 # %% [markdown]
@@ -115,7 +113,7 @@ def descend(key):
     }
 
     def step(p, _):
-        J, gradients = value_and_gradients(network, {"x": x, "y": y, **p}, "J", list(p))
+        J, gradients = autodiff.value_and_gradients(network, {"x": x, "y": y, **p}, "J", list(p))
         return {name: p[name] - RATE * gradients[name] for name in p}, J
 
     return jax.lax.scan(step, start, length=STEPS)
@@ -149,10 +147,10 @@ plt.show()
 
 # %%
 p = {name: value[best] for name, value in trained.items()}
-h = forward(network, {"x": x, "y": y, **p})["h"]
+h = autodiff.forward(network, {"x": x, "y": y, **p})["h"]
 side = jnp.linspace(-0.4, 1.4, 61)
 grid = jnp.stack(jnp.meshgrid(side, side), axis=-1).reshape(-1, 2)
-output = forward(network, {"x": grid, "y": jnp.zeros(len(grid)), **p})["f"].reshape(61, 61)
+output = autodiff.forward(network, {"x": grid, "y": jnp.zeros(len(grid)), **p})["f"].reshape(61, 61)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 4), layout="constrained")
 shown = left.contourf(side, side, output, levels=np.linspace(-0.5, 1.5, 21), cmap="cividis", extend="both")

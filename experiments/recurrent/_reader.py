@@ -9,11 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes import outputs
-from dlnotes.data import Examples
-from dlnotes.layers import Cell, unroll
-from dlnotes.models import Model
-from dlnotes.outputs import mean_of
+from dlnotes import data, layers, models, outputs
 from dlnotes.training import Hyper, Recipe, Tuned, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array, Params, PRNGKey
 
@@ -48,14 +44,14 @@ def real(x: Array) -> Array:
 
 
 def reader(
-    cell: Cell,
+    cell: layers.Cell,
     inputs: int,
     hidden: int,
     classes: int,
     *,
     at: Literal["end", "every step"] = "end",
     length: Array | None = None,
-) -> Model:
+) -> models.Model:
     """A cell that answers at the end of a sequence, or at every step.
 
     Args:
@@ -74,22 +70,22 @@ def reader(
             mask = real(x)
         else:
             mask = jnp.broadcast_to(jnp.arange(x.shape[1], dtype=jnp.float32)[None] < length, x.shape[:2])
-        carry, hs = unroll(cell, params.cell, x, mask=mask)
+        carry, hs = layers.unroll(cell, params.cell, x, mask=mask)
         return read_out(cell.hidden(carry) if at == "end" else hs, params.V, params.c)
 
-    return Model(init, apply)
+    return models.Model(init, apply)
 
 
-def recipe(model: Model, hyper: Hyper, kind: str = "adam", **options: Any) -> Recipe:
+def recipe(model: models.Model, hyper: Hyper, kind: str = "adam", **options: Any) -> Recipe:
     """Cross-entropy, accuracy, and an optimizer with the swept "learning_rate"."""
     metrics = {"accuracy": outputs.accuracy}
     return Recipe(model, outputs.cross_entropy, metrics, optimizer(kind, hyper["learning_rate"], **options))
 
 
 def train_tuned(
-    model: Model,
-    train: Examples,
-    validation: Examples,
+    model: models.Model,
+    train: data.Examples,
+    validation: data.Examples,
     rates: np.ndarray,
     *,
     seeds: int,
@@ -110,12 +106,12 @@ def train_tuned(
     )
 
 
-def accuracy(model: Model, params: Params, examples: Examples) -> np.ndarray:
+def accuracy(model: models.Model, params: Params, examples: data.Examples) -> np.ndarray:
     """The share of right answers of every member, ``(members,)``."""
 
     def one(p: Params) -> Array:
         measured = outputs.accuracy(model.apply(p, jnp.asarray(examples.x)), jnp.asarray(examples.y))
-        return mean_of(measured, jnp.ones(examples.size, jnp.float32))
+        return outputs.mean_of(measured, jnp.ones(examples.size, jnp.float32))
 
     return np.asarray(jax.jit(lambda all: jax.lax.map(one, all))(params))
 

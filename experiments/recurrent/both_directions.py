@@ -21,11 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import models, outputs
-from dlnotes.analysis import parameters
+from dlnotes import analysis, data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, mean, paired
-from dlnotes.data import Examples
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.typing import IGNORE, Params
@@ -54,7 +51,7 @@ class BothDirections(Options):
     rate: float = Field(1e-2, gt=0, description="learning rate of Adam, for all three nets")
 
 
-def strings(n: int, seed: int) -> tuple[Examples, np.ndarray]:
+def strings(n: int, seed: int) -> tuple[data.Examples, np.ndarray]:
     """Strings, labels ``2·before + after`` (none where either letter is missing), distances to the next.
 
     Returns:
@@ -73,10 +70,10 @@ def strings(n: int, seed: int) -> tuple[Examples, np.ndarray]:
             if len(before) and len(after):
                 y[i, t] = LETTERS * symbols[i, before[-1]] + symbols[i, after[0]]
                 distance[i, t] = after[0] - t
-    return Examples(np.eye(SYMBOLS, dtype=np.float32)[symbols] * mask[..., None], y, mask), distance
+    return data.Examples(np.eye(SYMBOLS, dtype=np.float32)[symbols] * mask[..., None], y, mask), distance
 
 
-def networks(hidden: int) -> tuple[Model, ...]:
+def networks(hidden: int) -> tuple[models.Model, ...]:
     """The three nets, in the order of NETS; the causal one and the window have no fewer parameters."""
     classes = LETTERS**2
     wide = round(1.7 * hidden)
@@ -88,14 +85,14 @@ def networks(hidden: int) -> tuple[Model, ...]:
     )
 
 
-def predicted(model: Model, params: Params, examples: Examples) -> np.ndarray:
+def predicted(model: models.Model, params: Params, examples: data.Examples) -> np.ndarray:
     """The label that every member gives every position, (members, examples, time)."""
     x, mask = jnp.asarray(examples.x), jnp.asarray(examples.mask)
     run = jax.jit(lambda all: jax.lax.map(lambda p: jnp.argmax(model.apply(p, x, mask=mask), -1), all))
     return np.asarray(run(params))
 
 
-def padding_error(model: Model, params: Params, examples: Examples, strings: int) -> float:
+def padding_error(model: models.Model, params: Params, examples: data.Examples, strings: int) -> float:
     """The largest difference between an output in a padded batch and that of the string alone."""
     one = jax.tree.map(lambda a: a[0], params)
     apply = jax.jit(lambda x, mask: model.apply(one, x, mask=mask))
@@ -141,7 +138,7 @@ def measure(options: BothDirections) -> dict[str, np.ndarray]:
         far[k] = _share(right, there & (distance > REACH))
         for j, d in enumerate(DISTANCES):
             by_distance[k, j] = _share(right, there & (distance == d))
-        sizes[k] = parameters(jax.tree.map(lambda a: a[0], fitted.params))
+        sizes[k] = analysis.parameters(jax.tree.map(lambda a: a[0], fitted.params))
         if k == BOTH:
             padding = padding_error(model, fitted.params, test, min(20, options.test))
     return {

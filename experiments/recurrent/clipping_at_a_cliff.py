@@ -21,10 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import outputs
+from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired, ratio
-from dlnotes.data import Examples
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, optimizer, tune_and_train
 from dlnotes.typing import Array, PRNGKey
@@ -63,7 +61,7 @@ def last_state(w: Array, b: Array) -> Array:
     return jax.lax.scan(step, jnp.full_like(w, FIRST), length=STEPS_OF_NET)[0]
 
 
-def unit() -> Model:
+def unit() -> models.Model:
     """``(w, b) → h_50``; its one input is not used."""
 
     def init(key: PRNGKey, /) -> Array:
@@ -72,7 +70,7 @@ def unit() -> Model:
     def apply(params: Array, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
         return jnp.broadcast_to(last_state(params[0], params[1]), x.shape)
 
-    return Model(init, apply)
+    return models.Model(init, apply)
 
 
 def recipe_of(hyper: Hyper) -> Recipe:
@@ -93,7 +91,7 @@ def starts(_: Any, seeds: np.ndarray) -> np.ndarray:
 
 def measure(options: ClippingAtACliff) -> dict[str, np.ndarray]:
     """Final losses (ways, seeds, starts) and paths; the largest step at one common learning rate."""
-    example = Examples(np.zeros((1, 1), np.float32), np.full((1, 1), TARGET, np.float32))
+    example = data.Examples(np.zeros((1, 1), np.float32), np.full((1, 1), TARGET, np.float32))
     n = options.seeds * options.starts
     trained = tune_and_train(
         recipe_of,

@@ -22,12 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
+from dlnotes import data, layers, models
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired
-from dlnotes.data import Examples
 from dlnotes.data.trees.logic import CLASSES, SYMBOLS, relations, to_trees
 from dlnotes.data.trees.logic import draw as draw_pairs
-from dlnotes.layers import TreeCell, affine_tree, node_states, tensor_tree, tree_lstm
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array, Params, PRNGKey
 
@@ -40,7 +38,12 @@ SEEN = 4
 NETS = ("affine", "affine, wider", "tensor", "Tree-LSTM")
 COLORS = (BLUE, GREY, ORANGE, GREEN)
 AFFINE, WIDE, TENSOR, LSTM = range(4)
-CELLS: tuple[TreeCell, ...] = (affine_tree, affine_tree, tensor_tree, tree_lstm)
+CELLS: tuple[layers.TreeCell, ...] = (
+    layers.affine_tree,
+    layers.affine_tree,
+    layers.tensor_tree,
+    layers.tree_lstm,
+)
 COMPARED = 32
 """Units of the layer that compares two formulas."""
 RATES = np.array([1e-3, 3e-3, 1e-2])
@@ -58,7 +61,7 @@ class Composition(Options):
     tuning_seeds: int = Field(2, ge=1, description="trainings of each net with each learning rate")
 
 
-def pairs(rng: np.random.Generator, n: int, least: int, most: int, nodes: int | None = None) -> Examples:
+def pairs(rng: np.random.Generator, n: int, least: int, most: int, nodes: int | None = None) -> data.Examples:
     """Pairs whose longer formula has so many operators, each of a number equally likely; as `Trees`."""
     kept, y = [], []
     while sum(map(len, y)) < n:
@@ -69,7 +72,7 @@ def pairs(rng: np.random.Generator, n: int, least: int, most: int, nodes: int | 
         kept.append(rows[found >= 0])
         y.append(found[found >= 0])
     trees, _ = to_trees(np.concatenate(kept)[:n], nodes=nodes)
-    return Examples(trees, np.concatenate(y)[:n].astype(np.int32))
+    return data.Examples(trees, np.concatenate(y)[:n].astype(np.int32))
 
 
 class Compared(NamedTuple):
@@ -92,7 +95,7 @@ class Compared(NamedTuple):
     c: Array
 
 
-def comparer(cell: TreeCell, width: int) -> Model:
+def comparer(cell: layers.TreeCell, width: int) -> models.Model:
     """A recursive net for both formulas, and the layer that compares them."""
 
     def init(key: PRNGKey, /) -> Compared:
@@ -110,7 +113,7 @@ def comparer(cell: TreeCell, width: int) -> Model:
         label, children = jnp.asarray(x.label), jnp.asarray(x.children)
         real = label >= 0
         # One slot after the other: with many members side by side that is faster than waves.
-        states = node_states(
+        states = layers.node_states(
             cell,
             params.cell,
             label,
@@ -128,10 +131,10 @@ def comparer(cell: TreeCell, width: int) -> Model:
         m = jnp.tanh(read_out(jnp.concatenate([a, b, a * b], -1), params.W, params.d))
         return read_out(m, params.V, params.c)
 
-    return Model(init, apply)
+    return models.Model(init, apply)
 
 
-def cell_size(cell: TreeCell, width: int) -> int:
+def cell_size(cell: layers.TreeCell, width: int) -> int:
     """Parameters of a cell."""
     shapes: Any = jax.eval_shape(lambda key: cell.init(key, width, width, 2), jax.random.key(0))
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
@@ -139,12 +142,12 @@ def cell_size(cell: TreeCell, width: int) -> int:
 
 def widths(width: int) -> tuple[int, ...]:
     """Of each net: the wider affine one has about as many parameters in its cell as the tensor one."""
-    most = cell_size(tensor_tree, width)
+    most = cell_size(layers.tensor_tree, width)
     wide = round((most / 3) ** 0.5)  # an affine cell of width n has 3 n² + n
     return width, wide, width, width
 
 
-def answers(model: Model, params: Params, x: Any) -> np.ndarray:
+def answers(model: models.Model, params: Params, x: Any) -> np.ndarray:
     """The most probable relation of every pair, (members, pairs)."""
     one = lambda p: jnp.argmax(model.apply(p, x), -1)  # noqa: E731
     return np.asarray(jax.jit(lambda all: jax.lax.map(one, all))(params))

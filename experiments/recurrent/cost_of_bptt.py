@@ -21,11 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes.autodiff import temporary_bytes
+from dlnotes import autodiff, layers
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, ratio
 from dlnotes.claims import median as median_of
 from dlnotes.jax_internals import count_loops, program_of
-from dlnotes.layers import output_recurrent, rnn, teacher_forced, unroll
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.typing import Array, Params
 
@@ -52,17 +51,17 @@ def loss(logits: Array, y: Array) -> Array:
 
 def losses(hidden: int) -> tuple[Any, ...]:
     """``f(params, x, y)`` of each way."""
-    outer = output_recurrent(CLASSES)
+    outer = layers.output_recurrent(CLASSES)
 
     def by_hidden(params: Params, x: Array, y: Array) -> Array:
         cell, V, c = params
-        return loss(read_out(unroll(rnn, cell, x)[1], V, c), y)
+        return loss(read_out(layers.unroll(layers.rnn, cell, x)[1], V, c), y)
 
     def by_own(params: Params, x: Array, y: Array) -> Array:
-        return loss(unroll(outer, params, x)[1], y)
+        return loss(layers.unroll(outer, params, x)[1], y)
 
     def by_forcing(params: Params, x: Array, y: Array) -> Array:
-        return loss(teacher_forced(params, x, y), y)
+        return loss(layers.teacher_forced(params, x, y), y)
 
     return by_hidden, by_own, by_forcing
 
@@ -82,9 +81,9 @@ def step_by_step(params: Params, x: Array, y: Array) -> Array:
 def drawn(options: CostOfBptt, seed: int) -> tuple[tuple[Any, ...], Array, Array]:
     """Parameters of the three ways and the longest batch."""
     keys = jax.random.split(jax.random.key(seed), 5)
-    cell = rnn.init(keys[0], INPUTS, options.hidden)
+    cell = layers.rnn.init(keys[0], INPUTS, options.hidden)
     V = jax.random.normal(keys[1], (options.hidden, CLASSES)) / options.hidden**0.5
-    out = output_recurrent(CLASSES).init(keys[2], INPUTS, options.hidden)
+    out = layers.output_recurrent(CLASSES).init(keys[2], INPUTS, options.hidden)
     shape = (options.batch, max(options.lengths))
     x = jax.random.normal(keys[3], (*shape, INPUTS))
     y = jax.nn.one_hot(jax.random.randint(keys[4], shape, 0, CLASSES), CLASSES)
@@ -105,7 +104,7 @@ def measure(options: CostOfBptt) -> dict[str, np.ndarray]:
     apart = np.zeros(len(options.lengths))
     for j, n in enumerate(options.lengths):
         xs, ys = jnp.asarray(x[:, :n]), jnp.asarray(y[:, :n])
-        held[:, j] = [temporary_bytes(g, p, xs, ys) for g, p in zip(gradients, params)]
+        held[:, j] = [autodiff.temporary_bytes(g, p, xs, ys) for g, p in zip(gradients, params)]
         compiled = [jax.jit(g) for g in gradients]
         want = jax.jit(jax.grad(step_by_step))(params[FORCED], xs, ys)
         got = compiled[FORCED](params[FORCED], xs, ys)

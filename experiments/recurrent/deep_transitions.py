@@ -24,11 +24,8 @@ import numpy as np
 from pydantic import Field
 from scipy import stats
 
-from dlnotes import data
+from dlnotes import data, layers, models
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired
-from dlnotes.data import Examples, draw_latch
-from dlnotes.layers import deep_transition, rnn
-from dlnotes.models import Model, sequence_classifier
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, evaluate, tune_and_train
 from dlnotes.training.optimizers import NOT_DECAYED, leaf_name
@@ -62,9 +59,9 @@ class DeepTransitions(Options):
 class Task(NamedTuple):
     """Sequences of one length in three parts, and how many classes they have."""
 
-    train: Examples
-    validation: Examples
-    test: Examples
+    train: data.Examples
+    validation: data.Examples
+    test: data.Examples
     classes: int
 
 
@@ -72,8 +69,8 @@ def latch(options: DeepTransitions, length: int) -> Task:
     """A bit for three steps, then noise."""
     rng = np.random.default_rng(length)
     sizes = (options.examples, options.examples // 2, options.examples // 2)
-    drawn = [draw_latch(rng, n, min_length=length, max_length=length) for n in sizes]
-    first, second, third = (Examples(part.x, part.y) for part in drawn)
+    drawn = [data.draw_latch(rng, n, min_length=length, max_length=length) for n in sizes]
+    first, second, third = (data.Examples(part.x, part.y) for part in drawn)
     return Task(first, second, third, 2)
 
 
@@ -81,21 +78,23 @@ def digits(steps: int) -> Task:
     """The images row by row, cut into so many steps of as many pixels each."""
     dataset = data.load("digits")
 
-    def cut(part: Examples) -> Examples:
-        return Examples(part.x.reshape(len(part.y), steps, SIDE**2 // steps), part.y)
+    def cut(part: data.Examples) -> data.Examples:
+        return data.Examples(part.x.reshape(len(part.y), steps, SIDE**2 // steps), part.y)
 
     first, second, third = (cut(dataset.split(name)) for name in ("train", "validation", "test"))
     return Task(first, second, third, 10)
 
 
-def network(net: int, task: Task, hidden: int) -> Model:
+def network(net: int, task: Task, hidden: int) -> models.Model:
     """One of the nets, with so many units in each state and layer."""
     inputs = np.shape(task.train.x)[-1]
-    cell = deep_transition((hidden,), skip=net == SKIP) if net in (DEEP, SKIP) else rnn
-    return sequence_classifier(inputs, hidden, task.classes, cell=cell, layers=2 if net == STACKED else 1)
+    cell = layers.deep_transition((hidden,), skip=net == SKIP) if net in (DEEP, SKIP) else layers.rnn
+    return models.sequence_classifier(
+        inputs, hidden, task.classes, cell=cell, layers=2 if net == STACKED else 1
+    )
 
 
-def drawn_starts(model: Model, start: np.ndarray, seeds: np.ndarray) -> Params:
+def drawn_starts(model: models.Model, start: np.ndarray, seeds: np.ndarray) -> Params:
     """Starting parameters of every member, by the place of its start in STARTS; leaves (members, ...)."""
     shapes: Any = jax.eval_shape(model.init, jax.random.key(0))
     skips = getattr(shapes.forward[0], "S", None) is not None

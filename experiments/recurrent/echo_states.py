@@ -20,9 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
+from dlnotes import layers
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.data.time_series.chaos import mackey_glass_series
-from dlnotes.layers import Readout, free_run, memory_curve, reservoir, ridge_readout, unroll
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 
 RADII = (0.5, 0.8, 0.9, 0.95, 0.99)
@@ -63,16 +63,16 @@ class EchoStates(Options):
 def memory(options: EchoStates, seed: int, radius: float) -> np.ndarray:
     """Squared correlations with the input of 1, 2, … steps ago, twice as many as there are units."""
     units, n = options.memory_units, options.memory_steps
-    cell, params = reservoir(
+    cell, params = layers.reservoir(
         seed, 1, units, spectral_radius=radius, connectivity=0.2, input_scale=options.input_scale
     )
     x = np.random.default_rng(1000 + seed).uniform(-1, 1, n).astype(np.float32)
     states = _states(cell, params, x[None, :, None])[0]
-    return memory_curve(states, x, min(2 * units, n // 2), train=2 * n // 3)
+    return layers.memory_curve(states, x, min(2 * units, n // 2), train=2 * n // 3)
 
 
 def _states(cell: Any, params: Any, x: Any) -> np.ndarray:
-    return np.asarray(jax.jit(lambda p, x: unroll(cell, p, x)[1])(params, x))
+    return np.asarray(jax.jit(lambda p, x: layers.unroll(cell, p, x)[1])(params, x))
 
 
 def series(options: EchoStates) -> np.ndarray:
@@ -87,16 +87,16 @@ def prediction_error(options: EchoStates, x: np.ndarray, seed: int, units: int) 
     """NRMSE of the free run after 1, 2, … 84 steps, over the test pieces; the net reads ``tanh(x − 1)``."""
     train, pieces = np.tanh(x[0] - 1), np.tanh(x[1:, : options.warmup + HORIZON] - 1)
     with jax.enable_x64(True):
-        cell, params = reservoir(FIRST_SEED + seed, 1, units, dtype=np.float64, **PREDICTING)
+        cell, params = layers.reservoir(FIRST_SEED + seed, 1, units, dtype=np.float64, **PREDICTING)
         states = _states(cell, params, jnp.asarray(train[None, :-1, None]))[0, options.warmup :]
-        fitted = ridge_readout(states, train[options.warmup + 1 :, None], ridge=options.ridge)
-        readout = Readout(jnp.asarray(fitted.V), jnp.asarray(fitted.c))
+        fitted = layers.ridge_readout(states, train[options.warmup + 1 :, None], ridge=options.ridge)
+        readout = layers.Readout(jnp.asarray(fitted.V), jnp.asarray(fitted.c))
 
         @jax.jit
         def run(x):
-            carry, hs = unroll(cell, params, x[:, : options.warmup, None])
+            carry, hs = layers.unroll(cell, params, x[:, : options.warmup, None])
             first = hs[:, -1] @ readout.V + readout.c[None]
-            return free_run(cell, params, readout, carry, first, HORIZON - 1)
+            return layers.free_run(cell, params, readout, carry, first, HORIZON - 1)
 
         found = np.asarray(run(jnp.asarray(pieces)))[..., 0]
     there = 1 + np.arctanh(np.clip(found, -0.999, 0.999))

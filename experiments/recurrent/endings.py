@@ -23,10 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
+from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.data import Examples
-from dlnotes.models import Model, sequence_distribution, write_sequences
-from dlnotes.outputs import PerExample
 from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, schedules, tune_and_train
 from dlnotes.typing import Array, Params, PRNGKey
@@ -83,42 +81,44 @@ def entropy() -> float:
     return float(-(p * np.log(p)).sum() + (p * letters).sum() * np.log(LETTERS))
 
 
-def padded(model: Model) -> Model:
+def padded(model: models.Model) -> models.Model:
     """A `sequence_distribution` that reads sentences with -1 behind their ends."""
 
     def apply(params: Params, x: Array, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
         return model.apply(params, jnp.maximum(x, 0), mask=x >= 0)
 
-    return Model(model.init, apply)
+    return models.Model(model.init, apply)
 
 
-def surprise(log_p: Array, y: Array) -> PerExample:
+def surprise(log_p: Array, y: Array) -> outputs.PerExample:
     """``−log P`` of each sentence."""
-    return PerExample(-log_p, jnp.ones(log_p.shape[0], jnp.float32))
+    return outputs.PerExample(-log_p, jnp.ones(log_p.shape[0], jnp.float32))
 
 
-def recipe_of(hyper: Hyper, *, model: Model, steps: int) -> Recipe:
+def recipe_of(hyper: Hyper, *, model: models.Model, steps: int) -> Recipe:
     """Adam at a rate that falls along a cosine, on −log P."""
     optimize = optimizer("adam", hyper["rate"], factor=schedules.cosine(steps), clip_norm=1.0)
     return Recipe(model, surprise, {}, optimize)
 
 
-def many(seeds: np.ndarray, n: int) -> Examples:
+def many(seeds: np.ndarray, n: int) -> data.Examples:
     """Training sentences of each seed, with a members axis."""
     x = np.stack([sentences(n, np.random.default_rng([7, int(s)])) for s in seeds])
-    return Examples(x, np.zeros(x.shape[:2], np.int32))
+    return data.Examples(x, np.zeros(x.shape[:2], np.int32))
 
 
 def measure(options: Endings) -> dict[str, np.ndarray]:
     """Every way to end, at its best rate."""
     o = options
     rng = np.random.default_rng(99)
-    held, test = (Examples(s, np.zeros(len(s), np.int32)) for s in (sentences(o.test, rng) for _ in range(2)))
+    held, test = (
+        data.Examples(s, np.zeros(len(s), np.int32)) for s in (sentences(o.test, rng) for _ in range(2))
+    )
     shape = (len(WAYS), o.seeds)
     loss, whole, rate = np.zeros(shape), np.zeros(shape), np.zeros(len(WAYS))
     lengths = np.zeros((*shape, LONGEST + 1))
     for way, kind in enumerate(WAYS):
-        model = padded(sequence_distribution(LETTERS + 1, o.hidden, LONGEST, **kind))
+        model = padded(models.sequence_distribution(LETTERS + 1, o.hidden, LONGEST, **kind))
         build = partial(recipe_of, model=model, steps=o.steps)
         found = tune_and_train(
             build,
@@ -135,7 +135,7 @@ def measure(options: Endings) -> dict[str, np.ndarray]:
         )
         rate[way] = RATES[found.chosen[0]]
         loss[way] = evaluate(build, found.hypers, found.fit.params, test)["loss"]
-        write = jax.jit(lambda p: write_sequences(p, jax.random.key(5), o.drawn, LONGEST))
+        write = jax.jit(lambda p: models.write_sequences(p, jax.random.key(5), o.drawn, LONGEST))
         for seed in range(o.seeds):
             written = np.asarray(write(jax.tree.map(lambda a, s=seed: a[s], found.fit.params)))
             n = (written >= 0).sum(1)

@@ -19,12 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes.analysis import norms_back, step_jacobians
+from dlnotes import analysis, data, layers
 from dlnotes.analysis.gradient_flow import rate_per_step
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.claims import median as median_of
-from dlnotes.data import Examples, draw_latch
-from dlnotes.layers import RNNParams, rnn
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import IGNORE, Array, Params
 
@@ -56,8 +54,10 @@ def random_norms(options: FadingGradients) -> np.ndarray:
     found = np.zeros((len(RADII), options.seeds, options.steps_back + 1))
 
     def one(W: Array, x: Array) -> Array:
-        params = RNNParams(jnp.eye(n), W, jnp.zeros(n))
-        return norms_back(step_jacobians(rnn, params, x).jacobians[-options.steps_back :])
+        params = layers.RNNParams(jnp.eye(n), W, jnp.zeros(n))
+        return analysis.norms_back(
+            analysis.step_jacobians(layers.rnn, params, x).jacobians[-options.steps_back :]
+        )
 
     run = jax.jit(lambda Ws, xs: jax.lax.map(lambda a: one(*a), (Ws, xs)))
     for r, radius in enumerate(RADII):
@@ -77,17 +77,19 @@ def straightness(logs: np.ndarray) -> np.ndarray:
     return np.array([np.corrcoef(k, row[1:])[0, 1] ** 2 for row in logs])
 
 
-def latch(rng: np.random.Generator, n: int, length: int, noise: float) -> Examples:
+def latch(rng: np.random.Generator, n: int, length: int, noise: float) -> data.Examples:
     """A bit shown for three steps, then noise."""
-    drawn = draw_latch(rng, n, min_length=length, max_length=length, informative=INFORMATIVE, noise=noise)
-    return Examples(drawn.x, drawn.y)
+    drawn = data.draw_latch(
+        rng, n, min_length=length, max_length=length, informative=INFORMATIVE, noise=noise
+    )
+    return data.Examples(drawn.x, drawn.y)
 
 
-def asked_at_every_step(part: Examples) -> Examples:
+def asked_at_every_step(part: data.Examples) -> data.Examples:
     """The bit is the target of every step after those that show it."""
     y = np.repeat(part.y[:, None], part.x.shape[1], 1)
     y[:, :INFORMATIVE] = IGNORE
-    return Examples(part.x, y)
+    return data.Examples(part.x, y)
 
 
 def measure(options: FadingGradients) -> dict[str, np.ndarray]:
@@ -96,9 +98,9 @@ def measure(options: FadingGradients) -> dict[str, np.ndarray]:
     length, longest = options.train_length, options.test_lengths[-1]
     train, validation = (asked_at_every_step(latch(rng, n, length, options.noise)) for n in (2000, 500))
     tests = [latch(rng, 500, n, options.noise) for n in options.test_lengths]
-    model = reader(rnn, 1, options.latch_hidden, 2)
+    model = reader(layers.rnn, 1, options.latch_hidden, 2)
     trained = train_tuned(
-        reader(rnn, 1, options.latch_hidden, 2, at="every step"),
+        reader(layers.rnn, 1, options.latch_hidden, 2, at="every step"),
         train,
         validation,
         RATES,
@@ -119,7 +121,12 @@ def measure(options: FadingGradients) -> dict[str, np.ndarray]:
 
     def norms(params: Params) -> Array:
         xs = jnp.asarray(tests[-1].x[:8])
-        return jnp.mean(jax.vmap(lambda x: norms_back(step_jacobians(rnn, params.cell, x).jacobians))(xs), 0)
+        return jnp.mean(
+            jax.vmap(
+                lambda x: analysis.norms_back(analysis.step_jacobians(layers.rnn, params.cell, x).jacobians)
+            )(xs),
+            0,
+        )
 
     logs = np.asarray(jax.jit(lambda all: jax.lax.map(norms, all))(trained.fit.params))
     return {

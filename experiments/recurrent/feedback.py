@@ -22,10 +22,8 @@ import jax
 import numpy as np
 from pydantic import Field
 
-from dlnotes import models, outputs
+from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean, paired
-from dlnotes.data import Examples, Pair, shift_right
-from dlnotes.models import Model, write_aligned
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, schedules, tune_and_train
 
@@ -87,12 +85,12 @@ def exact_losses(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     return float(linked / x.shape[1]), float(alone / x.shape[1])
 
 
-def examples(x: np.ndarray, y: np.ndarray) -> Examples:
+def examples(x: np.ndarray, y: np.ndarray) -> data.Examples:
     """What the nets train on."""
-    return Examples(Pair(x, shift_right(y, CLASSES)), y)
+    return data.Examples(data.Pair(x, data.shift_right(y, CLASSES)), y)
 
 
-def many(seeds: np.ndarray, o: Feedback, task: int) -> Examples:
+def many(seeds: np.ndarray, o: Feedback, task: int) -> data.Examples:
     """Training examples of each seed, with a members axis."""
     parts = [
         examples(*drawn(o.sequences, o.length, task, np.random.default_rng([task, int(s)]))) for s in seeds
@@ -100,7 +98,7 @@ def many(seeds: np.ndarray, o: Feedback, task: int) -> Examples:
     return jax.tree.map(lambda *a: np.stack(a), *parts)
 
 
-def recipe_of(hyper: Hyper, *, model: Model, steps: int) -> Recipe:
+def recipe_of(hyper: Hyper, *, model: models.Model, steps: int) -> Recipe:
     """Adam at a rate that falls along a cosine, on the cross-entropy of all steps."""
     optimize = optimizer("adam", hyper["rate"], factor=schedules.cosine(steps), clip_norm=1.0)
     return Recipe(model, outputs.cross_entropy, {}, optimize)
@@ -140,7 +138,7 @@ def measure(options: Feedback) -> dict[str, np.ndarray]:
             rates[task, fed] = RATES[found.chosen[0]]
             loss[task, fed] = evaluate(build, found.hypers, found.fit.params, examples(*test))["loss"]
             if task == LINKED:
-                own = jax.jit(jax.vmap(partial(write_aligned, key=jax.random.key(0), source=test[0])))
+                own = jax.jit(jax.vmap(partial(models.write_aligned, key=jax.random.key(0), source=test[0])))
                 kept[fed] = [staying(w, between) for w in np.asarray(own(found.fit.params))]
     return {"loss": loss, "exact": exact, "rate": rates, "kept": kept, "kept_in_data": np.array(same)}
 

@@ -21,10 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import models, outputs
+from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.data import Examples, Pair, shift_right
-from dlnotes.models import Model, attention_weights
 from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, initial_params, optimizer, schedules, tune_and_train
 from dlnotes.typing import Array, Params, PRNGKey
@@ -49,7 +47,7 @@ class FixedContext(Options):
     tuning_seeds: int = Field(1, ge=1, description="trainings of each net with each learning rate")
 
 
-def strings(lengths: np.ndarray, rng: Any) -> Examples:
+def strings(lengths: np.ndarray, rng: Any) -> data.Examples:
     """Random letters, 1 … , padded with 0, and the same backwards, with 0 the end."""
     n = len(lengths)
     real = np.arange(LONGEST) < lengths[:, None]
@@ -58,22 +56,22 @@ def strings(lengths: np.ndarray, rng: Any) -> Examples:
     y = np.where(places >= 0, np.take_along_axis(source, np.maximum(places, 0), 1), -1)
     y[np.arange(n), lengths] = 0
     y = y.astype(np.int32)
-    return Examples(Pair(source, shift_right(y, LETTERS + 1)), y)
+    return data.Examples(data.Pair(source, data.shift_right(y, LETTERS + 1)), y)
 
 
-def masked(model: Model) -> Model:
+def masked(model: models.Model) -> models.Model:
     """A network of pairs that takes its mask from the padding of the source."""
 
     def apply(params: Params, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
         return model.apply(params, x, mask=x.source > 0)
 
-    return Model(model.init, apply)
+    return models.Model(model.init, apply)
 
 
-def networks(o: FixedContext) -> list[Model]:
+def networks(o: FixedContext) -> list[models.Model]:
     """With a context of fixed size, and with attention: of as many parameters."""
 
-    def made(hidden: int, attention: Any) -> Model:
+    def made(hidden: int, attention: Any) -> models.Model:
         return models.seq2seq(
             LETTERS + 1, LETTERS + 1, hidden, embedding=o.embedding, attention=attention, bidirectional=True
         )
@@ -84,18 +82,18 @@ def networks(o: FixedContext) -> list[Model]:
     return [masked(made(nearest, "none")), masked(made(o.hidden, "additive"))]
 
 
-def parameters(model: Model) -> int:
+def parameters(model: models.Model) -> int:
     """How many numbers a network has."""
     return sum(a.size for a in jax.tree.leaves(jax.eval_shape(model.init, jax.random.key(0))))
 
 
-def recipe_of(hyper: Hyper, *, model: Model, steps: int) -> Recipe:
+def recipe_of(hyper: Hyper, *, model: models.Model, steps: int) -> Recipe:
     """Adam at a rate that falls along a cosine, on the cross-entropy with the true symbols fed."""
     optimize = optimizer("adam", hyper["rate"], factor=schedules.cosine(steps), clip_norm=1.0)
     return Recipe(model, outputs.cross_entropy, {}, optimize)
 
 
-def many(seeds: np.ndarray, n: int) -> Examples:
+def many(seeds: np.ndarray, n: int) -> data.Examples:
     """Training strings of each seed, with a members axis."""
     generators = [np.random.default_rng([3, int(s)]) for s in seeds]
     found = [strings(rng.integers(1, LONGEST + 1, n), rng) for rng in generators]
@@ -131,12 +129,12 @@ def measure(options: FixedContext) -> dict[str, np.ndarray]:
         if net == ATTENTION:
             first = jax.tree.map(lambda a: a[0], found.fit.params)
             x = jax.tree.map(lambda a: a[-1:], test.x)
-            looked = np.asarray(attention_weights(first, x, x.source > 0))[0]
+            looked = np.asarray(models.attention_weights(first, x, x.source > 0))[0]
     counts = np.array([parameters(model) for model in made])
     return {"right": right, "rate": rate, "parameters": counts, "looked": looked}
 
 
-def wholly_right(model: Model, params: Params, examples: Examples) -> np.ndarray:
+def wholly_right(model: models.Model, params: Params, examples: data.Examples) -> np.ndarray:
     """Whether each example is without a mistake, ``(members, examples)``."""
 
     def one(p: Params) -> Array:

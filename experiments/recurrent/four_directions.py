@@ -22,11 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import models, outputs
-from dlnotes.analysis import parameters
+from dlnotes import analysis, data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.data import Examples
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.typing import IGNORE, Params
@@ -82,7 +79,7 @@ def outlines(n: int, noise: float, rng: Any) -> tuple[np.ndarray, ...]:
     return (closed + grain)[..., None], (opened + grain)[..., None], inside, walls, distance
 
 
-def networks(hidden: int) -> tuple[Model, ...]:
+def networks(hidden: int) -> tuple[models.Model, ...]:
     """The three networks, in the order of NETS."""
     stages = tuple(models.Stage(16) for _ in range(3))
     spread = tuple(models.Stage(16, dilation=d) for d in (1, 2, 4))
@@ -93,7 +90,7 @@ def networks(hidden: int) -> tuple[Model, ...]:
     )
 
 
-def says_inside(model: Model, params: Params, x: np.ndarray) -> np.ndarray:
+def says_inside(model: models.Model, params: Params, x: np.ndarray) -> np.ndarray:
     """What every member says of every pixel, (members, images, SIDE, SIDE) booleans."""
     run = jax.jit(lambda all, x: jax.lax.map(lambda p: jnp.argmax(model.apply(p, x), -1) == 1, all))
     return np.asarray(run(params, jnp.asarray(x)))
@@ -119,7 +116,7 @@ def measure(options: FourDirections) -> dict[str, np.ndarray]:
     for k, model in enumerate(networks(options.hidden)):
         fitted = fit(
             Recipe(model, outputs.cross_entropy, {}, optimizer("adam", options.rate, clip_norm=1.0)),
-            Examples(x, y),
+            data.Examples(x, y),
             steps=options.steps,
             batch_size=min(options.batch, options.examples),
             seeds=range(options.seeds),
@@ -133,7 +130,7 @@ def measure(options: FourDirections) -> dict[str, np.ndarray]:
         for j, d in enumerate(DISTANCES):
             by_distance[k, j] = _share(right, test_inside & (distance == d))
         shown[k] = yes[0, 0], no[0, 0]
-        sizes[k] = parameters(jax.tree.map(lambda a: a[0], fitted.params))
+        sizes[k] = analysis.parameters(jax.tree.map(lambda a: a[0], fitted.params))
     return {
         "accuracy": accuracy,
         "far": far,

@@ -21,15 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import models, outputs
+from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.data import Examples, list_ops
 from dlnotes.data.trees.batching import arrange
 from dlnotes.data.trees.list_ops import CLASSES, SYMBOLS, to_trees, values
 from dlnotes.data.trees.shapes import chain_parents, random_parents
 from dlnotes.experiment.figures.latent_trees import draw_tree
-from dlnotes.models import Model, gumbel_parse
-from dlnotes.outputs import bracket_f1, self_agreement
 from dlnotes.outputs.bracket_f1 import brackets
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer, schedules
@@ -62,20 +59,20 @@ def expressions(o: GivenTrees) -> np.ndarray:
     rng = np.random.default_rng(0)
     found = np.zeros((0, o.longest), np.uint8)
     while len(found) < o.examples + o.test:
-        more = list_ops.draw(rng, 50_000, max_depth=DEPTH, max_args=ARGUMENTS, max_length=o.longest)
+        more = data.list_ops.draw(rng, 50_000, max_depth=DEPTH, max_args=ARGUMENTS, max_length=o.longest)
         more = more[(more > 0).sum(1) >= o.shortest]
         found = np.concatenate([found, more])
         found = found[np.sort(np.unique(found, axis=0, return_index=True)[1])]
     return found[: o.examples + o.test]
 
 
-def examples_of(rows: np.ndarray, structure: str) -> Examples:
+def examples_of(rows: np.ndarray, structure: str) -> data.Examples:
     """Expressions as trees of a structure, or for "found" as symbols without any."""
     y = values(rows).astype(np.int32)
     if structure == "found":
-        return Examples(rows.astype(np.int32), y, rows > 0)
+        return data.Examples(rows.astype(np.int32), y, rows > 0)
     trees, mask = to_trees(rows, structure, nodes=2 * rows.shape[1] - 1)  # pyright: ignore[reportArgumentType]
-    return Examples(trees, y, mask)
+    return data.Examples(trees, y, mask)
 
 
 def blind_trees(rows: np.ndarray, shape: str) -> np.ndarray:
@@ -93,14 +90,14 @@ def blind_trees(rows: np.ndarray, shape: str) -> np.ndarray:
     return np.asarray(arrange(np.full(len(parent), -1), parent, 2 * lengths - 1).trees.children)
 
 
-def networks(hidden: int) -> tuple[Model, ...]:
+def networks(hidden: int) -> tuple[models.Model, ...]:
     """For each structure a Tree-LSTM; the last one scores pairs, with ``hidden`` parameters more."""
     # One slot after the other, so that all seeds are one program.
     given = models.tree_net(len(SYMBOLS), hidden, len(CLASSES), schedule="sequential")
     return (given, given, given, models.gumbel_tree(len(SYMBOLS), hidden, len(CLASSES)))
 
 
-def correct(model: Model, params: Params, examples: Examples) -> np.ndarray:
+def correct(model: models.Model, params: Params, examples: data.Examples) -> np.ndarray:
     """Share of right answers of every member."""
     x, mask, y = jax.tree.map(jnp.asarray, (examples.x, examples.mask, examples.y))
 
@@ -111,15 +108,17 @@ def correct(model: Model, params: Params, examples: Examples) -> np.ndarray:
     return np.asarray(run(params))
 
 
-def found_trees(params: Params, examples: Examples) -> np.ndarray:
+def found_trees(params: Params, examples: data.Examples) -> np.ndarray:
     """The trees that every member builds, (members, examples, nodes, 2) children."""
     x, mask = jnp.asarray(examples.x), jnp.asarray(examples.mask)
-    return np.asarray(jax.jit(lambda all: jax.lax.map(lambda p: gumbel_parse(p, x, mask), all))(params))
+    return np.asarray(
+        jax.jit(lambda all: jax.lax.map(lambda p: models.gumbel_parse(p, x, mask), all))(params)
+    )
 
 
 def each_f1(found: np.ndarray, other: np.ndarray) -> np.ndarray:
     """The F1 of every expression, for each of the members' trees; (members, expressions)."""
-    return np.stack([bracket_f1(trees, other) for trees in found])
+    return np.stack([outputs.bracket_f1(trees, other) for trees in found])
 
 
 def measure(options: GivenTrees) -> dict[str, np.ndarray]:
@@ -152,7 +151,7 @@ def measure(options: GivenTrees) -> dict[str, np.ndarray]:
     blind = [blind_trees(test_rows, shape) for shape in BLIND]
     f1 = each_f1(found, true)
     agreement = np.zeros((options.seeds, options.seeds))
-    agreement[np.triu_indices(options.seeds, 1)] = self_agreement(list(found))
+    agreement[np.triu_indices(options.seeds, 1)] = outputs.self_agreement(list(found))
     # The example: of middling length, and the first member's tree as good as its trees are on average.
     lengths = (test_rows > 0).sum(1)
     far = np.abs(f1[0] - f1[0].mean()) + (lengths != np.median(lengths))
@@ -162,7 +161,7 @@ def measure(options: GivenTrees) -> dict[str, np.ndarray]:
         "most_frequent": np.array(np.bincount(values(test_rows)).max() / len(test_rows)),
         "f1": np.nanmean(f1, 1),
         "f1_with_blind": np.stack([np.nanmean(each_f1(found, trees), 1) for trees in blind]),
-        "blind_f1": np.array([np.nanmean(bracket_f1(trees, true)) for trees in blind]),
+        "blind_f1": np.array([np.nanmean(outputs.bracket_f1(trees, true)) for trees in blind]),
         "agreement": (agreement + agreement.T).sum(0) / (options.seeds - 1),
         "example_symbols": test_rows[example],
         "example_true": true[example],

@@ -24,9 +24,8 @@ import jax
 import numpy as np
 from pydantic import Field
 
+from dlnotes import data, layers
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, paired, share
-from dlnotes.data import Examples, draw_latch
-from dlnotes.layers import Cell, delayed, gru, leaky, lstm, plain_cell, rnn
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, evaluate, initial_params, tune_and_train
 from dlnotes.typing import Params, PRNGKey
@@ -41,7 +40,7 @@ FAR = 20
 """From this length on a cure has to help."""
 
 
-def usual(cell: Cell) -> Cell:
+def usual(cell: layers.Cell) -> layers.Cell:
     """The cell with recurrent weights that start uniform in ±1/√n."""
 
     def init(key: PRNGKey, inputs: int, hidden: int, *, init_scale: float = 1.0) -> Any:
@@ -66,20 +65,20 @@ class Net(NamedTuple):
     name: str
     color: str
     marker: str
-    cell: Cell
+    cell: layers.Cell
     clip: float = NEVER
 
 
-PLAIN = usual(rnn)
+PLAIN = usual(layers.rnn)
 NETS = (
     Net("plain", "black", "o", PLAIN),
     Net("gradient clipped", GREY, "X", PLAIN, 1.0),
-    Net("orthogonal start", ORANGE, "s", plain_cell("tanh", start="orthogonal")),
-    Net("leaky units", GREEN, "^", usual(leaky(TIME_CONSTANTS))),
-    Net("skips over 8 steps", PURPLE, "v", usual(delayed(DELAY))),
-    Net("GRU", "#56B4E9", "D", usual(gru)),
-    Net("LSTM", BLUE, "P", usual(lstm)),
-    Net("Glorot's start", "#E69F00", "*", plain_cell("tanh", start="glorot_uniform")),
+    Net("orthogonal start", ORANGE, "s", layers.plain_cell("tanh", start="orthogonal")),
+    Net("leaky units", GREEN, "^", usual(layers.leaky(TIME_CONSTANTS))),
+    Net("skips over 8 steps", PURPLE, "v", usual(layers.delayed(DELAY))),
+    Net("GRU", "#56B4E9", "D", usual(layers.gru)),
+    Net("LSTM", BLUE, "P", usual(layers.lstm)),
+    Net("Glorot's start", "#E69F00", "*", layers.plain_cell("tanh", start="glorot_uniform")),
 )
 JUDGED = range(1, 7)
 FAMILIES = ((0, 1, 2, 7), (3,), (4,), (5,), (6,))
@@ -102,13 +101,13 @@ class LengthLimits(Options):
     tuning_seeds: int = Field(3, ge=1, description="trainings of each net and length with each learning rate")
 
 
-def latch(rng: np.random.Generator, n: int, length: int) -> Examples:
+def latch(rng: np.random.Generator, n: int, length: int) -> data.Examples:
     """Sequences of the longest length of a group; the shorter ones are their beginnings."""
-    drawn = draw_latch(rng, n, min_length=length, max_length=length)
-    return Examples(drawn.x, drawn.y)
+    drawn = data.draw_latch(rng, n, min_length=length, max_length=length)
+    return data.Examples(drawn.x, drawn.y)
 
 
-def recipe_of(cell: Cell, hidden: int) -> Callable[[Hyper], Recipe]:
+def recipe_of(cell: layers.Cell, hidden: int) -> Callable[[Hyper], Recipe]:
     """Descent with momentum on sequences of the swept "length"."""
 
     def of(hyper: Hyper) -> Recipe:

@@ -22,9 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
+from dlnotes import data, layers
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, Within, mean, paired
-from dlnotes.data import Examples
-from dlnotes.layers import OutputRNNParams, output_recurrent, rnn, teacher_forced, unroll
 from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import IGNORE, Array, Params, PRNGKey
@@ -54,47 +53,47 @@ class OutputRecurrence(Options):
     tuning_seeds: int = Field(2, ge=1, description="trainings of each net with each learning rate")
 
 
-def examples(task: str, rng: np.random.Generator, n: int, length: int) -> Examples:
+def examples(task: str, rng: np.random.Generator, n: int, length: int) -> data.Examples:
     """Bits as (n, time, 2) one-hot, and the targets (n, time), -1 where there is none yet."""
     bits = rng.integers(0, 2, (n, length))
     x = np.eye(2, dtype=np.float32)[bits]
     if task == "parity":
-        return Examples(x, (bits.cumsum(1) % 2).astype(np.int32))
+        return data.Examples(x, (bits.cumsum(1) % 2).astype(np.int32))
     late = np.concatenate([np.zeros((n, DELAY), int), bits], 1)  # bits before the first count as 0
     y = late[:, :length]
     if task == "described":
         for back in range(DELAY):  # the echo is the lowest binary digit, the older a bit the higher
             y = y + 2 ** (back + 1) * late[:, DELAY - back : DELAY - back + length]
-    return Examples(x, y.astype(np.int32))
+    return data.Examples(x, y.astype(np.int32))
 
 
 def forced(hidden: int, classes: int) -> Model:
     """The output-recurrent net on ``x = (bits, targets)`` side by side, all steps at once."""
-    cell = output_recurrent(classes)
+    cell = layers.output_recurrent(classes)
 
-    def init(key: PRNGKey, /) -> OutputRNNParams:
+    def init(key: PRNGKey, /) -> layers.OutputRNNParams:
         return cell.init(key, 2, hidden)
 
     def apply(params: Any, x: Array, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
-        return teacher_forced(params, x[..., :2], x[..., 2:])
+        return layers.teacher_forced(params, x[..., :2], x[..., 2:])
 
     return Model(init, apply)
 
 
 def on_its_own(hidden: int, classes: int) -> Model:
     """The output-recurrent net that reads its own logits."""
-    cell = output_recurrent(classes)
+    cell = layers.output_recurrent(classes)
 
-    def init(key: PRNGKey, /) -> OutputRNNParams:
+    def init(key: PRNGKey, /) -> layers.OutputRNNParams:
         return cell.init(key, 2, hidden)
 
     def apply(params: Any, x: Array, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
-        return unroll(cell, params, x)[1]
+        return layers.unroll(cell, params, x)[1]
 
     return Model(init, apply)
 
 
-def greedy(params: OutputRNNParams, x: Array) -> Array:
+def greedy(params: layers.OutputRNNParams, x: Array) -> Array:
     """Classes (batch, time) where each step reads the most probable class of the step before."""
     classes = params.c.shape[0]
 
@@ -116,7 +115,7 @@ def right(task: str, found: Array, y: np.ndarray) -> Array:
     return jnp.sum((found == target) & counts) / jnp.sum(counts)
 
 
-def answered_right(task: str, way: str, model: Model, params: Params, test: Examples) -> np.ndarray:
+def answered_right(task: str, way: str, model: Model, params: Params, test: data.Examples) -> np.ndarray:
     """The share of right bits of every member, ``(members,)``; none is given the true outputs."""
 
     def one(p: Params) -> Array:
@@ -126,10 +125,10 @@ def answered_right(task: str, way: str, model: Model, params: Params, test: Exam
     return np.asarray(jax.jit(lambda all: jax.lax.map(one, all))(params))
 
 
-def with_targets(part: Examples, classes: int) -> Examples:
+def with_targets(part: data.Examples, classes: int) -> data.Examples:
     """The targets beside the inputs, as teacher forcing reads them."""
     fed = np.eye(classes, dtype=np.float32)[part.y]
-    return Examples(np.concatenate([part.x, fed], -1), part.y)
+    return data.Examples(np.concatenate([part.x, fed], -1), part.y)
 
 
 def measure(options: OutputRecurrence) -> dict[str, np.ndarray]:
@@ -142,7 +141,7 @@ def measure(options: OutputRecurrence) -> dict[str, np.ndarray]:
             examples(task, rng, n, options.length) for n in (options.examples, options.test, options.test)
         )
         models = (
-            reader(rnn, 2, options.hidden, classes, at="every step"),
+            reader(layers.rnn, 2, options.hidden, classes, at="every step"),
             forced(options.hidden, classes),
             on_its_own(options.hidden, classes),
         )

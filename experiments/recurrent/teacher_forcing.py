@@ -27,11 +27,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import outputs
+from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, ratio
-from dlnotes.data import Examples
-from dlnotes.layers import bernoulli, fold_in, gru
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import Hyper, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array, Params, PRNGKey
@@ -87,7 +84,7 @@ def series(n: int, length: int, noise: float, rng: Any) -> tuple[np.ndarray, np.
     return (clean + noise * rng.standard_normal(clean.shape)).astype(np.float32), clean.astype(np.float32)
 
 
-def predictor(hidden: int, known: int | None = None, *, recurrent: bool = True) -> Model:
+def predictor(hidden: int, known: int | None = None, *, recurrent: bool = True) -> models.Model:
     """The net; ``x`` (batch, time, 1) holds the values before those that are predicted.
 
     Args:
@@ -100,7 +97,7 @@ def predictor(hidden: int, known: int | None = None, *, recurrent: bool = True) 
     def init(key: PRNGKey, /) -> Predictor:
         key_cell, key_V = jax.random.split(key)
         V = jax.nn.initializers.glorot_uniform()(key_V, (hidden, 1), jnp.float32)
-        return Predictor(gru.init(key_cell, 1, hidden), V, jnp.zeros(1))
+        return Predictor(layers.gru.init(key_cell, 1, hidden), V, jnp.zeros(1))
 
     def apply(params: Predictor, x: Array, /, *, key: PRNGKey | None = None, mask: Any = None) -> Array:
         def step(state, given):
@@ -113,12 +110,12 @@ def predictor(hidden: int, known: int | None = None, *, recurrent: bool = True) 
         start = (jnp.zeros((), jnp.int32), zeros, jnp.zeros_like(x[:, 0]))
         return jax.lax.scan(step, start, jnp.swapaxes(x, 0, 1))[1][:, :, 0].T
 
-    return Model(init, apply)
+    return models.Model(init, apply)
 
 
 def one_step(params: Predictor, h: Array, value: Array, recurrent: bool) -> tuple[Array, Array]:
     """The next state and the prediction."""
-    h, _ = gru.step(params.cell, h if recurrent else jnp.zeros_like(h), value)
+    h, _ = layers.gru.step(params.cell, h if recurrent else jnp.zeros_like(h), value)
     return h, h @ params.V + params.c[None]
 
 
@@ -127,7 +124,9 @@ def mixed(params: Predictor, x: Array, share: Array, key: PRNGKey) -> Array:
 
     def step(state, given):
         t, h, own = state
-        given = jnp.where(bernoulli(fold_in(key, t), share, own.shape) & (t >= PREFIX), own, given)
+        given = jnp.where(
+            layers.bernoulli(layers.fold_in(key, t), share, own.shape) & (t >= PREFIX), own, given
+        )
         h, own = one_step(params, h, given, True)
         return (t + 1, h, own), given
 
@@ -155,11 +154,11 @@ def recipe_of(hyper: Hyper, *, way: int, hidden: int, steps: int) -> Recipe:
     return Recipe(model, outputs.squared_error, {}, optimize, random=feeds, feed=feed if feeds else None)
 
 
-def many(seeds: np.ndarray, n: int, noise: float) -> Examples:
+def many(seeds: np.ndarray, n: int, noise: float) -> data.Examples:
     """Training series of each seed, with a members axis; each value but the first is a target."""
     found = [series(n, TRAINED, noise, np.random.default_rng([5, int(s)]))[0] for s in seeds]
     values = np.stack(found)[..., None]
-    return Examples(values[:, :, :-1], values[:, :, 1:, 0])
+    return data.Examples(values[:, :, :-1], values[:, :, 1:, 0])
 
 
 def train(

@@ -25,11 +25,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes.analysis import norms_back
+from dlnotes import analysis, data, layers, models
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired, share
-from dlnotes.data import Examples
-from dlnotes.layers import TreeCell, affine_tree, tree_lstm
-from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
 from dlnotes.training import initial_params
 from dlnotes.typing import Array, Params, PRNGKey
@@ -38,7 +35,7 @@ from ._reader import accuracy, glorot, read_out, train_tuned
 
 Shape = Literal["balanced", "chain"]
 SHAPES: tuple[Shape, ...] = ("balanced", "chain")
-CELLS = (affine_tree, tree_lstm)
+CELLS = (layers.affine_tree, layers.tree_lstm)
 NAMES = ("affine", "Tree-LSTM")
 COLORS = (BLUE, ORANGE)
 BALANCED, CHAIN = 0, 1
@@ -63,13 +60,13 @@ class TreeMemory(Options):
     tuning_seeds: int = Field(2, ge=1, description="trainings with each learning rate")
 
 
-def sequences(rng: np.random.Generator, n: int, length: int) -> Examples:
+def sequences(rng: np.random.Generator, n: int, length: int) -> data.Examples:
     """Symbols (n, length); the first is the answer."""
     symbols = rng.integers(0, SYMBOLS, (n, length), dtype=np.int32)
-    return Examples(symbols, symbols[:, 0])
+    return data.Examples(symbols, symbols[:, 0])
 
 
-def along(cell: TreeCell, params: Params, x: Array, shape: Shape) -> tuple[Array, Array]:
+def along(cell: layers.TreeCell, params: Params, x: Array, shape: Shape) -> tuple[Array, Array]:
     """The root's state, and the children of the nodes on the way to it from the first leaf.
 
     Args:
@@ -122,7 +119,7 @@ class Recall(NamedTuple):
     c: Array
 
 
-def recall(cell: TreeCell, hidden: int, shape: Shape) -> Model:
+def recall(cell: layers.TreeCell, hidden: int, shape: Shape) -> models.Model:
     """A recursive net that names the first symbol; its start does not depend on the tree."""
 
     def init(key: PRNGKey, /) -> Recall:
@@ -135,10 +132,10 @@ def recall(cell: TreeCell, hidden: int, shape: Shape) -> Model:
         root, _ = along(cell, params.cell, x, shape)
         return read_out(cell.hidden(root), params.V, params.c)
 
-    return Model(init, apply)
+    return models.Model(init, apply)
 
 
-def log_jacobian(cell: TreeCell, params: Params, x: Array, shape: Shape) -> Array:
+def log_jacobian(cell: layers.TreeCell, params: Params, x: Array, shape: Shape) -> Array:
     """``log ‖∂root/∂leaf₁‖``, states of one sequence (length,), spectral norm."""
     _, children = along(cell, params, x[None], shape)
     z = cell.project(params, jnp.zeros(SYMBOLS))
@@ -146,11 +143,11 @@ def log_jacobian(cell: TreeCell, params: Params, x: Array, shape: Shape) -> Arra
     def one(pair: Array) -> Array:
         return jax.jacrev(lambda left: cell.join(params, jnp.stack([left, pair[1]]), z))(pair[0])
 
-    return norms_back(jax.lax.map(one, children[:, 0]))[-1]
+    return analysis.norms_back(jax.lax.map(one, children[:, 0]))[-1]
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def log_jacobians(cell: TreeCell, shape: Shape, params: Params, xs: Array) -> Array:
+def log_jacobians(cell: layers.TreeCell, shape: Shape, params: Params, xs: Array) -> Array:
     """`log_jacobian` of each member on a sequence of its own, (members,)."""
     return jax.lax.map(lambda both: log_jacobian(cell, both[0], both[1], shape), (params, xs))
 

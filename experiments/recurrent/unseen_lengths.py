@@ -21,9 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
+from dlnotes import data, layers
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.data import Examples
-from dlnotes.layers import rnn
 from dlnotes.models import Model
 from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array, PRNGKey
@@ -54,7 +53,7 @@ class UnseenLengths(Options):
     tuning_seeds: int = Field(2, ge=1, description="trainings of each net with each learning rate")
 
 
-def strings(rng: np.random.Generator, lengths: np.ndarray, longest: int) -> Examples:
+def strings(rng: np.random.Generator, lengths: np.ndarray, longest: int) -> data.Examples:
     """One key at any place of each string; ``(n, longest, symbols)``, rows of zeros behind the end."""
     n, rows = len(lengths), np.arange(len(lengths))
     symbols = rng.integers(KEYS, SYMBOLS, (n, longest))
@@ -62,7 +61,7 @@ def strings(rng: np.random.Generator, lengths: np.ndarray, longest: int) -> Exam
     symbols[rows, rng.integers(0, lengths)] = y
     x = np.eye(SYMBOLS, dtype=np.float32)[symbols]
     x[np.arange(longest)[None] >= lengths[:, None]] = 0
-    return Examples(x, y.astype(np.int32))
+    return data.Examples(x, y.astype(np.int32))
 
 
 class OwnSteps(NamedTuple):
@@ -88,7 +87,7 @@ def own_steps(hidden: int, steps: int) -> Model:
 
     def init(key: PRNGKey, /) -> OwnSteps:
         key_V, *keys = jax.random.split(key, steps + 1)
-        U, W, b = jax.vmap(lambda k: rnn.init(k, SYMBOLS, hidden))(jnp.stack(keys))
+        U, W, b = jax.vmap(lambda k: layers.rnn.init(k, SYMBOLS, hidden))(jnp.stack(keys))
         return OwnSteps(U, W, b, glorot(key_V, hidden, KEYS), jnp.zeros(KEYS))
 
     def apply(params: OwnSteps, x: Array, /, *, key: PRNGKey | None = None, mask: Array | None = None):
@@ -143,13 +142,13 @@ def measure(options: UnseenLengths) -> dict[str, np.ndarray]:
     """Accuracy by length, (nets, lengths, seeds), and at training lengths from few strings."""
     rng = np.random.default_rng(0)
 
-    def seen(n: int) -> Examples:
+    def seen(n: int) -> data.Examples:
         return strings(rng, rng.integers(SHORTEST, LONGEST + 1, n), LONGEST)
 
     train, validation, test = seen(options.examples), seen(options.test), seen(options.test)
     longer = [strings(rng, np.full(options.test, n), n) for n in LENGTHS]
     models = (
-        reader(rnn, SYMBOLS, options.hidden, KEYS),
+        reader(layers.rnn, SYMBOLS, options.hidden, KEYS),
         own_steps(options.hidden, LENGTHS[-1]),
         window(options.hidden, LONGEST),
     )
@@ -160,7 +159,7 @@ def measure(options: UnseenLengths) -> dict[str, np.ndarray]:
         for j, n in enumerate((options.examples, options.few)):
             trained = train_tuned(
                 model,
-                Examples(train.x[:n], train.y[:n]),
+                data.Examples(train.x[:n], train.y[:n]),
                 validation,
                 RATES,
                 seeds=options.seeds,
