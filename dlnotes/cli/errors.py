@@ -74,7 +74,7 @@ def _unexpected(error: Exception, debug: bool) -> str:
     """A short message; the traceback goes to error.txt in the run folder if there is one."""
     first_line = (str(error).strip().splitlines() or [""])[0]
     lines = [f"error: {type(error).__name__}: {first_line}"]
-    folder = _folder_of(error)
+    folder: Path | None = getattr(error, "run_folder", None)  # set by the run that was writing there
     if folder is not None:
         try:
             (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
@@ -84,14 +84,3 @@ def _unexpected(error: Exception, debug: bool) -> str:
     if not debug and len(lines) < 3:
         lines.append("(run again with --debug for the traceback)")
     return "\n".join(lines)
-
-
-def _folder_of(error: Exception) -> Path | None:
-    """The run folder of an error: the one that the failed call was writing to."""
-    from dlnotes.experiment.run_folder import RunFolder
-
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        kept = frame.f_locals.get("kept")
-        if isinstance(kept, RunFolder):
-            return kept.path
-    return None

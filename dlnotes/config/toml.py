@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +65,35 @@ def read_raw(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(source, [f"is not TOML: {error}"]) from None
     raw.setdefault("name", path.stem)
-    problems = [p for o in overrides if (p := _override(raw, o))]
-    if problems:
-        raise ConfigError(source, problems)
+    _override_all(raw, overrides, source)
     return raw
 
 
-def parse(raw: Mapping[str, Any], *, source: str = "config") -> Config:
+def _override_all(raw: dict[str, Any], overrides: Sequence[str], source: str) -> None:
+    problems = [p for o in overrides if (p := _override(raw, o))]
+    if problems:
+        raise ConfigError(source, problems)
+
+
+def parse(raw: Mapping[str, Any], overrides: Sequence[str] = (), *, source: str = "config") -> Config:
     """Check a nested mapping; every sweep point is checked as well.
+
+    Args:
+      raw: sections and options as in a file; it is left as it is.
+      overrides: such as ``["model.width=256"]``.
+      source: what messages call it.
 
     Raises:
       ConfigError: with every problem at once.
+
+    Example:
+      >>> config = parse({"data": {"kind": "xor"}, "model": {"kind": "mlp"}}, ["training.seeds=4"])
+      >>> config.training.seeds
+      4
     """
+    if overrides:
+        raw = deepcopy(dict(raw))
+        _override_all(raw, overrides, source)
     config = validate(raw, source=source)
     if problems := check(config):
         raise ConfigError(source, problems)

@@ -17,7 +17,7 @@ from dlnotes.training.state import Member, evaluated_params
 from dlnotes.typing import Params
 
 if TYPE_CHECKING:
-    from dlnotes.experiment.trainer import Trainer
+    from dlnotes.experiment.evaluator import Evaluator
 
 MOST_ROWS = 256
 """Sources decoded at once."""
@@ -99,7 +99,7 @@ def answers_of(examples: Examples) -> tuple[tuple[tuple[int, ...], ...], ...]:
 
 
 def written_quality(
-    trainer: Trainer,
+    evaluator: Evaluator,
     members: Member,
     examples: Examples,
     references: tuple[tuple[tuple[int, ...], ...], ...],
@@ -111,14 +111,14 @@ def written_quality(
     sacrebleu is installed.
 
     Args:
-      trainer: of the members.
+      evaluator: of the members.
       members: trained ones.
       examples: sources, with their mask.
       references: of each example, see `references_of`.
       how: the config's [decoding].
     """
-    dataset, found = trainer.dataset, []
-    for m in range(trainer.group.members):
+    dataset, found = evaluator.setup.dataset, []
+    for m in range(evaluator.setup.group.members):
         one = jax.tree.map(lambda a, m=m: np.asarray(a)[m], evaluated_params(members, best=True))
         symbols = write(dataset, one, examples.x.source, examples.mask, how).symbols[:, 0]
         rates = error_rates(symbols, references)

@@ -35,19 +35,19 @@ def evaluate_run(
     try:
         if data_path is None:
             examples = trained.dataset.split(split)
-            measured = trained.trainer.evaluate(members, split)
+            measured = trained.evaluator.evaluate(members, split)
         else:
             examples = data.evaluate_inputs(
                 data_path, trained.dataset, target=getattr(trained.config.data, "target", None)
             )
-            measured = trained.trainer.evaluate_examples(members, examples)
+            measured = trained.evaluator.evaluate_examples(members, examples)
         if trained.dataset.task == "pixels":
-            measured |= label_quality(trained.trainer, members, examples)
+            measured |= label_quality(trained.evaluator, members, examples)
         if trained.config.model.kind == "seq2seq":
             known = data_path is None
             answers = references_of(trained.dataset, split) if known else answers_of(examples)
             how = trained.config.decoding
-            measured |= written_quality(trained.trainer, members, examples, answers, how)
+            measured |= written_quality(trained.evaluator, members, examples, answers, how)
     except (ValueError, OSError) as error:
         raise ConfigError(str(data_path or trained.folder.path), [str(error)]) from None
     seeds = trained.config.training.seeds

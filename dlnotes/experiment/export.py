@@ -93,8 +93,8 @@ def _exportable(trained: Trained, params: Params):
     """The function of raw arrays, its arguments' shapes by name, and what it returns."""
     dataset, train = trained.dataset, trained.dataset.train
     # Swept numbers shape training and the start only: any point's do for a forward pass.
-    hyper = {name: jnp.asarray(values[0]) for name, values in trained.trainer.group.hypers.items()}
-    model = trained.trainer.recipe_of(hyper).model
+    hyper = {name: jnp.asarray(values[0]) for name, values in trained.evaluator.setup.group.hypers.items()}
+    model = trained.evaluator.setup.recipe_of(hyper).model
     scope = jax.export.SymbolicScope()
 
     def shape(text: str, dtype: Any) -> jax.ShapeDtypeStruct:

@@ -1,4 +1,4 @@
-"""The metrics of pixel labels that need a whole data set: computed on the host when training is over."""
+"""The metrics of a finished training: of every split, with those that need a whole data set."""
 
 from __future__ import annotations
 
@@ -8,43 +8,47 @@ import numpy as np
 
 from dlnotes.data.dataset import Examples
 from dlnotes.experiment.decoding import references_of, written_quality
-from dlnotes.experiment.trainer import Outcome
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
 from dlnotes.training.state import Member
 
 if TYPE_CHECKING:
-    from dlnotes.experiment.trainer import Trainer
+    from dlnotes.experiment.evaluator import Evaluator
 
 TOLERANCE = 1
 """Pixels by which a boundary may be off."""
 
 
-def label_quality(trainer: Trainer, members: Member, examples: Examples) -> dict[str, np.ndarray]:
+def label_quality(evaluator: Evaluator, members: Member, examples: Examples) -> dict[str, np.ndarray]:
     """Mean intersection over union and boundary F of every member, each ``(members,)``.
 
     Args:
-      trainer: of the members.
+      evaluator: of the members.
       members: trained ones.
       examples: with classes of pixels as targets.
     """
-    y, k = np.asarray(examples.y), trainer.dataset.outputs
-    labels = trainer.predict(members, examples, classes=True)
+    y, k = np.asarray(examples.y), evaluator.setup.dataset.outputs
+    labels = evaluator.predict(members, examples, classes=True)
     return {
         "mean_iou": np.array([mean_iou(confusion(each, y, k)) for each in labels]),
         "boundary_f": np.array([boundary_f(each, y, k, tolerance=TOLERANCE) for each in labels]),
     }
 
 
-def _final(trainer: Trainer, outcome: Outcome) -> dict[str, dict[str, np.ndarray]]:
-    """Metrics of every split that exists but the training part, which the log has."""
-    dataset = trainer.dataset
+def final_metrics(evaluator: Evaluator, members: Member) -> dict[str, dict[str, np.ndarray]]:
+    """Metrics of every split that exists but the training part, which the log has: split → metric → members.
+
+    Args:
+      evaluator: of the members.
+      members: trained ones.
+    """
+    dataset = evaluator.setup.dataset
     names = [n for n in ("validation", "test") if getattr(dataset, n) is not None]
-    found = {name: trainer.evaluate(outcome.state.members, name) for name in names or ["train"]}
+    found = {name: evaluator.evaluate(members, name) for name in names or ["train"]}
     if dataset.task == "pixels":
         for name, metrics in found.items():
-            metrics |= label_quality(trainer, outcome.state.members, dataset.split(name))
-    if trainer.group.config.model.kind == "seq2seq":
+            metrics |= label_quality(evaluator, members, dataset.split(name))
+    if dataset.input == "pair":
         split = "test" if "test" in found else next(iter(found))
-        references, how = references_of(dataset, split), trainer.group.config.decoding
-        found[split] |= written_quality(trainer, outcome.state.members, dataset.split(split), references, how)
+        references, how = references_of(dataset, split), evaluator.setup.group.config.decoding
+        found[split] |= written_quality(evaluator, members, dataset.split(split), references, how)
     return found

@@ -138,7 +138,7 @@ def _predictions(
     y = np.zeros((n, *dataset.train.y.shape[1:]), dataset.train.y.dtype)
     if dataset.task == "tokens":
         y = np.zeros(np.asarray(x.label if dataset.input == "tree" else x).shape[:2], np.int32)
-    outputs = trained.trainer.predict(one, Examples(x, y, mask))[0]
+    outputs = trained.evaluator.predict(one, Examples(x, y, mask))[0]
     if dataset.task == "regression":
         return _values(trained, outputs)
     if dataset.task == "pixels":
@@ -187,7 +187,7 @@ def _values(trained: Trained, outputs: np.ndarray) -> dict[str, np.ndarray]:
 
 def _member(trained: Trained, member: int) -> Member:
     """The chosen member alone, keeping its axis."""
-    count = trained.trainer.group.members
+    count = trained.evaluator.setup.group.members
     if not 0 <= member < count:
         raise ConfigError(str(trained.folder.path), [f"member: got {member}, the run has {count}"])
     return jax.tree.map(lambda a: a[member : member + 1], trained.state.members)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlnotes.experiment.recipe import Durations
+from dlnotes.experiment.durations import Durations
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,14 +12,11 @@ import numpy as np
 from dlnotes import models
 from dlnotes.config import Config
 from dlnotes.config.fields import steps_in
-from dlnotes.config.models import TreeNet
 from dlnotes.data.augment import augment, augment_labels
-from dlnotes.data.buckets import Buckets, buckets_for
 from dlnotes.data.dataset import Dataset
-from dlnotes.data.order import BucketOrder, steps_per_epoch
+from dlnotes.experiment.durations import Durations, durations
 from dlnotes.experiment.network import model_of
 from dlnotes.experiment.objective import loss_of, metrics_of, unit_of
-from dlnotes.layers.recursive.schedule import Waves, count_waves
 from dlnotes.models.model import Model
 from dlnotes.outputs import (
     cross_entropy,
@@ -32,69 +28,13 @@ from dlnotes.training.state import Hyper, Recipe, RecipeOf
 from dlnotes.typing import Array, Params, PRNGKey
 
 
-@dataclass(frozen=True)
-class Durations:
-    """The lengths of a run in steps."""
-
-    total: int
-    evaluate_every: int
-    log_every: int
-    checkpoint_every: int | None
-    batch_size: int
-    per_epoch: int
-
-
-def durations(config: Config, dataset: Dataset) -> Durations:
-    """The config's durations for this data set; a batch is never larger than the training part."""
-    n = dataset.train.size
-    batch_size = min(config.training.batch_size, n)
-    order = bucket_order(buckets_of(config, dataset), batch_size)
-    per_epoch = steps_per_epoch(n, batch_size) if order is None else order.per_epoch
-    steps = partial(steps_in, steps_per_epoch=per_epoch, examples_per_epoch=n)
-    total = steps(config.training.duration)
-    every = config.checkpoint.every
-    return Durations(
-        total=total,
-        evaluate_every=min(steps(config.training.evaluate_every), total),
-        log_every=config.training.log_every or min(50, max(1, total // 50)),
-        checkpoint_every=steps(every) if every is not None else None,
-        batch_size=batch_size,
-        per_epoch=per_epoch,
-    )
-
-
-def buckets_of(config: Config, dataset: Dataset) -> Buckets | None:
-    """The buckets of the training part, ``None`` where everything is padded to the largest.
-
-    Raises:
-      ValueError: when buckets are asked for and the examples have no sizes of their own.
-    """
-    most, mask = config.training.buckets, dataset.train.mask
-    if most == 1:
-        return None
-    if mask is None:
-        raise ValueError(
-            f"training.buckets: got {most}, {dataset.name} has examples of one size: allowed is 1"
-        )
-    return buckets_for(dataset.train, most)
-
-
-def waves_of(config: Config, dataset: Dataset, batch_size: int) -> Waves | None:
-    """What a batch of trees drawn from the training part costs; ``None`` where nothing goes in waves."""
-    if not isinstance(config.model, TreeNet) or config.model.schedule != "waves":
-        return None
-    n, train = dataset.train.size, dataset.train
-    rows = np.random.default_rng(0).permutation(n)[: min(batch_size, n)]
-    return count_waves(train.x.children[rows], train.x.order[rows], train.mask[rows])
-
-
-def bucket_order(buckets: Buckets | None, batch_size: int) -> BucketOrder | None:
-    """The order of the training part sorted by bucket, ``None`` without any."""
-    return None if buckets is None else BucketOrder(buckets.shapes, buckets.counts, batch_size)
-
-
 def recipe_of(
-    config: Config, dataset: Dataset, model: Model | None = None, *, join: bool = False
+    config: Config,
+    dataset: Dataset,
+    model: Model | None = None,
+    *,
+    lengths: Durations | None = None,
+    join: bool = False,
 ) -> RecipeOf:
     """What is trained, as a function of the swept numbers.
 
@@ -102,12 +42,13 @@ def recipe_of(
       config: of a group; its own numbers are replaced by those the function is given.
       dataset: for sizes and the task.
       model: trains this network instead of the one [model] describes.
+      lengths: of the run, for schedules; by default those without buckets.
       join: treat a small network as one vector (only a matter of speed).
 
     Raises:
       ValueError: when sections and data do not fit, before anything is compiled.
     """
-    lengths = durations(config, dataset)
+    lengths = durations(config, dataset) if lengths is None else lengths
     factory = model_of(config, dataset) if model is None else None
     evaluation_loss = loss_of(config, dataset)
     metrics = metrics_of(dataset, unit_of(config, dataset))

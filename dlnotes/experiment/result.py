@@ -10,10 +10,10 @@ import jax
 
 from dlnotes.config import Config
 from dlnotes.data.dataset import Dataset
+from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.groups import Group
 from dlnotes.experiment.metrics_log import read_metrics
 from dlnotes.experiment.run_folder import RunFolder
-from dlnotes.experiment.trainer import Trainer
 from dlnotes.training.state import TrainState, evaluated_params
 
 
@@ -61,12 +61,12 @@ class Trained:
       folder: of the run.
       config: of the group.
       dataset: as in training (for sizes, names and normalisation).
-      trainer: of the group.
+      evaluator: of the group.
       state: its newest whole checkpoint.
     """
 
     folder: RunFolder
     config: Config
     dataset: Dataset
-    trainer: Trainer
+    evaluator: Evaluator
     state: TrainState

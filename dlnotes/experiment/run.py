@@ -6,7 +6,7 @@ import errno
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,19 +16,23 @@ import jax
 import numpy as np
 
 from dlnotes import data
-from dlnotes.config import Config, ConfigError, load
+from dlnotes.config import Config, ConfigError, load, parse
+from dlnotes.data.buckets import Buckets
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.metadata import changes, dataset_of
 from dlnotes.devices.compiler import enable_compilation_cache
 from dlnotes.devices.placement import Placement, place
-from dlnotes.devices.prepare import cpu_count, prepare
-from dlnotes.experiment.final_metrics import _final
+from dlnotes.devices.prepare import cpu_count
+from dlnotes.devices.prepare import prepare as prepare_cpu
+from dlnotes.experiment.evaluator import Evaluator
+from dlnotes.experiment.final_metrics import final_metrics
 from dlnotes.experiment.groups import Group, groups
-from dlnotes.experiment.progress import Progress, Watch
+from dlnotes.experiment.progress import Watch
 from dlnotes.experiment.result import Result, Trained
 from dlnotes.experiment.run_folder import RunFolder, keep_facts, read_json, write_json
+from dlnotes.experiment.setup import prepare
 from dlnotes.experiment.summary import summarize_group
-from dlnotes.experiment.trainer import Outcome, Trainer
+from dlnotes.experiment.trainer import Outcome, Trainer, restore
 from dlnotes.models.model import Model
 from dlnotes.training.checkpoints import Checkpoints
 
@@ -50,19 +54,20 @@ class RunFailed(Exception):
     """A run ended without a result; the message says why."""
 
 
-def prepare_devices(config: Config, *, processes: int = 1) -> None:
+def prepare_devices(config: Config, plan: list[Group] | None = None, *, processes: int = 1) -> None:
     """Before jax starts: as many CPU devices as this config can use, and the compiler's options.
 
     Args:
       config: says how many devices, or gives the reason to want several.
+      plan: its groups, if they are known.
       processes: that train together; each then takes one CPU device, as they share a host's cores.
     """
     wanted = config.devices.count if processes == 1 else 1
     if wanted is None and config.devices.strategy != "single":
-        members = max((g.members for g in groups(config)), default=1)
+        members = max((g.members for g in plan or groups(config)), default=1)
         several = members > 1 or config.model.divide_batch or config.devices.strategy != "auto"
         wanted = min(cpu_count(), 64) if several else 1
-    prepare(wanted or 1)
+    prepare_cpu(wanted or 1)
 
 
 def _known_data(kept: RunFolder, config: Config) -> Dataset:
@@ -110,7 +115,7 @@ def placement_of(config: Config, group: Group) -> Placement:
 
 
 def run(
-    config: Config | str | Path,
+    config: Config | Mapping[str, Any] | str | Path,
     overrides: tuple[str, ...] | list[str] = (),
     *,
     model: Model | None = None,
@@ -123,8 +128,8 @@ def run(
     """Train what a config describes and return what came of it.
 
     Args:
-      config: a `Config` or the path of its TOML file.
-      overrides: such as ``["model.widths=[64]", "training.seeds=8"]`` for a path.
+      config: the path of a TOML file, a mapping with the same sections, or a `Config`.
+      overrides: such as ``["model.widths=[64]", "training.seeds=8"]``, for a path or a mapping.
       model: trains this network (say, of `dlnotes.models.from_flax`) instead of [model]'s.
       dataset: trains on this instead of [data]'s.
       watch: told of progress; see `dlnotes.experiment.progress.Progress`.
@@ -140,13 +145,16 @@ def run(
     Example:
       ``result = dlnotes.run("configs/quickstart.toml"); result.metrics["test"]["accuracy"]["mean"]``
     """
-    if not isinstance(config, Config):
+    if isinstance(config, Mapping):
+        config = parse(config, overrides)
+    elif not isinstance(config, Config):
         config = load(config, overrides)
     elif overrides:
-        raise ValueError("overrides: are for a config file, change the Config itself instead")
-    prepare_devices(config)
+        raise ValueError("overrides: are for a config file or a mapping, change the Config itself instead")
+    plan = groups(config)
+    prepare_devices(config, plan)
     dataset = load_data(config) if dataset is None else dataset
-    trainers = _trainers(config, dataset, model)
+    trainers = _trainers(config, plan, dataset, model)
     enable_compilation_cache()
     first = jax.process_index() == 0
     kept = None
@@ -156,7 +164,8 @@ def run(
             kept = RunFolder.create(config, command)
         kept = _same_folder(kept)
         if first:
-            keep_facts(kept, dataset)
+            with _named_in_errors(kept):
+                keep_facts(kept, dataset)
     return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
 
 
@@ -179,27 +188,43 @@ def resume(
     """
     kept = RunFolder.open(folder)
     config = kept.config()
-    prepare_devices(config)
+    plan = groups(config)
+    prepare_devices(config, plan)
     dataset = load_data(config) if dataset is None else dataset
     facts = read_json(kept.facts_path)
     if facts is not None and (changed := changes(facts, dataset)):
         raise ConfigError(str(folder), [f"data: {problem}" for problem in changed])
-    trainers = _trainers(config, dataset, model)
+    trainers = _trainers(config, plan, dataset, model)
     enable_compilation_cache()
     first = jax.process_index() == 0
     return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
 
 
-def _trainers(config: Config, dataset: Dataset, model: Model | None) -> list[Trainer]:
+def _trainers(config: Config, plan: list[Group], dataset: Dataset, model: Model | None) -> list[Trainer]:
     if config.output.tensorboard and find_spec("tensorboardX") is None:
         needs = "output.tensorboard: needs the extra: python -m pip install 'dlnotes[tensorboard]'"
         raise ConfigError("config", [needs])
+    known: dict[int, Buckets | None] = {}
     try:
-        return [Trainer(group, dataset, placement_of(config, group), model=model) for group in groups(config)]
+        return [
+            Trainer(prepare(group, dataset, model=model, known=known), placement_of(config, group))
+            for group in plan
+        ]
     except ConfigError:
         raise
     except ValueError as error:
         raise ConfigError("config", [str(error)]) from None
+
+
+@contextmanager
+def _named_in_errors(kept: RunFolder | None) -> Iterator[None]:
+    """Give an error the run folder that was being written, as its ``run_folder``."""
+    try:
+        yield
+    except Exception as error:
+        if kept is not None:
+            error.run_folder = kept.path  # type: ignore[attr-defined]
+        raise
 
 
 def _same_folder(kept: RunFolder | None) -> RunFolder:
@@ -250,7 +275,7 @@ def _train_all(
     started = time.perf_counter()
     points: list[dict[str, Any]] = []
     outcomes: list[Outcome] = []
-    with _full_disk_is_said(kept), _stoppable() as stop:
+    with _named_in_errors(kept), _full_disk_is_said(kept), _stoppable() as stop:
         for index, trainer in enumerate(trainers):
             folder = kept.group(index, len(trainers)) if kept is not None else None
             if folder is not None and first:
@@ -263,7 +288,8 @@ def _train_all(
             if outcome.interrupted:
                 raise Interrupted(kept.path if kept is not None else None)
             outcomes.append(outcome)
-            points += summarize_group(trainer.group, outcome, _final(trainer, outcome))
+            metrics = final_metrics(trainer.evaluator, outcome.state.members)
+            points += summarize_group(trainer.setup.group, outcome, metrics)
     points.sort(key=lambda p: p["point"])
     summary = _summary(config, trainers, outcomes, points, time.perf_counter() - started)
     result = Result(
@@ -271,16 +297,16 @@ def _train_all(
         config=config,
         summary=summary,
         dataset=dataset,
-        groups=tuple(t.group for t in trainers),
+        groups=tuple(t.setup.group for t in trainers),
         states=tuple(o.state for o in outcomes),
     )
     if kept is not None and first:
-        with _full_disk_is_said(kept):
+        with _named_in_errors(kept), _full_disk_is_said(kept):
             write_json(kept.summary_path, summary)
             if config.output.figures:
                 from dlnotes.experiment.figures import draw as figures
 
-                figures.draw(kept, result, trainers)
+                figures.draw(kept, result, [t.evaluator for t in trainers])
     if summary["status"] == "failed":
         reasons = "; ".join(
             f"seed {s['seed']}{_setting(p)}: {s['reason']} at step {s['step']}"
@@ -311,7 +337,7 @@ def _full_disk_is_said(kept: RunFolder | None) -> Iterator[None]:
 
 
 def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:
-    members = sum(t.group.members for t in trainers)
+    members = sum(t.setup.group.members for t in trainers)
     failed = sum(s["reason"].startswith("non-finite") for p in points for s in p["stopped"])
     return {
         "status": "failed" if failed == members else "done",
@@ -320,10 +346,10 @@ def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:
         "failed_members": failed,
         "members": members,
         "steps": [int(o.state.step) for o in outcomes],
-        "steps_planned": [t.lengths.total for t in trainers],
-        "batch_size": [t.lengths.batch_size for t in trainers],
+        "steps_planned": [t.setup.lengths.total for t in trainers],
+        "batch_size": [t.setup.lengths.batch_size for t in trainers],
         "placement": [t.placement.describe() for t in trainers],
-        "buckets": [None if t.buckets is None else t.buckets.words() for t in trainers],
+        "buckets": [None if t.setup.buckets is None else t.setup.buckets.words() for t in trainers],
         "seconds": seconds,
         "training_seconds": [o.seconds for o in outcomes],
         "first_step_seconds": [o.first_step_seconds for o in outcomes],
@@ -370,37 +396,24 @@ def open_run(
     """
     kept = RunFolder.open(folder)
     config = kept.config()
-    prepare_devices(config)
-    dataset = _known_data(kept, config) if dataset is None else dataset
     all_groups = groups(config)
+    prepare_devices(config, all_groups)
+    dataset = _known_data(kept, config) if dataset is None else dataset
     if not 0 <= group < len(all_groups):
         raise ConfigError(str(folder), [f"group: got {group}, the run has {len(all_groups)}"])
     chosen = all_groups[group]
     try:
-        trainer = Trainer(chosen, dataset, place("single", members=1), model=model)
+        setup = prepare(chosen, dataset, model=model)
     except ValueError as error:
         raise ConfigError(str(folder), [str(error)]) from None
     store = Checkpoints(kept.group(group, len(all_groups)) / "checkpoints")
-    restored = trainer.restore(store, lambda message: None)
+    restored = restore(setup, store, lambda message: None)
     if restored is None:
         raise ConfigError(str(folder), ["has no whole checkpoint yet"])
-    return Trained(kept, chosen.config, dataset, trainer, restored[0])
+    evaluator = Evaluator(setup, place("single", members=1))
+    return Trained(kept, chosen.config, dataset, evaluator, restored[0])
 
 
 def summary_of(folder: str | Path) -> dict[str, Any] | None:
     """A run's summary, ``None`` before it has ended."""
     return read_json(RunFolder.open(folder).summary_path)
-
-
-__all__ = [
-    "Interrupted",
-    "Progress",
-    "Result",
-    "RunFailed",
-    "Trained",
-    "load_data",
-    "open_run",
-    "resume",
-    "run",
-    "summary_of",
-]

@@ -10,41 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dlnotes.config import ConfigError
-from dlnotes.data.buckets import divide, rows_of
-from dlnotes.data.dataset import Dataset
+from dlnotes.data.buckets import rows_of
 from dlnotes.devices import placement as placing
-from dlnotes.devices.compiler import compiler_options, single_use_options
+from dlnotes.devices.compiler import single_use_options
 from dlnotes.devices.placement import agree
-from dlnotes.experiment.groups import Group
+from dlnotes.experiment.durations import waves_of
+from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.metrics_log import MetricsLog
 from dlnotes.experiment.progress import Watch, _Watcher
-from dlnotes.experiment.recipe import (
-    Durations,
-    bucket_order,
-    buckets_of,
-    durations,
-    metrics_of,
-    recipe_of,
-    waves_of,
-)
-from dlnotes.models.model import Model
+from dlnotes.experiment.setup import Setup
 from dlnotes.training import loop
 from dlnotes.training.checkpoints import Checkpoints, DamagedCheckpoint, unflatten
-from dlnotes.training.loader import Feed, blocks_of, bucketed_blocks_of, fits_on_device, joined, put_blocks
-from dlnotes.training.parallel import compile_chunk, compile_evaluation, put_state
+from dlnotes.training.loader import Feed, fits_on_device
+from dlnotes.training.parallel import compile_chunk, put_state
 from dlnotes.training.state import REASONS, Member, TrainState, init_state, note_evaluation
-from dlnotes.training.step import evaluate_batch
-from dlnotes.typing import Batch
 
 CHUNK_SECONDS = 0.25
 """Aim for the length of a compiled call: short enough for a live display and a prompt stop."""
-
-MOST_PIXELS = 2**20
-"""Pixels of images that a member evaluates at once."""
 
 
 @dataclass
@@ -72,75 +57,26 @@ class Trainer:
     """A group of members on a placement: compiled functions, data and state.
 
     Args:
-      group: the members.
-      dataset: what they learn from.
-      placement: where.
-      model: a network to train instead of the one the config describes.
+      setup: of the group.
+      placement: where its members are trained.
     """
 
-    def __init__(
-        self, group: Group, dataset: Dataset, placement: placing.Placement, *, model: Model | None = None
-    ):
-        config = group.config
-        self.group, self.dataset, self.placement = group, dataset, placement
-        self.convolutions = config.model.convolutional
-        self.buckets = buckets_of(config, dataset)
-        self.lengths: Durations = durations(config, dataset)
-        self.recipe_of = recipe_of(config, dataset, model, join=group.members == 1)
-        if "training.label_smoothing" in group.hypers and dataset.task == "regression":
-            raise ValueError("training.label_smoothing: only cross_entropy can be smoothed")
-        self.eval_names = ("loss", *metrics_of(dataset))
-        self.names = (*self.eval_names, "grad_norm")
-        training = config.training
-        select = training.select
-        if select == "auto":
-            select = "best" if training.early_stopping is not None else "last"
-        if select == "best" and dataset.validation is None:
-            raise ValueError(f"training.select: got 'best', {dataset.name} has no validation part")
-        self.keep_best = select == "best"
-        keeps_state = model is not None and model.update is not None
-        self.division = placement.division(training.accumulate)._replace(wrap=keeps_state)
-        self._evaluators: dict[bool, Callable] = {}
-        self._predictors: dict[bool, Callable] = {}
-        self._blocks: dict[str, Any] = {}
-        self._check_fit()
-
-    def _check_fit(self) -> None:
-        """Trace the start and a forward pass: what does not fit must show before anything is written."""
-        rows = jax.tree.map(lambda a: a[:1], tuple(self.dataset.train))
-
-        def forward(seeds, hypers, x, y, mask):
-            member = jax.tree.map(lambda a: a[0], init_state(self.recipe_of, seeds, hypers).members)
-            batch = Batch(x, y, mask, jnp.ones(1, jnp.float32))
-            return evaluate_batch(self.recipe_of(member.hyper), member.params, batch)
-
-        jax.eval_shape(forward, self.group.seeds, self.group.hypers, *rows)
+    def __init__(self, setup: Setup, placement: placing.Placement):
+        self.setup, self.placement = setup, placement
+        self.evaluator = Evaluator(setup, placement)
+        self.names = (*setup.metric_names, "grad_norm")
+        division = placement.division(setup.group.config.training.accumulate)
+        self.division = division._replace(wrap=setup.keeps_state)
 
     def initial(self) -> TrainState:
         """The state before the first step, on the host."""
         init = jax.jit(
-            lambda seeds, hypers: init_state(self.recipe_of, seeds, hypers, keep_best=self.keep_best),
+            lambda seeds, hypers: init_state(
+                self.setup.recipe_of, seeds, hypers, keep_best=self.setup.keep_best
+            ),
             compiler_options=single_use_options(),
         )
-        return jax.device_get(init(self.group.seeds, self.group.hypers))
-
-    def restore(
-        self, checkpoints: Checkpoints, report: Callable[[str], None]
-    ) -> tuple[TrainState, dict[str, Any]] | None:
-        """The newest whole checkpoint as a host state with its extra, ``None`` without any."""
-        found = checkpoints.newest(report)
-        if found is None:
-            return None
-        like = jax.eval_shape(
-            lambda seeds, hypers: init_state(self.recipe_of, seeds, hypers, keep_best=self.keep_best),
-            self.group.seeds,
-            self.group.hypers,
-        )
-        _, arrays, extra = found
-        try:
-            return unflatten(arrays, like), extra
-        except DamagedCheckpoint as error:  # whole, but of another config, network or data set
-            raise ConfigError(str(checkpoints.folder), [str(error)]) from None
+        return jax.device_get(init(self.setup.group.seeds, self.setup.group.hypers))
 
     def train(
         self,
@@ -161,7 +97,7 @@ class Trainer:
           writers: see `MetricsLog`.
         """
         started = time.perf_counter()
-        config, lengths, placement = self.group.config, self.lengths, self.placement
+        config, lengths, placement = self.setup.group.config, self.setup.lengths, self.placement
         store = Checkpoints(folder / "checkpoints", keep=config.checkpoint.keep) if folder else None
         log = MetricsLog(
             folder / "metrics.jsonl" if folder and first else None,
@@ -170,13 +106,13 @@ class Trainer:
             per_epoch=lengths.per_epoch,
             writers=writers,
         )
-        watcher = _Watcher(watch, lengths, self.group.members)
-        if self.buckets is not None:
-            count = len(self.buckets.shapes)
-            watcher.say(f"{self.buckets.words()}; the training step is compiled for {count} shapes")
-        if (waves := waves_of(config, self.dataset, lengths.batch_size)) is not None:
+        watcher = _Watcher(watch, lengths, self.setup.group.members)
+        if self.setup.buckets is not None:
+            count = len(self.setup.buckets.shapes)
+            watcher.say(f"{self.setup.buckets.words()}; the training step is compiled for {count} shapes")
+        if (waves := waves_of(config, self.setup.dataset, lengths.batch_size)) is not None:
             watcher.say(waves.words())
-        restored = self.restore(store, watcher.say) if store else None
+        restored = restore(self.setup, store, watcher.say) if store else None
         if store and first:
             store.set_aside_after(int(restored[0].step) if restored else None)
         host, extra = restored or (self.initial(), {})
@@ -221,10 +157,10 @@ class Trainer:
             if first_seconds == 0.0:
                 first_seconds = time.perf_counter() - started
             else:
-                examples, busy = examples + n * lengths.batch_size * self.group.members, busy + took
+                examples, busy = examples + n * lengths.batch_size * self.setup.group.members, busy + took
                 # Grow slowly: the first chunks also fill caches and are not typical.
                 size = int(np.clip(n * CHUNK_SECONDS / max(took, 1e-6), 1, 4 * n))
-            rate = n * lengths.batch_size * self.group.members / took
+            rate = n * lengths.batch_size * self.setup.group.members / took
             watcher.at(step, _means(self.names, metrics[-1]), rate, announced)
             if step % lengths.evaluate_every == 0 or step == lengths.total or announced.all():
                 state = self._evaluate_and_note(state, step, log, watcher)
@@ -244,42 +180,28 @@ class Trainer:
             stopped=_stopped(host.members),
         )
 
-    def evaluate(self, members: Member, split: str, *, best: bool | None = None) -> dict[str, np.ndarray]:
-        """Loss and metrics of a split, each ``(members,)``.
-
-        Args:
-          members: on the host or the placement's devices.
-          split: "train", "validation" or "test".
-          best: use the best parameters; by default where they are kept.
-        """
-        return self._measure(members, self._split_blocks(split), best)
-
-    def evaluate_examples(self, members: Member, examples: Any) -> dict[str, np.ndarray]:
-        """`evaluate` of examples that are no split of the data set."""
-        return self._measure(members, self._put_blocks(examples), None)
-
     def _compiled(self, members: Member) -> tuple[Feed, Callable]:
-        config = self.group.config
+        config = self.setup.group.config
         words = np.asarray(jax.jit(jax.vmap(loop.order_words))(members))
         resident = {"yes": True, "no": False}.get(config.devices.resident)
         if self.placement.processes > 1:
             resident = False
         elif resident is None:
-            resident = fits_on_device(self.dataset.train, self.placement)
-        train, buckets = self.dataset.train, self.buckets
+            resident = fits_on_device(self.setup.dataset.train, self.placement)
+        train, buckets = self.setup.dataset.train, self.setup.buckets
         if buckets is not None:
             train = rows_of(train, np.argsort(buckets.index, kind="stable"))
         feed = Feed(
             train,
             self.placement,
             self.division,
-            batch_size=self.lengths.batch_size,
+            batch_size=self.setup.lengths.batch_size,
             words=words,
             resident=resident,
-            order=bucket_order(buckets, self.lengths.batch_size),
+            order=self.setup.order,
         )
         chunk = loop.train_chunk(
-            self.recipe_of,
+            self.setup.recipe_of,
             feed.batch_at,
             metric_names=self.names,
             capacity=feed.capacity,
@@ -289,25 +211,25 @@ class Trainer:
             bucket_at=feed.bucket_at,
         )
         return feed, compile_chunk(
-            self.placement, chunk, data_axis=feed.data_axis, convolutions=self.convolutions
+            self.placement, chunk, data_axis=feed.data_axis, convolutions=config.model.convolutional
         )
 
     def _until_boundary(self, step: int) -> int:
         """Steps until something is due: an evaluation, a checkpoint, the end."""
-        lengths = self.lengths
+        lengths = self.setup.lengths
         left = [lengths.total - step, lengths.evaluate_every - step % lengths.evaluate_every]
         if lengths.checkpoint_every:
             left.append(lengths.checkpoint_every - step % lengths.checkpoint_every)
         return min(left)
 
     def _evaluate_and_note(self, state: TrainState, step: int, log: MetricsLog, watcher: _Watcher):
-        if self.dataset.validation is None:
+        if self.setup.dataset.validation is None:
             return state
-        metrics = self._measure(state.members, self._split_blocks("validation"), False)
+        metrics = self.evaluator.evaluate(state.members, "validation", best=False)
         log.evaluation(step, "validation", metrics)
         means = _means(tuple(metrics), np.stack([*metrics.values()]))
         watcher.keep({f"validation {k}": v for k, v in means.items()})
-        if self.keep_best:
+        if self.setup.keep_best:
             losses = placing.put(self.placement, np.asarray(metrics["loss"], np.float32))
             state = TrainState(state.step, self._note(state.members, losses, np.int32(step)))
         return state
@@ -315,69 +237,13 @@ class Trainer:
     @cached_property
     def _note(self) -> Callable[[Member, Any, Any], Member]:
         """`note_evaluation` of all members, compiled once."""
-        stopping = self.group.config.training.early_stopping
+        stopping = self.setup.group.config.training.early_stopping
         note = partial(
             note_evaluation,
             patience=stopping.patience if stopping else None,
             min_delta=stopping.min_delta if stopping else 0.0,
         )
         return jax.jit(jax.vmap(note, in_axes=(0, 0, None)), donate_argnums=0)
-
-    def _measure(self, members: Member, blocks: Any, best: bool | None) -> dict[str, np.ndarray]:
-        best = self.keep_best if best is None else best
-        if best not in self._evaluators:
-            axis = placing.AXIS if self.placement.split == "batch" else None
-            evaluate = loop.evaluate_blocks(
-                self.recipe_of, metric_names=self.eval_names, best=best, axis_name=axis
-            )
-            self._evaluators[best] = compile_evaluation(
-                self.placement, evaluate, convolutions=self.convolutions
-            )
-        slim = members._replace(opt_state=(), best=members.best if best else None)
-        if not isinstance(slim.stopped_at, jax.Array):
-            slim = put_state(self.placement, TrainState(jnp.array(0), slim)).members
-        return dict(zip(self.eval_names, placing.fetch(self._evaluators[best](slim, blocks))))
-
-    def _split_blocks(self, split: str) -> Any:
-        if split not in self._blocks:
-            self._blocks[split] = self._put_blocks(self.dataset.split(split))
-        return self._blocks[split]
-
-    def _block_rows(self) -> int:
-        """Examples evaluated at once; fewer of large images, whose maps of features take memory."""
-        rows = max(32, min(1024, 8192 // self.group.members))
-        if self.dataset.input == "image":
-            rows = max(1, min(rows, MOST_PIXELS // (self.dataset.inputs[0] * self.dataset.inputs[1])))
-        return rows
-
-    def _put_blocks(self, examples: Any) -> Any:
-        rows = self._block_rows()
-        parts = len(self.placement.devices) if self.placement.split == "batch" else 1
-        if self.buckets is None:
-            return put_blocks(self.placement, blocks_of(examples, rows, parts=parts))
-        divided = bucketed_blocks_of(examples, rows, self.group.config.training.buckets, parts=parts)
-        return [put_blocks(self.placement, blocks) for blocks in divided]
-
-    def predict(self, members: Member, examples: Any, *, classes: bool = False) -> np.ndarray:
-        """Outputs ``(members, examples, ...)`` on one device, float32, or the most probable classes."""
-        rows = self._block_rows()
-        if classes not in self._predictors:
-            self._predictors[classes] = jax.jit(
-                loop.predict_blocks(self.recipe_of, best=self.keep_best, classes=classes),
-                compiler_options=compiler_options(convolutions=self.convolutions),
-            )
-        predict = self._predictors[classes]
-        slim = members._replace(opt_state=(), best=members.best if self.keep_best else None)
-
-        def outputs_of(part: Any) -> np.ndarray:
-            outputs = np.asarray(predict(slim, blocks_of(part, rows)))
-            return outputs.reshape(outputs.shape[0], -1, *outputs.shape[3:])[:, : part.size]
-
-        if self.buckets is None:
-            return outputs_of(examples)
-        return joined(
-            [(where, outputs_of(part)) for where, part in divide(examples, len(self.buckets.shapes))]
-        )
 
     def _taken(self, state: TrainState, known: np.ndarray, step: int, n: int) -> int:
         """Of the ``n`` steps after ``step``, those up to the one at which the last member stopped."""
@@ -390,6 +256,25 @@ class Trainer:
         for m in np.flatnonzero((stopped_at >= 0) & ~known):
             watcher.say(f"member {m} stopped at step {stopped_at[m]}: {REASONS[int(reason[m])]}")
         return stopped_at >= 0
+
+
+def restore(
+    setup: Setup, checkpoints: Checkpoints, report: Callable[[str], None]
+) -> tuple[TrainState, dict[str, Any]] | None:
+    """The newest whole checkpoint as a host state with its extra, ``None`` without any."""
+    found = checkpoints.newest(report)
+    if found is None:
+        return None
+    like = jax.eval_shape(
+        lambda seeds, hypers: init_state(setup.recipe_of, seeds, hypers, keep_best=setup.keep_best),
+        setup.group.seeds,
+        setup.group.hypers,
+    )
+    _, arrays, extra = found
+    try:
+        return unflatten(arrays, like), extra
+    except DamagedCheckpoint as error:  # whole, but of another config, network or data set
+        raise ConfigError(str(checkpoints.folder), [str(error)]) from None
 
 
 def _stopped(members: Member) -> list[dict[str, Any]]:

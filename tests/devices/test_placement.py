@@ -8,6 +8,7 @@ from dlnotes import data
 from dlnotes.config import parse
 from dlnotes.devices.placement import place
 from dlnotes.experiment.groups import groups
+from dlnotes.experiment.setup import prepare
 from dlnotes.experiment.trainer import Trainer
 
 BASE = {
@@ -37,9 +38,9 @@ def train(dataset, placement, **sections):
     """Final host state, every step's metrics, and validation metrics."""
     (group,) = groups(parse(merged(**sections)))
     rows = []
-    trainer = Trainer(group, dataset, placement)
+    trainer = Trainer(prepare(group, dataset), placement)
     outcome = trainer.train(folder=None, watch=lambda p: rows.append(p.metrics), stop=lambda: False)
-    measured = trainer.evaluate(outcome.state.members, "validation")
+    measured = trainer.evaluator.evaluate(outcome.state.members, "validation")
     return outcome.state, rows[-1], measured
 
 
@@ -181,7 +182,7 @@ def test_the_callers_arrays_survive_donation(digits):
     """A replicated copy may alias its source, which donation would then delete."""
     placement = place("mesh", members=1, count=2)
     (group,) = groups(parse(BASE))
-    trainer = Trainer(group, digits, placement)
+    trainer = Trainer(prepare(group, digits), placement)
     host = trainer.initial()
     kept = jax.tree.map(np.array, host)
     from dlnotes.training.parallel import put_state

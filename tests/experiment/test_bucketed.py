@@ -15,9 +15,11 @@ from dlnotes.data.order import BucketOrder
 from dlnotes.devices.placement import Division, place
 from dlnotes.experiment import run as running
 from dlnotes.experiment.evaluate import evaluate_run
+from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.groups import groups
 from dlnotes.experiment.predict import predict_run
 from dlnotes.experiment.run import Interrupted, load_data, resume, run
+from dlnotes.experiment.setup import prepare
 from dlnotes.experiment.trainer import Trainer
 from dlnotes.training.loader import Feed
 from dlnotes.training.loop import order_words
@@ -159,13 +161,13 @@ def test_a_step_is_that_of_its_rows_padded_to_the_largest(tmp_path):
     config = written(tmp_path, optimizer={"kind": "sgd", "learning_rate": 1e-12})
     dataset = load_data(config)
     result = run(config, dataset=dataset)
-    trainer = Trainer(groups(config)[0], dataset, place("single", members=2))
+    trainer = Trainer(prepare(groups(config)[0], dataset), place("single", members=2))
     buckets = choose_buckets(masked_sizes(dataset.train.mask), most=2)
     order = BucketOrder(buckets.shapes, buckets.counts, 9)
     sorted_rows = np.argsort(buckets.index, kind="stable")
-    start = init_state(trainer.recipe_of, np.arange(2, dtype=np.int32), {}).members
+    start = init_state(trainer.setup.recipe_of, np.arange(2, dtype=np.int32), {}).members
     losses = [r["loss"] for r in result.history() if r["split"] == "train"]
-    model = trainer.recipe_of({}).model
+    model = trainer.setup.recipe_of({}).model
     apply = jax.jit(lambda p, x, mask: model.apply(p, x, mask=mask))
     for t in (0, 7):
         bucket, own = order.at(t)
@@ -182,16 +184,15 @@ def test_a_step_is_that_of_its_rows_padded_to_the_largest(tmp_path):
 def test_evaluation_and_prediction_do_not_depend_on_buckets(finished, tmp_path):
     result = finished[0]
     dataset = result.dataset
-    padded = Trainer(
-        groups(written(tmp_path, training={"buckets": 1}))[0], dataset, place("single", members=2)
-    )
+    whole = groups(written(tmp_path, training={"buckets": 1}))[0]
+    padded = Evaluator(prepare(whole, dataset), place("single", members=2))
     members = result.states[0].members
     for split in ("validation", "test"):
         expected = padded.evaluate(members, split)
         got = evaluate_run(result.folder, split=split)
         for name, values in expected.items():
             np.testing.assert_allclose(got[name]["values"], values, rtol=1e-5)
-    bucketed = Trainer(groups(result.config)[0], dataset, place("single", members=2))
+    bucketed = Evaluator(prepare(groups(result.config)[0], dataset), place("single", members=2))
     np.testing.assert_allclose(
         bucketed.predict(members, dataset.test), padded.predict(members, dataset.test), rtol=1e-4, atol=1e-6
     )
@@ -248,9 +249,11 @@ def test_pairs_by_both_lengths_are_trained_and_measured_as_if_padded_to_the_larg
     assert len(buckets.shapes) == 3
     order = BucketOrder(buckets.shapes, buckets.counts, 11)
     sorted_rows = np.argsort(buckets.index, kind="stable")
-    trainer = Trainer(groups(config)[0], result.dataset, place("single", members=1))
-    member = jax.tree.map(lambda a: a[0], init_state(trainer.recipe_of, np.zeros(1, np.int32), {}).members)
-    apply = jax.jit(trainer.recipe_of({}).model.apply)
+    trainer = Trainer(prepare(groups(config)[0], result.dataset), place("single", members=1))
+    member = jax.tree.map(
+        lambda a: a[0], init_state(trainer.setup.recipe_of, np.zeros(1, np.int32), {}).members
+    )
+    apply = jax.jit(trainer.setup.recipe_of({}).model.apply)
     losses = [r["loss"] for r in result.history() if r["split"] == "train"]
     for t in (0, 3, 7):
         bucket, own = order.at(t)
@@ -261,13 +264,10 @@ def test_pairs_by_both_lengths_are_trained_and_measured_as_if_padded_to_the_larg
         real = taken.y >= 0
         expected = (logsumexp(logits, axis=-1) - picked)[real].mean()
         np.testing.assert_allclose(losses[t][0], expected, rtol=1e-4)
-    padded = Trainer(
-        groups(parse(config.model_dump() | {"training": training | {"buckets": 1}}))[0],
-        result.dataset,
-        place("single", members=1),
-    )
+    whole = groups(parse(config.model_dump() | {"training": training | {"buckets": 1}}))[0]
+    padded = Evaluator(prepare(whole, result.dataset), place("single", members=1))
     members = result.states[0].members
-    got, expected = (t.evaluate(members, "validation") for t in (trainer, padded))
+    got, expected = (t.evaluate(members, "validation") for t in (trainer.evaluator, padded))
     for name, values in expected.items():
         np.testing.assert_allclose(got[name], values, rtol=1e-5)
 

@@ -1,7 +1,6 @@
 """A run of a given flax network with batch statistics, from its start to its export."""
 
 # pyright: reportArgumentType=false
-
 import chex
 import flax.linen as nn
 import jax
@@ -19,6 +18,7 @@ from dlnotes.experiment.export import export_run
 from dlnotes.experiment.groups import groups
 from dlnotes.experiment.predict import predict_run
 from dlnotes.experiment.run import Interrupted, open_run, resume, run
+from dlnotes.experiment.setup import prepare
 from dlnotes.experiment.trainer import Trainer
 from dlnotes.outputs import accuracy, cross_entropy
 from dlnotes.training.fitting import fit, predict
@@ -118,9 +118,9 @@ def test_devices_are_parts_of_a_batch(strategy, given):
     found = []
     for placement, parts in ((place("single", members=1), 2), (place(strategy, members=1, count=2), 1)):
         (group,) = groups(given(training=options | {"accumulate": parts}))
-        trainer = Trainer(group, dataset, placement, model=NNX)
+        trainer = Trainer(prepare(group, dataset, model=NNX), placement)
         outcome = trainer.train(folder=None, watch=lambda p: None, stop=lambda: False)
-        found.append((outcome.state, trainer.evaluate(outcome.state.members, "test")))
+        found.append((outcome.state, trainer.evaluator.evaluate(outcome.state.members, "test")))
     assert trainer.placement.split == "batch"
     chex.assert_trees_all_close(*found, rtol=2e-4, atol=2e-5)
 

@@ -40,7 +40,7 @@ def test_a_run(kind, tmp_path):
     np.testing.assert_allclose([float(v or "nan") for v in f1], want, atol=1e-6)
 
     exported = jax.export.deserialize(bytearray(export_run(result.folder, member=1).read_bytes()))
-    model = trained.trainer.recipe_of({}).model
+    model = trained.evaluator.setup.recipe_of({}).model
     logits = np.asarray(model.apply(result.params(1), test.x, mask=test.mask), np.float64)
     got = exported.call(test.x.label, test.mask, test.x.children, test.x.order)
     np.testing.assert_allclose(got, special.softmax(logits, -1), rtol=1e-4, atol=1e-5)

@@ -85,7 +85,7 @@ def test_predict_writes_several_hypotheses(trained, tmp_path):
         header, *rows = list(csv.reader(file))
     assert header == ["row", "output", "log_p", "output_2", "log_p_2"]
     # Each written line has the probability that the network gives to it.
-    model = open_run(trained.folder).trainer.recipe_of({}).model
+    model = open_run(trained.folder).evaluator.setup.recipe_of({}).model
     classes = trained.dataset.classes
     for j in (1, 3):
         longest = trained.dataset.train.y.shape[1] + 1

@@ -47,7 +47,7 @@ def trained(tmp_path_factory):
 def labels(trained):
     """Most probable classes of the test part, ``(seeds, n, height, width)``."""
     opened = open_run(trained.folder)
-    model = opened.trainer.recipe_of({}).model
+    model = opened.evaluator.setup.recipe_of({}).model
     x = trained.dataset.test.x
     return np.stack([np.asarray(model.apply(trained.params(m), x)).argmax(-1) for m in range(2)])
 

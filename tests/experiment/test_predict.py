@@ -76,7 +76,7 @@ def raw_of(result, n=7, split="test"):
 
 def apply(result, x, member=0, **options):
     trained = open_run(result.folder)
-    model = trained.trainer.recipe_of({}).model
+    model = trained.evaluator.setup.recipe_of({}).model
     return np.asarray(model.apply(result.params(member), x, **options))
 
 

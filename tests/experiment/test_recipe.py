@@ -10,9 +10,10 @@ from dlnotes import data
 from dlnotes.config import dynamic_paths, parse
 from dlnotes.config.training import OPTIONS
 from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.experiment.durations import durations
 from dlnotes.experiment.groups import groups
 from dlnotes.experiment.objective import loss_of, metrics_of
-from dlnotes.experiment.recipe import durations, recipe_of
+from dlnotes.experiment.recipe import recipe_of
 from dlnotes.training.optimizers import OPTIMIZERS
 
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.result import Result
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.experiment.summary import best_point
-from dlnotes.experiment.trainer import Trainer
 from dlnotes.formatting import PERCENT, choice_in_words
 from dlnotes.plotting import STYLE
 
-Draw = Callable[[RunFolder, "Result", "list[Trainer]"], "list[Path]"]
+Draw = Callable[[RunFolder, "Result", "list[Evaluator]"], "list[Path]"]
 
 
 def styled(function: Draw) -> Draw:
     """Run a drawing function with `STYLE`, leaving matplotlib's settings as they were."""
 
-    def drawing(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+    def drawing(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
         import matplotlib
 
         with matplotlib.rc_context(STYLE):
-            return function(kept, result, trainers)
+            return function(kept, result, evaluators)
 
     return drawing
 

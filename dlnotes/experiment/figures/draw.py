@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from dlnotes.experiment.evaluator import Evaluator
     from dlnotes.experiment.result import Result
-    from dlnotes.experiment.trainer import Trainer
 
 
-def draw(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+def draw(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """Draw every figure that fits the run's task and inputs.
 
     A figure that cannot be drawn is warned of by name and does not fail the run.
@@ -39,7 +39,7 @@ def draw(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]
     Args:
       kept: the run folder.
       result: of the run.
-      trainers: one a group, which predict.
+      evaluators: one a group, which predict.
 
     Returns:
       The files written, pictures and numbers.
@@ -59,7 +59,7 @@ def draw(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]
     written: list[Path] = []
     for name, function in chosen:
         try:
-            written += function(kept, result, trainers)
+            written += function(kept, result, evaluators)
         except Exception as error:
             warnings.warn(
                 f"figure {name} could not be drawn: {type(error).__name__}: {error}",
@@ -70,11 +70,11 @@ def draw(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]
 
 
 @styled
-def learning_curve(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+def learning_curve(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """Loss and metrics against epochs: mean over seeds, 95% interval, each seed where they are few."""
     position, g, members, title = shown_point(result)
     records = read_metrics(kept.group(g, len(result.groups)) / "metrics.jsonl")
-    metrics = [m for m in trainers[g].eval_names if any(m in r for r in records)]
+    metrics = [m for m in evaluators[g].setup.metric_names if any(m in r for r in records)]
     figure = new_figure(4.6 * len(metrics), 3.6)
     rows = []
     for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics):
@@ -147,7 +147,7 @@ def _range(row: np.ndarray) -> dict[str, float | None]:
 
 
 @styled
-def sweep(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+def sweep(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """The headline metric against what was swept: a curve, a map, or one small picture a parameter."""
     points = result.summary["points"]
     found = [h for h in map(headline, points) if h is not None]

@@ -17,8 +17,8 @@ from dlnotes.outputs.bracket_f1 import Bracket, bracket_f1, brackets
 from dlnotes.plotting import GREEN, GREY, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
+    from dlnotes.experiment.evaluator import Evaluator
     from dlnotes.experiment.result import Result
-    from dlnotes.experiment.trainer import Trainer
 
 MOST_PARSED = 300
 """Examples whose trees are found and compared."""
@@ -60,7 +60,7 @@ def draw_tree(axes: Any, children: np.ndarray, names: Sequence[str], shared: set
 
 
 @styled
-def found_trees(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+def found_trees(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """Given and found trees of some examples of the first seed, and how many brackets they share."""
     import jax
 

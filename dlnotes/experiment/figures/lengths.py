@@ -26,8 +26,8 @@ from dlnotes.plotting import (
 )
 
 if TYPE_CHECKING:
+    from dlnotes.experiment.evaluator import Evaluator
     from dlnotes.experiment.result import Result
-    from dlnotes.experiment.trainer import Trainer
 
 FEWEST = 20
 """Examples of a length, or of it and longer ones, that make a point."""
@@ -63,7 +63,7 @@ def length_groups(lengths: np.ndarray, fewest: int = FEWEST) -> list[tuple[int, 
 
 
 @styled
-def errors_by_length(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+def errors_by_length(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """Share of wrong outputs, and of wrong symbols, by the length of the source: the first seed."""
     import jax
 

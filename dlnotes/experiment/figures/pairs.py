@@ -16,8 +16,8 @@ from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.plotting import new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
+    from dlnotes.experiment.evaluator import Evaluator
     from dlnotes.experiment.result import Result
-    from dlnotes.experiment.trainer import Trainer
 
 MOST_WRITTEN = 100
 """Examples in the table."""
@@ -39,7 +39,7 @@ def _shown(result: Result) -> tuple[str, Examples, Any, str]:
     return split, examples, params, title
 
 
-def decoded_examples(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+def decoded_examples(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """Sources, right answers and what the first seed of the shown point writes when it feeds itself."""
     from dlnotes.experiment.figures.predictions import symbols_of
 
@@ -60,7 +60,7 @@ def decoded_examples(kept: RunFolder, result: Result, trainers: list[Trainer]) -
 
 
 @styled
-def alignments(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+def alignments(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """Where the first seed looks for each symbol that it writes: the longest of some examples."""
     import jax
 

@@ -15,14 +15,14 @@ from dlnotes.plotting import BLUE, GREY, new_figure, save, set_title, write_tabl
 from dlnotes.typing import IGNORE
 
 if TYPE_CHECKING:
+    from dlnotes.experiment.evaluator import Evaluator
     from dlnotes.experiment.result import Result
-    from dlnotes.experiment.trainer import Trainer
 
 SHOWN = 5
 """Images of each kind: the worst, and typical ones."""
 
 
-def _labels(result: Result, trainers: list[Trainer]) -> tuple[str, Examples, np.ndarray, str]:
+def _labels(result: Result, evaluators: list[Evaluator]) -> tuple[str, Examples, np.ndarray, str]:
     """The split shown, its examples, each seed's labels ``(seeds, n, height, width)``, and a title."""
     import jax
 
@@ -31,16 +31,16 @@ def _labels(result: Result, trainers: list[Trainer]) -> tuple[str, Examples, np.
     _, g, members, title = shown_point(result)
     split, examples = shown_split(result.dataset)
     chosen = jax.tree.map(lambda a: a[members], result.states[g].members)
-    return split, examples, trainers[g].predict(chosen, examples, classes=True), title
+    return split, examples, evaluators[g].predict(chosen, examples, classes=True), title
 
 
 @styled
-def pixel_labels(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+def pixel_labels(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """Images with their true labels and those of the first seed: the worst five, and five about the median.
 
     The order is by mean intersection over union of each image.
     """
-    split, examples, labels, title = _labels(result, trainers)
+    split, examples, labels, title = _labels(result, evaluators)
     dataset, y, given = result.dataset, np.asarray(examples.y), labels[0]
     k = dataset.outputs
     scores = np.array([mean_iou(confusion(a, b, k)) if (b >= 0).any() else 1.0 for a, b in zip(given, y)])
@@ -79,9 +79,9 @@ def pixel_labels(kept: RunFolder, result: Result, trainers: list[Trainer]) -> li
 
 
 @styled
-def class_overlap(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+def class_overlap(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """Intersection over union of every class: mean over seeds, and each seed."""
-    split, examples, labels, title = _labels(result, trainers)
+    split, examples, labels, title = _labels(result, evaluators)
     dataset, y = result.dataset, np.asarray(examples.y)
     each = np.array([class_iou(confusion(given, y, dataset.outputs)) for given in labels])
     names = list(dataset.classes)

@@ -16,8 +16,8 @@ from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.plotting import BLUE, GREY, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
+    from dlnotes.experiment.evaluator import Evaluator
     from dlnotes.experiment.result import Result
-    from dlnotes.experiment.trainer import Trainer
 
 MOST_OUTPUTS = 2**26
 """Numbers predicted at once (256 MiB of float32); fewer seeds are used where all would need more."""
@@ -46,7 +46,7 @@ def shown_split(dataset: Dataset) -> tuple[str, Examples]:
     return "train", dataset.train
 
 
-def predictions(result: Result, trainers: list[Trainer]) -> tuple[str, Examples, np.ndarray, str]:
+def predictions(result: Result, evaluators: list[Evaluator]) -> tuple[str, Examples, np.ndarray, str]:
     """Outputs ``(seeds, examples, …)`` of the shown point's seeds that did not fail.
 
     Returns:
@@ -61,7 +61,7 @@ def predictions(result: Result, trainers: list[Trainer]) -> tuple[str, Examples,
     split, examples = shown_split(result.dataset)
     most = max(1, MOST_OUTPUTS // (examples.size * max(1, result.dataset.outputs)))
     members = slice(members.start, min(members.stop, members.start + most))
-    outputs = trainers[g].predict(jax.tree.map(lambda a: a[members], result.states[g].members), examples)
+    outputs = evaluators[g].predict(jax.tree.map(lambda a: a[members], result.states[g].members), examples)
     finite = np.isfinite(outputs.reshape(len(outputs), -1)).all(-1)
     if not finite.any():
         raise ValueError("outputs: no seed's are finite")
@@ -78,9 +78,9 @@ def _seeds(count: int) -> str:
 
 
 @styled
-def confusion_matrix(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+def confusion_matrix(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """How often each class is taken for each, summed over seeds; colours are shares of a row."""
-    split, examples, logits, title = predictions(result, trainers)
+    split, examples, logits, title = predictions(result, evaluators)
     names, y = result.dataset.classes, np.asarray(examples.y)
     k = len(names)
     counts = np.zeros((k, k), np.int64)
@@ -123,9 +123,9 @@ def confusion_matrix(kept: RunFolder, result: Result, trainers: list[Trainer]) -
 
 
 @styled
-def worst_mistakes(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+def worst_mistakes(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """Examples that some seed gets wrong, highest mean loss first: a table, and the images."""
-    split, examples, logits, title = predictions(result, trainers)
+    split, examples, logits, title = predictions(result, evaluators)
     dataset, y = result.dataset, np.asarray(examples.y)
     p = _probabilities(logits)
     loss = -np.log(np.maximum(p[:, np.arange(len(y)), y], 1e-300)).mean(0)
@@ -218,9 +218,9 @@ def symbols_of(dataset: Dataset, ids: Any, mask: np.ndarray | None) -> str:
 
 
 @styled
-def regression(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+def regression(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """Predicted against true values in the target's own units, mean over seeds."""
-    split, examples, outputs, title = predictions(result, trainers)
+    split, examples, outputs, title = predictions(result, evaluators)
     import jax.numpy as jnp
 
     scale, spread = result.dataset.standardize_y, unit_of(result.config, result.dataset)

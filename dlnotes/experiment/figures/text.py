@@ -17,8 +17,8 @@ from dlnotes.experiment.summary import mean_interval
 from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
+    from dlnotes.experiment.evaluator import Evaluator
     from dlnotes.experiment.result import Result
-    from dlnotes.experiment.trainer import Trainer
 
 ORDER = 5
 """The longest n-gram."""
@@ -42,7 +42,7 @@ def text_codes(examples: Examples) -> np.ndarray:
 
 
 @styled
-def bits_per_symbol(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+def bits_per_symbol(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """The model's bits per symbol beside those of n-grams and of ``xz -9`` on the same text."""
     position, _, _, title = shown_point(result)
     dataset = result.dataset
@@ -78,7 +78,7 @@ def bits_per_symbol(kept: RunFolder, result: Result, trainers: list[Trainer]) ->
     ]
 
 
-def samples(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+def samples(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """What the first seed writes after the beginnings of three windows, at three temperatures."""
     import jax
     import jax.numpy as jnp

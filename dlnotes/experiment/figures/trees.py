@@ -19,8 +19,8 @@ from dlnotes.plotting import BLUE, new_figure, save, set_title, write_table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from dlnotes.experiment.evaluator import Evaluator
     from dlnotes.experiment.result import Result
-    from dlnotes.experiment.trainer import Trainer
 
 SHOWN, LARGEST, DEEPEST = 6, 33, 12
 """Trees in the picture of predictions; nodes, and steps down, of those that fit into it well."""
@@ -193,13 +193,13 @@ def fitting(dataset: Dataset) -> list[tuple[str, Draw]]:
 
 
 @styled
-def predicted_trees(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+def predicted_trees(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """Some trees of the test, and at every node the class that is predicted for the tree below it.
 
     Of a class for the whole tree, what a node says is what the net answers for its subtree by itself; the
     probabilities are means over seeds.
     """
-    split, examples, outputs, title = predictions(result, trainers)
+    split, examples, outputs, title = predictions(result, evaluators)
     dataset, y = result.dataset, np.asarray(examples.y)
     chosen = _chosen(dataset, examples, outputs)
     shown = [tree_at(examples.x, i, dataset.symbols) for i in chosen]
@@ -209,7 +209,7 @@ def predicted_trees(kept: RunFolder, result: Result, trainers: list[Trainer]) ->
         p = [own[order] for own, order in zip(p, slots)]
         truth = [y[i][order] for i, order in zip(chosen, slots)]
     else:
-        p = _of_subtrees(result, trainers, shown, examples)
+        p = _of_subtrees(result, evaluators, shown, examples)
         truth = [np.array([y[i]] + [-1] * (len(tree.label) - 1)) for i, tree in zip(chosen, shown)]
     names = dataset.classes
     said = [[int(k) for k in own.argmax(-1)] for own in p]
@@ -288,7 +288,7 @@ def _slots(examples: Examples, i: int) -> np.ndarray:
 
 
 def _of_subtrees(
-    result: Result, trainers: list[Trainer], trees: list[Tree], examples: Examples
+    result: Result, evaluators: list[Evaluator], trees: list[Tree], examples: Examples
 ) -> list[np.ndarray]:
     """For each tree ``(nodes, classes)`` probabilities of the trees below its nodes, mean over seeds."""
     import jax
@@ -299,18 +299,18 @@ def _of_subtrees(
     y = np.zeros(len(parts), np.int32)
     _, g, members, _ = shown_point(result)
     states = jax.tree.map(lambda a: a[members], result.states[g].members)
-    outputs = trainers[g].predict(states, Examples(made.trees, y, made.mask))
+    outputs = evaluators[g].predict(states, Examples(made.trees, y, made.mask))
     finite = np.isfinite(outputs.reshape(len(outputs), -1)).all(-1)
     p = _mean_probabilities(outputs[finite])
     return np.split(p, np.cumsum([len(tree.label) for tree in trees])[:-1])
 
 
 @styled
-def accuracy_by_nodes(kept: RunFolder, result: Result, trainers: list[Trainer]) -> list[Path]:
+def accuracy_by_nodes(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """Accuracy at the root by the number of nodes, with its 95% interval over trees, mean over seeds."""
     from scipy import stats
 
-    split, examples, outputs, title = predictions(result, trainers)
+    split, examples, outputs, title = predictions(result, evaluators)
     sizes, y = np.asarray(examples.mask).sum(1), np.asarray(examples.y)
     if y.ndim > 1:
         outputs, y = outputs[:, np.arange(len(y)), sizes - 1], y[np.arange(len(y)), sizes - 1]

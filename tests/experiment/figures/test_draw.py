@@ -16,10 +16,10 @@ from dlnotes.experiment.summary import mean_interval
 SIZE = 12
 
 
-class FakeTrainer:
+class FakeEvaluator:
     """Predicts what it is told to, so that the pictures' numbers are known."""
 
-    eval_names = ("loss", "accuracy")
+    setup = SimpleNamespace(metric_names=("loss", "accuracy"))
 
     def __init__(self, outputs):
         self.outputs = np.asarray(outputs, np.float32)
@@ -116,9 +116,9 @@ def finished(tmp_path, data, outputs, sweep=None, values=None):
     log.steps(0, np.linspace(3, 0.1, 6)[:, None, None] * np.ones((6, 2, members), np.float32), last=6)
     log.evaluation(6, "validation", {"loss": np.full(members, np.nan), metric: np.full(members, 0.5)})
     log.flush()
-    trainer = FakeTrainer(outputs)
-    trainer.eval_names = ("loss", metric)
-    return kept, result, [trainer]
+    evaluator = FakeEvaluator(outputs)
+    evaluator.setup = SimpleNamespace(metric_names=("loss", metric))
+    return kept, result, [evaluator]
 
 
 def read(path):

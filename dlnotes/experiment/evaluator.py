@@ -1,0 +1,112 @@
+"""Metrics and outputs of trained members, on the devices that they were trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dlnotes.data.buckets import divide
+from dlnotes.devices import placement as placing
+from dlnotes.devices.compiler import compiler_options
+from dlnotes.experiment.setup import Setup
+from dlnotes.training import loop
+from dlnotes.training.loader import blocks_of, bucketed_blocks_of, joined, put_blocks
+from dlnotes.training.parallel import compile_evaluation, put_state
+from dlnotes.training.state import Member, TrainState
+
+MOST_PIXELS = 2**20
+"""Pixels of images that a member evaluates at once."""
+
+
+class Evaluator:
+    """Evaluates and predicts for a group of members.
+
+    It keeps what is costly and always the same: compiled programs, and the splits on the devices.
+
+    Args:
+      setup: of the group.
+      placement: where the members are.
+    """
+
+    def __init__(self, setup: Setup, placement: placing.Placement):
+        self.setup, self.placement = setup, placement
+        self._convolutional = setup.group.config.model.convolutional
+        self._evaluators: dict[bool, Callable] = {}
+        self._predictors: dict[bool, Callable] = {}
+        self._blocks: dict[str, Any] = {}
+
+    def evaluate(self, members: Member, split: str, *, best: bool | None = None) -> dict[str, np.ndarray]:
+        """Loss and metrics of a split, each ``(members,)``.
+
+        Args:
+          members: on the host or the placement's devices.
+          split: "train", "validation" or "test".
+          best: use the best parameters; by default where they are kept.
+        """
+        return self._measure(members, self._split_blocks(split), best)
+
+    def evaluate_examples(self, members: Member, examples: Any) -> dict[str, np.ndarray]:
+        """`evaluate` of examples that are no split of the data set."""
+        return self._measure(members, self._put_blocks(examples), None)
+
+    def predict(self, members: Member, examples: Any, *, classes: bool = False) -> np.ndarray:
+        """Outputs ``(members, examples, ...)`` on one device, float32, or the most probable classes."""
+        rows = self._block_rows()
+        if classes not in self._predictors:
+            self._predictors[classes] = jax.jit(
+                loop.predict_blocks(self.setup.recipe_of, best=self.setup.keep_best, classes=classes),
+                compiler_options=compiler_options(convolutions=self._convolutional),
+            )
+        predict = self._predictors[classes]
+        slim = members._replace(opt_state=(), best=members.best if self.setup.keep_best else None)
+
+        def outputs_of(part: Any) -> np.ndarray:
+            outputs = np.asarray(predict(slim, blocks_of(part, rows)))
+            return outputs.reshape(outputs.shape[0], -1, *outputs.shape[3:])[:, : part.size]
+
+        if self.setup.buckets is None:
+            return outputs_of(examples)
+        return joined(
+            [(where, outputs_of(part)) for where, part in divide(examples, len(self.setup.buckets.shapes))]
+        )
+
+    def _measure(self, members: Member, blocks: Any, best: bool | None) -> dict[str, np.ndarray]:
+        best = self.setup.keep_best if best is None else best
+        if best not in self._evaluators:
+            axis = placing.AXIS if self.placement.split == "batch" else None
+            evaluate = loop.evaluate_blocks(
+                self.setup.recipe_of, metric_names=self.setup.metric_names, best=best, axis_name=axis
+            )
+            self._evaluators[best] = compile_evaluation(
+                self.placement, evaluate, convolutions=self._convolutional
+            )
+        slim = members._replace(opt_state=(), best=members.best if best else None)
+        if not isinstance(slim.stopped_at, jax.Array):
+            slim = put_state(self.placement, TrainState(jnp.array(0), slim)).members
+        return dict(zip(self.setup.metric_names, placing.fetch(self._evaluators[best](slim, blocks))))
+
+    def _split_blocks(self, split: str) -> Any:
+        if split not in self._blocks:
+            self._blocks[split] = self._put_blocks(self.setup.dataset.split(split))
+        return self._blocks[split]
+
+    def _block_rows(self) -> int:
+        """Examples evaluated at once; fewer of large images, whose maps of features take memory."""
+        rows = max(32, min(1024, 8192 // self.setup.group.members))
+        if self.setup.dataset.input == "image":
+            rows = max(
+                1, min(rows, MOST_PIXELS // (self.setup.dataset.inputs[0] * self.setup.dataset.inputs[1]))
+            )
+        return rows
+
+    def _put_blocks(self, examples: Any) -> Any:
+        rows = self._block_rows()
+        parts = len(self.placement.devices) if self.placement.split == "batch" else 1
+        if self.setup.buckets is None:
+            return put_blocks(self.placement, blocks_of(examples, rows, parts=parts))
+        divided = bucketed_blocks_of(examples, rows, self.setup.group.config.training.buckets, parts=parts)
+        return [put_blocks(self.placement, blocks) for blocks in divided]

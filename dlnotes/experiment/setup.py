@@ -1,0 +1,110 @@
+"""All that is known of a group of trainings before the first step, found once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from dlnotes.data import Dataset
+from dlnotes.data.buckets import Buckets
+from dlnotes.data.order import BucketOrder
+from dlnotes.experiment.durations import Durations, batch_size_of, bucket_order, buckets_of, durations
+from dlnotes.experiment.groups import Group
+from dlnotes.experiment.objective import metrics_of
+from dlnotes.experiment.recipe import recipe_of
+from dlnotes.models import Model
+from dlnotes.training.state import RecipeOf, init_state
+from dlnotes.training.step import evaluate_batch
+from dlnotes.typing import Batch
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A group of trainings and its data, checked against each other.
+
+    Attributes:
+      group: the members.
+      dataset: what they learn from.
+      buckets: of the training part, ``None`` where everything is padded to the largest.
+      order: of the training part sorted by bucket, ``None`` without any.
+      lengths: of the run in steps.
+      recipe_of: what is trained, from a member's swept numbers.
+      metric_names: of what is evaluated, the loss first.
+      keep_best: whether the best parameters on validation are kept.
+      keeps_state: whether the network has a state beside its parameters (see `dlnotes.models.Model`).
+    """
+
+    group: Group
+    dataset: Dataset
+    buckets: Buckets | None
+    order: BucketOrder | None
+    lengths: Durations
+    recipe_of: RecipeOf
+    metric_names: tuple[str, ...]
+    keep_best: bool
+    keeps_state: bool
+
+
+def prepare(
+    group: Group,
+    dataset: Dataset,
+    *,
+    model: Model | None = None,
+    known: dict[int, Buckets | None] | None = None,
+) -> Setup:
+    """Find what a group's training needs, and check that its sections and the data fit together.
+
+    Args:
+      group: the members.
+      dataset: what they learn from.
+      model: a network to train instead of the one that the config describes.
+      known: buckets of this training part by ``training.buckets``, from groups before; new ones are added.
+
+    Raises:
+      ValueError: naming what does not fit, before anything is compiled or written.
+    """
+    config, known = group.config, {} if known is None else known
+    most = config.training.buckets
+    if most not in known:
+        known[most] = buckets_of(config, dataset)
+    order = bucket_order(known[most], batch_size_of(config, dataset))
+    lengths = durations(config, dataset, order)
+    if "training.label_smoothing" in group.hypers and dataset.task == "regression":
+        raise ValueError("training.label_smoothing: only cross_entropy can be smoothed")
+    setup = Setup(
+        group=group,
+        dataset=dataset,
+        buckets=known[most],
+        order=order,
+        lengths=lengths,
+        recipe_of=recipe_of(config, dataset, model, lengths=lengths, join=group.members == 1),
+        metric_names=("loss", *metrics_of(dataset)),
+        keep_best=_keeps_best(group, dataset),
+        keeps_state=model is not None and model.update is not None,
+    )
+    _trace(setup)
+    return setup
+
+
+def _keeps_best(group: Group, dataset: Dataset) -> bool:
+    training = group.config.training
+    select = training.select
+    if select == "auto":
+        select = "best" if training.early_stopping is not None else "last"
+    if select == "best" and dataset.validation is None:
+        raise ValueError(f"training.select: got 'best', {dataset.name} has no validation part")
+    return select == "best"
+
+
+def _trace(setup: Setup) -> None:
+    """Trace the start and a forward pass: what does not fit must show before anything is written."""
+    rows = jax.tree.map(lambda a: a[:1], tuple(setup.dataset.train))
+
+    def forward(seeds, hypers, x, y, mask):
+        member = jax.tree.map(lambda a: a[0], init_state(setup.recipe_of, seeds, hypers).members)
+        batch = Batch(x, y, mask, jnp.ones(1, jnp.float32))
+        return evaluate_batch(setup.recipe_of(member.hyper), member.params, batch)
+
+    jax.eval_shape(forward, setup.group.seeds, setup.group.hypers, *rows)
