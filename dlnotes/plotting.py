@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
-"""Okabe and Ito's colours, which colour-blind people can tell apart."""
+BLUE, ORANGE, GREEN, PURPLE, GRAY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+"""Okabe and Ito's colors, which color-blind people can tell apart."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 10,

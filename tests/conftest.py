@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from importlib.metadata import version
 
-# Most of a test's time is compiling: the compiler's costly optimisations are left out, and where it is
+# Most of a test's time is compiling: the compiler's costly optimizations are left out, and where it is
 # known to have them, its older and simpler ways to write a loop are taken, in half the time.
 os.environ.setdefault(
     "XLA_FLAGS",

@@ -76,7 +76,7 @@ class LayerCounts(NamedTuple):
       multiply_adds: as in `Counts`.
       sees: size of an output's receptive field along each axis of the input, ``None`` where the
         input has no such axes or a layer before this one sees all of it. The statistics of a
-        normalisation are left out.
+        normalization are left out.
     """
 
     name: str

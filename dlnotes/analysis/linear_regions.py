@@ -52,7 +52,7 @@ class Slice(NamedTuple):
       pattern: ``(polygons, units)`` on which piece each unit is there, 0 the leftmost.
       gradient: ``(polygons, 2, outputs)`` the network's derivatives by u and v.
       region: ``(polygons,)`` the polygon's activation region; several polygons may make one (maxout).
-      piece: ``(polygons,)`` the polygon's linear piece: neighbours with the same gradient are one.
+      piece: ``(polygons,)`` the polygon's linear piece: neighbors with the same gradient are one.
       regions: number of activation regions.
       pieces: number of linear pieces of the function, never more than ``regions``.
     """
@@ -94,7 +94,7 @@ def on_line(
       pieces: that of `maxout_mlp`.
 
     Returns:
-      `Line`; neighbouring stretches with the same slope count as one piece.
+      `Line`; neighboring stretches with the same slope count as one piece.
 
     Raises:
       ValueError: when a shape or name does not fit, or an activation is not piecewise linear.
@@ -361,7 +361,7 @@ def _cut_mesh(mesh: _Mesh, values: np.ndarray, distance: np.ndarray) -> tuple[_M
 
 
 def _joined(polygons: list[list[int]], gradient: np.ndarray) -> np.ndarray:
-    """Number of the linear piece of each polygon: neighbours along an edge with one gradient are one."""
+    """Number of the linear piece of each polygon: neighbors along an edge with one gradient are one."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

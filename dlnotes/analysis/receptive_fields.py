@@ -2,7 +2,7 @@
 
 A value has one field for each of its axes that is made of positions of the input, ``None`` for the
 others: batch, channels, and axes that see what no interval says. What is the same at all positions,
-such as the statistics of a normalisation, is left out.
+such as the statistics of a normalization, is left out.
 """
 
 from __future__ import annotations

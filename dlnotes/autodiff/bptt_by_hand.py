@@ -42,7 +42,7 @@ class Trace(NamedTuple):
 
     Attributes:
       h: (batch, time + 1, hidden), from ``h_0`` to ``h_τ``.
-      o: (batch, time, outputs), unnormalised log-probabilities.
+      o: (batch, time, outputs), unnormalized log-probabilities.
     """
 
     h: Array

@@ -88,7 +88,7 @@ def run(
         if budget is not None:
             raise ConfigError(str(config), ["--budget: is for the config of a claim, this one trains"])
         checked = load(config, overrides or ())
-        first = _join(checked, processes, process_id, coordinator)
+        first = _join_processes(checked, processes, process_id, coordinator)
         from dlnotes.experiment import run as running
 
         _show_run(lambda watch: running.run(checked, watch=watch, command=sys.argv), checked, quiet, first)
@@ -111,7 +111,7 @@ def resume(
         from dlnotes.experiment.run_folder import RunFolder
 
         checked = RunFolder.open(folder).config()
-        first = _join(checked, processes, process_id, coordinator)
+        first = _join_processes(checked, processes, process_id, coordinator)
         from dlnotes.experiment import run as running
 
         _show_run(lambda watch: running.resume(folder, watch=watch), checked, quiet, first)
@@ -374,7 +374,9 @@ def _opened(folder: Path) -> None:
     RunFolder.open(folder)
 
 
-def _join(config: Any, processes: int | None, process_id: int | None, coordinator: str | None) -> bool:
+def _join_processes(
+    config: Any, processes: int | None, process_id: int | None, coordinator: str | None
+) -> bool:
     """Join the other processes, if there are any; whether this is the first."""
     from dlnotes.config import ConfigError
     from dlnotes.devices import distributed

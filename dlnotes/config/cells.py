@@ -32,7 +32,7 @@ class LSTMCell(Section):
 
     kind: Literal["lstm"]
     peepholes: bool = Field(default=False, description="the gates see the memory")
-    layer_norm: bool = Field(default=False, description="normalise the gates' sums and the memory's way out")
+    layer_norm: bool = Field(default=False, description="normalize the gates' sums and the memory's way out")
 
 
 class LeakyCell(_WithStart):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -10,6 +11,7 @@ from dlnotes.config.claim import ClaimConfig
 from dlnotes.config.data import Data
 from dlnotes.config.fields import Section
 from dlnotes.config.models import Model, that_fit
+from dlnotes.config.older_names import with_present_names
 from dlnotes.config.training import (
     Augment,
     Checkpoint,
@@ -37,6 +39,12 @@ class Config(Section):
     checkpoint: Checkpoint = Checkpoint()
     sweep: Sweep | None = None
     output: Output = Output()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_names(cls, raw: Any) -> Any:
+        """Configs and run folders that bear names of before are read as they are meant."""
+        return with_present_names(raw) if isinstance(raw, Mapping) else raw
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Config:

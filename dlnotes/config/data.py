@@ -126,7 +126,7 @@ class MovingDigits(Source):
 
 
 class BrainPatches(Source):
-    """Cubes of a mean brain's image, the tissue at the centre to be told; needs the volumes extra."""
+    """Cubes of a mean brain's image, the tissue at the center to be told; needs the volumes extra."""
 
     always: ClassVar = ("volume", "classification")
     kind: Literal["brain_patches"]
@@ -166,8 +166,8 @@ class Scenes(Source):
     object_size: tuple[Annotated[int, Field(ge=3)], Annotated[int, Field(ge=3)]] = Field(
         default=(10, 16), description="least and greatest length in pixels of an object's longer side"
     )
-    clutter: int = Field(default=6, ge=0, description="unlabelled fragments of objects in a scene")
-    noise: float = Field(default=0.1, ge=0, description="deviation of the noise on grey levels in [0, 1]")
+    clutter: int = Field(default=6, ge=0, description="unlabeled fragments of objects in a scene")
+    noise: float = Field(default=0.1, ge=0, description="deviation of the noise on gray levels in [0, 1]")
     classes: int = Field(default=10, ge=1, le=10, description="classes of the source that are used")
     n_train: int = Field(default=2000, ge=1)
     n_validation: int = Field(default=200, ge=0)
@@ -179,7 +179,7 @@ class Scenes(Source):
 
 
 class PhotoPatches(Source):
-    """Tiles of two colour photographs that come with scikit-learn; which of the two is the class."""
+    """Tiles of two color photographs that come with scikit-learn; which of the two is the class."""
 
     always: ClassVar = ("image", "classification")
     kind: Literal["photo_patches"]

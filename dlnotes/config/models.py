@@ -110,7 +110,7 @@ class MaxoutMlp(_WithDropout):
 
 
 class RbfNetwork(_Model):
-    """Radial basis units, each active near its centre, and a linear output."""
+    """Radial basis units, each active near its center, and a linear output."""
 
     accepts: ClassVar = Accepts(("vector", "image", "volume"), ("classification", "regression", "any"))
     kind: Literal["rbf_network"]
@@ -205,7 +205,7 @@ class ConvNet(_WithDropout):
     dense: tuple[Width, ...] = ()
     activation: Activation = "relu"
     normalization: Literal["none", "layer", "group"] = "none"
-    groups: int = Field(default=8, ge=1, description="groups of channels normalised together")
+    groups: int = Field(default=8, ge=1, description="groups of channels normalized together")
     standardize_weights: bool = Field(
         default=False, description="use each channel's kernel with mean 0 and a fixed variance"
     )
@@ -215,12 +215,12 @@ class ConvNet(_WithDropout):
     initializer: Initializer = "he_normal"
 
 
-class PixelLabeller(_WithDropout):
+class PixelLabeler(_WithDropout):
     """A class for every pixel: an encoder-decoder with skips, a coarse grid enlarged, or full size."""
 
     accepts: ClassVar = Accepts(("image",), ("pixels",))
     convolutional: ClassVar = True
-    kind: Literal["pixel_labeller"]
+    kind: Literal["pixel_labeler"]
     form: Literal["encoder_decoder", "coarse", "full_size"] = Field(
         default="encoder_decoder",
         description="pooling and back up with skips; labels of the pooled grid enlarged; pooling of stride 1",
@@ -275,11 +275,11 @@ class SequenceClassifier(_Recurrent):
     kind: Literal["sequence_classifier"]
 
 
-class SequenceLabeller(_Recurrent):
+class SequenceLabeler(_Recurrent):
     """A recurrent net with an answer at every position; in both directions each sees the whole sequence."""
 
     accepts: ClassVar = Accepts(("tokens", "sequence"), ("tokens",))
-    kind: Literal["sequence_labeller"]
+    kind: Literal["sequence_labeler"]
 
 
 class GridRecurrent(_WithDropout):
@@ -370,7 +370,7 @@ class _LatentTree(_WithDropout):
 
 
 class GumbelTree(_LatentTree):
-    """A recursive net that builds its own binary tree, by choosing which neighbours to compose."""
+    """A recursive net that builds its own binary tree, by choosing which neighbors to compose."""
 
     accepts: ClassVar = Accepts(("tokens", "tree"), ("classification", "regression"))
     random: ClassVar = True
@@ -406,10 +406,10 @@ AnyFamily = (
     | Graph
     | Cnn
     | ConvNet
-    | PixelLabeller
+    | PixelLabeler
     | RecurrentRefinement
     | SequenceClassifier
-    | SequenceLabeller
+    | SequenceLabeler
     | GridRecurrent
     | CharacterModel
     | Seq2Seq

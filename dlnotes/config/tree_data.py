@@ -57,7 +57,7 @@ class Molecules(Split):
         default="random",
         description="by line; without a molecule (but for mirror images), or a scaffold, in two parts",
     )
-    least: int = Field(default=5, ge=1, description="rarer names of atoms become <unk>")
+    min_count: int = Field(default=5, ge=1, description="rarer names of atoms become <unk>")
     data_dir: str | None = Field(default=None, description="folder with the file; else the usual places")
 
 
@@ -67,10 +67,10 @@ class Sst(Source):
     kind: Literal["sst"]
     labels: Literal["fine", "binary"] = "fine"
     targets: Literal["nodes", "root"] = Field(default="nodes", description="of the training part")
-    measured: Literal["root", "nodes"] = Field(
+    eval_targets: Literal["root", "nodes"] = Field(
         default="root", description="what validation and test ask for where targets are at nodes"
     )
-    least: int = Field(default=2, ge=1, description="rarer words become <unk>")
+    min_count: int = Field(default=2, ge=1, description="rarer words become <unk>")
     data_dir: str | None = Field(default=None, description="folder with the file; else the usual places")
     download: bool = Field(default=True, description="fetch the canonical file when it is not found")
 
@@ -91,7 +91,7 @@ class TreeFile(Split):
         description="brackets that begin with a class, a name, or neither; SMILES; Python expressions",
     )
     targets: Literal["root", "nodes"] = Field(default="root", description="nodes: with the form 'classes'")
-    least: int = Field(default=1, ge=1, description="rarer names become <unk>")
+    min_count: int = Field(default=1, ge=1, description="rarer names become <unk>")
     test: Part | None = Field(default=None, description="share or number of trees; 0.2 where no test_path is")
 
     @property

@@ -67,7 +67,7 @@ class Source(NamedTuple):
       holds: kind of input and targets, "" where that is a matter of a person's own files.
       found: "own" files that a config names, "files" that are looked for and downloaded, "bundled" with the
         libraries, "extra" with a package of its own, or "generated".
-      licence, origin: in words; of published files, the module's `dlnotes.data.download.FileSet` says them.
+      license, origin: in words; of published files, the module's `dlnotes.data.download.FileSet` says them.
       files: the name in the module of the set of its published files.
       package, extra: the package that holds the data, and the extra of dlnotes that installs it.
     """
@@ -75,7 +75,7 @@ class Source(NamedTuple):
     module: str
     holds: str = ""
     found: Literal["own", "files", "bundled", "extra", "generated"] = "own"
-    licence: str = ""
+    license: str = ""
     origin: str = ""
     files: str = ""
     package: str = ""
@@ -119,7 +119,7 @@ SOURCES: dict[str, Source] = {
     ),
     "photo_patches": Source(
         "images.photo_patches",
-        "image in colour, 2 classes",
+        "image in color, 2 classes",
         "bundled",
         "CC BY 2.0",
         "danielbuechele and vultilion, flickr.com",

@@ -92,7 +92,7 @@ def guess_input(path: str | Path, x: np.ndarray) -> InputKind:
 def check_inputs(path: str | Path, x: np.ndarray, kind: str, mask: np.ndarray | None) -> np.ndarray:
     """``x`` as the float array (int32 for tokens) of its kind, checked row by row.
 
-    Bytes (uint8) of an image or a volume become grey levels / 255; without a channel axis they get one.
+    Bytes (uint8) of an image or a volume become gray levels / 255; without a channel axis they get one.
 
     Raises:
       ValueError: naming file and row.
@@ -236,7 +236,7 @@ def read_image(
     Args:
       path: the file.
       size: ``(height, width)``, or ``None`` for its own.
-      channels: 1 (grey) or 3 (colour).
+      channels: 1 (gray) or 3 (color).
       max_size: without ``size``, a longer side is brought down to this, the other in proportion.
 
     Raises:
@@ -247,7 +247,7 @@ def read_image(
     from PIL import Image, ImageOps
 
     if channels not in (1, 3):
-        raise ValueError(f"channels: got {channels}, allowed are 1 (grey) and 3 (colour)")
+        raise ValueError(f"channels: got {channels}, allowed are 1 (gray) and 3 (color)")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -41,14 +41,14 @@ def assemble(
     forecast: Forecast | None = None,
     notation: str = "",
 ) -> Dataset:
-    """Cuts, standardises on the training part, and fixes the dtypes (float32, int32, bool).
+    """Cuts, standardizes on the training part, and fixes the dtypes (float32, int32, bool).
 
     Args:
       x: raw inputs, an array or a NamedTuple of arrays, one row an example.
-      y: raw targets; those of a regression are standardised too when ``standardize`` is true.
+      y: raw targets; those of a regression are standardized too when ``standardize`` is true.
       parts: rows of the training, validation and test parts (see `split_indices`); an empty
         validation or test part becomes ``None``.
-      standardize: whether float inputs (and regression targets) are standardised.
+      standardize: whether float inputs (and regression targets) are standardized.
 
     The other arguments are fields of `Dataset`.
     """

@@ -143,7 +143,7 @@ def augment(
       flip: whether to mirror half of the images.
       crop: padding of the random crop in pixels; 0 is none.
       erase: share of the area to cover; 0 is none.
-      fill: value of pixels outside and of covered ones (0 is the mean of standardised images).
+      fill: value of pixels outside and of covered ones (0 is the mean of standardized images).
 
     Returns:
       Images of the shape and dtype of ``x``.

@@ -61,10 +61,10 @@ class Buckets(NamedTuple):
         largest = np.max(np.array(self.shapes), axis=0)
         return float(len(self.index) * _COSTS[self.cost](largest) / self.cells.sum())
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """The choice in a sentence, for a log.
 
-        >>> choose_buckets([3, 4, 9], most=2).words()
+        >>> choose_buckets([3, 4, 9], most=2).describe()
         '2 buckets: 4 (2 examples), 9 (1 example); 1.06 padded cells for each real one (1.69 in one bucket)'
         """
         each = ", ".join(
@@ -85,10 +85,10 @@ def choose_buckets(
     """At most K padded shapes for examples of many sizes, with as little padding as can be found.
 
     The cost of a choice is ``Σ_i |shape of i's bucket|``, the cells or steps that are computed. For one
-    axis, and wherever every size fits into the next, a dynamic programme over the (at most 2,000 different)
+    axis, and wherever every size fits into the next, a dynamic program over the (at most 2,000 different)
     ordered sizes finds the least:
     ``f_k(j) = min_i f_{k−1}(i) + n(i, j)·|max(i, j)|``. For several axes (where the problem is a hard one)
-    the best is taken of that programme along the cells and along each axis, and of merging, from one
+    the best is taken of that program along the cells and along each axis, and of merging, from one
     bucket a size, the two whose union costs least; each is then improved by moving every example to the
     cheapest bucket that holds it. Of equally good choices the one with the fewest buckets is taken.
 

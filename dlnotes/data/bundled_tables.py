@@ -17,7 +17,7 @@ TABLES = {
     "iris": ("vector, 3 classes", "CC BY 4.0", "Fisher, 1936"),
     "diabetes": ("vector, regression", "as in scikit-learn", "Efron et al., 2004"),
 }
-"""What each table holds, its licence, and who made it."""
+"""What each table holds, its license, and who made it."""
 
 
 def tabular(
@@ -36,7 +36,7 @@ def tabular(
       validation: share or number of examples for validation, stratified by class.
       test: the same for the test part.
       seed: of the split.
-      standardize: whether columns, and the regression target, are standardised.
+      standardize: whether columns, and the regression target, are standardized.
 
     Raises:
       ValueError: when the name is none of these.

@@ -17,7 +17,7 @@ Files = download.FileSet | mnist.IdxSet
 
 
 def available() -> list[dict[str, Any]]:
-    """One entry a data set: ``name``, ``kind``, ``found``, ``how``, ``licence``, ``source``.
+    """One entry a data set: ``name``, ``kind``, ``found``, ``how``, ``license``, ``source``.
 
     ``found`` is a folder, "bundled", "generated", or ``None`` when the files are not on this machine;
     ``how`` then says how to get them.
@@ -26,14 +26,14 @@ def available() -> list[dict[str, Any]]:
     for name, source in _listed().items():
         found, how = _whereabouts(name, source)
         files = files_of(source)
-        licence, origin = (source.licence, source.origin) if files is None else (files.licence, files.source)
+        license, origin = (source.license, source.origin) if files is None else (files.license, files.source)
         entries.append(
             {
                 "name": name,
                 "kind": source.holds,
                 "found": found,
                 "how": how,
-                "licence": licence,
+                "license": license,
                 "source": origin,
             }
         )
@@ -52,8 +52,8 @@ def _listed() -> dict[str, Source]:
         name: s for kind in order for name, s in SOURCES.items() if s.found == kind and name != "tabular"
     }
     tables = {
-        name: Source(SOURCES["tabular"].module, holds, "bundled", licence, origin)
-        for name, (holds, licence, origin) in TABLES.items()
+        name: Source(SOURCES["tabular"].module, holds, "bundled", license, origin)
+        for name, (holds, license, origin) in TABLES.items()
     }
     return known | tables
 

@@ -70,8 +70,8 @@ class Dataset:
       outputs: number of classes, of output symbols, or of regression outputs.
       classes: name of each class or output symbol (empty for regression).
       symbols: name of each input symbol (empty for float inputs).
-      standardize: how raw inputs were normalised, or ``None``.
-      standardize_y: how raw regression targets were normalised, or ``None``.
+      standardize: how raw inputs were normalized, or ``None``.
+      standardize_y: how raw regression targets were normalized, or ``None``.
       features: names of the input columns (CSV), else empty.
       sources: files the data were read from, with their SHA-256 (for the run folder).
       references: of a "pair" data set whose examples have several right answers: by split, for each

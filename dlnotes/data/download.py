@@ -21,7 +21,7 @@ class FileSet(NamedTuple):
       name: of the data set and of its folder.
       files: their names with the SHA-256 of what they hold, of ``.gz`` files that of the content.
       where: where they can be had, in words.
-      licence: in words.
+      license: in words.
       source: who made it.
       address: of the one file, else empty.
     """
@@ -29,7 +29,7 @@ class FileSet(NamedTuple):
     name: str
     files: dict[str, str]
     where: str
-    licence: str
+    license: str
     source: str
     address: str = ""
 

@@ -1,7 +1,7 @@
 """A person's own data: ``.npz``, ``.npy``, CSV files, and folders of images.
 
-Every loader refuses damaged or mislabelled files with the file and the row in the message, splits
-(stratified by class for classification), standardises with the training part's statistics, and
+Every loader refuses damaged or mislabeled files with the file and the row in the message, splits
+(stratified by class for classification), standardizes with the training part's statistics, and
 records the SHA-256 of what it read. Rows of arrays count from 0; CSV lines count from 1, header included.
 """
 
@@ -54,7 +54,7 @@ def npz(
       validation: share or number of examples for validation.
       test: the same for the test part.
       seed: of the split.
-      standardize: whether float inputs and regression targets are standardised.
+      standardize: whether float inputs and regression targets are standardized.
 
     Raises:
       FileNotFoundError: when there is no such file.
@@ -264,7 +264,7 @@ def csv(
       validation: share or number of rows for validation.
       test: the same for the test part.
       seed: of the split.
-      standardize: whether inputs, and a regression target, are standardised.
+      standardize: whether inputs, and a regression target, are standardized.
 
     Raises:
       FileNotFoundError: when there is no such file.
@@ -359,11 +359,11 @@ def image_folder(
       size: ``(height, width)`` that every image is resized to; "own" keeps the size of each: the images
         are padded behind, and a mask ``(n, height, width)`` says which pixels are real.
       max_size: with ``size = "own"``, an image whose longer side is above this is brought down to it.
-      channels: 3 for colour, 1 for grey levels.
+      channels: 3 for color, 1 for gray levels.
       validation: share or number of images for validation.
       test: the same for the test part.
       seed: of the split.
-      standardize: whether each channel is standardised; raw values are in [0, 1].
+      standardize: whether each channel is standardized; raw values are in [0, 1].
 
     Raises:
       FileNotFoundError: when there is no such folder.

@@ -38,7 +38,7 @@ class Inputs(NamedTuple):
     """Inputs ready for a model.
 
     Attributes:
-      x: standardised array, or `Pair`, or `Trees`. A pair's target is the begin symbol alone, ``(n, 1)``.
+      x: standardized array, or `Pair`, or `Trees`. A pair's target is the begin symbol alone, ``(n, 1)``.
       rows: what each example is called: "0", "1", … in arrays, "line 2" in text, an image's file name.
       mask: ``(n, time)`` or ``(n, *sizes)`` booleans, or ``None``.
     """
@@ -49,7 +49,7 @@ class Inputs(NamedTuple):
 
 
 def read_inputs(path: str | Path, dataset: Dataset) -> Inputs:
-    """Inputs of a file, checked against and standardised like those of ``dataset``.
+    """Inputs of a file, checked against and standardized like those of ``dataset``.
 
     Args:
       path: a file or folder, see the module's docstring; a CSV file's target column is not needed.
@@ -72,7 +72,7 @@ def evaluate_inputs(path: str | Path, dataset: Dataset, *, target: str | None = 
       target: a CSV file's target column; where not given, the one column that is not an input.
 
     Returns:
-      Standardised inputs, and targets as in ``dataset``: class numbers, or standardised floats.
+      Standardized inputs, and targets as in ``dataset``: class numbers, or standardized floats.
 
     Raises:
       FileNotFoundError: when there is no such file.
@@ -291,9 +291,9 @@ def _read_images(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
             (_label(path, f"folder {folder.name}", folder.name, dataset), folder)
             for folder in arrays.class_folders(path)
         ]
-        labelled = [(label, file) for label, folder in folders for file in arrays.folder_images(folder)]
-        files = [file for _, file in labelled]
-        y = np.array([label for label, _ in labelled])
+        labeled = [(label, file) for label, folder in folders for file in arrays.folder_images(folder)]
+        files = [file for _, file in labeled]
+        y = np.array([label for label, _ in labeled])
     else:
         files = arrays.folder_images(path) if path.is_dir() else [path]
     own = dataset.train.mask is not None  # images of their own sizes, up to the largest known

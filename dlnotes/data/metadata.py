@@ -29,55 +29,55 @@ _SPLITS = ("train", "validation", "test")
 _TUPLES = {kind.__name__: kind for kind in (Pair, Trees)}
 
 
-def facts_of(dataset: Dataset) -> dict[str, Any]:
-    """The facts as what JSON can hold."""
-    facts = {name: getattr(dataset, name) for name in _PLAIN}
+def metadata_of(dataset: Dataset) -> dict[str, Any]:
+    """The metadata as what JSON can hold."""
+    metadata = {name: getattr(dataset, name) for name in _PLAIN}
     for name in ("standardize", "standardize_y"):
         scale = getattr(dataset, name)
-        facts[name] = scale and {
+        metadata[name] = scale and {
             "mean": scale.mean.tolist(),
             "scale": scale.scale.tolist(),
             "dtype": str(scale.mean.dtype),
         }
-    facts["forecast"] = dataset.forecast and dataset.forecast._asdict()
-    facts["splits"] = {name: _shapes(getattr(dataset, name)) for name in _SPLITS}
-    facts["records"] = {
+    metadata["forecast"] = dataset.forecast and dataset.forecast._asdict()
+    metadata["splits"] = {name: _shapes(getattr(dataset, name)) for name in _SPLITS}
+    metadata["records"] = {
         name: hashlib.sha256(text.encode()).hexdigest() for name, text in dataset.records.items()
     }
-    return facts
+    return metadata
 
 
-def dataset_of(facts: dict[str, Any], *, missing: str) -> Dataset:
-    """A data set of those facts whose examples are all zero and take no memory.
+def dataset_of(metadata: dict[str, Any], *, missing: str) -> Dataset:
+    """A data set of those metadata whose examples are all zero and take no memory.
 
     Args:
-      facts: of `facts_of`, as read back from JSON.
+      metadata: of `metadata_of`, as read back from JSON.
       missing: why the examples are not there; `Dataset.split` says so.
     """
     kept: dict[str, Any] = {
-        name: tuple(v) if isinstance(v := facts.get(name, ""), list) else v for name in _PLAIN
+        name: tuple(v) if isinstance(v := metadata.get(name, ""), list) else v for name in _PLAIN
     }
     for name in ("standardize", "standardize_y"):
-        if scale := facts[name]:
+        if scale := metadata[name]:
             mean, deviation = (np.array(scale[part], scale["dtype"]) for part in ("mean", "scale"))
             kept[name] = Standardize(mean, deviation)
-    if forecast := facts["forecast"]:
+    if forecast := metadata["forecast"]:
         kept["forecast"] = Forecast(tuple(forecast["targets"]), forecast["horizon"])
-    kept |= {name: _zeros(facts["splits"][name]) for name in _SPLITS}
+    kept |= {name: _zeros(metadata["splits"][name]) for name in _SPLITS}
     return Dataset(**kept, missing=missing)
 
 
-def changes(facts: dict[str, Any], dataset: Dataset) -> list[str]:
-    """In which facts a data set differs from those that were kept, in words; paths of files do not count."""
+def changes(metadata: dict[str, Any], dataset: Dataset) -> list[str]:
+    """In what a data set differs from the metadata that were kept, in words; paths of files do not count."""
     import json
 
-    now = json.loads(json.dumps(facts_of(dataset)))
+    now = json.loads(json.dumps(metadata_of(dataset)))
     found = []
-    if sorted(facts["sources"].values()) != sorted(now["sources"].values()):
-        known = set(facts["sources"].values())
+    if sorted(metadata["sources"].values()) != sorted(now["sources"].values()):
+        known = set(metadata["sources"].values())
         changed = [path for path, digest in now["sources"].items() if digest not in known]
         found.append(f"{', '.join(changed) or 'a file'} is not the file that the run was trained on")
-    differing = [name for name in now if name != "sources" and facts.get(name, "") != now[name]]
+    differing = [name for name in now if name != "sources" and metadata.get(name, "") != now[name]]
     if differing and not found:
         found.append(f"its {', '.join(differing)} are no longer what the run was trained on")
     return found

@@ -64,7 +64,7 @@ def _feistel(index: Any, a: int, b: int, keys: Any, xp: Any) -> Any:
     return left * np.uint32(b) + right
 
 
-def permute(index: Any, n: int, key_words: Any, *, xp: Any = np) -> Any:
+def permute(index: Any, n: int, key_data: Any, *, xp: Any = np) -> Any:
     """Where a keyed permutation of ``range(n)`` sends each index.
 
     A mixed-radix Feistel network over ``a·b ≥ n`` numbers (see `radices`); a result outside ``range(n)``
@@ -73,7 +73,7 @@ def permute(index: Any, n: int, key_words: Any, *, xp: Any = np) -> Any:
     Args:
       index: whole numbers in ``0..n-1``, of any shape.
       n: how many there are; static, 1 ≤ n < 2³¹.
-      key_words: two uint32 words; another pair gives another permutation. They may be traced.
+      key_data: two uint32 words; another pair gives another permutation. They may be traced.
       xp: ``numpy``, or ``jax.numpy`` for a traced program.
 
     Returns:
@@ -91,7 +91,7 @@ def permute(index: Any, n: int, key_words: Any, *, xp: Any = np) -> Any:
     if xp is np:
         shape = np.shape(index)  # numpy warns of overflow for scalars, not for arrays: at least one axis
         index = np.asarray(index).astype(np.uint32).reshape(-1)
-        words = np.asarray(key_words).astype(np.uint32)
+        words = np.asarray(key_data).astype(np.uint32)
         keys = _round_keys(words)
         x = _feistel(index, a, b, keys, np)
         while (outside := x >= n).any():
@@ -101,7 +101,7 @@ def permute(index: Any, n: int, key_words: Any, *, xp: Any = np) -> Any:
 
     shape = xp.shape(index)
     index = xp.asarray(index).astype(xp.uint32).reshape(-1)
-    keys = _round_keys(xp.asarray(key_words).astype(xp.uint32))
+    keys = _round_keys(xp.asarray(key_data).astype(xp.uint32))
     x = _feistel(index, a, b, keys, xp)
     if a * b != n:
         x = jax.lax.while_loop(
@@ -118,7 +118,7 @@ def steps_per_epoch(n: int, batch_size: int) -> int:
 
 
 def batch_rows(
-    step: Any, *, n: int, batch_size: int, key_words: Any, xp: Any = np, wrap: bool = False
+    step: Any, *, n: int, batch_size: int, key_data: Any, xp: Any = np, wrap: bool = False
 ) -> tuple[Any, Any]:
     """The rows of the batch at a step, and their weights.
 
@@ -130,7 +130,7 @@ def batch_rows(
       step: 0, 1, 2, …; may be traced.
       n: number of examples (static).
       batch_size: rows in a batch (static).
-      key_words: two uint32 words, e.g. ``jax.random.key_data(key)``; may be traced or vmapped over.
+      key_data: two uint32 words, e.g. ``jax.random.key_data(key)``; may be traced or vmapped over.
       xp: ``numpy`` or ``jax.numpy``.
       wrap: fill a batch up with the first rows of the epoch's order instead of copies of its last row.
 
@@ -149,7 +149,7 @@ def batch_rows(
         rows = slots % np.int32(n) if wrap else xp.minimum(slots, np.int32(n - 1))
         return rows, (slots < np.int32(n)).astype(xp.float32)
     per_epoch = np.uint32(steps_per_epoch(n, batch_size))
-    words = xp.asarray(key_words).astype(xp.uint32)
+    words = xp.asarray(key_data).astype(xp.uint32)
     step = xp.asarray(step).astype(xp.uint32)
     step = step.reshape(1)
     epoch, number = step // per_epoch, step % per_epoch
@@ -211,18 +211,18 @@ class BucketOrder(NamedTuple):
         return bucket, (epoch * own + place - first).astype(xp.int32)
 
     def rows(
-        self, bucket: int, own: Any, *, key_words: Any, xp: Any = np, wrap: bool = False
+        self, bucket: int, own: Any, *, key_data: Any, xp: Any = np, wrap: bool = False
     ) -> tuple[Any, Any]:
         """`batch_rows` of a bucket's batch number ``own``, as rows of all examples.
 
         Args:
           bucket: which (static).
           own: of `at`.
-          key_words: the member's two uint32 words; every bucket mixes its number into them.
+          key_data: the member's two uint32 words; every bucket mixes its number into them.
           xp: ``numpy`` or ``jax.numpy``.
           wrap: as in `batch_rows`, of the bucket's order.
         """
-        words = xp.asarray(key_words).astype(xp.uint32) ^ np.uint32(_GOLDEN * (bucket + 1) & 0xFFFFFFFF)
+        words = xp.asarray(key_data).astype(xp.uint32) ^ np.uint32(_GOLDEN * (bucket + 1) & 0xFFFFFFFF)
         n = self.counts[bucket]
-        rows, weight = batch_rows(own, n=n, batch_size=self.batch_size, key_words=words, xp=xp, wrap=wrap)
+        rows, weight = batch_rows(own, n=n, batch_size=self.batch_size, key_data=words, xp=xp, wrap=wrap)
         return rows + np.int32(sum(self.counts[:bucket])), weight

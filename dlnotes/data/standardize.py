@@ -1,4 +1,4 @@
-"""Standardising inputs and regression targets with statistics of the training part."""
+"""Standardizing inputs and regression targets with statistics of the training part."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def two_moons(
       validation: share or number of points for validation.
       test: the same for the test part.
       seed: of the points and of the split.
-      standardize: whether both coordinates are standardised.
+      standardize: whether both coordinates are standardized.
 
     Raises:
       ValueError: when ``n`` or ``noise`` is out of range.

@@ -17,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 Strategy = Literal["single", "pmap", "mesh"]
-Split = Literal["none", "members", "batch"]
+Shard = Literal["none", "members", "batch"]
 
 AXIS = "devices"
 """Name of the device axis under pmap and in the mesh."""
@@ -30,17 +30,17 @@ class Placement:
     Attributes:
       strategy: "single", "pmap" or "mesh".
       devices: those used, of all processes.
-      split: "none" (one device), "members" (seeds and settings, no communication) or "batch"
+      shard: "none" (one device), "members" (seeds and settings, no communication) or "batch"
         (rows of each batch, gradients summed over devices).
     """
 
     strategy: Strategy
     devices: tuple[Any, ...]
-    split: Split
+    shard: Shard
 
     def division(self, accumulate: int = 1) -> Division:
         """How the rows of one batch are divided."""
-        if self.split == "batch":
+        if self.shard == "batch":
             return Division(len(self.devices), AXIS, accumulate)
         return Division(multiple=accumulate)
 
@@ -57,9 +57,9 @@ class Placement:
     def describe(self) -> str:
         """A few words for a log: ``"mesh, 8 seeds over 2 cpu devices"``."""
         kind = self.devices[0].platform
-        if self.split == "none":
+        if self.shard == "none":
             return f"single {kind} device"
-        what = "seeds" if self.split == "members" else "each batch"
+        what = "seeds" if self.shard == "members" else "each batch"
         return f"{self.strategy}, {what} over {len(self.devices)} {kind} devices"
 
 
@@ -120,7 +120,7 @@ def put(placement: Placement, tree: Any, spec: P | None = None) -> Any:
       tree: numpy arrays, the same in every process.
       spec: which axis is divided over the devices; ``None`` puts all of it on each.
     """
-    if placement.split == "none":
+    if placement.shard == "none":
         # Of a copy: device_put may alias host memory, which donation would then overwrite.
         return jax.device_put(jax.tree.map(lambda a: np.array(a), tree), placement.devices[0])
     sharding = NamedSharding(placement.mesh, P() if spec is None else spec)

@@ -98,7 +98,7 @@ def answers_of(examples: Examples) -> tuple[tuple[tuple[int, ...], ...], ...]:
     return tuple((tuple(int(c) for c in row if c > 0),) for row in np.asarray(examples.y))
 
 
-def written_quality(
+def decoding_metrics(
     evaluator: Evaluator,
     members: Member,
     examples: Examples,

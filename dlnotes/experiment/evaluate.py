@@ -7,7 +7,7 @@ from typing import Any
 
 from dlnotes import data
 from dlnotes.config import ConfigError
-from dlnotes.experiment.decoding import answers_of, references_of, written_quality
+from dlnotes.experiment.decoding import answers_of, decoding_metrics, references_of
 from dlnotes.experiment.final_metrics import label_quality
 from dlnotes.experiment.predict import _opened
 from dlnotes.experiment.result import Trained
@@ -47,7 +47,7 @@ def evaluate_run(
             known = data_path is None
             answers = references_of(trained.dataset, split) if known else answers_of(examples)
             how = trained.config.decoding
-            measured |= written_quality(trained.evaluator, members, examples, answers, how)
+            measured |= decoding_metrics(trained.evaluator, members, examples, answers, how)
     except (ValueError, OSError) as error:
         raise ConfigError(str(data_path or trained.folder.path), [str(error)]) from None
     seeds = trained.config.training.seeds

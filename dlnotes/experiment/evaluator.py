@@ -77,7 +77,7 @@ class Evaluator:
     def _measure(self, members: Member, blocks: Any, best: bool | None) -> dict[str, np.ndarray]:
         best = self.setup.keep_best if best is None else best
         if best not in self._evaluators:
-            axis = placing.AXIS if self.placement.split == "batch" else None
+            axis = placing.AXIS if self.placement.shard == "batch" else None
             evaluate = loop.evaluate_blocks(
                 self.setup.recipe_of, metric_names=self.setup.metric_names, best=best, axis_name=axis
             )
@@ -105,7 +105,7 @@ class Evaluator:
 
     def _put_blocks(self, examples: Any) -> Any:
         rows = self._block_rows()
-        parts = len(self.placement.devices) if self.placement.split == "batch" else 1
+        parts = len(self.placement.devices) if self.placement.shard == "batch" else 1
         if self.setup.buckets is None:
             return put_blocks(self.placement, blocks_of(examples, rows, parts=parts))
         divided = bucketed_blocks_of(examples, rows, self.setup.group.config.training.buckets, parts=parts)

@@ -39,7 +39,7 @@ Result: {result}
 def export_run(run: str | Path | Trained, *, output: str | Path | None = None, member: int = 0) -> Path:
     """Write one member as a single file of ``jax.export``, for cpu, cuda and tpu and any batch size.
 
-    Inputs are raw (what the data held before they were standardised), outputs are probabilities,
+    Inputs are raw (what the data held before they were standardized), outputs are probabilities,
     values in the target's own units, or decoded symbols. A README beside the file shows how to load it.
 
     Args:
@@ -93,7 +93,9 @@ def _exportable(trained: Trained, params: Params):
     """The function of raw arrays, its arguments' shapes by name, and what it returns."""
     dataset, train = trained.dataset, trained.dataset.train
     # Swept numbers shape training and the start only: any point's do for a forward pass.
-    hyper = {name: jnp.asarray(values[0]) for name, values in trained.evaluator.setup.group.hypers.items()}
+    hyper = {
+        name: jnp.asarray(values[0]) for name, values in trained.evaluator.setup.group.hyperparams.items()
+    }
     model = trained.evaluator.setup.recipe_of(hyper).model
     scope = jax.export.SymbolicScope()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.decoding import references_of, written_quality
+from dlnotes.experiment.decoding import decoding_metrics, references_of
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
 from dlnotes.training.state import Member
 
@@ -50,5 +50,5 @@ def final_metrics(evaluator: Evaluator, members: Member) -> dict[str, dict[str, 
     if dataset.input == "pair":
         split = "test" if "test" in found else next(iter(found))
         references, how = references_of(dataset, split), evaluator.setup.group.config.decoding
-        found[split] |= written_quality(evaluator, members, dataset.split(split), references, how)
+        found[split] |= decoding_metrics(evaluator, members, dataset.split(split), references, how)
     return found

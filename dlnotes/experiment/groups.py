@@ -18,14 +18,14 @@ class Group:
       points: the sweep's points in this group (one without values when nothing is swept).
       indices: where those points stand in the whole sweep.
       seeds: ``(members,)`` the training seed of each member.
-      hypers: swept number by path, each ``(members,)`` float32.
+      hyperparams: swept number by path, each ``(members,)`` float32.
     """
 
     config: Config
     points: tuple[Point, ...]
     indices: tuple[int, ...]
     seeds: np.ndarray
-    hypers: dict[str, np.ndarray]
+    hyperparams: dict[str, np.ndarray]
 
     @property
     def members(self) -> int:
@@ -54,7 +54,7 @@ def _group(indexed: list[tuple[int, Point]]) -> Group:
         points=own,
         indices=tuple(i for i, _ in indexed),
         seeds=np.tile(seeds, len(own)),
-        hypers={
+        hyperparams={
             path: np.repeat(np.array([p.values[path] for p in own], np.float32), len(seeds))
             for path in numbers
         },

@@ -120,10 +120,10 @@ BUILDERS: dict[str, Builder] = {
     "graph": _graph,
     "cnn": _plain(models.cnn),
     "conv_net": _conv_net,
-    "pixel_labeller": _plain(models.pixel_labeller),
+    "pixel_labeler": _plain(models.pixel_labeler),
     "recurrent_refinement": _plain(models.recurrent_refinement),
     "sequence_classifier": _recurrent(models.sequence_classifier),
-    "sequence_labeller": _recurrent(models.sequence_labeller),
+    "sequence_labeler": _recurrent(models.sequence_labeler),
     "grid_recurrent": _grid_recurrent,
     "character_model": lambda dataset, _, **options: models.character_model(dataset.inputs[0], **options),
     "seq2seq": lambda dataset, outputs, **options: models.seq2seq(dataset.inputs[0], outputs, **options),
@@ -160,7 +160,7 @@ def sizes_of(dataset: Dataset) -> tuple[int | None, ...]:
 
 
 def center_candidates(dataset: Dataset, units: int) -> np.ndarray:
-    """Training examples ``(n, features)`` among which centres are drawn: spread evenly, 16 for each unit.
+    """Training examples ``(n, features)`` among which centers are drawn: spread evenly, 16 for each unit.
 
     A part only, for they become constants of the compiled start.
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from dlnotes.config import Config
 from dlnotes.data.dataset import Dataset
-from dlnotes.outputs import LOSSES, METRICS, UNITS, Measure, PerExample, Unit, likelihood, pinball, unit
+from dlnotes.outputs import LOSSES, METRICS, UNITS, LossFn, PerExample, Unit, likelihood, pinball, unit
 from dlnotes.typing import Array
 
 
@@ -24,7 +24,7 @@ OF_CLASSES = ("cross_entropy", "hinge", "brier")
 """The losses of classes; the others are of numbers."""
 
 
-def loss_of(config: Config, dataset: Dataset) -> Measure:
+def loss_of(config: Config, dataset: Dataset) -> LossFn:
     """The evaluation loss; ``auto`` is cross-entropy for classes and squared error for numbers.
 
     Raises:
@@ -41,7 +41,7 @@ def loss_of(config: Config, dataset: Dataset) -> Measure:
     return LOSSES[name] if quantile is None else partial(pinball, quantile=quantile)
 
 
-def metrics_of(dataset: Dataset, spread: Unit | None = None) -> dict[str, Measure]:
+def metrics_of(dataset: Dataset, spread: Unit | None = None) -> dict[str, LossFn]:
     """The metrics of a task by name; of the distribution's mean where the network gives one."""
     names = {
         "classification": ("accuracy",),
@@ -55,5 +55,5 @@ def metrics_of(dataset: Dataset, spread: Unit | None = None) -> dict[str, Measur
     return {name: partial(mean, METRICS[name]) for name in names}
 
 
-def _of_mean(distribution: Callable, metric: Measure, raw: Array, y: Array) -> PerExample:
+def _of_mean(distribution: Callable, metric: LossFn, raw: Array, y: Array) -> PerExample:
     return metric(distribution(raw).mean, y)

@@ -43,7 +43,7 @@ def predict_run(
 ) -> Path:
     """Predict for the inputs in a file and write what came out.
 
-    Pixels: a mask for each image, class numbers as the grey levels of a PNG file, or all in one ``.npz``.
+    Pixels: a mask for each image, class numbers as the gray levels of a PNG file, or all in one ``.npz``.
     Classification: class and probability of every class; regression: the value in the target's own
     units; sequences to sequences: the decoded symbols and their log-probability; a class for every
     position: their names, with spaces between, or for the nodes of a tree in its brackets; language models:

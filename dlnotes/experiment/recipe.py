@@ -24,7 +24,7 @@ from dlnotes.outputs import (
 )
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import max_norm, optimizer
-from dlnotes.training.state import Hyper, Recipe, RecipeOf
+from dlnotes.training.state import Hyperparams, Recipe, RecipeOf
 from dlnotes.typing import Array, Params, PRNGKey
 
 
@@ -34,7 +34,7 @@ def recipe_of(
     model: Model | None = None,
     *,
     lengths: Durations | None = None,
-    join: bool = False,
+    flatten_small: bool = False,
 ) -> RecipeOf:
     """What is trained, as a function of the swept numbers.
 
@@ -43,7 +43,7 @@ def recipe_of(
       dataset: for sizes and the task.
       model: trains this network instead of the one [model] describes.
       lengths: of the run, for schedules; by default those without buckets.
-      join: treat a small network as one vector (only a matter of speed).
+      flatten_small: treat a small network as one vector (only a matter of speed).
 
     Raises:
       ValueError: when sections and data do not fit, before anything is compiled.
@@ -58,9 +58,9 @@ def recipe_of(
         raise ValueError(f"augment: is for images, {dataset.name} has {dataset.input} inputs")
     if config.augment is not None and dataset.train.mask is not None:
         raise ValueError(f"augment: is for images of one size, those of {dataset.name} have their own")
-    augmenter, feed = _augmenter(config, dataset), _own_symbols(config, lengths)
+    augmenter, sample_inputs = _augmenter(config, dataset), _own_symbols(config, lengths)
 
-    def build(hyper: Hyper) -> Recipe:
+    def build(hyper: Hyperparams) -> Recipe:
         options = {name: _options(config, name, hyper) for name in ("model", "optimizer", "training")}
         smoothing = options["training"]["label_smoothing"]
         limit = options["training"]["max_norm"]
@@ -75,17 +75,17 @@ def recipe_of(
             else measured,
             evaluation_loss=measured,
             metrics=metrics,
-            optimizer=_optimizer(options["optimizer"], config, lengths, join),
+            optimizer=_optimizer(options["optimizer"], config, lengths, flatten_small),
             augment=augmenter,
             project=None if limit is None else partial(max_norm, limit=limit),
             compute_dtype=jnp.dtype(config.training.compute_dtype),
             accumulate=config.training.accumulate,
             ema=config.training.ema,
-            join=join,
-            feed=feed,
+            flatten_small=flatten_small,
+            sample_inputs=sample_inputs,
             random=model is not None
             or augmenter is not None
-            or feed is not None
+            or sample_inputs is not None
             or config.model.random
             or any(not isinstance(r, (int, float)) or r > 0 for r in rates),
         )
@@ -94,7 +94,7 @@ def recipe_of(
 
 
 def _own_symbols(config: Config, lengths: Durations) -> Callable[..., Any] | None:
-    """What [training] scheduled_sampling feeds the network, as ``Recipe.feed``.
+    """What [training] scheduled_sampling feeds the network, as ``Recipe.sample_inputs``.
 
     Raises:
       ValueError: for a network that does not read its own symbols.
@@ -113,11 +113,11 @@ def _own_symbols(config: Config, lengths: Durations) -> Callable[..., Any] | Non
     else:
         given = schedules.inverse_sigmoid(_steps(chosen.half, lengths))
 
-    def feed(params: Params, x: Any, *, key: PRNGKey, mask: Any, step: Array) -> Any:
+    def sample_inputs(params: Params, x: Any, *, key: PRNGKey, mask: Any, step: Array) -> Any:
         share = chosen.final * (1 - given(step))
         return mix(params, x, share, key, mask)
 
-    return feed
+    return sample_inputs
 
 
 def _augmenter(config: Config, dataset: Dataset) -> Callable[[PRNGKey, Array, Any], tuple[Array, Any]] | None:
@@ -144,7 +144,7 @@ def _augmenter(config: Config, dataset: Dataset) -> Callable[[PRNGKey, Array, An
     return change
 
 
-def _options(config: Config, section: str, hyper: Hyper) -> dict[str, Any]:
+def _options(config: Config, section: str, hyper: Hyperparams) -> dict[str, Any]:
     """A section's options with the swept numbers in their places."""
     part = getattr(config, section)
     values = {name: getattr(part, name) for name in type(part).model_fields}
@@ -153,7 +153,7 @@ def _options(config: Config, section: str, hyper: Hyper) -> dict[str, Any]:
     }
 
 
-def _optimizer(options: dict[str, Any], config: Config, lengths: Durations, join: bool):
+def _optimizer(options: dict[str, Any], config: Config, lengths: Durations, flatten_small: bool):
     options = dict(options)
     options.pop("schedule")
     ramp = options.pop("momentum_ramp")
@@ -161,7 +161,7 @@ def _optimizer(options: dict[str, Any], config: Config, lengths: Durations, join
         first, over = options["momentum"], _steps(ramp.over, lengths)
         share = schedules.linear(over)
         options["momentum"] = lambda t: ramp.final + (first - ramp.final) * share(t)
-    return optimizer(factor=_factor(config, lengths), join=join, **options)
+    return optimizer(factor=_factor(config, lengths), flatten_small=flatten_small, **options)
 
 
 def _steps(duration: str, lengths: Durations) -> int:

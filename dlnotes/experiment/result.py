@@ -60,7 +60,7 @@ class Trained:
     Attributes:
       folder: of the run.
       config: of the group.
-      dataset: as in training (for sizes, names and normalisation).
+      dataset: as in training (for sizes, names and normalization).
       evaluator: of the group.
       state: its newest whole checkpoint.
     """

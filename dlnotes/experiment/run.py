@@ -29,7 +29,7 @@ from dlnotes.experiment.final_metrics import final_metrics
 from dlnotes.experiment.groups import Group, groups
 from dlnotes.experiment.progress import Watch
 from dlnotes.experiment.result import Result, Trained
-from dlnotes.experiment.run_folder import RunFolder, keep_facts, read_json, write_json
+from dlnotes.experiment.run_folder import RunFolder, keep_metadata, read_json, write_json
 from dlnotes.experiment.setup import prepare
 from dlnotes.experiment.summary import summarize_group
 from dlnotes.experiment.trainer import Outcome, Trainer, restore
@@ -72,16 +72,16 @@ def prepare_devices(config: Config, plan: list[Group] | None = None, *, processe
 
 def _known_data(kept: RunFolder, config: Config) -> Dataset:
     """The data of a run as they were: what was kept of them, where they are gone or have changed since."""
-    facts = read_json(kept.facts_path)
+    metadata = read_json(kept.metadata_path)
     try:
         dataset = load_data(config)
     except ConfigError as error:
-        if facts is None:
+        if metadata is None:
             raise
-        return dataset_of(facts, missing="; ".join(error.problems))
-    if facts is None or not (changed := changes(facts, dataset)):
+        return dataset_of(metadata, missing="; ".join(error.problems))
+    if metadata is None or not (changed := changes(metadata, dataset)):
         return dataset
-    return dataset_of(facts, missing="; ".join(changed))
+    return dataset_of(metadata, missing="; ".join(changed))
 
 
 def load_data(config: Config) -> Dataset:
@@ -165,7 +165,7 @@ def run(
         kept = _same_folder(kept)
         if first:
             with _named_in_errors(kept):
-                keep_facts(kept, dataset)
+                keep_metadata(kept, dataset)
     return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
 
 
@@ -191,8 +191,8 @@ def resume(
     plan = groups(config)
     prepare_devices(config, plan)
     dataset = load_data(config) if dataset is None else dataset
-    facts = read_json(kept.facts_path)
-    if facts is not None and (changed := changes(facts, dataset)):
+    metadata = read_json(kept.metadata_path)
+    if metadata is not None and (changed := changes(metadata, dataset)):
         raise ConfigError(str(folder), [f"data: {problem}" for problem in changed])
     trainers = _trainers(config, plan, dataset, model)
     enable_compilation_cache()
@@ -349,7 +349,7 @@ def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:
         "steps_planned": [t.setup.lengths.total for t in trainers],
         "batch_size": [t.setup.lengths.batch_size for t in trainers],
         "placement": [t.placement.describe() for t in trainers],
-        "buckets": [None if t.setup.buckets is None else t.setup.buckets.words() for t in trainers],
+        "buckets": [None if t.setup.buckets is None else t.setup.buckets.describe() for t in trainers],
         "seconds": seconds,
         "training_seconds": [o.seconds for o in outcomes],
         "first_step_seconds": [o.first_step_seconds for o in outcomes],

@@ -16,7 +16,7 @@ from typing import Any
 
 from dlnotes.config import ClaimConfig, Config, ConfigError, load, to_toml
 from dlnotes.data.dataset import Dataset
-from dlnotes.data.metadata import facts_of
+from dlnotes.data.metadata import metadata_of
 
 
 class RunFolder:
@@ -68,7 +68,7 @@ class RunFolder:
         return self.path / "figures"
 
     @property
-    def facts_path(self) -> Path:
+    def metadata_path(self) -> Path:
         """What is known of the data: vocabulary, classes, scales, shapes, SHA-256 of files."""
         return self.path / "data" / "facts.json"
 
@@ -85,12 +85,12 @@ class RunFolder:
         return read_json(self.summary_path)
 
 
-def keep_facts(folder: RunFolder, dataset: Dataset) -> None:
+def keep_metadata(folder: RunFolder, dataset: Dataset) -> None:
     """Write what is known of the data, and the texts that the data set gives for the record."""
-    folder.facts_path.parent.mkdir(exist_ok=True)
-    write_json(folder.facts_path, facts_of(dataset))
+    folder.metadata_path.parent.mkdir(exist_ok=True)
+    write_json(folder.metadata_path, metadata_of(dataset))
     for name, text in dataset.records.items():
-        write_text(folder.facts_path.parent / name, text)
+        write_text(folder.metadata_path.parent / name, text)
 
 
 def environment(command: list[str] | None = None) -> dict[str, Any]:

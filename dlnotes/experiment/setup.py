@@ -71,7 +71,7 @@ def prepare(
         known[most] = buckets_of(config, dataset)
     order = bucket_order(known[most], batch_size_of(config, dataset))
     lengths = durations(config, dataset, order)
-    if "training.label_smoothing" in group.hypers and dataset.task == "regression":
+    if "training.label_smoothing" in group.hyperparams and dataset.task == "regression":
         raise ValueError("training.label_smoothing: only cross_entropy can be smoothed")
     setup = Setup(
         group=group,
@@ -79,7 +79,7 @@ def prepare(
         buckets=known[most],
         order=order,
         lengths=lengths,
-        recipe_of=recipe_of(config, dataset, model, lengths=lengths, join=group.members == 1),
+        recipe_of=recipe_of(config, dataset, model, lengths=lengths, flatten_small=group.members == 1),
         metric_names=("loss", *metrics_of(dataset)),
         keep_best=_keeps_best(group, dataset),
         keeps_state=model is not None and model.update is not None,
@@ -102,9 +102,9 @@ def _trace(setup: Setup) -> None:
     """Trace the start and a forward pass: what does not fit must show before anything is written."""
     rows = jax.tree.map(lambda a: a[:1], tuple(setup.dataset.train))
 
-    def forward(seeds, hypers, x, y, mask):
-        member = jax.tree.map(lambda a: a[0], init_state(setup.recipe_of, seeds, hypers).members)
+    def forward(seeds, hyperparams, x, y, mask):
+        member = jax.tree.map(lambda a: a[0], init_state(setup.recipe_of, seeds, hyperparams).members)
         batch = Batch(x, y, mask, jnp.ones(1, jnp.float32))
         return evaluate_batch(setup.recipe_of(member.hyper), member.params, batch)
 
-    jax.eval_shape(forward, setup.group.seeds, setup.group.hypers, *rows)
+    jax.eval_shape(forward, setup.group.seeds, setup.group.hyperparams, *rows)

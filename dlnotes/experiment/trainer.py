@@ -24,7 +24,7 @@ from dlnotes.experiment.progress import Watch, _Watcher
 from dlnotes.experiment.setup import Setup
 from dlnotes.training import loop
 from dlnotes.training.checkpoints import Checkpoints, DamagedCheckpoint, unflatten
-from dlnotes.training.loader import Feed, fits_on_device
+from dlnotes.training.loader import Loader, fits_on_device
 from dlnotes.training.parallel import compile_chunk, put_state
 from dlnotes.training.state import REASONS, Member, TrainState, init_state, note_evaluation
 
@@ -71,12 +71,12 @@ class Trainer:
     def initial(self) -> TrainState:
         """The state before the first step, on the host."""
         init = jax.jit(
-            lambda seeds, hypers: init_state(
-                self.setup.recipe_of, seeds, hypers, keep_best=self.setup.keep_best
+            lambda seeds, hyperparams: init_state(
+                self.setup.recipe_of, seeds, hyperparams, keep_best=self.setup.keep_best
             ),
             compiler_options=single_use_options(),
         )
-        return jax.device_get(init(self.setup.group.seeds, self.setup.group.hypers))
+        return jax.device_get(init(self.setup.group.seeds, self.setup.group.hyperparams))
 
     def train(
         self,
@@ -109,9 +109,9 @@ class Trainer:
         watcher = _Watcher(watch, lengths, self.setup.group.members)
         if self.setup.buckets is not None:
             count = len(self.setup.buckets.shapes)
-            watcher.say(f"{self.setup.buckets.words()}; the training step is compiled for {count} shapes")
+            watcher.say(f"{self.setup.buckets.describe()}; the training step is compiled for {count} shapes")
         if (waves := waves_of(config, self.setup.dataset, lengths.batch_size)) is not None:
-            watcher.say(waves.words())
+            watcher.say(waves.describe())
         restored = restore(self.setup, store, watcher.say) if store else None
         if store and first:
             store.set_aside_after(int(restored[0].step) if restored else None)
@@ -120,7 +120,7 @@ class Trainer:
         seconds_before = float(extra.get("seconds", 0.0))
         step, saved_at = int(host.step), time.perf_counter()
         state = put_state(placement, host)
-        feed, chunk = self._compiled(host.members)
+        loader, chunk = self._compiled(host.members)
         size, examples, busy, first_seconds = 1, 0, 0.0, 0.0
         interrupted, announced = False, np.asarray(host.members.stopped_at) >= 0
 
@@ -135,14 +135,14 @@ class Trainer:
         watcher.at(step, {}, 0.0, announced)
         while step < lengths.total and not announced.all():
             due = time.perf_counter() - saved_at >= config.checkpoint.every_seconds and step > 0
-            interrupted, due, n = agree(placement, stop(), due, min(size, feed.capacity))
+            interrupted, due, n = agree(placement, stop(), due, min(size, loader.capacity))
             if interrupted:
                 break
             if due:
                 save()
             n = min(n, self._until_boundary(step))
             begun = time.perf_counter()
-            state, metrics = chunk(state, feed.prepare(step, n), np.int32(n))
+            state, metrics = chunk(state, loader.prepare(step, n), np.int32(n))
             metrics = placing.fetch(metrics)[:n]
             took = time.perf_counter() - begun
             known, announced = announced, self._announce(state, announced, watcher)
@@ -180,9 +180,9 @@ class Trainer:
             stopped=_stopped(host.members),
         )
 
-    def _compiled(self, members: Member) -> tuple[Feed, Callable]:
+    def _compiled(self, members: Member) -> tuple[Loader, Callable]:
         config = self.setup.group.config
-        words = np.asarray(jax.jit(jax.vmap(loop.order_words))(members))
+        words = np.asarray(jax.jit(jax.vmap(loop.order_key_data))(members))
         resident = {"yes": True, "no": False}.get(config.devices.resident)
         if self.placement.processes > 1:
             resident = False
@@ -191,7 +191,7 @@ class Trainer:
         train, buckets = self.setup.dataset.train, self.setup.buckets
         if buckets is not None:
             train = rows_of(train, np.argsort(buckets.index, kind="stable"))
-        feed = Feed(
+        loader = Loader(
             train,
             self.placement,
             self.division,
@@ -202,16 +202,16 @@ class Trainer:
         )
         chunk = loop.train_chunk(
             self.setup.recipe_of,
-            feed.batch_at,
+            loader.batch_at,
             metric_names=self.names,
-            capacity=feed.capacity,
+            capacity=loader.capacity,
             division=self.division,
-            rows_per_part=feed.rows_per_part,
-            data_per_member=feed.per_member,
-            bucket_at=feed.bucket_at,
+            rows_per_part=loader.rows_per_part,
+            data_per_member=loader.per_member,
+            bucket_at=loader.bucket_at,
         )
-        return feed, compile_chunk(
-            self.placement, chunk, data_axis=feed.data_axis, convolutions=config.model.convolutional
+        return loader, compile_chunk(
+            self.placement, chunk, data_axis=loader.data_axis, convolutions=config.model.convolutional
         )
 
     def _until_boundary(self, step: int) -> int:
@@ -266,9 +266,9 @@ def restore(
     if found is None:
         return None
     like = jax.eval_shape(
-        lambda seeds, hypers: init_state(setup.recipe_of, seeds, hypers, keep_best=setup.keep_best),
+        lambda seeds, hyperparams: init_state(setup.recipe_of, seeds, hyperparams, keep_best=setup.keep_best),
         setup.group.seeds,
-        setup.group.hypers,
+        setup.group.hyperparams,
     )
     _, arrays, extra = found
     try:

@@ -1,4 +1,4 @@
-"""Normalisation of a layer's values, example by example."""
+"""Normalization of a layer's values, example by example."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class LayerNorm(NamedTuple):
 
 
 def layer_norm(params: LayerNorm, x: Array, *, axes: tuple[int, ...] = (-1,), epsilon: float = 1e-5) -> Array:
-    """Layer normalisation over ``axes`` of each example; equation: `LayerNorm`.
+    """Layer normalization over ``axes`` of each example; equation: `LayerNorm`.
 
     Statistics are taken in float32 whatever the dtype of ``x``.
 
     Args:
       params: `LayerNorm` of the size of the last axis.
       x: ``(batch, ..., n)``.
-      axes: the axes normalised together: the last one, or all but the batch for images.
+      axes: the axes normalized together: the last one, or all but the batch for images.
       epsilon: ε.
 
     Returns:
@@ -39,7 +39,7 @@ def layer_norm(params: LayerNorm, x: Array, *, axes: tuple[int, ...] = (-1,), ep
     Source: Ba et al., 2016.
     """
     wide = x.astype(jnp.float32)
-    centred = wide - wide.mean(axes, keepdims=True)
-    y = centred * lax.rsqrt((centred**2).mean(axes, keepdims=True) + epsilon)
+    centerd = wide - wide.mean(axes, keepdims=True)
+    y = centerd * lax.rsqrt((centerd**2).mean(axes, keepdims=True) + epsilon)
     y = y.astype(x.dtype)
     return y * jnp.broadcast_to(params.scale, x.shape) + jnp.broadcast_to(params.shift, x.shape)

@@ -4,7 +4,7 @@ from dlnotes.models.convolutional.cnn import CNN, cnn
 from dlnotes.models.convolutional.conv_net import Stage, conv_net
 from dlnotes.models.convolutional.mirrored import mirrored
 from dlnotes.models.convolutional.refinement import recurrent_refinement
-from dlnotes.models.convolutional.segmentation import pixel_labeller
+from dlnotes.models.convolutional.segmentation import pixel_labeler
 from dlnotes.models.feedforward.graph import Function, Layer, graph
 from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP, linear, maxout_mlp, mlp
 from dlnotes.models.feedforward.rbf_network import RBFNetwork, rbf_network
@@ -27,7 +27,7 @@ from dlnotes.models.recurrent.sequence import (
     character_model,
     mixed_inputs,
     sequence_classifier,
-    sequence_labeller,
+    sequence_labeler,
 )
 from dlnotes.models.recurrent.stack_machine import stack_net
 from dlnotes.models.recurrent.stopping import sequence_distribution, write_sequences
@@ -71,7 +71,7 @@ __all__ = [
     "mixed_targets",
     "mlp",
     "own_inputs",
-    "pixel_labeller",
+    "pixel_labeler",
     "rbf_network",
     "recurrent_refinement",
     "sample_decode",
@@ -79,7 +79,7 @@ __all__ = [
     "seq2seq",
     "sequence_classifier",
     "sequence_distribution",
-    "sequence_labeller",
+    "sequence_labeler",
     "stack_net",
     "tree_net",
     "write_aligned",

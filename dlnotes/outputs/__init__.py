@@ -13,7 +13,7 @@ from dlnotes.outputs.distributions import (
 from dlnotes.outputs.edit_distance import error_rates
 from dlnotes.outputs.losses import (
     LOSSES,
-    Measure,
+    LossFn,
     PerExample,
     absolute_error,
     binary_cross_entropy,
@@ -46,7 +46,7 @@ __all__ = [
     "DiagonalNormal",
     "FullNormal",
     "Laplace",
-    "Measure",
+    "LossFn",
     "Mixture",
     "Normal",
     "PerExample",

@@ -56,7 +56,7 @@ def brackets(children: Any, *, whole: bool = False) -> list[set[Bracket]]:
 
 
 def bracket_f1(found: Any, true: Any, *, whole: bool = False) -> np.ndarray:
-    """Unlabelled F1 of each tree: ``2 |found ∩ true| / (|found| + |true|)``, of sets of brackets.
+    """Unlabeled F1 of each tree: ``2 |found ∩ true| / (|found| + |true|)``, of sets of brackets.
 
     Two binary trees have as many brackets each, so that precision and recall are the same.
 

@@ -22,7 +22,7 @@ class Categorical(NamedTuple):
     """Classes 0..K−1 with ``p(y = i) = softmax(z)_i``.
 
     Attributes:
-      logits: ``(..., K)`` unnormalised log-probabilities z.
+      logits: ``(..., K)`` unnormalized log-probabilities z.
     """
 
     logits: Array

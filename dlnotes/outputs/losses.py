@@ -31,7 +31,7 @@ class PerExample(NamedTuple):
     count: Array
 
 
-Measure = Callable[[Array, Array], PerExample]
+LossFn = Callable[[Array, Array], PerExample]
 """``measure(output, y) -> PerExample``: what a loss and a metric both are."""
 
 
@@ -82,7 +82,7 @@ def cross_entropy(logits: Array, y: Array, *, label_smoothing: float | Array = 0
     return PerExample(_sum_positions(jnp.where(real, nll, 0.0)), target_count(y))
 
 
-def over_steps(loss: Measure, output: Array, y: Array) -> PerExample:
+def over_steps(loss: LossFn, output: Array, y: Array) -> PerExample:
     """The mean of a loss over the steps of a network that answers several times.
 
     Args:
@@ -123,14 +123,14 @@ def squared_error(prediction: Array, y: Array) -> PerExample:
 
 
 def absolute_error(prediction: Array, y: Array) -> PerExample:
-    """``mean_j |ŷ_j − y_j|`` of each example; its minimiser is the conditional median."""
+    """``mean_j |ŷ_j − y_j|`` of each example; its minimizer is the conditional median."""
     prediction, y = _numbers(prediction, y)
     total = _sum_positions(jnp.abs(prediction - y)) / (y.size / y.shape[0])
     return PerExample(total, target_count(y))
 
 
 def pinball(prediction: Array, y: Array, *, quantile: float | Array) -> PerExample:
-    """``mean_j max(τ e_j, (τ − 1) e_j)`` with ``e = y − ŷ``; its minimiser is the conditional τ-quantile.
+    """``mean_j max(τ e_j, (τ − 1) e_j)`` with ``e = y − ŷ``; its minimizer is the conditional τ-quantile.
 
     Args:
       prediction, y: both ``(batch, outputs)``.
@@ -293,7 +293,7 @@ def clipped_linear_nll(z: Array, y: Array) -> PerExample:
     return PerExample(_sum_positions(jnp.where(y == IGNORE, 0.0, nll)), target_count(y))
 
 
-LOSSES: dict[str, Measure] = {
+LOSSES: dict[str, LossFn] = {
     "cross_entropy": cross_entropy,
     "squared_error": squared_error,
     "absolute_error": absolute_error,

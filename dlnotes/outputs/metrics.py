@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from dlnotes.outputs.losses import (
-    Measure,
+    LossFn,
     PerExample,
     _sum_positions,
     absolute_error,
@@ -28,7 +28,7 @@ def exact_match(logits: Array, y: Array) -> PerExample:
     return PerExample(whole.astype(jnp.float32), jnp.ones(y.shape[0], jnp.float32))
 
 
-METRICS: dict[str, Measure] = {
+METRICS: dict[str, LossFn] = {
     "accuracy": accuracy,
     "exact_match": exact_match,
     "squared_error": squared_error,

@@ -1,6 +1,6 @@
-"""How good a labelling of pixels is: overlap and boundaries over a whole data set, on the host.
+"""How good a labeling of pixels is: overlap and boundaries over a whole data set, on the host.
 
-Neither is a mean over images, so they are no `Measure`: a class may be missing in an image.
+Neither is a mean over images, so they are no `LossFn`: a class may be missing in an image.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def mean_iou(counts: np.ndarray) -> float:
 def boundary_f(predicted: np.ndarray, y: np.ndarray, classes: int, *, tolerance: int = 1) -> float:
     """How well the outlines of the classes are followed: a mean over classes of ``2PR / (P + R)``.
 
-    A class's boundary are its pixels with a neighbour (of four) of another class. P is the share of the
+    A class's boundary are its pixels with a neighbor (of four) of another class. P is the share of the
     predicted boundary that has a true one within the tolerance, R the share of the true boundary that has a
     predicted one, each over all images together.
 
@@ -106,7 +106,7 @@ def boundary_f(predicted: np.ndarray, y: np.ndarray, classes: int, *, tolerance:
 
 
 def _edges(labels: np.ndarray) -> np.ndarray:
-    """Pixels with a neighbour of another class."""
+    """Pixels with a neighbor of another class."""
     found = np.zeros(labels.shape, bool)
     for axis in (1, 2):
         first, second = (slice(None),) * axis + (slice(-1),), (slice(None),) * axis + (slice(1, None),)

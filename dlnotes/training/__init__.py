@@ -8,13 +8,13 @@ from dlnotes.training.fitting import Fit, fit, predict
 from dlnotes.training.optimizers import max_norm, optimizer
 from dlnotes.training.parallel import compile_chunk
 from dlnotes.training.starts import along, initial_params
-from dlnotes.training.state import Hyper, Member, Recipe, RecipeOf, TrainState, init_state
+from dlnotes.training.state import Hyperparams, Member, Recipe, RecipeOf, TrainState, init_state
 from dlnotes.training.step import train_step
 from dlnotes.training.tuning import Tuned, evaluate, tune_and_train
 
 __all__ = [
     "Fit",
-    "Hyper",
+    "Hyperparams",
     "Member",
     "Recipe",
     "RecipeOf",

@@ -21,7 +21,7 @@ from dlnotes.devices.placement import Division
 from dlnotes.models.model import Model, learned_of
 from dlnotes.training import loop
 from dlnotes.training.parallel import compile_chunk, put_state
-from dlnotes.training.state import Hyper, Recipe, RecipeOf, TrainState, init_state
+from dlnotes.training.state import Hyperparams, Recipe, RecipeOf, TrainState, init_state
 from dlnotes.typing import Params
 
 _HISTORY = 2**22
@@ -53,7 +53,7 @@ def fit(
     steps: int,
     batch_size: int | None = None,
     seeds: Sequence[int] | np.ndarray = range(10),
-    hypers: Hyper | dict[str, np.ndarray] | None = None,
+    hyperparams: Hyperparams | dict[str, np.ndarray] | None = None,
     start: Params | None = None,
     every: int | None = None,
     probe: Callable[[Params], Any] | None = None,
@@ -69,7 +69,7 @@ def fit(
       steps: updates of each member.
       batch_size: ``None`` takes all examples in every step; else each epoch is a new order.
       seeds: of each member; start, order of examples and dropout follow from it.
-      hypers: swept numbers by name, each ``(members,)``.
+      hyperparams: swept numbers by name, each ``(members,)``.
       start: parameters to start from, leaves ``(members, ...)``, instead of the model's own.
       every: steps between snapshots of ``probe``.
       probe: ``probe(params) -> tree`` of one member, taken before the first step and after each
@@ -91,10 +91,10 @@ def fit(
     """
     seeds = np.asarray(list(seeds), np.int32)
     members, n = len(seeds), _size(data, len(seeds), data_per_member)
-    hypers = {k: jnp.asarray(np.asarray(v, np.float32)) for k, v in (hypers or {}).items()}
-    _check(members, n, steps, batch_size, hypers, every, probe, record, data, data_per_member)
+    hyperparams = {k: jnp.asarray(np.asarray(v, np.float32)) for k, v in (hyperparams or {}).items()}
+    _check(members, n, steps, batch_size, hyperparams, every, probe, record, data, data_per_member)
     recipe_of: RecipeOf = recipe if callable(recipe) else lambda hyper: recipe
-    first = recipe_of({k: v[0] for k, v in hypers.items()})
+    first = recipe_of({k: v[0] for k, v in hyperparams.items()})
     names = ("loss", *first.metrics, "grad_norm")
 
     placement = placing.place("auto", members=members)
@@ -112,12 +112,12 @@ def fit(
             rows_per_part=batch_size or n,
             data_per_member=data_per_member,
         ),
-        data_axis=0 if data_per_member and placement.split == "members" else None,
+        data_axis=0 if data_per_member and placement.shard == "members" else None,
         convolutions=convolutions,
     )
-    by_members = P(placing.AXIS) if data_per_member and placement.split == "members" else None
+    by_members = P(placing.AXIS) if data_per_member and placement.shard == "members" else None
     data = Examples(*placing.put(placement, tuple(data), by_members))
-    state = put_state(placement, jax.device_get(_initial(recipe_of, seeds, hypers, start)))
+    state = put_state(placement, jax.device_get(_initial(recipe_of, seeds, hyperparams, start)))
     look = _looker(placement, probe, convolutions) if probe is not None else None
 
     snapshots = [placing.fetch(look(state.members.params))] if look else []
@@ -153,24 +153,26 @@ def predict(model: Model, params: Params, x: Any, *, per_member: bool = False) -
     return np.asarray(apply(params, x))
 
 
-def _initial(recipe_of: RecipeOf, seeds: np.ndarray, hypers: Hyper, start: Params | None) -> TrainState:
+def _initial(
+    recipe_of: RecipeOf, seeds: np.ndarray, hyperparams: Hyperparams, start: Params | None
+) -> TrainState:
     """All members before the first step, from the model's own start or the given one."""
 
-    def build(seeds, hypers, start):
-        state = init_state(recipe_of, seeds, hypers)
+    def build(seeds, hyperparams, start):
+        state = init_state(recipe_of, seeds, hyperparams)
         if start is None:
             return state
-        opt_state = jax.vmap(lambda h, p: recipe_of(h).optimizer.init(learned_of(p)))(hypers, start)
+        opt_state = jax.vmap(lambda h, p: recipe_of(h).optimizer.init(learned_of(p)))(hyperparams, start)
         return state._replace(members=state.members._replace(params=start, opt_state=opt_state))
 
-    return jax.jit(build, compiler_options=single_use_options())(seeds, hypers, start)
+    return jax.jit(build, compiler_options=single_use_options())(seeds, hyperparams, start)
 
 
 def _looker(placement: placing.Placement, probe: Callable, convolutions: bool) -> Callable:
     """The probe of all members, compiled where the members are."""
     many = jax.vmap(probe)
     options = compiler_options(convolutions=convolutions)
-    if placement.split != "members":
+    if placement.shard != "members":
         return jax.jit(many, compiler_options=options)
     spec = P(placing.AXIS)
     mapped = jax.shard_map(many, mesh=placement.mesh, in_specs=spec, out_specs=spec, check_vma=False)
@@ -187,7 +189,7 @@ def _size(data: Examples, members: int, per_member: bool) -> int:
     return shape[-1]
 
 
-def _check(members, n, steps, batch_size, hypers, every, probe, record, data, per_member) -> None:
+def _check(members, n, steps, batch_size, hyperparams, every, probe, record, data, per_member) -> None:
     positive = {"steps": steps, "batch_size": batch_size, "every": every, "record": record}
     for name, value in positive.items():
         if value is not None and value < 1:
@@ -198,6 +200,6 @@ def _check(members, n, steps, batch_size, hypers, every, probe, record, data, pe
         raise ValueError(f"batch_size: got {batch_size}, there are {n} examples")
     if (every is None) != (probe is None):
         raise ValueError("every, probe: got one of them, they go together")
-    for name, value in hypers.items():
+    for name, value in hyperparams.items():
         if value.shape != (members,):
-            raise ValueError(f"hypers[{name!r}]: got shape {value.shape}, needed is ({members},)")
+            raise ValueError(f"hyperparams[{name!r}]: got shape {value.shape}, needed is ({members},)")

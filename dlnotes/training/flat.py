@@ -23,15 +23,15 @@ def is_small(tree: Any) -> bool:
     return len({a.dtype for a in leaves}) == 1 and sum(a.size for a in leaves) <= SMALL
 
 
-def global_norm(tree: Any, *, join: bool = False) -> Array:
+def global_norm(tree: Any, *, flatten_small: bool = False) -> Array:
     """``‖g‖₂`` over all arrays of a tree, ``()`` float32.
 
     Args:
       tree: of arrays.
-      join: visit a small tree as one vector.
+      flatten_small: visit a small tree as one vector.
     """
     leaves = [a.astype(jnp.float32) for a in jax.tree.leaves(tree)]
-    if join and is_small(leaves):
+    if flatten_small and is_small(leaves):
         leaves = [jnp.concatenate([a.reshape(-1) for a in leaves])]
     return jnp.sqrt(sum((jnp.sum(jnp.square(a)) for a in leaves), jnp.zeros((), jnp.float32)))
 

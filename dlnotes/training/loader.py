@@ -39,7 +39,7 @@ def fits_on_device(examples: Examples, placement: Placement) -> bool:
     return size_of(examples) <= (device_memory(placement.devices[0]) or 8 * 2**30) // 4
 
 
-class Feed:
+class Loader:
     """Gives each chunk of steps its data.
 
     Args:
@@ -80,16 +80,16 @@ class Feed:
             bytes_per_step = row * self.rows_per_part * division.parts * len(self.words)
             self.batch_at = streamed_batches() if order is None else streamed_buckets(order)
             self.capacity = int(np.clip(CHUNK_BYTES / max(bytes_per_step, 1), 1, 256))
-            self.data_axis = {"none": None, "members": 0, "batch": 2}[placement.split]
+            self.data_axis = {"none": None, "members": 0, "batch": 2}[placement.shard]
 
     def prepare(self, step: int, n_steps: int) -> Any:
         """The data argument for the chunk of ``n_steps`` after ``step``."""
         if self.resident:
             return self._data
         batch = self._host_batches(step, n_steps)
-        if self.placement.split == "batch":
+        if self.placement.shard == "batch":
             return put_local(self.placement, batch, axis=2)
-        if self.placement.split == "members" and self.placement.strategy == "mesh":
+        if self.placement.shard == "members" and self.placement.strategy == "mesh":
             from jax.sharding import PartitionSpec
 
             from dlnotes.devices.placement import AXIS
@@ -108,10 +108,10 @@ class Feed:
         for m, words in enumerate(self.words):
             for i in range(n_steps):
                 if self.order is None:
-                    r, w = batch_rows(first + i, n=n, batch_size=self.batch_size, key_words=words, wrap=wrap)
+                    r, w = batch_rows(first + i, n=n, batch_size=self.batch_size, key_data=words, wrap=wrap)
                 else:
                     bucket, own = self.order.at(first + i)
-                    r, w = self.order.rows(int(bucket[0]), own, key_words=words, wrap=wrap)
+                    r, w = self.order.rows(int(bucket[0]), own, key_data=words, wrap=wrap)
                 weight[m, i, : len(w)] = w
                 rows[m, i] = np.pad(r, (0, total - len(r)), "wrap" if wrap else "constant")
         rows, weight = rows[..., mine], weight[..., mine]
@@ -120,7 +120,7 @@ class Feed:
 
     def _own_rows(self) -> np.ndarray:
         """Positions in the batch of the rows that this process's devices take."""
-        if self.placement.split != "batch":
+        if self.placement.shard != "batch":
             return np.arange(self.rows_per_part)
         me = jax.process_index()
         parts = [i for i, d in enumerate(self.placement.devices) if d.process_index == me]
@@ -170,7 +170,7 @@ def joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
 
 def put_blocks(placement: Placement, blocks: Batch) -> Batch:
     """Blocks where `compile_evaluation` expects them: rows over devices under a batch split."""
-    if placement.split != "batch":
+    if placement.shard != "batch":
         return put(placement, blocks)
     me = jax.process_index()
     rows = blocks.weight.shape[1] // len(placement.devices)

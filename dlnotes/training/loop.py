@@ -31,7 +31,7 @@ BatchAt = Callable[[Any, Member, Array, Array], Batch]
 """``batch_at(data, member, step, i)``: this device's rows for ``step``, the i-th of the chunk."""
 
 
-def order_words(member: Member) -> Array:
+def order_key_data(member: Member) -> Array:
     """The two words that key a member's order of examples."""
     key = jax.random.fold_in(jax.random.wrap_key_data(member.key), 0x0DE4)
     return jax.random.key_data(key)
@@ -50,9 +50,9 @@ def resident_batches(n: int, batch_size: int, division: Division) -> BatchAt:
     def batch_at(data: Examples, member: Member, step: Array, i: Array) -> Batch:
         if division.parts == 1 and rows_here == batch_size == n:
             return Batch(data.x, data.y, data.mask, jnp.ones(n, jnp.float32))
-        words = order_words(member)
+        words = order_key_data(member)
         rows, weight = batch_rows(
-            step, n=n, batch_size=batch_size, key_words=words, xp=jnp, wrap=division.wrap
+            step, n=n, batch_size=batch_size, key_data=words, xp=jnp, wrap=division.wrap
         )
         return _gathered(data, rows, weight, division)
 
@@ -90,8 +90,8 @@ def resident_buckets(order: BucketOrder, division: Division) -> tuple[BatchAt, .
     def of(bucket: int) -> BatchAt:
         def batch_at(data: Examples, member: Member, step: Array, i: Array) -> Batch:
             own = order.at(step, xp=jnp)[1]
-            words = order_words(member)
-            rows, weight = order.rows(bucket, own, key_words=words, xp=jnp, wrap=division.wrap)
+            words = order_key_data(member)
+            rows, weight = order.rows(bucket, own, key_data=words, xp=jnp, wrap=division.wrap)
             return crop(_gathered(data, rows, weight, division), order.shapes[bucket])
 
         return batch_at

@@ -86,7 +86,7 @@ def _adafactor(**_):
 
 
 def _muon(*, momentum=None):
-    """Orthogonalised momentum for matrices; Adam for biases and kernels, as is usual with it."""
+    """Orthogonalized momentum for matrices; Adam for biases and kernels, as is usual with it."""
     return optax.chain(contrib.muon(1.0, **_given(beta=momentum)), optax.scale(-1.0))
 
 
@@ -143,7 +143,7 @@ def optimizer(
     decay_biases: bool = False,
     clip_norm: Number | None = None,
     clip_value: Number | None = None,
-    join: bool = False,
+    flatten_small: bool = False,
     **options: Any,
 ) -> optax.GradientTransformation:
     """An optax transformation: clip → precondition → decay → −learning_rate·factor(step).
@@ -156,7 +156,8 @@ def optimizer(
         ``decay_biases``.
       clip_norm: largest global norm of the gradient.
       clip_value: largest absolute value of an element of the gradient.
-      join: treat a small network as one vector (only a matter of speed, see `dlnotes.training.flat`).
+      flatten_small: treat a small network as one vector, which is only a matter of speed (see
+        `dlnotes.training.flat`).
       **options: the kind's own (``momentum``, ``nesterov``, ``b1``, ``b2``, ``eps``, ``decay``);
         ``None`` takes optax's default. ``momentum`` of sgd may be a function of the step.
 
@@ -179,7 +180,7 @@ def optimizer(
     options = _given(**options)
     precondition = build(**options)
     element_wise = kind not in _BY_LAYER and not (kind == "sgd" and "momentum" not in options)
-    parts.append(joined(precondition) if join and element_wise else precondition)
+    parts.append(joined(precondition) if flatten_small and element_wise else precondition)
     if not (isinstance(weight_decay, (int, float)) and weight_decay == 0):
         parts.append(optax.add_decayed_weights(weight_decay, None if decay_biases else decay_mask))
     if kind in ("lamb", "lars"):

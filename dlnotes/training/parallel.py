@@ -13,13 +13,13 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from dlnotes.devices.compiler import compiler_options
-from dlnotes.devices.placement import AXIS, Placement, Split, put
+from dlnotes.devices.placement import AXIS, Placement, Shard, put
 from dlnotes.training.state import TrainState
 from dlnotes.typing import Array
 
 
-def _state_spec(split: Split) -> TrainState:
-    return TrainState(P(), P(AXIS) if split == "members" else P())  # type: ignore[arg-type]
+def _state_spec(shard: Shard) -> TrainState:
+    return TrainState(P(), P(AXIS) if shard == "members" else P())  # type: ignore[arg-type]
 
 
 def compile_chunk(
@@ -38,11 +38,11 @@ def compile_chunk(
       A function of the same arguments and results.
     """
     options = compiler_options(convolutions=convolutions)
-    if placement.split == "none":
+    if placement.shard == "none":
         return jax.jit(chunk, donate_argnums=0, compiler_options=options)
     data_spec = P() if data_axis is None else P(*([None] * data_axis), AXIS)
-    metrics_spec = P(None, None, AXIS) if placement.split == "members" else P()
-    spec = _state_spec(placement.split)
+    metrics_spec = P(None, None, AXIS) if placement.shard == "members" else P()
+    spec = _state_spec(placement.shard)
     if placement.strategy == "mesh":
         mapped = jax.shard_map(
             chunk,
@@ -57,7 +57,7 @@ def compile_chunk(
 
 def _pmapped(placement: Placement, chunk: Callable, data_axis: int | None) -> Callable:
     n = len(placement.devices)
-    by_members = placement.split == "members"
+    by_members = placement.shard == "members"
     state_axes = TrainState(None, 0 if by_members else None)  # type: ignore[arg-type]
     mapped = jax.pmap(
         lambda _, state, data, steps: chunk(state, data, steps),
@@ -103,9 +103,9 @@ def _pmapped(placement: Placement, chunk: Callable, data_axis: int | None) -> Ca
 def compile_evaluation(placement: Placement, evaluate: Callable, *, convolutions: bool = False) -> Callable:
     """Compile ``evaluate(members, blocks) -> (metrics, members)`` for a placement."""
     options = compiler_options(convolutions=convolutions)
-    if placement.split == "none":
+    if placement.shard == "none":
         return jax.jit(evaluate, compiler_options=options)
-    by_members = placement.split == "members"
+    by_members = placement.shard == "members"
     mapped = jax.shard_map(
         evaluate,
         mesh=placement.mesh,
@@ -118,5 +118,5 @@ def compile_evaluation(placement: Placement, evaluate: Callable, *, convolutions
 
 def put_state(placement: Placement, state: TrainState) -> TrainState:
     """A host state on the placement's devices."""
-    spec = P(AXIS) if placement.split == "members" and placement.strategy == "mesh" else None
+    spec = P(AXIS) if placement.shard == "members" and placement.strategy == "mesh" else None
     return TrainState(put(placement, state.step), put(placement, state.members, spec))

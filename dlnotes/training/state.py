@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from dlnotes.models.model import Model, WithState, learned_of, with_learned
-from dlnotes.outputs.losses import Measure
+from dlnotes.outputs.losses import LossFn
 from dlnotes.typing import Array, Params, PRNGKey
 
 RUNNING, BAD_LOSS, BAD_GRADIENT, EARLY = 0, 1, 2, 3
@@ -22,7 +22,7 @@ REASONS = {
 }
 """Why a member stopped, by the code in its state."""
 
-Hyper = dict[str, Array]
+Hyperparams = dict[str, Array]
 """Swept numbers by config path; a member's own values."""
 
 
@@ -40,15 +40,15 @@ class Recipe(NamedTuple):
       accumulate: parts a batch is computed in.
       ema: decay of the parameter average, or ``None``.
       random: whether training draws random numbers (dropout or augmentation).
-      join: treat a small network as one vector (only a matter of speed).
+      flatten_small: treat a small network as one vector (only a matter of speed).
       evaluation_loss: what evaluation reports as the loss (without smoothing); ``None`` is `loss`.
-      feed: ``feed(params, x, *, key, mask, step) -> x``, what the network reads in training instead of
-        the data's inputs (scheduled sampling), or ``None``.
+      sample_inputs: ``sample_inputs(params, x, *, key, mask, step) -> x``, what the network reads in training
+        instead of the data's inputs (scheduled sampling), or ``None``.
     """
 
     model: Model
-    loss: Measure
-    metrics: dict[str, Measure]
+    loss: LossFn
+    metrics: dict[str, LossFn]
     optimizer: optax.GradientTransformation
     augment: Callable[[PRNGKey, Any, Any], tuple[Any, Any]] | None = None
     project: Callable[[Params], Params] | None = None
@@ -56,12 +56,12 @@ class Recipe(NamedTuple):
     accumulate: int = 1
     ema: float | None = None
     random: bool = False
-    evaluation_loss: Measure | None = None
-    join: bool = False
-    feed: Callable[..., Any] | None = None
+    evaluation_loss: LossFn | None = None
+    flatten_small: bool = False
+    sample_inputs: Callable[..., Any] | None = None
 
 
-RecipeOf = Callable[[Hyper], Recipe]
+RecipeOf = Callable[[Hyperparams], Recipe]
 """The recipe of a member with these swept numbers (traced when it is called)."""
 
 
@@ -100,7 +100,7 @@ class Member(NamedTuple):
     average: Params | None
     best: Best | None
     key: Array
-    hyper: Hyper
+    hyper: Hyperparams
     stopped_at: Array
     reason: Array
 
@@ -117,7 +117,7 @@ class TrainState(NamedTuple):
     members: Member
 
 
-def init_member(recipe_of: RecipeOf, seed: Array, hyper: Hyper, *, keep_best: bool) -> Member:
+def init_member(recipe_of: RecipeOf, seed: Array, hyper: Hyperparams, *, keep_best: bool) -> Member:
     """A member before its first step; everything random in it follows from ``seed``.
 
     Args:
@@ -154,16 +154,18 @@ def init_member(recipe_of: RecipeOf, seed: Array, hyper: Hyper, *, keep_best: bo
     )
 
 
-def init_state(recipe_of: RecipeOf, seeds: Array, hypers: Hyper, *, keep_best: bool = False) -> TrainState:
+def init_state(
+    recipe_of: RecipeOf, seeds: Array, hyperparams: Hyperparams, *, keep_best: bool = False
+) -> TrainState:
     """The state of all members before the first step.
 
     Args:
       recipe_of: see `RecipeOf`.
       seeds: ``(members,)`` integers.
-      hypers: swept numbers, each ``(members,)``.
+      hyperparams: swept numbers, each ``(members,)``.
       keep_best: see `init_member`.
     """
-    members = jax.vmap(lambda s, h: init_member(recipe_of, s, h, keep_best=keep_best))(seeds, hypers)
+    members = jax.vmap(lambda s, h: init_member(recipe_of, s, h, keep_best=keep_best))(seeds, hyperparams)
     return TrainState(jnp.array(0, jnp.int32), members)
 
 

@@ -67,8 +67,10 @@ def objective(
     model_key = None if key is None else fold_in(key, 1)
     before = params
     params, x = _computed(recipe, params, batch.x)
-    if recipe.feed is not None and key is not None:
-        x = recipe.feed(jax.lax.stop_gradient(params), x, key=fold_in(key, 2), mask=batch.mask, step=step)
+    if recipe.sample_inputs is not None and key is not None:
+        x = recipe.sample_inputs(
+            jax.lax.stop_gradient(params), x, key=fold_in(key, 2), mask=batch.mask, step=step
+        )
     if recipe.model.update is None:
         output, state = recipe.model.apply(params, x, key=model_key, mask=batch.mask), None
     else:
@@ -177,7 +179,7 @@ def train_step(
             lambda a: jax.lax.pmean(a, axis_name) if _is_float(a) else jax.lax.pmax(a, axis_name), state
         )
     metrics = {name: total / jnp.maximum(n, 1.0) for name, (total, n) in sums.items()}
-    metrics["grad_norm"] = global_norm(gradient, join=recipe.join)
+    metrics["grad_norm"] = global_norm(gradient, flatten_small=recipe.flatten_small)
 
     before = learned_of(member.params)
     updates, opt_state = recipe.optimizer.update(gradient, member.opt_state, before)

@@ -21,13 +21,13 @@ class Tuned(NamedTuple):
 
     Attributes:
       fit: of all members.
-      hypers: their numbers, each ``(methods · seeds,)``.
+      hyperparams: their numbers, each ``(methods · seeds,)``.
       chosen: ``(methods,)`` index of each method's point of the grid.
       tuning: ``(methods, points)`` mean loss of the tuning seeds, by which it was chosen.
     """
 
     fit: Fit
-    hypers: dict[str, np.ndarray]
+    hyperparams: dict[str, np.ndarray]
     chosen: np.ndarray
     tuning: np.ndarray
 
@@ -59,7 +59,7 @@ def tune_and_train(
       methods: numbers that tell the methods apart, by name, each ``(methods,)``.
       grid: numbers to choose from, by name, each ``(points,)`` or, of each method its own,
         ``(methods, points)``. Several names are points side by side, not their product.
-      start: ``start(hypers, seeds) -> params``, the starting parameters of all members; by default the
+      start: ``start(hyperparams, seeds) -> params``, the starting parameters of all members; by default the
         model's own, the same for a seed whatever the method.
       seeds: number of trainings of each method that count: 0, 1, ….
       tuning_seeds: number of trainings of each method at each point; their seeds come after those.
@@ -97,7 +97,7 @@ def tune_and_train(
         recipe_of,
         train(own) if callable(train) else train,
         seeds=own,
-        hypers=tuned,
+        hyperparams=tuned,
         start=None if start is None else start(tuned, own),
         **quiet,
     )
@@ -110,22 +110,22 @@ def tune_and_train(
     broken = first.stopped_at.reshape(loss.shape) >= 0
     tuning = np.where(broken | ~np.isfinite(loss), np.inf, loss).mean(-1)
     chosen = np.argmin(tuning, axis=1)
-    hypers = {k: np.repeat(v, seeds) for k, v in of_method.items()}
-    hypers |= {k: np.repeat(v[np.arange(n), chosen], seeds) for k, v in per_method.items()}
+    hyperparams = {k: np.repeat(v, seeds) for k, v in of_method.items()}
+    hyperparams |= {k: np.repeat(v[np.arange(n), chosen], seeds) for k, v in per_method.items()}
     own = np.tile(np.arange(seeds), n)
     result = fit(
         recipe_of,
         train(own) if callable(train) else train,
         seeds=own,
-        hypers=hypers,
-        start=None if start is None else start(hypers, own),
+        hyperparams=hyperparams,
+        start=None if start is None else start(hyperparams, own),
         **options,
     )
-    return Tuned(result, hypers, chosen, tuning)
+    return Tuned(result, hyperparams, chosen, tuning)
 
 
 def evaluate(
-    recipe_of: RecipeOf, hypers: Mapping[str, Any], params: Params, examples: Examples
+    recipe_of: RecipeOf, hyperparams: Mapping[str, Any], params: Params, examples: Examples
 ) -> dict[str, np.ndarray]:
     """Loss and metrics of every member on some examples, each ``(members,)``."""
 
@@ -137,6 +137,6 @@ def evaluate(
         measures = {"loss": recipe.loss, **recipe.metrics}
         return {name: mean_of(m(output, examples.y), weight) for name, m in measures.items()}
 
-    hypers = {k: np.asarray(v, np.float32) for k, v in hypers.items()}
-    found = jax.jit(lambda all: jax.lax.map(one, all, batch_size=16))((hypers, params))
+    hyperparams = {k: np.asarray(v, np.float32) for k, v in hyperparams.items()}
+    found = jax.jit(lambda all: jax.lax.map(one, all, batch_size=16))((hyperparams, params))
     return {name: np.asarray(v) for name, v in found.items()}

@@ -11,7 +11,7 @@ import numpy as np
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Measured
-from dlnotes.training import Fit, Hyper, Recipe, fit, initial_params, optimizer, schedules
+from dlnotes.training import Fit, Hyperparams, Recipe, fit, initial_params, optimizer, schedules
 from dlnotes.typing import Params
 
 
@@ -54,7 +54,7 @@ def train(
     rows = [np.random.default_rng(s).permutation(pool.size)[: sizes.scenes] for s in seeds]
     chosen = np.stack(rows)
 
-    def recipe_of(hyper: Hyper) -> Recipe:
+    def recipe_of(hyper: Hyperparams) -> Recipe:
         fall = schedules.cosine(sizes.steps)
         return Recipe(model, outputs.cross_entropy, {}, optimizer("adam", hyper["rate"], factor=fall))
 
@@ -64,7 +64,7 @@ def train(
         steps=sizes.steps,
         batch_size=min(sizes.batch, sizes.scenes),
         seeds=seeds,
-        hypers={"rate": rates},
+        hyperparams={"rate": rates},
         start=initial_params(model, seeds, "he_convolution"),
         record=sizes.steps,
         convolutions=True,

@@ -37,7 +37,7 @@ from dlnotes.claims import (
 from dlnotes.data.assemble import pad_boxes
 from dlnotes.data.buckets import divide, masked_sizes
 from dlnotes.data.images.sized_digits import placed, stretched
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.typing import Array, Params
 
@@ -213,10 +213,10 @@ def draw(options: AnySize, m: Measured) -> Plot:
         right.annotate(f"{w:.2f}", (k, w), xytext=(4, 6), textcoords="offset points", fontsize=9)
         for key, v in zip(table, ("padded cells for each real one", f"{k} buckets", w, deviation)):
             table[key].append(v)
-    right.axhline(1, color=GREY, lw=0.8, ls=":")
+    right.axhline(1, color=GRAY, lw=0.8, ls=":")
     right.text(
         BUCKETS[-1], 1.02, f"one by one: about {m['sizes'].mean():.0f} compilations", ha="right",
-        va="bottom", fontsize=9, color=GREY,
+        va="bottom", fontsize=9, color=GRAY,
     )  # fmt: skip
     right.set(
         xlabel="buckets, each compiled once", ylabel="padded cells for each real one",

@@ -8,7 +8,7 @@ test images of Fashion-MNIST: ‖f(g(x)) − g(f(x))‖ / ‖g(f(x))‖. Shifts 
 periodic borders, and with zeros beyond the border (SAME) or no border (VALID) at the places that no border
 reaches. A quarter turn and doubled pixels are exact on the grid, so nothing is interpolated. Other angles
 and scales are interpolated (cubic splines of scipy.ndimage, within a disc); how much of their error is
-the interpolation's is seen on kernels made symmetric, equal at equal distance from their centre: those
+the interpolation's is seen on kernels made symmetric, equal at equal distance from their center: those
 follow a quarter turn exactly, and every angle if the grid were fine.
 """
 
@@ -38,7 +38,7 @@ from dlnotes.claims import (
     paired,
 )
 from dlnotes.layers import conv, convolve, relu
-from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array
 
 from ._trained_networks import CHANNELS, KERNEL, STATES, train_networks
@@ -94,18 +94,18 @@ def linear_map(transform: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.nd
 
 
 def rotated(angle: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Rotation of images about their centre, exact for quarter turns."""
+    """Rotation of images about their center, exact for quarter turns."""
     if angle % 90 == 0:
         return lambda a: np.rot90(a, int(angle // 90), axes=(-3, -2))
     return linear_map(lambda image: ndimage.rotate(image, angle, reshape=False, order=3))
 
 
 def scaled(factor: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Enlargement: by 2 each pixel becomes four; else about the centre, cut to the old size."""
+    """Enlargement: by 2 each pixel becomes four; else about the center, cut to the old size."""
     if factor == 2:
         return lambda a: a.repeat(2, axis=-3).repeat(2, axis=-2)
-    centre = (SIDE - 1) / 2
-    start = centre * (1 - 1 / factor)
+    center = (SIDE - 1) / 2
+    start = center * (1 - 1 / factor)
     return linear_map(
         lambda image: ndimage.affine_transform(image, np.full(2, 1 / factor), offset=start, order=3)
     )
@@ -130,7 +130,7 @@ def inside(size: int, margin: int) -> np.ndarray:
 
 
 def within_disc() -> np.ndarray:
-    """Places at most `DISC` from the centre, flat."""
+    """Places at most `DISC` from the center, flat."""
     line = np.arange(SIDE) - (SIDE - 1) / 2
     return (np.hypot(line[:, None], line) <= DISC).ravel()
 
@@ -211,7 +211,7 @@ def draw(options: Equivariance, m: Measured) -> Plot:
     kinds = (
         ("random", m["error"][0], BLUE, "o"),
         ("trained", m["error"][1], ORANGE, "s"),
-        ("trained, kernels made symmetric", m["error_symmetric"][1], GREY, "^"),
+        ("trained, kernels made symmetric", m["error_symmetric"][1], GRAY, "^"),
     )
     for offset, (name, values, color, marker) in zip((0.2, 0.0, -0.2), kinds):
         floor = np.maximum(values, 1e-8)
@@ -222,7 +222,7 @@ def draw(options: Equivariance, m: Measured) -> Plot:
     axis.set_xticks([], minor=True)
     axis.set_yticks(places, TRANSFORMS)
     axis.axvspan(5e-9, 1e-5, color="#F0F0F0", zorder=0)
-    axis.text(7e-6, places[len(EXACT)] + 0.5, "rounding", ha="right", va="center", color=GREY, fontsize=9)
+    axis.text(7e-6, places[len(EXACT)] + 0.5, "rounding", ha="right", va="center", color=GRAY, fontsize=9)
     axis.legend(loc="lower left", fontsize=9)
     image, moved, turned = m["images"]
     of_image, of_moved, of_turned = m["maps"]

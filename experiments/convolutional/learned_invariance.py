@@ -29,7 +29,7 @@ from scipy import ndimage
 
 from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Below, Claim, Interval, Measured, Options, Part, Plot, ratio
-from dlnotes.plotting import BLUE, GREY, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.typing import Array, PRNGKey
 
@@ -81,7 +81,7 @@ def network(units: int, group: int) -> models.Model:
 
 
 def turned(images: np.ndarray, angles: np.ndarray) -> np.ndarray:
-    """Images ``(n, 28, 28, 1)`` turned about their centre, one angle each, then means over 2 × 2 pixels."""
+    """Images ``(n, 28, 28, 1)`` turned about their center, one angle each, then means over 2 × 2 pixels."""
     found = np.stack(
         [
             ndimage.rotate(image, angle, axes=(0, 1), reshape=False, order=1, mode="nearest")
@@ -180,15 +180,15 @@ def measure(options: LearnedInvariance) -> dict[str, np.ndarray]:
 
 
 BARS = (
-    ("maxout before training: one filter", "maxout_filter_before", GREY),
+    ("maxout before training: one filter", "maxout_filter_before", GRAY),
     ("maximum of its group", "maxout_unit_before", BLUE),
-    ("maxout: one filter", "maxout_filter_after", GREY),
+    ("maxout: one filter", "maxout_filter_after", GRAY),
     ("maximum of its group", "maxout_unit_after", BLUE),
-    ("maximum over filters of other groups", "maxout_regrouped_after", GREY),
-    ("maxout, trained on upright digits: one filter", "upright_filter_after", GREY),
+    ("maximum over filters of other groups", "maxout_regrouped_after", GRAY),
+    ("maxout, trained on upright digits: one filter", "upright_filter_after", GRAY),
     ("maximum of its group", "upright_unit_after", BLUE),
-    ("single filters with ReLU, equal outputs", "equal_outputs_unit_after", GREY),
-    ("single filters with ReLU, equal filters", "equal_filters_unit_after", GREY),
+    ("single filters with ReLU, equal outputs", "equal_outputs_unit_after", GRAY),
+    ("single filters with ReLU, equal filters", "equal_filters_unit_after", GRAY),
 )
 
 
@@ -219,7 +219,7 @@ def draw(options: LearnedInvariance, m: Measured) -> Plot:
         axis = axes[f"turn{row}"]
         for j in range(GROUP):
             axis.plot(
-                ANGLES, r[shown, :, members][:, j], color=GREY, lw=1, label=None if j else "its filters"
+                ANGLES, r[shown, :, members][:, j], color=GRAY, lw=1, label=None if j else "its filters"
             )
         axis.plot(ANGLES, r[shown, :, members].max(1), color=BLUE, lw=2.2, alpha=0.7, label="the maximum")
         axis.set_xticks([0, 90, 180, 270], ["", "", "", ""] if row < 2 else ["0°", "90°", "180°", "270°"])

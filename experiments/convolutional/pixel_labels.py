@@ -59,7 +59,7 @@ class PixelLabels(Options):
 def network(index: int, side: int) -> models.Model:
     """One of `NETWORKS`."""
     form, channels = list(NETWORKS.values())[index]
-    return models.pixel_labeller((side, side, 1), CLASSES + 1, form=form, channels=channels)
+    return models.pixel_labeler((side, side, 1), CLASSES + 1, form=form, channels=channels)
 
 
 def measure(options: PixelLabels) -> dict[str, np.ndarray]:
@@ -71,7 +71,7 @@ def measure(options: PixelLabels) -> dict[str, np.ndarray]:
     found = [judge(model, scenes, sizes, RATES) for model in made]
     one = np.zeros((1, o.side, o.side, 1), np.float32)
     counts = [analysis.count(model, one) for model in made]
-    # Among the first test scenes, those with the most labelled pixels show the most.
+    # Among the first test scenes, those with the most labeled pixels show the most.
     test = scenes.split("test")
     shown = np.argsort(-(test.y[:100] > 0).sum((1, 2)), kind="stable")[:EXAMPLES]
     return {

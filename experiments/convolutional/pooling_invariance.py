@@ -37,7 +37,7 @@ from dlnotes.claims import (
     ratio,
 )
 from dlnotes.layers import Convolution, Dense, avg_pool, conv, convolve, dense, l2_pool, max_pool, relu
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 from dlnotes.typing import Array
 
 from ._trained_networks import STATES, train_networks
@@ -146,12 +146,12 @@ def draw(options: PoolingInvariance, m: Measured) -> Plot:
     table: dict[str, list] = {k: [] for k in ("network", "pooling", "window", "tolerance", "changed")}
     percent = 100 * TOLERANCES
     for s, (axis, state) in enumerate(zip(axes, STATES)):
-        axis.plot(percent, 100 * m["unpooled"][s].mean(-1), color=GREY, marker="D", label="not pooled")
+        axis.plot(percent, 100 * m["unpooled"][s].mean(-1), color=GRAY, marker="D", label="not pooled")
         for kind, color, values in zip(KINDS, COLORS, m["pooled"][s]):
             for w, line, marker in zip(range(len(WINDOWS)), (":", "-", "--"), "^os"):
                 axis.plot(percent, 100 * values[w].mean(-1), color=color, ls=line, marker=marker, ms=3,
                           label=f"{kind}, {WINDOWS[w]} × {WINDOWS[w]}")  # fmt: skip
-        axis.axvline(percent[TOLERANCE], color=GREY, lw=0.8, ls=":")
+        axis.axvline(percent[TOLERANCE], color=GRAY, lw=0.8, ls=":")
         axis.set(title=f"{state} networks", xlabel="tolerance (% of the larger value)", ylim=(0, 103))
         rows = [("none", 1, m["unpooled"][s])]
         rows += [(k, w, v) for k, vs in zip(KINDS, m["pooled"][s]) for w, v in zip(WINDOWS, vs)]

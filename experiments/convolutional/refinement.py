@@ -1,6 +1,6 @@
 """Labels of pixels refined several times by the same convolutions, against networks that answer at once.
 
-The notes: a first guess of the labels is refined from the interactions of neighbouring pixels; repeating the
+The notes: a first guess of the labels is refined from the interactions of neighboring pixels; repeating the
 step is a recurrent network, ``H_t = g(X ∗ U + Ŷ_{t−1} ∗ W + b)``, ``Ŷ_t = softmax(H_t ∗ V + c)``, which
 refines its estimate with the same parameters as often as one likes. That it is better than answering at once
 is implied, not said; it is judged here against three networks that answer at once: as many parameters
@@ -20,7 +20,7 @@ from pydantic import Field
 
 from dlnotes import analysis, models
 from dlnotes.claims import Above, Claim, Interval, Measured, Options, Part, Plot, mean, paired
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 
 from ._scene_labels import Sizes, judge, small_scenes, table
 
@@ -55,7 +55,7 @@ def networks(side: int) -> list[models.Model]:
     at_once = [
         models.recurrent_refinement(shape, classes, steps=1, hidden=w, kernel=KERNEL) for w in WIDTHS[:2]
     ]
-    deep = models.pixel_labeller(
+    deep = models.pixel_labeler(
         shape, classes, form="encoder_decoder", channels=(WIDTHS[2],), kernel=KERNEL, convolutions=3
     )
     return [*refined, *at_once, deep]
@@ -90,7 +90,7 @@ def draw(options: RefinedLabels, m: Measured) -> Plot:
     axes[0].errorbar(
         GUESSES, middle[:many], bars[:, :many], color=BLUE, marker="o", capsize=3, label="refined"
     )
-    at_once = list(zip(range(WIDE, DEEP + 1), ONE_SHOT, (ORANGE, GREEN, GREY)))
+    at_once = list(zip(range(WIDE, DEEP + 1), ONE_SHOT, (ORANGE, GREEN, GRAY)))
     for i, name, color in at_once:
         axes[0].axhline(middle[i], color=color, linestyle="--", label=f"at once, {name}")
     axes[0].set(xlabel="guesses", ylabel="mean IoU (%), 95% interval", xticks=GUESSES)

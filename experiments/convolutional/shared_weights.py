@@ -53,8 +53,8 @@ from dlnotes.layers import (
     max_pool,
     relu,
 )
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, optimizer
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer
 from dlnotes.typing import Array, Params, PRNGKey
 
 SIDE, WINDOW, MAPS, CLASSES = 14, 5, 8, 10
@@ -198,7 +198,7 @@ def train(
 ) -> Params:
     """Adam; one member per seed, number of examples and rate. A training that broke down is all NaN."""
 
-    def recipe_of(hyper: Hyper) -> Recipe:
+    def recipe_of(hyper: Hyperparams) -> Recipe:
         return Recipe(model, outputs.cross_entropy, {}, optimizer("adam", hyper["rate"]))
 
     result = fit(
@@ -207,7 +207,7 @@ def train(
         steps=o.steps,
         batch_size=o.batch,
         seeds=seeds,
-        hypers={"rate": rates},
+        hyperparams={"rate": rates},
         record=o.steps,
         convolutions=True,
         data_per_member=True,
@@ -302,7 +302,7 @@ def draw(options: SharedWeights, m: Measured) -> Plot:
     axis.legend(fontsize=9, loc="lower right", handlelength=3.5)
     case = CASES.index(((SIDE, SIDE), WINDOW, MAPS))
     places = np.arange(len(KINDS))
-    for offset, column, color, name in ((-0.2, 0, GREY, "weights"), (0.2, 1, BLUE, "multiply-adds")):
+    for offset, column, color, name in ((-0.2, 0, GRAY, "weights"), (0.2, 1, BLUE, "multiply-adds")):
         values = m["layers"][case, :, column]
         bars.bar(places + offset, values, 0.38, color=color, label=name)
         for place, value in zip(places + offset, values):
@@ -378,7 +378,7 @@ CLAIM = Claim(
     ),
     reading="The counts are exact, and with a hundredth of the weights of the unshared layer the convolution "
     "is nearly as good: within two points at every number of images. But it does not learn from fewer of "
-    "them, here. The clothes are centred and fill the image, so each place has its own meaning, the linear "
+    "them, here. The clothes are centerd and fill the image, so each place has its own meaning, the linear "
     "output has weights of its own for every place anyway, and one layer of 5 x 5 kernels has little to "
     "share. At 2,700 images it is ahead of the others, by less than half a point: sharing may pay with "
     "more images and layers, or where things move about, which was not measured.",

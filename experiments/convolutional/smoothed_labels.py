@@ -1,17 +1,17 @@
-"""From labels of pixels to regions: smoothing by a graphical model of neighbouring pixels.
+"""From labels of pixels to regions: smoothing by a graphical model of neighboring pixels.
 
 The notes: great groups of contiguous pixels tend to have the same label; graphical models can describe
-the relations between neighbours; alternatively the network can be trained to maximise an approximation of
+the relations between neighbors; alternatively the network can be trained to maximize an approximation of
 the graphical model's objective.
 
 Measured on noisy scenes of two clothes (tops and shoes of Fashion-MNIST, on black, with exact masks),
-labelled by a small convolutional network that sees 5×5 pixels. Its labels are smoothed by five mean-field
-updates of a random field in which unlike neighbours cost something; how much, is chosen on
+labeled by a small convolutional network that sees 5×5 pixels. Its labels are smoothed by five mean-field
+updates of a random field in which unlike neighbors cost something; how much, is chosen on
 validation scenes. Then the network is trained on in two ways, both from there and for as many steps:
 alone, and smoothed after, its cost chosen anew; or together with the field, through the updates. Pixels,
 regions and scenes are each seed's own.
 
-How good the approximation is, is measured where it can be: on 3×3 pixels, by enumerating all labellings.
+How good the approximation is, is measured where it can be: on 3×3 pixels, by enumerating all labelings.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from scipy import ndimage, special
 
 from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired, ratio
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.typing import Array, Params, PRNGKey
 
@@ -36,7 +36,7 @@ TOPS, SHOES = (0, 2, 6), (5, 7, 9)
 LABELS = 3
 SIDE, OBJECT = 28, 14
 COSTS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
-"""Of two unlike neighbours; one of them is chosen."""
+"""Of two unlike neighbors; one of them is chosen."""
 RATE, UPDATES = 0.01, 5
 SMALL, ENOUGH = 3, 50
 """Side of the fields that are enumerated, and updates to be sure of a fixed point."""
@@ -70,7 +70,7 @@ PIXELS = models.conv_net((None, None, 1), LABELS, stages=(models.Stage(8), model
 
 
 def potts(cost: float | Array) -> layers.MeanField:
-    """Any two neighbours of different labels cost the same, whatever the image."""
+    """Any two neighbors of different labels cost the same, whatever the image."""
     return layers.init_mean_field(LABELS, contrast=0.0)._replace(base=jnp.asarray(cost, jnp.float32))
 
 
@@ -264,7 +264,7 @@ def draw(options: SmoothedLabels, m: Measured) -> Plot:
         axis.set_yticks([0, -1, -2], WAYS if axis is left else ["", "", ""])
         axis.set_ylim(-2.6, 0.6)
         axis.set_xlabel(f"{label}, mean and 95% interval")
-    right.axvline(m["true_regions"].mean(), color=GREY, ls="--", lw=1, label="in truth")
+    right.axvline(m["true_regions"].mean(), color=GRAY, ls="--", lw=1, label="in truth")
     right.legend(fontsize=9)
     gains = 100 * (m["accuracy"][1:] - m["accuracy"][:1]).mean(1)
     before, after, joint = m["regions"].mean(1)
@@ -288,7 +288,7 @@ def draw(options: SmoothedLabels, m: Measured) -> Plot:
 
 CLAIM = Claim(
     id="C7.3",
-    statement="Contiguous pixels tend to have the same label: a graphical model of neighbouring pixels makes "
+    statement="Contiguous pixels tend to have the same label: a graphical model of neighboring pixels makes "
     "regions of the network's labels, and the network can be trained for an approximation of its objective.",
     source="notes, «variantes, datos y algoritmos»; Goodfellow et al. 2016, 9.6; Zheng et al. 2015",
     options=SmoothedLabels,
@@ -332,7 +332,7 @@ CLAIM = Claim(
         ),
     ),
     reading="All parts hold, but the gains in pixels are small, a seventh and a fifth of a point: in the "
-    "scenes that are drawn the errors are whole parts of objects, which neighbours cannot mend. Smoothing "
+    "scenes that are drawn the errors are whole parts of objects, which neighbors cannot mend. Smoothing "
     "after training halves the number of regions, to fewer than there are in truth; trained through it "
     "the network keeps more of them.",
 )

@@ -30,7 +30,7 @@ from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean, paired
 from dlnotes.data.images.mnist import FASHION_MNIST
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, optimizer, schedules
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array, Params
 
 TRAINED = (12, 14, 16, 18, 20)
@@ -124,7 +124,7 @@ def train(
 ) -> Params:
     """Adam with a rate that falls to 0 along a cosine; one member per seed and rate."""
 
-    def recipe_of(hyper: Hyper) -> Recipe:
+    def recipe_of(hyper: Hyperparams) -> Recipe:
         fall = schedules.cosine(o.steps)
         return Recipe(
             network(which), outputs.cross_entropy, {}, optimizer("adam", hyper["rate"], factor=fall)
@@ -136,7 +136,7 @@ def train(
         steps=o.steps,
         batch_size=min(o.batch, o.images),
         seeds=seeds,
-        hypers={"rate": rates},
+        hyperparams={"rate": rates},
         record=o.steps,
         convolutions=True,
         data_per_member=True,
@@ -279,7 +279,7 @@ def draw(options: ThreeClassifiers, m: Measured) -> Plot:
         axis.errorbar(
             m["sizes"], middle, bars, color=color, marker="os^"[which], capsize=2, lw=1.4, label=label
         )
-    axis.set(xlabel="side of the test images (pixels); grey: range trained on")
+    axis.set(xlabel="side of the test images (pixels); gray: range trained on")
     axis.set(ylabel="test accuracy (%), mean and 95% interval")
     axis.set_xticks(m["sizes"][::1], [str(s) for s in m["sizes"]], fontsize=8)
     axis.legend(loc="lower center", fontsize=9)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import data, models, outputs
-from dlnotes.training import Hyper, Recipe, fit, optimizer
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer
 from dlnotes.typing import Array, PRNGKey
 
 RATES = np.array([0.1, 0.3, 1, 3])
@@ -52,7 +52,7 @@ def measure_networks(*, networks: int, steps: int, every: int) -> dict[str, Any]
         without_last(ten),
     )
 
-    def recipe(hyper: Hyper) -> Recipe:
+    def recipe(hyper: Hyperparams) -> Recipe:
         descent = optimizer("sgd", hyper["learning_rate"])
         return Recipe(fixing(network, hyper["fixed"]), outputs.cross_entropy, {}, descent)
 
@@ -68,7 +68,7 @@ def measure_networks(*, networks: int, steps: int, every: int) -> dict[str, Any]
         steps=steps,
         batch_size=32,
         seeds=np.tile(np.arange(networks), shape[0] * shape[1]),
-        hypers={
+        hyperparams={
             "fixed": np.repeat([0, 1], shape[1] * shape[2]),
             "learning_rate": np.tile(np.repeat(RATES, networks), 2),
         },

@@ -1,4 +1,4 @@
-"""Regressions with several answers: Bishop's inverse problem, the colours of a photograph, and a plain one.
+"""Regressions with several answers: Bishop's inverse problem, the colors of a photograph, and a plain one.
 
 The inverse problem: x = t + 0.3 sin 2πt + u with t ~ U(0, 1) and u ~ U(−0.1, 0.1), and t is to be found from
 x (Bishop, 1994). Where the curve folds back the possible t of one x lie on several branches, all equally
@@ -19,7 +19,7 @@ from dlnotes import data
 
 NOISE, INPUTS = 0.1, 10
 MIDDLE, SPREAD = 0.5, 0.3
-"""Of the inverse problem's x, to standardise it."""
+"""Of the inverse problem's x, to standardize it."""
 GRID = np.linspace(0, 1, 2001)
 
 

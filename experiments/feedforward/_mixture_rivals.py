@@ -16,7 +16,7 @@ import numpy as np
 
 from dlnotes import models, outputs
 from dlnotes.data import Examples
-from dlnotes.training import Hyper, Recipe, fit, initial_params, optimizer, schedules
+from dlnotes.training import Hyperparams, Recipe, fit, initial_params, optimizer, schedules
 from dlnotes.typing import Array, Params
 
 from ._inverse_problem import INPUTS, Split, together
@@ -68,7 +68,7 @@ def train_both(
         squared = outputs.squared_error(raw[:, :1], y).total
         return outputs.PerExample(jnp.where(kind == MIXTURE, nll, squared), jnp.ones_like(nll))
 
-    def recipe(hyper: Hyper) -> Recipe:
+    def recipe(hyper: Hyperparams) -> Recipe:
         falling = schedules.cosine(steps)
         change = optimizer("adam", hyper["learning_rate"], clip_norm=1.0, factor=falling)
         return Recipe(model, lambda raw, y: loss_of(hyper["kind"], raw, y), {}, change)
@@ -86,7 +86,7 @@ def train_both(
         steps=steps,
         batch_size=batch_size,
         seeds=seeds,
-        hypers={"kind": kind, "learning_rate": spread(RATES, 1)},
+        hyperparams={"kind": kind, "learning_rate": spread(RATES, 1)},
         start=initial_params(model, seeds, "he"),
         every=max(1, steps // snapshots),
         probe=lambda params: params,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import data, models, outputs
-from dlnotes.training import Hyper, Recipe, fit, initial_params, optimizer
+from dlnotes.training import Hyperparams, Recipe, fit, initial_params, optimizer
 from dlnotes.typing import Array, Params
 
 TASKS = ("synthetic", "diabetes", "breast cancer")
@@ -58,7 +58,7 @@ def raw_output(params: Head, x: Array, by_input: Array) -> Array:
     return jnp.concatenate([out[:, :1], jnp.where(by_input > 0, out[:, 1:], params.shared)], axis=-1)
 
 
-def recipe_of(hyper: Hyper) -> Recipe:
+def recipe_of(hyper: Hyperparams) -> Recipe:
     """Adam on −log p with β = ζ(a)."""
 
     def init(key, /) -> Head:
@@ -91,7 +91,7 @@ def compare_heads(seeds: int, steps: int) -> dict[str, np.ndarray]:
         steps=steps // every * every,
         batch_size=60,
         seeds=seed,
-        hypers={"by_input": flags, "learning_rate": RATES[rate]},
+        hyperparams={"by_input": flags, "learning_rate": RATES[rate]},
         start=Head(initial_params(NETWORK, seed, "he"), jnp.full((len(seed), 1), UNIT, jnp.float32)),
         every=every,
         probe=lambda params: params,

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import data, layers, models, outputs
-from dlnotes.outputs import Measure, PerExample
-from dlnotes.training import Hyper, Recipe, fit, optimizer, predict
+from dlnotes.outputs import LossFn, PerExample
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, predict
 from dlnotes.typing import Array
 
 
@@ -77,7 +77,7 @@ def wrong_starts(dataset: data.Dataset, outputs_: int, leads: np.ndarray, seeds:
 
 def recover(
     dataset: data.Dataset,
-    losses: Sequence[Measure],
+    losses: Sequence[LossFn],
     outputs_: int,
     *,
     leads: np.ndarray,
@@ -93,7 +93,7 @@ def recover(
     starts = wrong_starts(dataset, outputs_, leads, seeds)
     model = models.linear(dataset.inputs, outputs_)
 
-    def recipe(hyper: Hyper) -> Recipe:
+    def recipe(hyper: Hyperparams) -> Recipe:
         def loss(output: Array, y: Array) -> PerExample:
             each = jnp.stack([of(output, y).total for of in losses])
             return PerExample(each[hyper["loss"].astype(jnp.int32)], jnp.ones_like(each[0]))
@@ -115,7 +115,10 @@ def recover(
         steps=steps,
         batch_size=batch_size,
         seeds=spread(np.arange(seeds), 3),
-        hypers={"loss": spread(np.arange(len(losses)), 0), "learning_rate": spread(np.asarray(rates), 2)},
+        hyperparams={
+            "loss": spread(np.arange(len(losses)), 0),
+            "learning_rate": spread(np.asarray(rates), 2),
+        },
         start=jax.tree.map(
             lambda a: np.broadcast_to(a[None, :, None], (*shape, *a.shape[2:])).reshape(-1, *a.shape[2:]),
             starts,

@@ -8,7 +8,7 @@ wrong.
 Measured: gradients by JAX at random z against closed forms. Then how long descent takes to leave a
 confidently wrong answer: for z alone at rate 1, and for linear models of breast-cancer data that learned
 the opposite labels (see `wrong_starts`), each loss at its usual rate and at the rate that is best for the
-very start. The clipped unit is centred, p = max{0, min{1, 1/2 + z}}, so that z = 0 means undecided for all
+very start. The clipped unit is centerd, p = max{0, min{1, 1/2 + z}}, so that z = 0 means undecided for all
 three. A start from which the accuracy is never reached counts as one look more than the steps of the run,
 so ratios are lower bounds.
 """
@@ -36,7 +36,7 @@ from dlnotes.claims import (
     ratio,
     share,
 )
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 from dlnotes.typing import Array
 
 from ._wrong_starts import recover
@@ -63,7 +63,7 @@ class BinaryOutputs(Options):
 
 
 def clipped(z: Array, y: Array) -> outputs.PerExample:
-    """−log p of the clipped linear unit, centred."""
+    """−log p of the clipped linear unit, centerd."""
     return outputs.clipped_linear_nll(0.5 + z, y)
 
 
@@ -200,19 +200,19 @@ def draw(options: BinaryOutputs, m: Measured) -> Plot:
                 row = (name, LEADS[i], seed, chosen, rate, found[i, seed], came_back)
                 for column, value in zip(table.values(), row):
                     column.append(value)
-    left.set(yscale="log", ylim=(1e-8, 300), xlabel="logits in favour of the wrong answer")
+    left.set(yscale="log", ylim=(1e-8, 300), xlabel="logits in favor of the wrong answer")
     left.set_ylabel("size of the gradient |dJ/dz|")
     left.annotate("clipped: exactly 0\nfrom 1/2 on", (0.8, 3e-8), color=GREEN, fontsize=9.5)
     left.legend(fontsize=9, loc="upper right")
-    right.axhline(m["longest"], color=GREY, ls="--", lw=1)
-    right.annotate("not within the run", (LEADS[0], m["longest"] * 1.15), color=GREY, fontsize=9)
+    right.axhline(m["longest"], color=GRAY, ls="--", lw=1)
+    right.annotate("not within the run", (LEADS[0], m["longest"] * 1.15), color=GRAY, fontsize=9)
     right.set(xscale="log", yscale="log", xlabel="median lead of the wrong answer at the start (logits)")
     right.set(xticks=LEADS, xticklabels=[f"{v:g}" for v in LEADS], ylim=(0.8, 30 * m["longest"]))
     right.minorticks_off()
     right.set_ylabel("steps to 90% on breast cancer")
     usual = ", ".join(f"{rate:g}" for rate in m["rate"])
-    right.plot([], [], "-", color=GREY, label=f"usual rates ({usual}), band: all seeds")
-    right.plot([], [], ":", color=GREY, label="rate best for the very start")
+    right.plot([], [], "-", color=GRAY, label=f"usual rates ({usual}), band: all seeds")
+    right.plot([], [], ":", color=GRAY, label="rate best for the very start")
     right.legend(fontsize=9, loc="upper left")
     slow, fast = (np.median(at_least(m, loss, MOST)) for loss in (SQUARED, NLL))
     more = "" if recovered(m, SQUARED, MOST).all() else "more than "

@@ -39,8 +39,8 @@ from dlnotes.claims import (
     paired,
     share,
 )
-from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, optimizer, predict, schedules
+from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, predict, schedules
 from dlnotes.typing import Array, Params
 
 DECAY = 0.01
@@ -76,7 +76,7 @@ class Problem(NamedTuple):
     """
 
     name: str
-    loss: outputs.Measure
+    loss: outputs.LossFn
     decay: float
     solve: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -114,7 +114,7 @@ NAMES = [problem.name for problems in PROBLEMS.values() for problem in problems]
 
 
 def table_of(name: str) -> data.Examples:
-    """All rows of a real table, standardised."""
+    """All rows of a real table, standardized."""
     table = data.load("tabular", name=name)
     parts = [table.split(part) for part in ("train", "validation", "test")]
     return data.Examples(*(np.concatenate([part[i] for part in parts]) for i in range(2)))
@@ -163,7 +163,7 @@ def ends(
     """Objectives after SGD from every start, ``(problems, starts)``, each at its rate of lowest mean."""
     shape = (len(problems), len(RATES), options.starts)
 
-    def recipe(hyper: Hyper) -> Recipe:
+    def recipe(hyper: Hyperparams) -> Recipe:
         def loss(output: Array, y: Array) -> outputs.PerExample:
             every = jnp.stack([problem.loss(output, y).total for problem in problems])
             return outputs.PerExample(every[hyper["problem"].astype(jnp.int32)], jnp.ones_like(every[0]))
@@ -178,7 +178,7 @@ def ends(
         steps=options.steps,
         batch_size=32,
         seeds=np.tile(np.arange(options.starts), shape[0] * shape[1]),
-        hypers={
+        hyperparams={
             "problem": np.repeat(np.arange(shape[0]), shape[1] * shape[2]),
             "learning_rate": np.tile(np.repeat(RATES, options.starts), shape[0]),
         },
@@ -229,7 +229,7 @@ def measure_digits(options: ConvexStarts) -> dict[str, np.ndarray]:
     shape = (len(starts), len(DIGIT_RATES), options.seeds)
     starts = jax.tree.map(lambda *a: np.concatenate(a), *(repeated(s, shape[1]) for s in starts))
 
-    def recipe(hyper: Hyper) -> Recipe:
+    def recipe(hyper: Hyperparams) -> Recipe:
         descent = optimizer("sgd", hyper["learning_rate"], momentum=0.9)
         return Recipe(model, outputs.cross_entropy, {}, descent)
 
@@ -239,7 +239,7 @@ def measure_digits(options: ConvexStarts) -> dict[str, np.ndarray]:
         steps=options.digit_steps,
         batch_size=32,
         seeds=np.tile(np.arange(options.seeds), shape[0] * shape[1]),
-        hypers={"learning_rate": np.tile(np.repeat(DIGIT_RATES, options.seeds), shape[0])},
+        hyperparams={"learning_rate": np.tile(np.repeat(DIGIT_RATES, options.seeds), shape[0])},
         start=starts,
         record=options.digit_steps,
     )
@@ -289,7 +289,7 @@ def draw(options: ConvexStarts, m: Measured) -> Plot:
             note(f"{name}, {kind}", "percent above the optimum", above)
     left.plot([], [], "o", color=BLUE, label="linear model, over the solver's optimum")
     left.plot([], [], "o", color=ORANGE, label="eight tanh units, over the best end")
-    left.axhline(100 * SAME, color=GREY, ls="--", lw=1, label="1%: counts as the same end")
+    left.axhline(100 * SAME, color=GRAY, ls="--", lw=1, label="1%: counts as the same end")
     left.set_yscale("symlog", linthresh=1)
     left.set(xticks=range(len(NAMES)), xticklabels=[n.replace(" ", "\n") for n in NAMES], ylim=(-0.2, 500))
     left.set_yticks([0, 1, 10, 100], ["0", "1", "10", "100"])
@@ -301,7 +301,7 @@ def draw(options: ConvexStarts, m: Measured) -> Plot:
         found = mean(100 * m["test"][i])
         bar = [[max(0, found.value - found.low)], [max(0, found.high - found.value)]]
         seeds = np.full(options.seeds, place + 0.2)
-        right.plot(seeds, 100 * m["test"][i], ".", color=GREY, ms=4, label="one seed" if place == 0 else None)
+        right.plot(seeds, 100 * m["test"][i], ".", color=GRAY, ms=4, label="one seed" if place == 0 else None)
         right.errorbar(place, found.value, bar, fmt="o", color=BLUE, capsize=3, ms=6)
         note(f"digits, weights {name}", "test accuracy", m["test"][i])
     right.plot([], [], "o", color=BLUE, label=f"mean of {options.seeds} seeds and 95% interval")

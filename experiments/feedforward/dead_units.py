@@ -1,6 +1,6 @@
-"""Dead units: which generalisation of ReLU gets a gradient where a ReLU unit gets none.
+"""Dead units: which generalization of ReLU gets a gradient where a ReLU unit gets none.
 
-The notes: a ReLU unit cannot learn from examples for which its activation is 0; three generalisations
+The notes: a ReLU unit cannot learn from examples for which its activation is 0; three generalizations
 ``g(z) = max(0, z) + α min(0, z)`` have a gradient everywhere: the absolute value (α = −1), the leaky
 ReLU (α small, 0.01) and the parametric ReLU (α learned).
 
@@ -21,8 +21,8 @@ from pydantic import Field
 
 from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, tune_and_train
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array, PRNGKey
 
 KINDS = ("ReLU", "absolute", "leaky", "parametric")
@@ -84,7 +84,7 @@ def dead_starts(slope: np.ndarray, margin: np.ndarray, seeds: np.ndarray, x: np.
     return params._replace(hidden=params.hidden._replace(b=b.astype(np.float32)), slopes=slopes)
 
 
-def recipe_of(hyper: Hyper) -> Recipe:
+def recipe_of(hyper: Hyperparams) -> Recipe:
     """Plain SGD, in which a gradient a hundred times smaller is a step a hundred times smaller."""
     return Recipe(
         network(hyper["learned"]),
@@ -136,14 +136,14 @@ def measure(options: DeadUnits) -> dict[str, np.ndarray]:
     )
     shape = (len(KINDS), len(MARGINS), options.seeds)
     seeds = np.tile(np.arange(options.seeds), len(kind))
-    start = dead_starts(trained.hypers["slope"], trained.hypers["margin"], seeds, train.x)
+    start = dead_starts(trained.hyperparams["slope"], trained.hyperparams["margin"], seeds, train.x)
     z = np.linspace(-3, 3, 121, dtype=np.float32)
     functions = (layers.relu, layers.absolute, lambda z: layers.leaky_relu(z, 0.01))
     same = [
         np.abs(g(jnp.asarray(z)) - layers.prelu(jnp.asarray(z), jnp.asarray(a))).max()
         for g, a in zip(functions, SLOPES)
     ]
-    accuracy = evaluate(recipe_of, trained.hypers, trained.fit.params, test)["accuracy"]
+    accuracy = evaluate(recipe_of, trained.hyperparams, trained.fit.params, test)["accuracy"]
     return {
         "same": np.array(same),
         "gradient": np.asarray(gradients(start, train.x, train.y)).reshape(*shape, WIDTH),
@@ -166,7 +166,7 @@ def draw(options: DeadUnits, m: Measured) -> Plot:
     left, right = figure.subplots(1, 2)
     columns = ("kind", "margin", "learning_rate", "revived", "revived_sd", "accuracy", "accuracy_sd")
     table: dict[str, list] = {name: [] for name in columns}
-    for k, (kind, color, marker) in enumerate(zip(KINDS, (GREY, GREEN, ORANGE, BLUE), "osd^")):
+    for k, (kind, color, marker) in enumerate(zip(KINDS, (GRAY, GREEN, ORANGE, BLUE), "osd^")):
         back, right_ones = m["alive"][k].mean(-1), m["accuracy"][k]
         for axis, values in ((left, back), (right, right_ones)):
             axis.errorbar(MARGINS, 100 * values.mean(-1), 100 * values.std(-1), color=color, marker=marker,

@@ -23,7 +23,7 @@ from pydantic import Field
 from dlnotes import data, layers, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, mean, ratio
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, along, evaluate, initial_params, optimizer, tune_and_train
+from dlnotes.training import Hyperparams, Recipe, along, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array
 
 from ._square_stack import Stack, pre_activations, stack
@@ -57,18 +57,18 @@ def unit(kind: Array):
     return g
 
 
-def starts(depth: int, hypers: dict[str, np.ndarray], seeds: np.ndarray) -> Stack:
+def starts(depth: int, hyperparams: dict[str, np.ndarray], seeds: np.ndarray) -> Stack:
     """He's rule for ReLU; for the others Glorot's, which between layers of one width is He's over √2."""
     params = initial_params(stack(WIDTH, depth, 10, layers.relu), seeds, "he")
     W, b = params.hidden
-    scale = np.where(hypers["kind"] == RELU, 1.0, 0.5**0.5)
+    scale = np.where(hyperparams["kind"] == RELU, 1.0, 0.5**0.5)
     return params._replace(hidden=layers.Dense(W * along(scale, W), b))
 
 
 def recipe_of(depth: int):
     """What is trained, by a member's kind and learning rate."""
 
-    def build(hyper: Hyper) -> Recipe:
+    def build(hyper: Hyperparams) -> Recipe:
         model = stack(WIDTH, depth, 10, unit(hyper["kind"]))
         sgd = optimizer("sgd", hyper["learning_rate"], momentum=0.9)
         return Recipe(model, outputs.cross_entropy, {"accuracy": outputs.accuracy}, sgd)
@@ -118,11 +118,11 @@ def measure(options: DeepSigmoids) -> dict[str, np.ndarray]:
             batch_size=options.batch_size,
             record=5,
         )
-        kinds = jnp.asarray(trained.hypers["kind"])
-        first = starts(depth, trained.hypers, np.tile(np.arange(options.seeds), len(KINDS)))
+        kinds = jnp.asarray(trained.hyperparams["kind"])
+        first = starts(depth, trained.hyperparams, np.tile(np.arange(options.seeds), len(KINDS)))
         before, after = (look(p, kinds, x, y) for p in (first, trained.fit.params))
         found["loss"].append(trained.by_method(trained.fit.history["loss"]))
-        accuracy = evaluate(recipe_of(depth), trained.hypers, trained.fit.params, test)["accuracy"]
+        accuracy = evaluate(recipe_of(depth), trained.hyperparams, trained.fit.params, test)["accuracy"]
         found["accuracy"].append(trained.by_method(accuracy))
         found["learning_rate"].append(np.array(RATES)[trained.chosen])
         found["way_down"].append(trained.by_method(before["norms"][:, 0] / before["norms"][:, -1]))

@@ -1,6 +1,6 @@
 """Depth against number of parameters: convolutional networks on pictures of clothes.
 
-The notes say that empirically more depth does not seem to generalise better, and then cite an
+The notes say that empirically more depth does not seem to generalize better, and then cite an
 experiment (Goodfellow et al., 2014) in which more parameters without more depth are not as effective. The
 two are at odds: each is a part here, and the measurement decides.
 
@@ -22,7 +22,7 @@ from pydantic import Field
 from dlnotes import analysis, data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
-from dlnotes.training import Fit, Hyper, Recipe, fit, initial_params, optimizer, schedules
+from dlnotes.training import Fit, Hyperparams, Recipe, fit, initial_params, optimizer, schedules
 from dlnotes.typing import Params
 
 CONVOLUTIONS = (1, 2, 3)
@@ -65,7 +65,7 @@ def train(
 ) -> Fit:
     """Adam with a rate that falls to 0 along a cosine; one member per seed and rate, each with its images."""
 
-    def recipe_of(hyper: Hyper) -> Recipe:
+    def recipe_of(hyper: Hyperparams) -> Recipe:
         fall = schedules.cosine(o.steps)
         return Recipe(model, outputs.cross_entropy, {}, optimizer("adam", hyper["rate"], factor=fall))
 
@@ -75,7 +75,7 @@ def train(
         steps=o.steps,
         batch_size=min(o.batch, o.images),
         seeds=seeds,
-        hypers={"rate": rates},
+        hyperparams={"rate": rates},
         start=initial_params(model, seeds, "he_convolution"),
         record=o.steps,
         convolutions=True,
@@ -203,7 +203,7 @@ def _parts(size: str, words: str) -> tuple[Part, Part]:
     return (
         Part(
             f"the notes, {words}",
-            f"More depth does not generalise better: {words} it gains less than {NO_BETTER} points.",
+            f"More depth does not generalize better: {words} it gains less than {NO_BETTER} points.",
             what=what,
             effect=lambda m: mean(gain(m, size)),
             rule=Below(NO_BETTER),
@@ -220,7 +220,7 @@ def _parts(size: str, words: str) -> tuple[Part, Part]:
 
 CLAIM = Claim(
     id="F4.5",
-    statement="Empirically more depth does not seem to generalise better; but in the cited experiment "
+    statement="Empirically more depth does not seem to generalize better; but in the cited experiment "
     "raising the number of parameters of convolutional networks without raising their depth is not as "
     "effective.",
     source="notes, «diseño de la arquitectura»; Goodfellow et al. 2014, arXiv:1312.6082",

@@ -1,7 +1,7 @@
 """Three ways to choose the features φ of y = φ(x)ᵀw, and the linear model, on handwritten digits.
 
 The notes: a generic φ of very many dimensions, such as that of an RBF kernel, always has the capacity to
-fit the training set, yet generalises poorly; features made by hand take expertise and transfer little;
+fit the training set, yet generalizes poorly; features made by hand take expertise and transfer little;
 deep learning learns φ(x; θ), and has the generality of the first and the fitness of the second.
 
 Measured: the accuracy on digits of a support vector machine with an RBF kernel, of a linear classifier on
@@ -23,8 +23,8 @@ from pydantic import Field
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.layers import Dense
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, optimizer, predict
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, predict
 from dlnotes.typing import Params
 
 MODELS = ("linear", "RBF kernel", "hand-made", "learned")
@@ -143,7 +143,7 @@ def trained(model_of, start_of, grid: dict[str, np.ndarray], found: list[Split],
     rng = np.random.default_rng(0)
     starts = [start_of(rng, widest, split.train.x.shape[1]) for split in members]
 
-    def recipe(hyper: Hyper) -> Recipe:
+    def recipe(hyper: Hyperparams) -> Recipe:
         descent = optimizer("adam", hyper["learning_rate"])
         return Recipe(model_of(hyper), outputs.cross_entropy, {}, descent, random="dropout" in hyper)
 
@@ -153,7 +153,7 @@ def trained(model_of, start_of, grid: dict[str, np.ndarray], found: list[Split],
         steps=options.steps,
         batch_size=32,
         seeds=np.arange(n * tries),
-        hypers={name: np.tile(values, n) for name, values in grid.items()},
+        hyperparams={name: np.tile(values, n) for name, values in grid.items()},
         start=jax.tree.map(lambda *a: np.stack(a), *starts),
         record=options.steps,
         data_per_member=True,
@@ -186,7 +186,7 @@ def learned_accuracy(found: list[Split], options: FeatureMaps) -> np.ndarray:
     """Of the network with one hidden layer, see `trained`; weights He normal for the inputs there are."""
     widest = max(split.train.x.shape[1] for split in found)
 
-    def model_of(hyper: Hyper) -> models.Model:
+    def model_of(hyper: Hyperparams) -> models.Model:
         return models.mlp(widest, (options.units,), 10, dropout=hyper["dropout"])
 
     def start_of(rng: np.random.Generator, widest: int, inputs: int) -> models.MLP:
@@ -260,7 +260,7 @@ def draw(options: FeatureMaps, m: Measured) -> Plot:
     for axis, title, kind in zip(axes, titles, ("noise", "moved")):
         here = [PLAIN, *(i for i, setting in enumerate(SETTINGS) if setting[0] == kind)]
         pixels = np.array([SETTINGS[i][1] ** 2 for i in here])
-        for j, (name, color, marker) in enumerate(zip(MODELS, (GREY, ORANGE, GREEN, BLUE), "sD^o")):
+        for j, (name, color, marker) in enumerate(zip(MODELS, (GRAY, ORANGE, GREEN, BLUE), "sD^o")):
             found = [mean(100 * m["test"][i, j]) for i in here]
             bars = np.array([[max(0, f.value - f.low), max(0, f.high - f.value)] for f in found]).T
             values = [f.value for f in found]
@@ -281,7 +281,7 @@ def draw(options: FeatureMaps, m: Measured) -> Plot:
 
 CLAIM = Claim(
     id="F1.5",
-    statement="A generic φ of enough dimensions always fits the training set but generalises poorly, more "
+    statement="A generic φ of enough dimensions always fits the training set but generalizes poorly, more "
     "so as irrelevant or structured inputs are added; a φ made by hand takes expertise and transfers "
     "little; a φ that is learned has the generality of the one and the fitness of the other.",
     source="notes, «funcionamiento básico»; Goodfellow et al. 2016, chapter 6",
@@ -312,14 +312,14 @@ CLAIM = Claim(
         ),
         Part(
             "learned against generic, irrelevant inputs",
-            "With irrelevant inputs learned features generalise better than generic ones.",
+            "With irrelevant inputs learned features generalize better than generic ones.",
             what="test accuracy within noise, learned minus RBF",
             effect=lambda m: paired(m["test"][NOISE, LEARNED], m["test"][NOISE, KERNEL]),
             rule=Above(0.0),
         ),
         Part(
             "learned against generic, structured inputs",
-            "With structured inputs learned features generalise better than generic ones.",
+            "With structured inputs learned features generalize better than generic ones.",
             what="test accuracy at a random place, learned minus RBF",
             effect=lambda m: paired(m["test"][MOVED, LEARNED], m["test"][MOVED, KERNEL]),
             rule=Above(0.0),
@@ -349,7 +349,7 @@ CLAIM = Claim(
             rule=Above(0.0),
         ),
     ),
-    reading="On plain digits and in noise the generic φ generalises best, and everywhere better than the "
+    reading="On plain digits and in noise the generic φ generalizes best, and everywhere better than the "
     "network: 800 images are few, and fully connected layers know as little of images as the kernel does. "
     "What knows, the window of most ink made by hand, holds when the digit moves and breaks in noise. The "
     "gain that the notes promise needs a family φ(x; θ) that suits the data, such as convolutions. On "

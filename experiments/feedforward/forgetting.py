@@ -29,7 +29,7 @@ from pydantic import Field
 from dlnotes import data, models, outputs
 from dlnotes.claims import Below, Claim, Interval, Measured, Options, Part, Plot, exact, paired
 from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, along, fit, initial_params, max_norm, optimizer
+from dlnotes.training import Hyperparams, Recipe, along, fit, initial_params, max_norm, optimizer
 from dlnotes.typing import Params
 
 from ._forgetting_networks import (
@@ -160,15 +160,15 @@ def learn_both(task: Task, kinds: np.ndarray, dropout: bool) -> np.ndarray:
     kind, repetition, _ = (axis.ravel() for axis in np.indices(shape))
     drawn = Draws(*(np.broadcast_to(a, shape).ravel() for a in task.drawn))
     seeds = np.broadcast_to(np.arange(o.seeds * o.draws).reshape(shape[1:]), shape).ravel()
-    hypers = {**drawn._asdict(), "kind": np.asarray(kinds)[kind]}
+    hyperparams = {**drawn._asdict(), "kind": np.asarray(kinds)[kind]}
     narrow = maxout_width(pixels, o.width)
 
-    def network(hyper: Hyper) -> models.Model:
+    def network(hyper: Hyperparams) -> models.Model:
         if kinds[0] == MAXOUT:
             return maxout_network(pixels, narrow, dropout)
         return dense_network(pixels, o.width, hyper["kind"], dropout)
 
-    def recipe_of(hyper: Hyper) -> Recipe:
+    def recipe_of(hyper: Hyperparams) -> Recipe:
         rate = hyper["learning_rate"] * (1 - hyper["momentum"])
         return Recipe(
             on_rows(network(hyper), task.images),
@@ -183,7 +183,7 @@ def learn_both(task: Task, kinds: np.ndarray, dropout: bool) -> np.ndarray:
     how = {
         "steps": o.steps,
         "batch_size": min(o.batch, o.images),
-        "hypers": hypers,
+        "hyperparams": hyperparams,
         "every": o.steps // o.moments,
         "record": o.steps,
         "data_per_member": True,

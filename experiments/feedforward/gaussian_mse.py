@@ -1,7 +1,7 @@
 """Gaussian −log p and mean squared error: one is half the other plus a constant.
 
-The notes derive that with p(y | x) = N(y; ŷ, σ²I) maximising likelihood is minimising the mean squared
-error: the same minimiser, another scale. Of d outputs the likelihood takes the squared distance, J =
+The notes derive that with p(y | x) = N(y; ŷ, σ²I) maximizing likelihood is minimizing the mean squared
+error: the same minimizer, another scale. Of d outputs the likelihood takes the squared distance, J =
 ½ ‖y − ŷ‖² + (d/2) log 2π with σ = 1, and the gradient of J is half that of the squared distance.
 
 Measured on real data, three measurements of each patient from the seven others: J less half the squared
@@ -19,8 +19,8 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact
-from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, optimizer, predict
+from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, predict
 from dlnotes.typing import Array, Params
 
 LOG_2PI = float(np.log(2 * np.pi))
@@ -116,7 +116,7 @@ def measure(options: GaussianMse) -> dict[str, np.ndarray]:
     constant, apart = differences(examples, options.seeds)
     model = models.mlp(examples.x.shape[1], (32,), examples.y.shape[1], activation="tanh")
 
-    def recipe(hyper: Hyper) -> Recipe:
+    def recipe(hyper: Hyperparams) -> Recipe:
         gaussian = hyper["gaussian"] > 0
 
         def loss(output: Array, y: Array) -> outputs.PerExample:
@@ -131,7 +131,7 @@ def measure(options: GaussianMse) -> dict[str, np.ndarray]:
         examples,
         steps=options.steps,
         seeds=np.tile(np.arange(n), 2),
-        hypers={"gaussian": np.repeat([1, 0], n)},
+        hyperparams={"gaussian": np.repeat([1, 0], n)},
     )
     ends: Params = predict(model, result.params, examples.x)
     return {
@@ -153,15 +153,15 @@ def draw(options: GaussianMse, m: Measured) -> Plot:
     left.plot(AROUND, j, color=BLUE, label="Gaussian −log p")
     left.plot(AROUND, half, color=ORANGE, label="half the squared distance")
     left.annotate("", (0.9, np.interp(0.9, AROUND, j)), (0.9, np.interp(0.9, AROUND, half)),
-                  arrowprops={"arrowstyle": "<->", "color": GREY})  # fmt: skip
+                  arrowprops={"arrowstyle": "<->", "color": GRAY})  # fmt: skip
     left.text(
         0.95,
         np.interp(0.9, AROUND, j) - constant / 2,
         f"{constant:.3f}\n= 3/2 log 2π",
-        color=GREY,
+        color=GRAY,
         va="center",
     )
-    left.axvline(0, color=GREY, lw=1, ls=":")
+    left.axvline(0, color=GRAY, lw=1, ls=":")
     left.set(xlabel="distance from least squares, along a random line", ylabel="loss (nats)", ylim=(0, None))
     left.legend(loc="lower left")
     steps = np.arange(1, len(m["history"]) + 1)
@@ -181,7 +181,7 @@ def draw(options: GaussianMse, m: Measured) -> Plot:
 CLAIM = Claim(
     id="F2.3",
     statement="With p(y|x) = N(y; ŷ, I) the negative log-likelihood is half the mean squared error plus a "
-    "constant, so the point that minimises the one minimises the other.",
+    "constant, so the point that minimizes the one minimizes the other.",
     source="notes, «aprendizaje basado en el descenso de gradiente»; Goodfellow et al. 2016, 6.2.1.1",
     options=GaussianMse,
     measure=measure,

@@ -18,7 +18,7 @@ import numpy as np
 from dlnotes import autodiff
 from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
 from dlnotes.jax_internals import program_of
-from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
 
 from ._random_graphs import random_graph
 
@@ -98,7 +98,7 @@ def draw(options: GraphArcs, m: Measured) -> Plot:
     left.legend()
     line = np.array([0, arcs.max()])
     per_arc = m["operations"].sum() / arcs.sum()
-    right.plot(line, per_arc * line, color=GREY, lw=1.2, label=f"{per_arc:.1f} per arc")
+    right.plot(line, per_arc * line, color=GRAY, lw=1.2, label=f"{per_arc:.1f} per arc")
     right.plot(arcs, m["operations"].ravel(), ".", color=BLUE, label="a random graph")
     right.set(xlabel="arcs of the graph", ylabel="elementary operations, backward pass")
     right.legend()

@@ -41,8 +41,8 @@ from dlnotes.claims import (
     share,
 )
 from dlnotes.jax_internals import operations
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, optimizer, schedules
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array, Params
 
 from ._spread_heads import TASKS, compare_heads, deviation
@@ -103,7 +103,7 @@ def shared(options: LearnedVariance) -> dict[str, np.ndarray]:
         location = layers.dense(params.location, x)
         return jnp.concatenate([location, jnp.full_like(location, params.spread)], axis=-1)
 
-    def recipe_of(hyper: Hyper) -> Recipe:
+    def recipe_of(hyper: Hyperparams) -> Recipe:
         def loss(raw: Array, y: Array) -> outputs.PerExample:
             return nll(raw[:, :1], precision_of(raw[:, 1:], hyper["kind"]), y)
 
@@ -120,7 +120,7 @@ def shared(options: LearnedVariance) -> dict[str, np.ndarray]:
         train,
         steps=options.shared_steps,
         seeds=np.zeros(3 * n),  # nothing is drawn: the starts are given
-        hypers={"kind": kinds},
+        hyperparams={"kind": kinds},
         start=start,
         record=100,
     )
@@ -180,7 +180,7 @@ def wrong_starts(options: LearnedVariance) -> dict[str, np.ndarray]:
     def apply(params: Array, x: Array, /, *, key=None, mask=None) -> Array:
         return jnp.broadcast_to(params, (x.shape[0], 1))
 
-    def recipe_of(hyper: Hyper) -> Recipe:
+    def recipe_of(hyper: Hyperparams) -> Recipe:
         def loss(a: Array, y: Array) -> outputs.PerExample:
             theta = jnp.where(hyper["form"] == SOFTPLUS, jax.nn.softplus(a), a)
             return nll(jnp.zeros_like(y), precision_of(theta, hyper["kind"]), y)
@@ -193,7 +193,7 @@ def wrong_starts(options: LearnedVariance) -> dict[str, np.ndarray]:
         data.Examples(ones, ones),
         steps=options.descent,
         seeds=np.zeros(form.size),
-        hypers={"form": form, "kind": kind, "learning_rate": RATES[rate]},
+        hyperparams={"form": form, "kind": kind, "learning_rate": RATES[rate]},
         start=start,
         record=5,
     )
@@ -323,10 +323,10 @@ def draw(options: LearnedVariance, m: Measured) -> Plot:
             for row in zip(RATES, value, low, high):
                 note("share of starts (%)", f"{label}, {FORMS[form]}", *row)
     for axis, place in ((first, "upper right"), (second, "upper left")):
-        axis.plot([], [], color=GREY, label="through ζ")
-        axis.plot([], [], ":", color=GREY, label="itself")
+        axis.plot([], [], color=GRAY, label="through ζ")
+        axis.plot([], [], ":", color=GRAY, label="itself")
         axis.legend(fontsize=9, loc=place)
-    first.annotate("all 0 at 1,\nthe minimum", (0.02, 3e-3), color=GREY, fontsize=9)
+    first.annotate("all 0 at 1,\nthe minimum", (0.02, 3e-3), color=GRAY, fontsize=9)
     first.set(xscale="log", yscale="log", ylim=(1e-3, 1e12), xlabel="the parameter's value (error: 1)")
     first.set(ylabel="gradient of −log p", title="gradients near zero")
     second.set(xscale="log", xlabel="learning rate", ylabel="share of wrong starts that end right (%)")
@@ -335,13 +335,13 @@ def draw(options: LearnedVariance, m: Measured) -> Plot:
     for i, task in enumerate(TASKS):
         gain = m["heads_nll"][i, 0] - m["heads_nll"][i, 1]
         found = mean(gain)
-        third.plot(i + 0.12 * np.linspace(-1, 1, len(gain)), gain, "o", color=GREY, ms=4, alpha=0.6)
+        third.plot(i + 0.12 * np.linspace(-1, 1, len(gain)), gain, "o", color=GRAY, ms=4, alpha=0.6)
         third.errorbar([i + 0.25], [found.value], [[found.value - found.low], [found.high - found.value]],
                        fmt="o", color=BLUE, capsize=4)  # fmt: skip
         for seed, value in enumerate(gain):
             note("gain of held-out −log p (nats)", f"{task}, seed {seed}", i, value)
-    third.axhline(0, color=GREY, lw=1)
-    third.plot([], [], "o", color=GREY, label="a seed")
+    third.axhline(0, color=GRAY, lw=1)
+    third.plot([], [], "o", color=GRAY, label="a seed")
     third.plot([], [], "o-", color=BLUE, label="mean, 95%")
     third.legend(fontsize=9)
     third.set(xticks=range(3), xticklabels=TASKS, ylabel="held-out gain (nats a case)")
@@ -460,7 +460,7 @@ CLAIM = Claim(
         Part(
             "full covariance",
             "A full covariance L Lᵀ learned by likelihood is the closed-form estimate.",
-            what="largest relative deviation of Σ, standardised iris",
+            what="largest relative deviation of Σ, standardized iris",
             effect=lambda m: exact(m["covariance_apart"].max(), len(m["covariance_apart"])),
             rule=Below(1e-2),
         ),

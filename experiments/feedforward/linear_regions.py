@@ -21,7 +21,7 @@ from pydantic import Field
 from dlnotes import analysis, data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
 from dlnotes.layers import Dense
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer
 
 WIDTH = 16
@@ -155,7 +155,7 @@ def count_random_maxout(networks: int) -> np.ndarray:
 
 
 def plane(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Centre, two orthonormal directions and the places of three examples of different classes."""
+    """Center, two orthonormal directions and the places of three examples of different classes."""
     classes = rng.choice(10, 3, replace=False)
     points = np.stack([x[rng.choice(np.flatnonzero(y == c))] for c in classes]).astype(np.float64)
     origin = points.mean(0)
@@ -256,8 +256,8 @@ def draw(options: LinearRegions, m: Measured) -> Plot:
     formula = numbers(len(depths))
     limit = [analysis.region_bounds.at_most(2, (WIDTH,) * l) for l in depths]
     printed = [analysis.region_bounds.as_printed(2, WIDTH, l) for l in depths]
-    right.plot(depths, printed, color=GREY, ls=":", marker="x", label="as the notes print it")
-    right.plot(depths, limit, color=GREY, ls="--", label="the most that is possible")
+    right.plot(depths, printed, color=GRAY, ls=":", marker="x", label="as the notes print it")
+    right.plot(depths, limit, color=GRAY, ls="--", label="the most that is possible")
     right.plot(depths, formula, color=ORANGE, marker="s", label="the theorem's number")
     for when, (name, color) in enumerate((("random", BLUE), ("trained", GREEN))):
         low, middle, high = np.quantile(counts[when], [0, 0.5, 1], axis=1)
@@ -293,7 +293,7 @@ def draw(options: LinearRegions, m: Measured) -> Plot:
 
 
 def _draw_regions(axis, m: Measured, name: str) -> None:
-    """Each linear piece in a shade of its own, of the colour of the class that the network answers there."""
+    """Each linear piece in a shade of its own, of the color of the class that the network answers there."""
     from matplotlib.collections import PolyCollection
     from matplotlib.colors import to_rgb
 
@@ -310,7 +310,7 @@ def _draw_regions(axis, m: Measured, name: str) -> None:
                 "#F0E442",
                 "#56B4E9",
                 "#E69F00",
-                GREY,
+                GRAY,
                 "#44AA99",
                 "#882255",
             )
@@ -326,7 +326,7 @@ def _draw_regions(axis, m: Measured, name: str) -> None:
         )  # fmt: skip
     axis.set(xlim=(-DRAWN, DRAWN), ylim=(-DRAWN, DRAWN), xticks=[], yticks=[], aspect="equal")
     axis.set_title(f"{name}, 3 layers: {piece.max() + 1} regions here", fontsize=10)
-    axis.set_xlabel("plane through three digits; colour: answer")
+    axis.set_xlabel("plane through three digits; color: answer")
 
 
 def share_of_formula(m: Measured, when: int) -> np.ndarray:

@@ -1,11 +1,11 @@
 """The linear output unit ŷ = Wᵀh + b as the mean of a Gaussian.
 
-The notes: linear units give the mean of p(y | x) = N(y; ŷ, I), for which maximising likelihood is
-minimising the mean squared error; because they do not saturate they give gradient descent no trouble, and
-many optimisers can be used.
+The notes: linear units give the mean of p(y | x) = N(y; ŷ, I), for which maximizing likelihood is
+minimizing the mean squared error; because they do not saturate they give gradient descent no trouble, and
+many optimizers can be used.
 
 Measured: the gradient dJ/dŷ over eight orders of magnitude of error, against ŷ − y. On the diabetes table,
-linear units trained on −log p by three optimisers, each at its best rate, against scikit-learn's least
+linear units trained on −log p by three optimizers, each at its best rate, against scikit-learn's least
 squares. Then starts whose bias is far off: the linear unit against a sigmoid unit stretched over the range
 of the targets, both by squared error and momentum, for every start each unit at the rate that ends lowest.
 A unit has recovered when its loss is within 5% of the variance of the target from the best end of its kind.
@@ -23,7 +23,7 @@ from pydantic import Field
 from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, share
 from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, optimizer, predict, schedules
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, predict, schedules
 from dlnotes.typing import Array
 
 OPTIMIZERS = {"sgd": {"momentum": 0.95}, "adam": {}, "rmsprop": {}}
@@ -40,13 +40,13 @@ RECOVERED, SHOWN = 0.05, 3
 class LinearUnit(Options):
     """Sizes of the experiment."""
 
-    steps: int = Field(2000, ge=10, description="steps of each optimiser, all rows in each")
+    steps: int = Field(2000, ge=10, description="steps of each optimizer, all rows in each")
     far_steps: int = Field(300, ge=10, description="steps from the starts that are far off")
     rows: int = Field(442, ge=50, description="patients trained on")
 
 
 def least_squares_apart(examples: data.Examples, options: LinearUnit) -> np.ndarray:
-    """Largest difference of a prediction from scikit-learn's, ``(optimisers, seeds)``."""
+    """Largest difference of a prediction from scikit-learn's, ``(optimizers, seeds)``."""
     from sklearn.linear_model import LinearRegression
 
     want = LinearRegression().fit(examples.x, examples.y).predict(examples.x)
@@ -54,7 +54,7 @@ def least_squares_apart(examples: data.Examples, options: LinearUnit) -> np.ndar
     found = []
     for name, more in OPTIMIZERS.items():
 
-        def recipe(hyper: Hyper, name: str = name, more: dict = more) -> Recipe:
+        def recipe(hyper: Hyperparams, name: str = name, more: dict = more) -> Recipe:
             falling = schedules.cosine(options.steps)
             change = optimizer(name, hyper["learning_rate"], factor=falling, **more)
             return Recipe(model, outputs.gaussian_nll, {}, change)
@@ -64,7 +64,7 @@ def least_squares_apart(examples: data.Examples, options: LinearUnit) -> np.ndar
             examples,
             steps=options.steps,
             seeds=np.tile(np.arange(n), len(OWN_RATES)),
-            hypers={"learning_rate": np.repeat(OWN_RATES, n)},
+            hyperparams={"learning_rate": np.repeat(OWN_RATES, n)},
             record=options.steps // 10,
         )
         loss = result.history["loss"][-1].reshape(len(OWN_RATES), n).mean(1)
@@ -90,7 +90,7 @@ def far_starts(examples: data.Examples, options: LinearUnit) -> np.ndarray:
         each = outputs.squared_error(output, y)
         return outputs.PerExample(0.5 * each.total, each.count)
 
-    def recipe(hyper: Hyper) -> Recipe:
+    def recipe(hyper: Hyperparams) -> Recipe:
         change = optimizer("sgd", hyper["learning_rate"], momentum=0.9)
         return Recipe(unit(hyper["unit"]), half_squared, {}, change)
 
@@ -106,7 +106,7 @@ def far_starts(examples: data.Examples, options: LinearUnit) -> np.ndarray:
         examples,
         steps=options.far_steps,
         seeds=seeds,
-        hypers={"unit": spread(np.arange(2), 0), "learning_rate": spread(RATES, 2)},
+        hyperparams={"unit": spread(np.arange(2), 0), "learning_rate": spread(RATES, 2)},
         start=start,
         record=options.far_steps // 10,
     )
@@ -115,7 +115,7 @@ def far_starts(examples: data.Examples, options: LinearUnit) -> np.ndarray:
 
 
 def measure(options: LinearUnit) -> dict[str, np.ndarray]:
-    """Gradients, three optimisers, and starts that are far off."""
+    """Gradients, three optimizers, and starts that are far off."""
     table = data.load("tabular", name="diabetes", validation=0, test=0).train
     examples = data.Examples(table.x[: options.rows], table.y[: options.rows])
     error = np.logspace(-2, 6, 81).astype(np.float32)[:, None]
@@ -179,7 +179,7 @@ def draw(options: LinearUnit, m: Measured) -> Plot:
 CLAIM = Claim(
     id="F2.6",
     statement="A linear output unit gives the mean of a Gaussian, for which maximum likelihood is least "
-    "squares; linear units do not saturate, so they are no trouble to gradient descent and many optimisers "
+    "squares; linear units do not saturate, so they are no trouble to gradient descent and many optimizers "
     "can be used.",
     source="notes, «aprendizaje basado en el descenso de gradiente»; Goodfellow et al. 2016, 6.2.2.1",
     options=LinearUnit,
@@ -194,7 +194,7 @@ CLAIM = Claim(
             rule=Below(1e-5),
         ),
         Part(
-            "least squares, by many optimisers",
+            "least squares, by many optimizers",
             "Momentum, Adam and RMSprop on −log p all end at least squares.",
             what="largest difference of a prediction from scikit-learn's (standard deviations of the target)",
             effect=lambda m: exact(m["apart"].max(), m["apart"].size),
@@ -217,7 +217,7 @@ CLAIM = Claim(
         ),
     ),
     revised=(
-        "The optimisers first missed the closed form by more than 0.01 deviations: with one fixed "
+        "The optimizers first missed the closed form by more than 0.01 deviations: with one fixed "
         "rate (0.073), then with each its own rate and 1,000 steps (0.015). They have their own, "
         "falling rate and 2,000 steps; the rule is the first one."
     ),

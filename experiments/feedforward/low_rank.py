@@ -31,8 +31,8 @@ from dlnotes.claims import (
     exact,
     paired,
 )
-from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, tune_and_train
+from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array
 
 SETS = ("mnist", "fashion_mnist")
@@ -69,12 +69,12 @@ def of_rank(q: float | Array) -> models.Model:
     return models.Model(FACTORED.init, apply)
 
 
-def starts(hypers: dict[str, np.ndarray], seeds: np.ndarray) -> models.MLP:
+def starts(hyperparams: dict[str, np.ndarray], seeds: np.ndarray) -> models.MLP:
     """As `layers.init_factored` starts a layer of each rank: U keeps the scale of x, V doubles its square."""
     params = initial_params(FACTORED, seeds, "he")
     (layer,) = params.hidden
     assert isinstance(layer, layers.Factored)
-    scale = (RANKS[-1] / hypers["rank"]).astype(np.float32) ** 0.5
+    scale = (RANKS[-1] / hyperparams["rank"]).astype(np.float32) ** 0.5
     layer = layer._replace(U=layer.U * np.float32(0.5**0.5), V=layer.V * scale[:, None, None])
     return params._replace(hidden=(layer,))
 
@@ -86,12 +86,12 @@ def recipe(model: models.Model, learning_rate: Array) -> Recipe:
     )
 
 
-def recipe_of_rank(hyper: Hyper) -> Recipe:
+def recipe_of_rank(hyper: Hyperparams) -> Recipe:
     """The network of a member's rank."""
     return recipe(of_rank(hyper["rank"]), hyper["learning_rate"])
 
 
-def recipe_of_whole(hyper: Hyper) -> Recipe:
+def recipe_of_whole(hyper: Hyperparams) -> Recipe:
     """The network with a whole matrix."""
     return recipe(WHOLE, hyper["learning_rate"])
 
@@ -119,12 +119,14 @@ def accuracies(
         record=50,
     )
     run = partial(tune_and_train, train=train, validation=validation, grid={"learning_rate": RATES}, **how)
-    ranked = run(recipe_of_rank, rivals={"rank": RANKS}, start=starts)
+    ranked = run(recipe_of_rank, methods={"rank": RANKS}, start=starts)
     whole = run(
-        recipe_of_whole, rivals={"all": [1]}, start=lambda hypers, seeds: initial_params(WHOLE, seeds, "he")
+        recipe_of_whole,
+        methods={"all": [1]},
+        start=lambda hyperparams, seeds: initial_params(WHOLE, seeds, "he"),
     )
-    of_ranks = evaluate(recipe_of_rank, ranked.hypers, ranked.fit.params, test)["accuracy"]
-    of_whole = evaluate(recipe_of_whole, whole.hypers, whole.fit.params, test)["accuracy"]
+    of_ranks = evaluate(recipe_of_rank, ranked.hyperparams, ranked.fit.params, test)["accuracy"]
+    of_whole = evaluate(recipe_of_whole, whole.hyperparams, whole.fit.params, test)["accuracy"]
     rates = np.array(RATES)[np.append(ranked.chosen, whole.chosen)]
     return ranked.by_method(of_ranks), of_whole, rates
 
@@ -165,7 +167,7 @@ def draw(options: LowRank, m: Measured) -> Plot:
                 table[name].append(value)
     for q, count in zip(RANKS, m["counted"]):
         axis.annotate(f"q = {q}", (count, 0.02), xycoords=("data", "axes fraction"), ha="center", fontsize=9,
-                      color=GREY)  # fmt: skip
+                      color=GRAY)  # fmt: skip
     axis.set(xscale="log", xlabel="parameters of the hidden layer's matrix", ylabel="test accuracy (%)")
     axis.legend(loc="lower right", bbox_to_anchor=(1, 0.08), fontsize=9, title="mean and deviation of seeds")
     lost = 100 * (m["accuracy_whole"].mean(1) - m["accuracy"][:, ENOUGH].mean(1))

@@ -19,8 +19,8 @@ from pydantic import Field
 
 from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
-from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, optimizer, schedules
+from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array, PRNGKey
 
 PIECES = (1, 2, 4, 8, 16, 32)
@@ -107,7 +107,7 @@ def unit(pieces: float | Array) -> models.Model:
 def recipe_of(steps: int):
     """Adam with a rate that falls to 0, by a member's numbers."""
 
-    def build(hyper: Hyper) -> Recipe:
+    def build(hyper: Hyperparams) -> Recipe:
         adam = optimizer("adam", hyper["learning_rate"], factor=schedules.cosine(steps))
         return Recipe(unit(hyper["pieces"]), outputs.squared_error, {}, adam)
 
@@ -137,7 +137,7 @@ def train(options: MaxoutConvex, grid: np.ndarray, rates: np.ndarray, x: np.ndar
         data.Examples(inputs, f),
         steps=options.steps,
         seeds=seeds,
-        hypers={"learning_rate": rates, "pieces": pieces},
+        hyperparams={"learning_rate": rates, "pieces": pieces},
         start=starts(seeds, spread),
         data_per_member=True,
         record=100,
@@ -204,7 +204,7 @@ def draw(options: MaxoutConvex, m: Measured) -> Plot:
     series = [("best possible, largest error", m["best"], BLUE, "o")]
     series += [
         (f"trained, root mean square error, {name}", m["trained"][i].T, color, marker)
-        for i, (name, color, marker) in enumerate(zip(STARTS, (GREY, ORANGE), "sd"))
+        for i, (name, color, marker) in enumerate(zip(STARTS, (GRAY, ORANGE), "sd"))
     ]
     table: dict[str, list] = {name: [] for name in ("curve", "k", "median", "low", "high", "pieces_in_use")}
     for name, values, color, marker in series:

@@ -1,7 +1,7 @@
 """What squared error, absolute error and the pinball loss learn, and how they train through softmax.
 
-The notes: minimising the squared error gives the conditional mean, the absolute error the conditional
-median; and both lead to poor results with gradient-based optimisation, because outputs that saturate have
+The notes: minimizing the squared error gives the conditional mean, the absolute error the conditional
+median; and both lead to poor results with gradient-based optimization, because outputs that saturate have
 small gradients with them, which is one reason why cross-entropy is more popular.
 
 Measured, statistics: y given x is log-normal with known location and spread, so that mean, median and
@@ -25,8 +25,8 @@ from scipy import stats
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean, ratio
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, optimizer, predict, schedules
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, predict, schedules
 from dlnotes.typing import Array, Params
 
 QUANTILES = (0.1, 0.25, 0.75, 0.9)
@@ -78,7 +78,7 @@ def drawn(rng: np.random.Generator, members: int, n: int) -> data.Examples:
     return data.Examples(x.astype(np.float32), y.astype(np.float32))
 
 
-def statistic_loss(which: Array) -> outputs.Measure:
+def statistic_loss(which: Array) -> outputs.LossFn:
     """The loss of that place in `LOSSES`."""
 
     def loss(output: Array, y: Array) -> outputs.PerExample:
@@ -101,7 +101,7 @@ def measure_statistics(options: MeanAndMedian) -> dict[str, Any]:
     which = np.repeat(np.arange(shape[0]), shape[1] * shape[2]).astype(np.float32)
     model = models.mlp(1, (32, 32), 1, activation="tanh")
 
-    def recipe(hyper: Hyper) -> Recipe:
+    def recipe(hyper: Hyperparams) -> Recipe:
         factor = schedules.cosine(options.steps)
         descent = optimizer("adam", hyper["learning_rate"], factor=factor)
         return Recipe(model, statistic_loss(hyper["loss"]), {}, descent)
@@ -115,7 +115,7 @@ def measure_statistics(options: MeanAndMedian) -> dict[str, Any]:
         steps=options.steps,
         batch_size=128,
         seeds=np.tile(np.arange(options.seeds), shape[0] * shape[1]),
-        hypers={"loss": which, "learning_rate": np.tile(np.repeat(RATES, options.seeds), shape[0])},
+        hyperparams={"loss": which, "learning_rate": np.tile(np.repeat(RATES, options.seeds), shape[0])},
         record=options.steps,
         data_per_member=True,
     )
@@ -132,7 +132,7 @@ def measure_statistics(options: MeanAndMedian) -> dict[str, Any]:
     }
 
 
-def of_probabilities(error: Callable[[Array], Array]) -> outputs.Measure:
+def of_probabilities(error: Callable[[Array], Array]) -> outputs.LossFn:
     """A loss of softmax or sigmoid probabilities: the mean ``error`` of their differences from the labels."""
 
     def loss(logits: Array, y: Array) -> outputs.PerExample:
@@ -154,7 +154,7 @@ def measure_task(
     likelihood = outputs.cross_entropy if logits > 1 else outputs.binary_cross_entropy
     losses = (likelihood, of_probabilities(jnp.square), of_probabilities(jnp.abs))
 
-    def recipe(hyper: Hyper) -> Recipe:
+    def recipe(hyper: Hyperparams) -> Recipe:
         def loss(output: Array, y: Array) -> outputs.PerExample:
             each = jnp.stack([of(output, y).total for of in losses])
             return outputs.PerExample(each[hyper["loss"].astype(jnp.int32)], jnp.ones_like(each[0]))
@@ -175,7 +175,7 @@ def measure_task(
         steps=every * looks,
         batch_size=32,
         seeds=np.tile(np.arange(seeds), shape[0] * shape[1]),
-        hypers={
+        hyperparams={
             "loss": np.repeat(np.arange(shape[0]), shape[1] * shape[2]),
             "learning_rate": np.tile(np.repeat(TASK_RATES, seeds), shape[0]),
         },
@@ -245,8 +245,8 @@ def draw(options: MeanAndMedian, m: Measured) -> Plot:
             note(f"steps, {task}", name, 0, steps)
         ticks.append(f"{task} to {TASKS[task]:.0%}")
         never = EVERY[task] * (options.looks + 1)
-        right.plot([4 * t - 0.5, 4 * t + 2.5], [never, never], "--", color=GREY, lw=1)
-        right.annotate("not within the run", (4 * t - 0.4, 1.1 * never), color=GREY, fontsize=9)
+        right.plot([4 * t - 0.5, 4 * t + 2.5], [never, never], "--", color=GRAY, lw=1)
+        right.annotate("not within the run", (4 * t - 0.4, 1.1 * never), color=GRAY, fontsize=9)
     right.set(
         xticks=[1, 5], xticklabels=ticks, yscale="log", ylim=(0.6, 30 * EVERY["digits"] * options.looks)
     )
@@ -276,8 +276,8 @@ def _slower(task: str, loss: int) -> Part:
 
 CLAIM = Claim(
     id="F2.5",
-    statement="Minimising the squared error learns the conditional mean, the absolute error the conditional "
-    "median. Both lead to poor results with gradient-based optimisation where outputs saturate, which is "
+    statement="Minimizing the squared error learns the conditional mean, the absolute error the conditional "
+    "median. Both lead to poor results with gradient-based optimization where outputs saturate, which is "
     "why cross-entropy is more popular.",
     source="notes, «aprendizaje basado en el descenso de gradiente»; Goodfellow et al. 2016, 6.2.1.2; "
     "Koenker and Bassett, 1978",

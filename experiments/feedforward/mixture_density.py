@@ -2,10 +2,10 @@
 
 The notes: to regress on p(y | x) with several peaks the network gives the weights, means and diagonal
 deviations of a mixture of Gaussians, and its −log p makes gradient descent follow the right process; its
-optimisation may be unreliable, partly because of divisions by the variance, and clipping gradients is a
+optimization may be unreliable, partly because of divisions by the variance, and clipping gradients is a
 remedy.
 
-Measured on Bishop's inverse problem, on the colours of a photograph and on the diabetes table, each seed
+Measured on Bishop's inverse problem, on the colors of a photograph and on the diabetes table, each seed
 with data of its own: the likelihood of held-out data under a mixture density network, against the same
 network trained by squared error with the best constant variance around it (see `mixture_rivals`). On the
 inverse problem the truth is known: how much of what can be gained is gained, how near squared error comes
@@ -35,8 +35,8 @@ from dlnotes.claims import (
     paired,
     share,
 )
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, initial_params, optimizer
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, fit, initial_params, optimizer
 from dlnotes.typing import Array, Params
 
 from ._inverse_problem import INPUTS, MIDDLE, SPREAD, diabetes, flower, inverse, possible, truth
@@ -70,7 +70,7 @@ def blow_ups(examples: data.Examples, options: MixtureDensity) -> dict[str, np.n
     def loss(raw: Array, y: Array) -> outputs.PerExample:
         return outputs.mixture_nll(raw, y, components=COMPONENTS)
 
-    def recipe(hyper: Hyper) -> Recipe:
+    def recipe(hyper: Hyperparams) -> Recipe:
         change = optimizer("sgd", hyper["learning_rate"], momentum=0.9, clip_norm=hyper["clip_norm"])
         return Recipe(model, loss, {}, change)
 
@@ -84,7 +84,7 @@ def blow_ups(examples: data.Examples, options: MixtureDensity) -> dict[str, np.n
         batch_size=BATCH,
         seeds=seeds,
         start=initial_params(model, seeds, "he"),
-        hypers={
+        hyperparams={
             "clip_norm": np.repeat(limits, len(CLIP_RATES) * options.starts),
             "learning_rate": np.tile(np.repeat(CLIP_RATES, options.starts), 2),
         },
@@ -165,9 +165,9 @@ def draw(options: MixtureDensity, m: Measured) -> Plot:
     fitted.plot(m["x"][order], m["prediction"][order], color=ORANGE, label="squared error")
     fitted.plot(m["x"][order], m["average"][order], color=GREEN, ls="--", label="true conditional mean")
     fitted.set(xlabel="x", ylabel="t", xlim=(-0.1, 1.1), ylim=(-0.1, 1.1))
-    fitted.set_title("density of the mixture (grey)", fontsize=10)
+    fitted.set_title("density of the mixture (gray)", fontsize=10)
     fitted.legend(loc="upper left")
-    drawn.plot(m["x"], m["t"], ".", ms=3, color=GREY, alpha=0.6, label="held-out data")
+    drawn.plot(m["x"], m["t"], ".", ms=3, color=GRAY, alpha=0.6, label="held-out data")
     drawn.plot(m["x"], m["sample"], ".", ms=3, color=BLUE, alpha=0.6, label="drawn from the mixture")
     drawn.set(xlabel="x", ylabel="t", xlim=(-0.1, 1.1), ylim=(-0.1, 1.1))
     drawn.set_title("samples, one for each held-out x", fontsize=10)
@@ -188,7 +188,7 @@ def draw(options: MixtureDensity, m: Measured) -> Plot:
             held_out.plot(shifted[0], values.mean(), "_", color=color, ms=22, mew=2.5)
             for seed, value in enumerate(values):
                 note("held-out −log p", title, label, seed, value)
-    held_out.hlines(m["true_nll"].mean(), -0.4, 0.4, color=GREY, ls=":", label="truth")
+    held_out.hlines(m["true_nll"].mean(), -0.4, 0.4, color=GRAY, ls=":", label="truth")
     held_out.set_xticks(range(len(TITLES)), [t.replace(": ", ":\n") for t in TITLES])
     held_out.set_ylabel("held-out −log p (nats)")
     held_out.legend(title=f"dots: {options.seeds} seeds, bar: mean", fontsize=9)
@@ -304,7 +304,7 @@ CLAIM = Claim(
     "conditional mean at its jumps, where an answer appears or vanishes. On diabetes, with 266 patients to "
     "learn from, five components seem to be more than the data can tell apart.",
     revised=(
-        "After a first quick run all three problems were put in one program, inputs standardised, and "
+        "After a first quick run all three problems were put in one program, inputs standardized, and "
         "the grid of rates moved up to 0.1; the rules are the first ones."
     ),
 )

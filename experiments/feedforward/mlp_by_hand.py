@@ -22,7 +22,7 @@ from pydantic import Field
 from dlnotes import data, layers, models, outputs
 from dlnotes.autodiff.mlp_backprop import Penalty, cost, value_and_gradient
 from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, exact
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer
 
 NETS = (("tanh", "relu", "identity"), ("sigmoid", "gelu", "identity"))
@@ -162,7 +162,7 @@ def draw(options: MlpByHand, m: Measured) -> Plot:
     right.plot(steps[1:], middle, color=GREEN, label="median start")
     right.set(yscale="log", xlabel="step of descent", ylabel="parameters apart, relative", ylim=(1e-8, 1e-4))
     for axes in (left, right):
-        axes.axhline(epsilon, color=GREY, ls="--", lw=1, label="spacing of float32 at 1")
+        axes.axhline(epsilon, color=GRAY, ls="--", lw=1, label="spacing of float32 at 1")
         axes.legend(loc="upper left", fontsize=8)
     set_title(figure, "The written-out passes give the gradients of jax.grad, to rounding")
     return Plot(

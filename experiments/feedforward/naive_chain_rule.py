@@ -19,7 +19,7 @@ from pydantic import Field
 from dlnotes import autodiff
 from dlnotes.autodiff.computational_graph import ancestors
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
-from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
 
 from ._random_graphs import diamonds, layered_graph
 
@@ -80,7 +80,7 @@ def draw(options: NaiveChainRule, m: Measured) -> Plot:
     left, right = figure.subplots(1, 2)
     depth = np.arange(1, len(m["diamonds_naive"]) + 1)
     left.plot(depth, m["diamonds_naive"], "o", color=ORANGE, label="without a table, counted")
-    left.plot(depth, closed_form(depth), color=GREY, lw=1.2, label="4 (2ᵈ − 1)")
+    left.plot(depth, closed_form(depth), color=GRAY, lw=1.2, label="4 (2ᵈ − 1)")
     left.plot(depth, m["diamonds_table"], "s-", color=BLUE, label="with a table, 4 d")
     left.set(yscale="log", xlabel="diamonds in the chain, d", ylabel="multiplications")
     left.legend()

@@ -21,7 +21,7 @@ from jax import lax
 from dlnotes.autodiff import jacobian_products as hand
 from dlnotes.autodiff.derivatives import ELEMENTWISE
 from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, exact
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 
 STRIDED = {"stride": 2, "padding": 1, "dilation": 2}
 
@@ -139,7 +139,7 @@ def draw(options: ProductsByHand, m: Measured) -> Plot:
         x = np.repeat(places[:, None] + 0.2 * (i - 1), m[key].shape[1], axis=1)
         axes.plot(x.ravel(), np.maximum(m[key], floor).ravel(), marker, color=color, ms=4, mfc="none")
         axes.plot([], [], marker, color=color, mfc="none", label=label)
-    axes.axhline(float(np.finfo(np.float32).eps), color=GREY, ls="--", lw=1, label="spacing of float32 at 1")
+    axes.axhline(float(np.finfo(np.float32).eps), color=GRAY, ls="--", lw=1, label="spacing of float32 at 1")
     axes.set(yscale="log", ylim=(floor / 1.5, 1e-3), ylabel="relative deviation (lower edge: none)")
     axes.set_xticks(places, [name.replace(" ", "\n") for name in CASES])
     axes.legend(ncols=2, loc="upper left")

@@ -1,11 +1,11 @@
-"""Radial basis units: 0 almost everywhere, hard to train from random centres, easier from data points.
+"""Radial basis units: 0 almost everywhere, hard to train from random centers, easier from data points.
 
 The notes: h_i = exp(−‖W_i − x‖²/σ_i²) is active where x is near W_i; as it saturates to 0 for most x it
-can be hard to optimise.
+can be hard to optimize.
 
-Measured, on handwritten digits: (1) units of σ = 1 with random normal centres on 1 to 64 of the
-standardised pixels: the share of units × examples with h < 10⁻⁶, and of units whose mean gradient over
-all training examples is below 10⁻⁶. (2) Networks of 64 units started at random centres and at training
+Measured, on handwritten digits: (1) units of σ = 1 with random normal centers on 1 to 64 of the
+standardized pixels: the share of units × examples with h < 10⁻⁶, and of units whose mean gradient over
+all training examples is below 10⁻⁶. (2) Networks of 64 units started at random centers and at training
 examples, and a network of 64 ReLU units, trained by Adam, each with its own best learning rate and σ.
 """
 
@@ -18,8 +18,8 @@ from pydantic import Field
 
 from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired, ratio
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, Tuned, evaluate, initial_params, optimizer, tune_and_train
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, Tuned, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array
 
 DIMENSIONS = (1, 2, 4, 8, 16, 32, 64)
@@ -28,7 +28,7 @@ DEAD = 1e-6
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 SIGMAS = (2.0, 4.0, 8.0, 16.0)
 RANDOM, POINTS = 0, 1
-NAMES = ("random centres", "centres at examples", "ReLU")
+NAMES = ("random centers", "centers at examples", "ReLU")
 
 
 class RbfStarts(Options):
@@ -43,26 +43,26 @@ RADIAL = models.rbf_network(64, UNITS, 10)
 RECTIFIED = models.mlp(64, (UNITS,), 10)
 
 
-def recipe_of_radial(hyper: Hyper) -> Recipe:
-    """Adam on the classes; the starts hold σ and the centres."""
+def recipe_of_radial(hyper: Hyperparams) -> Recipe:
+    """Adam on the classes; the starts hold σ and the centers."""
     adam = optimizer("adam", hyper["learning_rate"])
     return Recipe(RADIAL, outputs.cross_entropy, {"accuracy": outputs.accuracy}, adam)
 
 
-def recipe_of_rectified(hyper: Hyper) -> Recipe:
+def recipe_of_rectified(hyper: Hyperparams) -> Recipe:
     """The same with ReLU units."""
     return recipe_of_radial(hyper)._replace(model=RECTIFIED)
 
 
-def starts(hypers: dict[str, np.ndarray], seeds: np.ndarray, x: np.ndarray) -> models.RBFNetwork:
-    """As `layers.init_rbf` starts centres: normal of deviation 1, or different rows of ``x``."""
+def starts(hyperparams: dict[str, np.ndarray], seeds: np.ndarray, x: np.ndarray) -> models.RBFNetwork:
+    """As `layers.init_rbf` starts centers: normal of deviation 1, or different rows of ``x``."""
     params = initial_params(RADIAL, seeds, "he")
     centers = []
-    for seed, points in zip(seeds, hypers["points"]):
+    for seed, points in zip(seeds, hyperparams["points"]):
         rng = np.random.default_rng([seed, 1])
         at_random = rng.standard_normal((64, UNITS))
         centers.append(x[rng.permutation(len(x))[:UNITS]].T if points else at_random)
-    log_sigma = np.repeat(np.log(hypers["sigma"])[:, None], UNITS, axis=1)
+    log_sigma = np.repeat(np.log(hyperparams["sigma"])[:, None], UNITS, axis=1)
     return params._replace(hidden=layers.RBF(np.array(centers, np.float32), log_sigma.astype(np.float32)))
 
 
@@ -108,7 +108,7 @@ def measure(options: RbfStarts) -> dict[str, np.ndarray]:
         validation,
         {"points": [0, 1]},
         grid,
-        start=lambda hypers, seeds: starts(hypers, seeds, train.x),
+        start=lambda hyperparams, seeds: starts(hyperparams, seeds, train.x),
         **how,
     )
     rectified = tune_and_train(
@@ -117,12 +117,12 @@ def measure(options: RbfStarts) -> dict[str, np.ndarray]:
         validation,
         {"all": [1]},
         {"learning_rate": RATES},
-        start=lambda hypers, seeds: initial_params(RECTIFIED, seeds, "he"),
+        start=lambda hyperparams, seeds: initial_params(RECTIFIED, seeds, "he"),
         **how,
     )
 
     def accuracy(trained: Tuned, recipe_of) -> np.ndarray:
-        found = evaluate(recipe_of, trained.hypers, trained.fit.params, test)["accuracy"]
+        found = evaluate(recipe_of, trained.hyperparams, trained.fit.params, test)["accuracy"]
         return trained.by_method(found)
 
     pairs, units = saturation(train.x, options.seeds)
@@ -156,7 +156,7 @@ def draw(options: RbfStarts, m: Measured) -> Plot:
                 table[name].append(value)
 
     for name, values, color, marker in (
-        ("units × examples with h < 10⁻⁶", m["dead_pairs"], GREY, "o"),
+        ("units × examples with h < 10⁻⁶", m["dead_pairs"], GRAY, "o"),
         ("units with mean gradient < 10⁻⁶", m["dead_units"], ORANGE, "s"),
     ):
         values = 100 * values
@@ -184,7 +184,7 @@ def draw(options: RbfStarts, m: Measured) -> Plot:
     dead = 100 * m["dead_units"][-1].mean()
     set_title(
         figure,
-        f"At random centres with σ = 1, {dead:.0f}% of units have a gradient below 10⁻⁶; with the best σ, "
+        f"At random centers with σ = 1, {dead:.0f}% of units have a gradient below 10⁻⁶; with the best σ, "
         f"test accuracy is {accuracy[RANDOM]:.1f}% from random ones, {accuracy[POINTS]:.1f}% from examples",
     )
     return Plot(figure, table)
@@ -192,8 +192,8 @@ def draw(options: RbfStarts, m: Measured) -> Plot:
 
 CLAIM = Claim(
     id="F3.8",
-    statement="A radial basis unit is active near its centre and saturates to 0 for most x, so that it can "
-    "be hard to optimise; centres that start at data points help.",
+    statement="A radial basis unit is active near its center and saturates to 0 for most x, so that it can "
+    "be hard to optimize; centers that start at data points help.",
     source="notes, «unidades escondidas»; Goodfellow et al. 2016, 6.3.3",
     options=RbfStarts,
     measure=measure,
@@ -201,7 +201,7 @@ CLAIM = Claim(
     parts=(
         Part(
             "0 for most x",
-            "A unit with a random centre and σ = 1 is 0 for most examples.",
+            "A unit with a random center and σ = 1 is 0 for most examples.",
             what="share of units × examples with h < 10⁻⁶, 64 pixels",
             effect=lambda m: mean(m["dead_pairs"][-1]),
             rule=Above(0.5),
@@ -221,28 +221,28 @@ CLAIM = Claim(
             rule=Above(0.0),
         ),
         Part(
-            "hard to optimise",
-            "From random centres radial basis units train more slowly than as many ReLU units.",
-            what="mean training loss over training, radial units from random centres over ReLU",
+            "hard to optimize",
+            "From random centers radial basis units train more slowly than as many ReLU units.",
+            what="mean training loss over training, radial units from random centers over ReLU",
             effect=lambda m: ratio(slow(m, RANDOM), slow(m, 2)),
             rule=Above(1.0),
         ),
         Part(
             "data points help to train",
-            "Started at training examples they train faster than from random centres.",
-            what="mean training loss over training, random centres over examples",
+            "Started at training examples they train faster than from random centers.",
+            what="mean training loss over training, random centers over examples",
             effect=lambda m: ratio(slow(m, RANDOM), slow(m, POINTS)),
             rule=Above(1.0),
         ),
         Part(
-            "and to generalise",
+            "and to generalize",
             "Started at training examples they are more often right on test images.",
-            what="test accuracy, centres at examples minus random centres",
+            what="test accuracy, centers at examples minus random centers",
             effect=lambda m: paired(m["accuracy"][POINTS], m["accuracy"][RANDOM]),
             rule=Above(0.0),
         ),
     ),
-    reading="Centres at examples train faster throughout. Once each start has its own best σ, at which "
+    reading="Centers at examples train faster throughout. Once each start has its own best σ, at which "
     "units are no longer dead, test accuracy after 400 steps is too close to tell.",
     revised="The grids of learning rates and σ were extended on both sides, and all 64 pixels are drawn "
     "from, not only those that vary. No rule was changed, no part changed its verdict.",

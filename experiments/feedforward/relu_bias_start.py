@@ -32,8 +32,8 @@ from dlnotes.claims import (
     ratio,
 )
 from dlnotes.layers import Dense, relu
-from dlnotes.plotting import GREY, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, along, initial_params, optimizer, tune_and_train
+from dlnotes.plotting import GRAY, ORANGE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, along, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array
 
 from ._square_stack import Stack, pre_activations, stack
@@ -78,7 +78,7 @@ def at_start(params: Stack, x: Array, y: Array) -> dict[str, Array]:
     }
 
 
-def recipe_of(hyper: Hyper) -> Recipe:
+def recipe_of(hyper: Hyperparams) -> Recipe:
     """SGD with momentum on the digits."""
     return Recipe(
         NETWORK,
@@ -101,7 +101,7 @@ def measure(options: ReluBiasStart) -> dict[str, np.ndarray]:
         None,
         {"bias": [0.0, BIAS]},
         {"learning_rate": RATES},
-        start=lambda hypers, seeds: starts(hypers["bias"], np.zeros(len(seeds)), seeds),
+        start=lambda hyperparams, seeds: starts(hyperparams["bias"], np.zeros(len(seeds)), seeds),
         seeds=options.seeds,
         tuning_seeds=options.tuning_seeds,
         steps=options.steps,
@@ -139,7 +139,7 @@ def draw(options: ReluBiasStart, m: Measured) -> Plot:
         k: [] for k in ("weights", "bias", "layer", "active", "active_deviation", "most")
     }
     for w, (weights, dash) in enumerate((("He", "-"), ("deviation 0.01", "--"))):
-        for b, (bias, color) in enumerate(((0.0, GREY), (BIAS, ORANGE))):
+        for b, (bias, color) in enumerate(((0.0, GRAY), (BIAS, ORANGE))):
             shares = 100 * m["active"][:, w, b]
             middle, spread = shares.mean(0), shares.std(0)
             left.errorbar(layers, middle, spread, color=color, ls=dash, marker="o", capsize=2,
@@ -152,7 +152,7 @@ def draw(options: ReluBiasStart, m: Measured) -> Plot:
     left.set_title("at the start")
     left.legend(loc="lower right", fontsize=9, handlelength=4)
     steps = np.arange(1, len(m["loss"]) + 1)
-    for b, (bias, color) in enumerate(((0.0, GREY), (BIAS, ORANGE))):
+    for b, (bias, color) in enumerate(((0.0, GRAY), (BIAS, ORANGE))):
         low, middle, high = np.quantile(m["loss"][:, b], [0.1, 0.5, 0.9], axis=1)
         right.fill_between(steps, low, high, color=color, alpha=0.2, lw=0)
         label = f"b = {bias:g}, learning rate {m['learning_rate'][b]:g}"

@@ -29,8 +29,8 @@ from pydantic import Field
 
 from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Above, Below, Claim, Interval, Measured, Options, Part, Plot, exact, share
-from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, optimizer, predict, schedules
+from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, predict, schedules
 
 from .sawtooth import as_float32, deep, random_start, sawtooth
 
@@ -121,7 +121,7 @@ def train(
     factor = schedules.cosine(options.steps)
     model = models.mlp(inputs, widths, 1)
 
-    def recipe(hyper: Hyper) -> Recipe:
+    def recipe(hyper: Hyperparams) -> Recipe:
         return Recipe(model, outputs.squared_error, {}, optimizer("adam", hyper["rate"], factor=factor))
 
     return fit(
@@ -129,7 +129,7 @@ def train(
         data.Examples(given.x, given.y),
         steps=options.steps,
         seeds=np.zeros(members),  # nothing is drawn: the starts are given, the batch is everything
-        hypers={"rate": rates},
+        hyperparams={"rate": rates},
         start=random_start(np.random.default_rng(seed), (inputs, *widths), members),
         record=options.steps,
         data_per_member=True,
@@ -196,7 +196,7 @@ def draw(options: RepresentingIsNotLearning, m: Measured) -> Plot:
         reached = [share(row < REACHED) for row in m["wide_left" if wide else "left"]]
         value, low, high = (100 * np.array([i[k] for i in reached]) for k in range(3))
         axis.barh(places, value, 0.38, color=color, label=label)
-        axis.errorbar(value, places, xerr=[value - low, high - value], fmt="none", ecolor=GREY, capsize=3)
+        axis.errorbar(value, places, xerr=[value - low, high - value], fmt="none", ecolor=GRAY, capsize=3)
         rates = m["wide_rates" if wide else "rates"]
         for target, interval in enumerate(reached):
             width = WIDTHS[target][0] * (WIDER if wide else 1)
@@ -211,7 +211,7 @@ def draw(options: RepresentingIsNotLearning, m: Measured) -> Plot:
     fits, test = m["few_left"], m["few_test"]
     floor = 1e-9
     right.plot(100 * np.maximum(fits, floor), 100 * test, "o", color=BLUE, ms=4, alpha=0.7, label="a start")
-    right.axvline(100 * REACHED, color=GREY, ls="--", lw=1, label="left of it: reached")
+    right.axvline(100 * REACHED, color=GRAY, ls="--", lw=1, label="left of it: reached")
     right.axhline(100 * WRONG, color=ORANGE, ls="--", lw=1, label="above it: a wrong function")
     right.set(xscale="log", yscale="log", xlabel=f"variance left on the {FEW} training examples (%)")
     right.set_ylabel("variance left on others (%)")

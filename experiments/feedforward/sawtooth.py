@@ -28,8 +28,8 @@ from pydantic import Field
 from dlnotes import analysis, data, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, Within, exact, mean
 from dlnotes.layers import Dense
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, optimizer, predict, schedules
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, predict, schedules
 
 FOLDS = range(1, 11)
 """Folds of the constructions."""
@@ -122,7 +122,7 @@ def search(
     x = np.broadcast_to(x[:, None], (*y.shape, 1))
     model, factor = models.mlp(1, widths, 1), schedules.cosine(options.steps)
 
-    def recipe(hyper: Hyper) -> Recipe:
+    def recipe(hyper: Hyperparams) -> Recipe:
         return Recipe(model, outputs.squared_error, {}, optimizer("adam", hyper["rate"], factor=factor))
 
     result = fit(
@@ -130,7 +130,7 @@ def search(
         data.Examples(x, y[..., None]),
         steps=options.steps,
         seeds=np.zeros(len(y)),  # nothing is drawn: the starts are given, the batch is everything
-        hypers={"rate": np.resize(RATES, len(y))},
+        hyperparams={"rate": np.resize(RATES, len(y))},
         start=start,
         record=options.steps,
         data_per_member=True,
@@ -216,7 +216,7 @@ def draw(options: Sawtooth, m: Measured) -> Plot:
         fitted, mid, [mid - low, high - mid], color=ORANGE, marker="s", capsize=3, label="one layer, trained"
     )
     middle.plot(fitted, 100 * m["solved"], color=PURPLE, marker="D", label="one layer, at the first corners")
-    middle.plot(fitted, 100 * m["bound"], color=GREY, ls="--", label="less is impossible in one layer")
+    middle.plot(fitted, 100 * m["bound"], color=GRAY, ls="--", label="less is impossible in one layer")
     low, mid, high = 100 * np.quantile(m["deep_left"], [0, 0.5, 1])
     bars = [[mid - low], [high - mid]]
     middle.errorbar(
@@ -230,7 +230,7 @@ def draw(options: Sawtooth, m: Measured) -> Plot:
     x = (np.arange(POINTS) + 0.5) / POINTS
     at = FITTED.index(JUDGED)
     corners = np.arange(2**JUDGED + 1)
-    right.plot(corners / 2**JUDGED, corners % 2, color=GREY, lw=0.7, label=f"sawtooth, {JUDGED} folds")
+    right.plot(corners / 2**JUDGED, corners % 2, color=GRAY, lw=0.7, label=f"sawtooth, {JUDGED} folds")
     right.plot(x, m["answers"][at], color=ORANGE, label=f"best of all trained, {2 * JUDGED} units, one layer")
     right.set(xlabel="x", ylabel="output", ylim=(-0.1, 1.45), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     right.legend(fontsize=8, loc="upper left")

@@ -26,7 +26,7 @@ from pydantic import Field
 from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired, ratio
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, along, evaluate, initial_params, optimizer, tune_and_train
+from dlnotes.training import Hyperparams, Recipe, along, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array, PRNGKey
 
 ACTIVATIONS = ("ReLU", "tanh", "sigmoid")
@@ -63,7 +63,7 @@ class Deep(NamedTuple):
     output: layers.Dense
 
 
-def deep(hyper: Hyper, depth: int = DEPTHS[-1]) -> models.Model:
+def deep(hyper: Hyperparams, depth: int = DEPTHS[-1]) -> models.Model:
     """``models.mlp(64, (32,) * depth, 10, skip=…)`` with choices that may be traced.
 
     Args:
@@ -97,24 +97,26 @@ def deep(hyper: Hyper, depth: int = DEPTHS[-1]) -> models.Model:
     return models.Model(init, apply)
 
 
-def recipe_of(hyper: Hyper) -> Recipe:
+def recipe_of(hyper: Hyperparams) -> Recipe:
     """Adam on the cross-entropy."""
     metrics = {"accuracy": outputs.accuracy}
     return Recipe(deep(hyper), outputs.cross_entropy, metrics, optimizer("adam", hyper["learning_rate"]))
 
 
-def starts(hypers: dict[str, np.ndarray], seeds: np.ndarray) -> Deep:
+def starts(hyperparams: dict[str, np.ndarray], seeds: np.ndarray) -> Deep:
     """Weights of deviation √(2/inputs) for ReLU, √(1/inputs) for the others, times "scale"; biases 0."""
-    scale = hypers["scale"] * np.where(np.asarray(hypers["activation"]) == 0, 1.0, 0.5**0.5)
+    scale = hyperparams["scale"] * np.where(np.asarray(hyperparams["activation"]) == 0, 1.0, 0.5**0.5)
     model = deep({"activation": jnp.zeros(()), "skip": jnp.zeros(())})
     return jax.tree.map(lambda w: w * along(scale, w), initial_params(model, seeds, "he"))
 
 
-def first_gradients(hypers: dict[str, np.ndarray], params: Deep, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def first_gradients(
+    hyperparams: dict[str, np.ndarray], params: Deep, x: np.ndarray, y: np.ndarray
+) -> np.ndarray:
     """Norm of ∇ of the mean cross-entropy for the first layer's weights, ``(members,)``.
 
     Args:
-      hypers: of each member, as `deep` takes them.
+      hyperparams: of each member, as `deep` takes them.
       params: leaves ``(members, ...)``.
       x, y: the batch of each member, ``(members, batch, ...)``.
     """
@@ -128,8 +130,8 @@ def first_gradients(hypers: dict[str, np.ndarray], params: Deep, x: np.ndarray, 
 
         return jnp.linalg.norm(jax.grad(loss)(p.first.W))
 
-    hypers = {k: np.asarray(v, np.float32) for k, v in hypers.items()}
-    return np.asarray(jax.jit(lambda all: jax.lax.map(norm, all))((hypers, params, x, y)))
+    hyperparams = {k: np.asarray(v, np.float32) for k, v in hyperparams.items()}
+    return np.asarray(jax.jit(lambda all: jax.lax.map(norm, all))((hyperparams, params, x, y)))
 
 
 def numbers(activation: np.ndarray, way: np.ndarray) -> dict[str, np.ndarray]:
@@ -142,12 +144,12 @@ def measure(options: SkipDepth) -> dict[str, np.ndarray]:
     train, validation, test = data.parts_of(data.load("digits"))
     n, shape = options.seeds, (len(ACTIVATIONS), len(WAYS), len(DEPTHS), options.seeds)
     places = [axis.ravel() for axis in np.indices(shape)]
-    hypers = {**numbers(places[0], places[1]), "depth": np.array(DEPTHS)[places[2]]}
+    hyperparams = {**numbers(places[0], places[1]), "depth": np.array(DEPTHS)[places[2]]}
     rows = np.stack(
         [np.random.default_rng(seed).permutation(train.size)[: options.batch] for seed in range(n)]
     )
     batch = rows[places[3]]
-    gradients = first_gradients(hypers, starts(hypers, places[3]), train.x[batch], train.y[batch])
+    gradients = first_gradients(hyperparams, starts(hyperparams, places[3]), train.x[batch], train.y[batch])
 
     activation, way = (axis.ravel() for axis in np.indices(shape[:2]))
     trained = tune_and_train(
@@ -163,7 +165,7 @@ def measure(options: SkipDepth) -> dict[str, np.ndarray]:
         batch_size=options.batch,
     )
     on = {
-        name: evaluate(recipe_of, trained.hypers, trained.fit.params, examples)
+        name: evaluate(recipe_of, trained.hyperparams, trained.fit.params, examples)
         for name, examples in (("train", train), ("test", test))
     }
     return {

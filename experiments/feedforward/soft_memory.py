@@ -23,8 +23,8 @@ from pydantic import Field
 
 from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean
-from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, predict, tune_and_train
+from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, evaluate, initial_params, optimizer, predict, tune_and_train
 from dlnotes.typing import Array, Params
 
 SLOTS, SIZE = 10, 8
@@ -78,7 +78,7 @@ def reader(hard: float | Array) -> models.Model:
     return models.Model(ADDRESS.init, apply)
 
 
-def recipe_of(hyper: Hyper) -> Recipe:
+def recipe_of(hyper: Hyperparams) -> Recipe:
     """Adam on the squared error of what was read."""
     return Recipe(reader(hyper["hard"]), outputs.squared_error, {}, optimizer("adam", hyper["learning_rate"]))
 
@@ -92,7 +92,7 @@ def measure(options: SoftMemory) -> dict[str, np.ndarray]:
         with_memory(validation, 1_000_000),
         {"hard": [0.0, 1.0]},
         {"learning_rate": RATES},
-        start=lambda hypers, seeds: initial_params(ADDRESS, seeds, "he"),
+        start=lambda hyperparams, seeds: initial_params(ADDRESS, seeds, "he"),
         seeds=options.seeds,
         tuning_seeds=options.tuning_seeds,
         steps=options.steps,
@@ -100,7 +100,7 @@ def measure(options: SoftMemory) -> dict[str, np.ndarray]:
     )
     logits = predict(ADDRESS, trained.fit.params, test.x)  # (members, test, slots)
     weights = np.asarray(layers.soft_switch(jnp.asarray(logits)))
-    error = evaluate(recipe_of, trained.hypers, trained.fit.params, with_memory(test, 1_000_001))["loss"]
+    error = evaluate(recipe_of, trained.hyperparams, trained.fit.params, with_memory(test, 1_000_001))["loss"]
     return {
         "error": trained.by_method(error),
         "right": trained.by_method((logits.argmax(-1) == test.y).mean(-1)),
@@ -122,7 +122,7 @@ def draw(options: SoftMemory, m: Measured) -> Plot:
         left.fill_between(steps, low, high, color=color, alpha=0.2, lw=0)
         left.plot(steps, middle, color=color, lw=1.3, label=name)
         table |= {f"{name} {q}": v for q, v in (("10%", low), ("median", middle), ("90%", high))}
-    left.axhline(1 - 1 / SLOTS, color=GREY, ls=":", label="mean of all slots, 0.9")
+    left.axhline(1 - 1 / SLOTS, color=GRAY, ls=":", label="mean of all slots, 0.9")
     left.set(xlabel="step", ylabel="squared error of the read", ylim=(0, None))
     left.legend(fontsize=9)
     image = right.imshow(100 * m["address"], cmap="Blues", vmin=0, vmax=100)

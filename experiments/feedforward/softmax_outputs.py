@@ -2,15 +2,15 @@
 
 The notes: softmax does not change when a constant is added to its arguments, so it may be computed from
 z − max z; under −log p the right logit always has a gradient, while squared error can fail to change
-answers that are confidently wrong; unregularised maximum likelihood makes it predict the observed
+answers that are confidently wrong; unregularized maximum likelihood makes it predict the observed
 frequencies, as far as the model's capacity and the optimizer allow; n logits are one more than needed,
 and n − 1 with one of them fixed give the same distributions with other dynamics, in practice with little
 difference.
 
 Measured: identities on random logits against float64. Linear models of digits that learned wrong labels
-(see `wrong_starts`) on their way back, by either loss. Frequencies of the digits at each grey value of
+(see `wrong_starts`) on their way back, by either loss. Frequencies of the digits at each gray value of
 one pixel, a new pixel for each seed: 17 values of x, each seen many times, so the observed fractions are
-a table; the full model has logits for each value, the other is linear in the grey value. And networks on
+a table; the full model has logits for each value, the other is linear in the gray value. And networks on
 digits with ten logits against nine, from the same start, each with the rate that is best on validation.
 """
 
@@ -40,7 +40,7 @@ from dlnotes.claims import (
     ratio,
     share,
 )
-from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer, predict, schedules
 
 from ._fixed_logit import measure_networks
@@ -52,7 +52,7 @@ RATES = np.array([0.01, 0.1, 1, 10, 100])
 EIGHT, MOST = 2, 4
 NLL, SQUARED = range(2)
 NAMES = ("−log p", "squared error")
-GREYS = 17
+GRAYS = 17
 """A pixel of digits is a count of 0 to 16."""
 
 
@@ -98,25 +98,25 @@ def measure_identities(points: int) -> dict[str, Any]:
 def measure_frequencies(options: SoftmaxOutputs) -> dict[str, Any]:
     """Distance of learned probabilities from observed fractions, a pixel a seed."""
     digits = data.load("digits", standardize=False)
-    grey = np.round(digits.train.x * (GREYS - 1)).astype(int).reshape(-1, 64)
+    gray = np.round(digits.train.x * (GRAYS - 1)).astype(int).reshape(-1, 64)
     y = digits.train.y
-    varied = np.flatnonzero([len(np.unique(column)) >= GREYS - 1 for column in grey.T])
+    varied = np.flatnonzero([len(np.unique(column)) >= GRAYS - 1 for column in gray.T])
     pixels = np.random.default_rng(0).choice(varied, options.seeds, replace=options.seeds > len(varied))
-    counts = np.zeros((options.seeds, GREYS, 10))
+    counts = np.zeros((options.seeds, GRAYS, 10))
     for seed, pixel in enumerate(pixels):
-        np.add.at(counts[seed], (grey[:, pixel], y), 1)
-    seen = counts.sum(-1, keepdims=True)  # (seeds, greys, 1)
+        np.add.at(counts[seed], (gray[:, pixel], y), 1)
+    seen = counts.sum(-1, keepdims=True)  # (seeds, grays, 1)
     observed = counts / np.maximum(seen, 1)
     # Columns of zeros make both models one program; their weights stay at 0.
-    linear = np.zeros((GREYS, GREYS))
-    linear[:, 0] = np.arange(GREYS) / (GREYS - 1) - 0.5
-    x = np.repeat([np.eye(GREYS), linear], options.seeds, axis=0).astype(np.float32)  # (members, greys, 17)
-    model = models.linear(GREYS, 10, init_scale=0.0)
+    linear = np.zeros((GRAYS, GRAYS))
+    linear[:, 0] = np.arange(GRAYS) / (GRAYS - 1) - 0.5
+    x = np.repeat([np.eye(GRAYS), linear], options.seeds, axis=0).astype(np.float32)  # (members, grays, 17)
+    model = models.linear(GRAYS, 10, init_scale=0.0)
     descent = optimizer("adam", 0.1, factor=schedules.cosine(options.frequency_steps))
     result = fit(
         Recipe(model, outputs.cross_entropy, {}, descent),
         data.Examples(
-            np.stack([x[i][grey[:, pixels[i % options.seeds]]] for i in range(len(x))]),
+            np.stack([x[i][gray[:, pixels[i % options.seeds]]] for i in range(len(x))]),
             np.broadcast_to(y, (len(x), len(y))),
         ),
         steps=options.frequency_steps,
@@ -125,7 +125,7 @@ def measure_frequencies(options: SoftmaxOutputs) -> dict[str, Any]:
         data_per_member=True,
     )
     z = predict(model, result.params, x, per_member=True)
-    p = special.softmax(z.astype(np.float64), axis=-1).reshape(2, options.seeds, GREYS, 10)
+    p = special.softmax(z.astype(np.float64), axis=-1).reshape(2, options.seeds, GRAYS, 10)
     found: dict[str, Any] = {"counts": counts, "pixels": pixels}
     for name, learned in zip(("full", "limited"), p):
         off = np.abs(learned - observed) * (seen > 0)
@@ -177,16 +177,16 @@ def draw(options: SoftmaxOutputs, m: Measured) -> Plot:
     observed = m["counts"] / np.maximum(m["counts"].sum(-1, keepdims=True), 1)
     seen = np.broadcast_to(m["counts"].sum(-1, keepdims=True) > 0, observed.shape)
     for name, label, color in (
-        ("limited", "linear in the grey value", ORANGE),
+        ("limited", "linear in the gray value", ORANGE),
         ("full", "logits for each value", BLUE),
     ):
         axes[1].plot(observed[seen], m[f"{name}_probabilities"][seen], ".", ms=3, color=color, alpha=0.5)
         axes[1].plot([], [], "o", color=color, label=label)
         note("frequencies", label, 0, m[f"{name}_mean"])
-    axes[1].plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")
+    axes[1].plot([0, 1], [0, 1], color=GRAY, lw=1, ls="--")
     axes[1].set(xlabel="observed fraction of a digit", ylabel="learned probability")
     axes[1].set(xlim=(-0.03, 0.83), ylim=(-0.03, 1.0))
-    axes[1].set_title("given one pixel's grey value")
+    axes[1].set_title("given one pixel's gray value")
     axes[1].legend(fontsize=9, loc="upper left")
 
     looks = options.every * np.arange(len(m["network_test"]))
@@ -220,9 +220,9 @@ def _draw_recovery(axis, m: Measured, note) -> None:
             axis.plot(LEADS, np.median(found, 1), dash, color=color, marker=marker, ms=5, label=label)
             for lead, steps in zip(LEADS, found):
                 note("steps to 80%, " + ("usual rate" if kind == "steps" else "best rate"), name, lead, steps)
-    axis.plot([], [], ":", color=GREY, label="best rate for the start")
-    axis.axhline(m["longest"], color=GREY, ls="--", lw=1)
-    axis.annotate("not within the run", (LEADS[0], m["longest"] * 1.15), color=GREY, fontsize=9)
+    axis.plot([], [], ":", color=GRAY, label="best rate for the start")
+    axis.axhline(m["longest"], color=GRAY, ls="--", lw=1)
+    axis.annotate("not within the run", (LEADS[0], m["longest"] * 1.15), color=GRAY, fontsize=9)
     axis.set(xscale="log", yscale="log", xlabel="lead of the wrong class at the start (logits)")
     axis.set(xticks=LEADS, xticklabels=[f"{v:g}" for v in LEADS], ylim=(1, 60 * m["longest"]))
     axis.minorticks_off()
@@ -234,7 +234,7 @@ def _draw_recovery(axis, m: Measured, note) -> None:
 CLAIM = Claim(
     id="F2.8",
     statement="Softmax is invariant to a constant and may be computed from z − max z. Squared error can fail "
-    "to change confidently wrong answers where −log p does. Unregularised maximum likelihood learns the "
+    "to change confidently wrong answers where −log p does. Unregularized maximum likelihood learns the "
     "observed frequencies, approximately when capacity is limited. n logits and n − 1 with one fixed "
     "describe the same distributions with different dynamics; in practice there is little difference.",
     source="notes, «aprendizaje basado en el descenso de gradiente»; Goodfellow et al. 2016, 6.2.2.3",

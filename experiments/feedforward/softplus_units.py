@@ -33,7 +33,7 @@ from dlnotes.claims import (
     paired,
 )
 from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, tune_and_train
+from dlnotes.training import Hyperparams, Recipe, evaluate, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array
 
 SETS = ("digits", "fashion_mnist", "breast_cancer")
@@ -82,7 +82,7 @@ def accuracies(name: str, options: SoftplusUnits) -> tuple[np.ndarray, np.ndarra
     train, validation, test = parts_of_set(name, options)
     classes = int(train.y.max()) + 1
 
-    def recipe_of(hyper: Hyper) -> Recipe:
+    def recipe_of(hyper: Hyperparams) -> Recipe:
         model = network(train.x.shape[1], classes, hyper["unit"])
         adam = optimizer("adam", hyper["learning_rate"])
         return Recipe(model, outputs.cross_entropy, {"accuracy": outputs.accuracy}, adam)
@@ -94,13 +94,13 @@ def accuracies(name: str, options: SoftplusUnits) -> tuple[np.ndarray, np.ndarra
         validation,
         {"unit": range(len(UNITS))},
         {"learning_rate": RATES},
-        start=lambda hypers, seeds: start(seeds),
+        start=lambda hyperparams, seeds: start(seeds),
         seeds=options.seeds,
         tuning_seeds=options.tuning_seeds,
         steps=options.steps,
         batch_size=options.batch_size,
     )
-    found = evaluate(recipe_of, trained.hypers, trained.fit.params, test)["accuracy"]
+    found = evaluate(recipe_of, trained.hyperparams, trained.fit.params, test)["accuracy"]
     loss = trained.by_method(trained.fit.history["loss"].mean(0))
     return trained.by_method(found), loss, np.array(RATES)[trained.chosen]
 

@@ -3,7 +3,7 @@
 The notes: cross-entropy usually has no minimum. A discrete model cannot represent probabilities 0 and 1
 but comes arbitrarily close; a continuous one that controls its density, say by a learned variance, can
 give the training outcomes unlimited density, so that the cross-entropy goes to minus infinity.
-Regularisation changes the problem so that this reward is limited.
+Regularization changes the problem so that this reward is limited.
 
 Measured, continuous: networks give mean and log-deviation of a Gaussian for 24 patients of the diabetes
 data, others for each seed, and are trained by clipped descent with rates that fall as 1/√t: plainly, with
@@ -37,8 +37,8 @@ from dlnotes.claims import (
     mean,
     paired,
 )
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, optimizer, predict
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, predict
 from dlnotes.typing import Array
 
 ARMS = ("no bound", "weight decay", "deviation of at least")
@@ -74,7 +74,7 @@ def measure_gaussian(options: UnboundedLikelihood) -> dict[str, Any]:
     shape = (len(floors), options.seeds)
     model = models.mlp(10, (64,), 2, activation="tanh")
 
-    def recipe(hyper: Hyper) -> Recipe:
+    def recipe(hyper: Hyperparams) -> Recipe:
         def loss(output: Array, y: Array) -> outputs.PerExample:
             log_p = gaussian(output, hyper["floor"]).log_prob(y)
             return outputs.PerExample(-jnp.sum(log_p, axis=-1), jnp.ones(len(y)))
@@ -96,7 +96,7 @@ def measure_gaussian(options: UnboundedLikelihood) -> dict[str, Any]:
         train,
         steps=options.steps,
         seeds=np.tile(np.arange(options.seeds), len(floors)),
-        hypers={"floor": np.repeat(floors, options.seeds), "decay": np.repeat(decays, options.seeds)},
+        hyperparams={"floor": np.repeat(floors, options.seeds), "decay": np.repeat(decays, options.seeds)},
         data_per_member=True,
     )
     unseen = {}
@@ -138,7 +138,7 @@ def measure_logistic(options: UnboundedLikelihood) -> dict[str, Any]:
     examples = data.Examples(np.stack(images * 2), np.stack(labels * 2))
     model = models.linear(64, 1, init_scale=0.0)
 
-    def recipe(hyper: Hyper) -> Recipe:
+    def recipe(hyper: Hyperparams) -> Recipe:
         descent = optimizer("sgd", 0.1, weight_decay=hyper["decay"])
         return Recipe(model, outputs.binary_cross_entropy, {}, descent)
 
@@ -148,7 +148,7 @@ def measure_logistic(options: UnboundedLikelihood) -> dict[str, Any]:
         examples,
         steps=options.logistic_steps,
         seeds=np.tile(np.arange(options.seeds), 2),
-        hypers={"decay": np.repeat([0, LOGISTIC_DECAY], options.seeds)},
+        hyperparams={"decay": np.repeat([0, LOGISTIC_DECAY], options.seeds)},
         every=every,
         probe=lambda params: params,
         record=every,
@@ -222,8 +222,8 @@ def draw(options: UnboundedLikelihood, m: Measured) -> Plot:
     for arm, (label, color) in enumerate(zip(labels, (ORANGE, BLUE, GREEN))):
         label = f"{label}\n(unseen patients: {unseen[arm]:,.0f})"
         curve(left, "continuous", m["look"], m["nll"][:, arm], color, label, "−log p")
-    left.axhline(LEAST, color=GREY, ls="--", lw=1)
-    left.annotate("least above the floor", (1.2, LEAST - 0.6), color=GREY, fontsize=9)
+    left.axhline(LEAST, color=GRAY, ls="--", lw=1)
+    left.annotate("least above the floor", (1.2, LEAST - 0.6), color=GRAY, fontsize=9)
     left.set(xscale="log", xlabel="steps", ylim=(None, 10), ylabel="−log p of training patients (nats each)")
     left.set_title("Gaussian with learned deviation")
     left.legend(fontsize=9, loc="upper right")
@@ -252,7 +252,7 @@ CLAIM = Claim(
     id="F2.4",
     statement="Cross-entropy usually has no minimum: a discrete model cannot represent probabilities 0 and 1 "
     "but comes arbitrarily close; a continuous one that controls its density can drive it to minus infinity "
-    "on the training outcomes. Regularisation keeps the reward from being unlimited.",
+    "on the training outcomes. Regularization keeps the reward from being unlimited.",
     source="notes, «aprendizaje basado en el descenso de gradiente»; Goodfellow et al. 2016, 6.2.1.1; "
     "Soudry et al. 2018 for the weights on separable data",
     options=UnboundedLikelihood,

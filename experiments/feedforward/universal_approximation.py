@@ -28,7 +28,7 @@ from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, mean
 from dlnotes.models.feedforward.graph import Graph
 from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, optimizer, schedules
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array
 
 KINDS = ("sigmoid", "ReLU")
@@ -107,7 +107,7 @@ def train(options: UniversalApproximation, members: dict[str, np.ndarray], y: np
     """Parameters of every member, trained on its own values ``(members, points)``."""
     factor = schedules.cosine(options.steps)
 
-    def recipe(hyper: Hyper) -> Recipe:
+    def recipe(hyper: Hyperparams) -> Recipe:
         model = network(hyper["width"], hyper["kind"])
         return Recipe(model, outputs.squared_error, {}, optimizer("adam", hyper["rate"], factor=factor))
 
@@ -118,7 +118,7 @@ def train(options: UniversalApproximation, members: dict[str, np.ndarray], y: np
         data.Examples(x.astype(np.float32), y[..., None].astype(np.float32)),
         steps=options.steps,
         seeds=np.zeros(n),  # nothing is drawn: the starts are given, the batch is everything
-        hypers=members,
+        hyperparams=members,
         start=starts(np.random.default_rng(seed), members["kind"], members["width"]),
         record=options.steps,
         data_per_member=True,

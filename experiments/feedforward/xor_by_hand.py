@@ -19,7 +19,7 @@ from pydantic import Field
 
 from dlnotes import layers, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, share
-from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer, predict
 from dlnotes.typing import Array, Params
 
@@ -115,7 +115,7 @@ def draw(options: XorByHand, m: Measured) -> Plot:
     figure = new_figure(9, 3.8)
     left, right = figure.subplots(1, 2)
     h, y = np.array(NOTES["h"]), np.array(NOTES["y"])[:, 0]
-    for value, color in ((0, GREY), (1, ORANGE)):
+    for value, color in ((0, GRAY), (1, ORANGE)):
         left.plot(*h[y == value].T, "o", color=color, ms=11, label=f"XOR = {value}")
     for point, name in ((h[0], "00"), (h[1], "01 and 10"), (h[3], "11")):
         left.annotate(name, point, (8, 8), textcoords="offset points")

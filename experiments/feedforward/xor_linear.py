@@ -1,6 +1,6 @@
 """What a linear model makes of XOR.
 
-The notes: with f(x; w, b) = xᵀw + b the squared error J = 1/4 Σ (y − f)² is minimised in closed form, by
+The notes: with f(x; w, b) = xᵀw + b the squared error J = 1/4 Σ (y − f)² is minimized in closed form, by
 w = 0 and b = 1/2; the linear model cannot represent XOR, and a linear hidden layer does not help.
 
 Measured: the normal equations solved in rational numbers; descent from many starts; a linear program for
@@ -19,7 +19,7 @@ from scipy.optimize import linprog
 
 from dlnotes import models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact
-from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer, predict
 
 from ._xor_points import EXAMPLES, NAMES
@@ -103,7 +103,7 @@ def draw(options: XorLinear, m: Measured) -> Plot:
     )
     left.legend()
     places = np.arange(4)
-    right.plot(places, EXAMPLES.y[:, 0], "o", color=GREY, ms=9, label="XOR")
+    right.plot(places, EXAMPLES.y[:, 0], "o", color=GRAY, ms=9, label="XOR")
     spread = np.quantile(m["ends"], [0, 0.5, 1], axis=0)
     bars = np.abs(spread[[0, 2]] - spread[1])
     right.errorbar(

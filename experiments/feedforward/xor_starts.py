@@ -26,8 +26,8 @@ from pydantic import Field
 from dlnotes import layers, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, share
 from dlnotes.models.feedforward.graph import Graph
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, optimizer
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer
 from dlnotes.typing import Array
 
 from ._xor_points import EXAMPLES
@@ -92,7 +92,7 @@ def network(width: Array, activation: Array) -> models.Model:
 def recipe_of(kind: str):
     """What is trained, by a member's numbers."""
 
-    def build(hyper: Hyper) -> Recipe:
+    def build(hyper: Hyperparams) -> Recipe:
         options: dict[str, Any] = {"momentum": hyper["momentum"]} if kind == "sgd" else {}
         model = network(hyper["width"], hyper["activation"])
         return Recipe(model, outputs.squared_error, {}, optimizer(kind, hyper["learning_rate"], **options))
@@ -121,7 +121,7 @@ def train(grid: Grid, start: Graph, steps: int) -> Graph:
         places = np.flatnonzero(chosen)
         if len(places) == 0:
             continue
-        hypers = {
+        hyperparams = {
             "width": grid.width[places],
             "activation": grid.activation[places],
             "learning_rate": grid.learning_rate[places],
@@ -132,7 +132,7 @@ def train(grid: Grid, start: Graph, steps: int) -> Graph:
             EXAMPLES,
             steps=steps,
             seeds=np.zeros(len(places)),  # nothing is drawn: the starts are given, the batch is everything
-            hypers=hypers,
+            hyperparams=hyperparams,
             start=take(start, places),
             record=20,
         )
@@ -283,7 +283,7 @@ def draw(options: XorStarts, m: Measured) -> Plot:
             )
         left.plot([], [], color=color, label=name)
     for marker, dash, name in zip("os^", ("-", "--", ":"), OPTIMIZERS):
-        left.plot([], [], color=GREY, marker=marker, ls=dash, lw=1.3, label=name)
+        left.plot([], [], color=GRAY, marker=marker, ls=dash, lw=1.3, label=name)
     left.set(xticks=range(len(WIDTHS)), xticklabels=WIDTHS, xlabel="hidden units", ylim=(0, 103))
     left.set_ylabel(f"starts that solve XOR in {options.steps} steps (%)")
     left.legend(fontsize=9)
@@ -305,7 +305,7 @@ def _draw_ends(axis, m: Measured, rate: np.ndarray) -> None:
         here = m["setting"] == np.ravel_multi_index((w, a, SGD), rate.shape)
         labels.append(f"{ACTIVATIONS[a]} {WIDTHS[w]}")
         end = 0.0
-        for name, color in zip(names, (ORANGE, PURPLE, BLUE, GREY, "#D9D9D9")):
+        for name, color in zip(names, (ORANGE, PURPLE, BLUE, GRAY, "#D9D9D9")):
             size = 100 * (1 - rate[w, a, SGD]) * (every[name][here].mean() if here.any() else 0.0)
             axis.barh(row, size, left=end, color=color, label=name if row == 0 else None)
             end += size

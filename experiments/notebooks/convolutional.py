@@ -26,7 +26,7 @@ from sklearn.datasets import load_sample_image
 
 from dlnotes import analysis, data, layers, models, outputs
 from dlnotes.data import sound as sounds
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, STYLE
 from dlnotes.training import Recipe, fit, optimizer, predict
 from dlnotes.training.schedules import one_cycle
 
@@ -45,14 +45,14 @@ def draw(ax, image, title="", **how):
 # %% [markdown]
 # ## Kernels at work
 #
-# `layers.convolve` slides a kernel over a batch of signals, here one photograph. Its colours are three
-# channels; as grey values it has one. Each kernel below is nine numbers, or a few more for the blur, and
-# each output is a sum over a neighbourhood of pixels times these numbers.
+# `layers.convolve` slides a kernel over a batch of signals, here one photograph. Its colors are three
+# channels; as gray values it has one. Each kernel below is nine numbers, or a few more for the blur, and
+# each output is a sum over a neighborhood of pixels times these numbers.
 
 # %%
 picture = load_sample_image("china.jpg")[:360, 120:600].astype(np.float32) / 255
-colour = layers.avg_pool(jnp.asarray(picture)[None], 2)[0]
-photo = colour.mean(-1)
+color = layers.avg_pool(jnp.asarray(picture)[None], 2)[0]
+photo = color.mean(-1)
 
 line = np.exp(-0.5 * (np.arange(-4, 5) / 1.5) ** 2)
 blur = np.outer(line, line) / line.sum() ** 2
@@ -62,18 +62,18 @@ sharpen = np.pad([[2.0]], 4) - blur  # twice the image minus the blurred one
 
 
 def filtered(image, kernel, **how):
-    """A grey image ``(height, width)`` through one kernel ``(k, l)``."""
+    """A gray image ``(height, width)`` through one kernel ``(k, l)``."""
     kernel = jnp.asarray(kernel, jnp.float32)
     return layers.convolve(image[None, :, :, None], kernel[:, :, None, None], **how)[0, :, :, 0]
 
 
 figure, axes = plt.subplots(2, 3, figsize=(9, 4.8), layout="constrained")
-draw(axes[0, 0], colour, "the photograph")
+draw(axes[0, 0], color, "the photograph")
 draw(axes[0, 1], filtered(photo, blur), "blur: weights of a Gaussian", vmin=0, vmax=1)
 draw(axes[0, 2], filtered(photo, sharpen), "sharpen: 2 in the middle minus the blur", vmin=0, vmax=1)
 draw(axes[1, 0], filtered(photo, across), "right minus left: upright edges", vmin=-0.5, vmax=0.5)
 draw(axes[1, 1], filtered(photo, across.T), "below minus above: level edges", vmin=-0.5, vmax=0.5)
-draw(axes[1, 2], jnp.abs(filtered(photo, edges)), "4 minus the neighbours: all edges", vmin=0, vmax=0.6)
+draw(axes[1, 2], jnp.abs(filtered(photo, edges)), "4 minus the neighbors: all edges", vmin=0, vmax=0.6)
 plt.show()
 
 # %% [markdown]
@@ -117,8 +117,8 @@ draw(axes[1], layers.circulant(kernel, 13), "circulant: 13 to 13", cmap="Blues")
 blocks = layers.doubly_block_circulant(jnp.asarray(edges, jnp.float32), (6, 6))
 draw(axes[2], blocks, "doubly block circulant: 36 to 36", cmap="RdBu", vmin=-4, vmax=4)
 for edge in np.arange(6, 36, 6) - 0.5:
-    axes[2].axhline(edge, color=GREY, lw=0.4)
-    axes[2].axvline(edge, color=GREY, lw=0.4)
+    axes[2].axhline(edge, color=GRAY, lw=0.4)
+    axes[2].axvline(edge, color=GRAY, lw=0.4)
 plt.show()
 
 # %% [markdown]
@@ -169,7 +169,7 @@ for row in analysis.by_layer(net, np.zeros((1, 28, 28, 1), np.float32)):
 # %% [markdown]
 # ## What an output can see
 #
-# Sizes and receptive fields follow from kernels, strides and dilations alone. Below, the colour is the
+# Sizes and receptive fields follow from kernels, strides and dilations alone. Below, the color is the
 # gradient of the output in the middle by each pixel of the input, of stacks with random weights; the frame
 # is what `stack_geometry` says. Nothing is ever outside, and the frame is tight.
 
@@ -227,12 +227,12 @@ plain = [layers.receptive_field([conv] * n).size for n in depth]
 pooled = [layers.receptive_field([conv, layers.Window(2, 2)] * n).size for n in depth]
 dilated = [layers.receptive_field([layers.Window(3, dilation=2**i) for i in range(n)]).size for n in depth]
 figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
-for sizes, colour_of, marker, name in (
+for sizes, color_of, marker, name in (
     (plain, BLUE, "o", "3-kernels"),
     (pooled, ORANGE, "s", "3-kernels, each pooled by 2"),
     (dilated, GREEN, "^", "3-kernels, dilation doubling"),
 ):
-    ax.plot(depth, sizes, marker + "-", color=colour_of, label=name)
+    ax.plot(depth, sizes, marker + "-", color=color_of, label=name)
 ax.set(yscale="log", xlabel="layers", ylabel="inputs that one output sees")
 ax.set_yticks([3, 10, 30, 100, 300, 1000], ["3", "10", "30", "100", "300", "1000"])
 ax.legend()
@@ -325,7 +325,7 @@ tiles = bank.reshape(3, 4, 15, 15).transpose(0, 2, 1, 3).reshape(45, 60)
 draw(left, tiles, "twelve filters")
 for i in range(0, 12, 2):
     name = "single filters" if i == 0 else None
-    right.plot(range(0, 181, 2), answers[:, 0, 0, i], color=GREY, lw=1, alpha=0.8, label=name)
+    right.plot(range(0, 181, 2), answers[:, 0, 0, i], color=GRAY, lw=1, alpha=0.8, label=name)
 right.plot(range(0, 181, 2), best, color=ORANGE, lw=2.5, label="largest of all twelve")
 right.set(xlabel="angle of the bar in degrees", ylabel="answer", ylim=(0, 1.25))
 right.legend(loc="upper center", ncols=2)
@@ -388,18 +388,18 @@ STEPS = 700
 easy = {"classes": 4, "size": (20, 20), "object_size": (12, 14), "objects": (1, 2), "noise": 0.05}
 scenes = data.load("scenes", clutter=2, **easy)
 assert scenes.test is not None
-labeller = models.pixel_labeller(scenes.inputs, scenes.outputs, channels=(8, 24, 64))
-recipe = Recipe(labeller, outputs.cross_entropy, {}, optimizer("adam", 0.01, factor=one_cycle(STEPS)))
+labeler = models.pixel_labeler(scenes.inputs, scenes.outputs, channels=(8, 24, 64))
+recipe = Recipe(labeler, outputs.cross_entropy, {}, optimizer("adam", 0.01, factor=one_cycle(STEPS)))
 learned = fit(recipe, scenes.train, steps=STEPS, batch_size=16, seeds=[0], convolutions=True).params
-truth, labels = scenes.test.y, predict(labeller, learned, scenes.test.x)[0].argmax(-1)
+truth, labels = scenes.test.y, predict(labeler, learned, scenes.test.x)[0].argmax(-1)
 overlap = outputs.segmentation.mean_iou(outputs.segmentation.confusion(labels, truth, scenes.outputs))
 print(f"right on {np.mean(labels == truth):.1%} of all pixels ({np.mean(truth == 0):.1%} are background)")
 print(f"right on {np.mean((labels == truth)[truth > 0]):.1%} of the pixels of digits")
 print(f"intersection over union, the mean of {scenes.outputs} classes: {overlap:.1%}")
 
 # %%
-colours = ("#1F1F1F", BLUE, ORANGE, GREEN, PURPLE)
-masks = {"cmap": ListedColormap(colours), "vmin": 0, "vmax": 4}
+colors = ("#1F1F1F", BLUE, ORANGE, GREEN, PURPLE)
+masks = {"cmap": ListedColormap(colors), "vmin": 0, "vmax": 4}
 figure, axes = plt.subplots(4, 6, figsize=(9, 6.4), layout="constrained")
 for i, row in enumerate(axes.reshape(8, 3)):
     draw(row[0], scenes.test.x[i, :, :, 0])
@@ -407,7 +407,7 @@ for i, row in enumerate(axes.reshape(8, 3)):
     draw(row[2], labels[i], **masks)
 for ax, name in zip(axes[0], ("scene", "true mask", "predicted mask") * 2):
     ax.set_title(name, fontsize=10)
-keys = [Patch(color=c, label=name) for c, name in zip(colours, scenes.classes)]
+keys = [Patch(color=c, label=name) for c, name in zip(colors, scenes.classes)]
 figure.legend(handles=keys, loc="outside lower center", ncols=5)
 plt.show()
 
@@ -444,12 +444,12 @@ pattern = angles[10:60] - angles[10:60].mean(0)  # half a second, all three join
 match = layers.convolve(jnp.asarray(angles)[None], jnp.asarray(pattern / (pattern**2).sum())[:, :, None])[0]
 
 figure, axes = plt.subplots(2, 2, figsize=(9, 3.8), sharex="col", layout="constrained")
-axes[0, 0].plot(time, wave, color=GREY, lw=0.4)
+axes[0, 0].plot(time, wave, color=GRAY, lw=0.4)
 axes[0, 0].set_title("a wave: a tone of 440 Hz in noise", fontsize=10)
 axes[1, 0].plot(time, loudness, color=ORANGE)
 axes[1, 0].set(xlabel="seconds", ylabel="answer")
-for channel, colour_of, name in zip(angles.T, (BLUE, GREEN, PURPLE), ("hip", "knee", "ankle")):
-    axes[0, 1].plot(steps, channel, color=colour_of, lw=1.2, label=name)
+for channel, color_of, name in zip(angles.T, (BLUE, GREEN, PURPLE), ("hip", "knee", "ankle")):
+    axes[0, 1].plot(steps, channel, color=color_of, lw=1.2, label=name)
 axes[0, 1].set_title("motion: three angles, one kernel over all", fontsize=10)
 axes[0, 1].set_ylim(-60, 50)
 axes[0, 1].legend(ncols=3, fontsize=8, loc="lower left")
@@ -462,7 +462,7 @@ plt.show()
 # walk itself; it answers once in every stride, also after two seconds, where the pace quickens.
 #
 # Two dimensions: in a spectrogram one axis is time and the other frequency. A kernel that is a rising call
-# finds the call later, and higher: a convolution is equivariant to both shifts. In a colour image a kernel
+# finds the call later, and higher: a convolution is equivariant to both shifts. In a color image a kernel
 # has a weight for each of the three channels: this one looks for red on neither green nor blue.
 
 # %%
@@ -483,7 +483,7 @@ template = jnp.asarray(template - template.mean())
 calls = filtered(jnp.asarray(spectrogram), template / jnp.sum(template**2))
 
 red = jnp.asarray([1.0, -0.5, -0.5]).reshape(1, 1, 3, 1) * jnp.ones((5, 5, 1, 1)) / 25
-reds = jax.nn.relu(layers.convolve(colour[None], red))[0, :, :, 0]
+reds = jax.nn.relu(layers.convolve(color[None], red))[0, :, :, 0]
 
 figure, axes = plt.subplots(2, 2, figsize=(9, 4.6), layout="constrained")
 extent = (0, spectrogram.shape[1] * 32 / RATE, 0, RATE / 2)
@@ -495,7 +495,7 @@ for ax, image, name in (
     draw(ax, image, name, **show, **({"vmin": 0} if image is calls else {}))
     ax.set(xticks=(0, 0.5, 1, 1.5), yticks=(0, 1000, 2000), ylabel="Hz")
 axes[1, 0].set_xlabel("seconds; the answer of the kernel")
-draw(axes[0, 1], colour, "a colour image")
+draw(axes[0, 1], color, "a color image")
 draw(axes[1, 1], reds, cmap="Reds", vmin=0)
 axes[1, 1].set_xlabel("where it is red")
 plt.show()

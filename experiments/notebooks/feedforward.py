@@ -23,11 +23,11 @@ import numpy as np
 from matplotlib.collections import PolyCollection
 
 from dlnotes import analysis, autodiff, data, layers, models, outputs
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, STYLE
 from dlnotes.training import Recipe, fit, optimizer, predict
 
 plt.rcParams.update(STYLE)
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)
+COLORS = (BLUE, ORANGE, GREEN, PURPLE, GRAY)
 
 # %% [markdown]
 # ## XOR by hand
@@ -56,12 +56,12 @@ print("f(x) =", network.apply(by_hand, x)[:, 0])
 h = layers.relu(layers.dense(by_hand.hidden[0], x))
 figure, axes = plt.subplots(1, 2, figsize=(7, 3.2), layout="constrained")
 for ax, points, names in zip(axes, (x, h), (("$x_1$", "$x_2$"), ("$h_1$", "$h_2$"))):
-    for value, marker, colour in ((0, "o", BLUE), (1, "s", ORANGE)):
+    for value, marker, color in ((0, "o", BLUE), (1, "s", ORANGE)):
         chosen = points[y[:, 0] == value]
-        ax.plot(chosen[:, 0], chosen[:, 1], marker, color=colour, ms=10, label=f"XOR is {value}")
+        ax.plot(chosen[:, 0], chosen[:, 1], marker, color=color, ms=10, label=f"XOR is {value}")
     ax.set(xlabel=names[0], ylabel=names[1], xlim=(-0.3, 2.3), ylim=(-0.3, 1.3))
 line = np.array([-0.3, 2.3])
-axes[1].plot(line, (line - 0.5) / 2, "--", color=GREY, label="$h_1 - 2 h_2 = ½$")
+axes[1].plot(line, (line - 0.5) / 2, "--", color=GRAY, label="$h_1 - 2 h_2 = ½$")
 axes[0].set_title("the input: no line separates them")
 axes[1].set_title("the hidden layer: one does")
 axes[1].legend(loc="upper left")
@@ -84,8 +84,8 @@ for width in (2, 4, 8):
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
 steps = 5 * np.arange(len(losses[2]))
 left.plot(steps, losses[2][:, :40], color=BLUE, alpha=0.35, lw=1)
-left.axhline(0.25, color=GREY, ls="--", lw=1)
-left.text(STEPS, 0.265, "a linear model", ha="right", color=GREY)
+left.axhline(0.25, color=GRAY, ls="--", lw=1)
+left.text(STEPS, 0.265, "a linear model", ha="right", color=GRAY)
 left.set(yscale="log", ylim=(1e-6, 3), xlabel="step", ylabel="mean squared error")
 left.set_title("two hidden units, 40 starts")
 solved = [np.mean(loss[-1] < 0.01) for loss in losses.values()]
@@ -122,12 +122,12 @@ def squared_cost(z):
 
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
-for cost, colour, name in (
+for cost, color, name in (
     (log_likelihood_cost, BLUE, "$-\\log p(y)$"),
     (squared_cost, ORANGE, "squared error"),
 ):
-    axes[0].plot(z, cost(z), color=colour, label=name)
-    axes[1].plot(z, jax.vmap(jax.grad(cost))(z), color=colour, label=name)
+    axes[0].plot(z, cost(z), color=color, label=name)
+    axes[1].plot(z, jax.vmap(jax.grad(cost))(z), color=color, label=name)
 axes[0].set(xlabel="logit $z$, target 1", title="cost")
 axes[1].set(xlabel="logit $z$, target 1", title="its slope")
 axes[0].legend()
@@ -148,14 +148,14 @@ curve = models.mlp(1, (32,), 1)
 
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
 ax.plot(inputs[:400], targets[:400], ".", color="#BBBBBB", ms=3)
-for loss, colour, name, shift in (
+for loss, color, name, shift in (
     (outputs.squared_error, BLUE, "mean", 0.5 * np.exp(0.5)),
     (outputs.absolute_error, ORANGE, "median", 0.5),
 ):
     recipe = Recipe(curve, loss, {}, optimizer("adam", 0.01))
     found = fit(recipe, data.Examples(inputs, targets), steps=600, batch_size=200, seeds=[0, 1])
-    ax.plot(grid, predict(curve, found.params, grid)[0], color=colour, label=loss.__name__)
-    ax.plot(grid, np.sin(3 * grid) + shift, "--", color=colour, lw=1.2, label=f"true {name}")
+    ax.plot(grid, predict(curve, found.params, grid)[0], color=color, label=loss.__name__)
+    ax.plot(grid, np.sin(3 * grid) + shift, "--", color=color, lw=1.2, label=f"true {name}")
 ax.set(xlabel="x", ylabel="y", ylim=(-1.5, 4), title="each cost learns its own statistic")
 ax.legend(ncols=2)
 plt.show()
@@ -170,10 +170,10 @@ plt.show()
 z = jnp.linspace(-4.0, 4.0, 801)
 names = ("relu", "leaky_relu", "softplus", "sigmoid", "tanh")
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
-for name, colour in zip(names, COLOURS):
+for name, color in zip(names, COLORS):
     g = layers.activation(name)
-    axes[0].plot(z, g(z), color=colour, label=name)
-    axes[1].plot(z, jax.vmap(jax.grad(g))(z), color=colour, label=name)
+    axes[0].plot(z, g(z), color=color, label=name)
+    axes[1].plot(z, jax.vmap(jax.grad(g))(z), color=color, label=name)
 axes[0].set(xlabel="z", title="g(z)", ylim=(-1.2, 3))
 axes[1].set(xlabel="z", title="g′(z)", ylim=(-0.05, 1.1))
 axes[0].legend()
@@ -189,7 +189,7 @@ batch = jax.random.normal(jax.random.key(1), (64, WIDTH))
 wanted = jax.random.normal(jax.random.key(2), (64, 1))
 
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
-for name, start, colour in (
+for name, start, color in (
     ("relu", "he_normal", BLUE),
     ("tanh", "glorot_normal", ORANGE),
     ("sigmoid", "glorot_normal", GREEN),
@@ -205,8 +205,8 @@ for name, start, colour in (
         return jnp.stack([jnp.linalg.norm(layer.W) for layer in gradient.hidden])
 
     many = np.asarray(jax.vmap(norms)(jax.random.split(jax.random.key(3), 20)))
-    ax.plot(np.arange(1, DEPTH + 1), np.median(many, axis=0), "o-", color=colour, label=name)
-    ax.fill_between(np.arange(1, DEPTH + 1), *np.quantile(many, (0.1, 0.9), axis=0), color=colour, alpha=0.2)
+    ax.plot(np.arange(1, DEPTH + 1), np.median(many, axis=0), "o-", color=color, label=name)
+    ax.fill_between(np.arange(1, DEPTH + 1), *np.quantile(many, (0.1, 0.9), axis=0), color=color, alpha=0.2)
 ax.set(yscale="log", xlabel="layer, from the input", ylabel="norm of the gradient")
 ax.set_title("sigmoid layers starve the ones before them; band: 80% of starts")
 ax.set_xticks(range(1, DEPTH + 1))
@@ -221,12 +221,12 @@ plt.show()
 # %%
 z = jnp.linspace(-1.0, 1.0, 401)
 figure, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
-ax.plot(z, z**2, color=GREY, lw=4, alpha=0.4, label="$z^2$")
-for k, colour in ((2, BLUE), (4, ORANGE), (8, GREEN)):
+ax.plot(z, z**2, color=GRAY, lw=4, alpha=0.4, label="$z^2$")
+for k, color in ((2, BLUE), (4, ORANGE), (8, GREEN)):
     at = -1 + (2 * jnp.arange(k) + 1) / k
     tangents = layers.Dense(W=2 * at[None, :], b=-(at**2))
     value = layers.dense_maxout(tangents, z[:, None], k)[:, 0]
-    ax.plot(z, value, color=colour, label=f"k = {k}: off by {float(jnp.max(jnp.abs(value - z**2))):.3f}")
+    ax.plot(z, value, color=color, label=f"k = {k}: off by {float(jnp.max(jnp.abs(value - z**2))):.3f}")
 ax.set(xlabel="z", title="twice the pieces, a quarter of the error")
 ax.legend()
 plt.show()
@@ -255,8 +255,8 @@ for ax, widths in zip(axes, ((24,), (12, 12), (8, 8, 8))):
     params = jax.jit(models.mlp(2, widths, 1).init)(jax.random.key(4))
     params = with_random_biases(params, jax.random.key(5))
     found = analysis.on_slice(params, [0.0, 0.0], [1.0, 0.0], [0.0, 1.0], window=window)
-    colours = plt.get_cmap("YlGnBu")(rng.uniform(0.05, 0.85, len(found.polygons)))
-    ax.add_collection(PolyCollection(found.polygons, facecolors=colours, edgecolors="white", linewidths=0.5))
+    colors = plt.get_cmap("YlGnBu")(rng.uniform(0.05, 0.85, len(found.polygons)))
+    ax.add_collection(PolyCollection(found.polygons, facecolors=colors, edgecolors="white", linewidths=0.5))
     ax.set(title=f"{len(widths)} layers of {widths[0]}" if len(widths) > 1 else "1 layer of 24")
     ax.set(xlabel=f"{found.regions} regions in this window", xlim=window[:2], ylim=window[2:])
     ax.set(xticks=(), yticks=(), aspect="equal")

@@ -26,7 +26,7 @@ import numpy as np
 from dlnotes import analysis, autodiff, data, layers, models, outputs
 from dlnotes.analysis import recurrent_dynamics as repeated_maps
 from dlnotes.models.recurrent import stack_machine
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, STYLE
 from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.training.schedules import one_cycle
 
@@ -110,7 +110,7 @@ found = repeated_maps.spectrum(W, jnp.ones(5))
 components = np.abs(np.asarray(repeated_maps.components_over_time(found, 60)))
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
-for i, color in enumerate((BLUE, ORANGE, GREEN, PURPLE, GREY)):
+for i, color in enumerate((BLUE, ORANGE, GREEN, PURPLE, GRAY)):
     axes[0].semilogy(components[:, i], color=color, label=f"λ = {float(found.values[i]):.2f}")
 axes[0].set(xlabel="t", ylabel="component of $h_t$", title="Each eigenvector by itself", ylim=(1e-8, 1e3))
 axes[0].legend(fontsize=8)
@@ -157,7 +157,7 @@ for scale, color in ((0.7, BLUE), (1.0, GREEN), (1.6, ORANGE)):
 gated = layers.lstm.init(jax.random.key(9), 4, 32)
 open_gates = gated._replace(b=gated.b.at[32:64].set(5.0), W=0.3 * gated.W, U=0.3 * gated.U)
 for name, kind, cell, color, dashes in (
-    ("GRU at its start", layers.gru, layers.gru.init(jax.random.key(9), 4, 32), GREY, "-"),
+    ("GRU at its start", layers.gru, layers.gru.init(jax.random.key(9), 4, 32), GRAY, "-"),
     ("LSTM at its start", layers.lstm, gated, PURPLE, "-"),
     ("LSTM, forget gates open", layers.lstm, open_gates, PURPLE, "--"),
 ):
@@ -172,7 +172,7 @@ plt.show()
 #
 # With set rational weights and saturating-linear units a recurrent net runs a stack machine: the stack is one
 # number in base 4. `models.stack_machine` writes such a net for balanced brackets. Below its states while it
-# reads `([[]])`, three steps a symbol; then how deep a nesting it recognises with exact fractions and with
+# reads `([[]])`, three steps a symbol; then how deep a nesting it recognizes with exact fractions and with
 # floats, whose digits run out.
 
 # %%

@@ -105,7 +105,7 @@ kinds = {"balanced": data.balanced_tree, "random": partial(random_tree, rng=rng)
 for name, build in kinds.items():
     many = data.batch_trees([build(words[: 10 + i % 31]) for i in range(64)], words)
     cost = layers.count_waves(many.trees.children, many.trees.order, many.mask)
-    print(f"{name:9}", cost.words())
+    print(f"{name:9}", cost.describe())
 
 # %% [markdown]
 # ## Shorter paths
@@ -139,8 +139,8 @@ def gradients(cell, build):
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained", sharey=True)
 for ax, (name, cell) in zip(axes, {"affine cell": layers.affine_tree, "Tree-LSTM": layers.tree_lstm}.items()):
-    for build, colour, of in ((data.balanced_tree, BLUE, "balanced"), (data.chain_tree, ORANGE, "chain")):
-        ax.loglog(lengths, gradients(cell, build), "o-", color=colour, label=of)
+    for build, color, of in ((data.balanced_tree, BLUE, "balanced"), (data.chain_tree, ORANGE, "chain")):
+        ax.loglog(lengths, gradients(cell, build), "o-", color=color, label=of)
     ax.set(xlabel="leaves, τ", title=name, xticks=lengths, xticklabels=lengths)
     ax.minorticks_off()
 axes[0].set_ylabel("‖gradient by the first leaf‖")
@@ -190,14 +190,14 @@ print(f"test accuracy {100 * right.mean():.1f}%; always the most frequent value:
 sizes = np.asarray(test.mask).sum(1)
 rows = np.flatnonzero((sizes > 12) & (sizes < 24))[:3]
 shown = [tree_at(test.x, int(i), lists.symbols) for i in rows]
-notes, colours = [], []
+notes, colors = [], []
 for tree in shown:
     parts = data.batch_trees(subtrees(tree), lists.symbols, arity=2)
     said = np.asarray(apply(params, parts.trees, mask=parts.mask)).argmax(-1)
     notes.append([lists.classes[k] for k in said])
-    colours.append([PALETTE[k] for k in said])
+    colors.append([PALETTE[k] for k in said])
 truth = [f"is {lists.classes[test.y[i]]}" for i in rows]
-draw_trees(shown, notes=notes, colours=colours, titles=truth, width=5.8)
+draw_trees(shown, notes=notes, colors=colors, titles=truth, width=5.8)
 
 # %% [markdown]
 # How given trees compare with balanced ones, chains and trees that a net finds by itself is claim R11.3;

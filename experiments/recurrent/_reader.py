@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import data, layers, models, outputs
-from dlnotes.training import Hyper, Recipe, Tuned, initial_params, optimizer, tune_and_train
+from dlnotes.training import Hyperparams, Recipe, Tuned, initial_params, optimizer, tune_and_train
 from dlnotes.typing import Array, Params, PRNGKey
 
 
@@ -76,7 +76,7 @@ def reader(
     return models.Model(init, apply)
 
 
-def recipe(model: models.Model, hyper: Hyper, kind: str = "adam", **options: Any) -> Recipe:
+def recipe(model: models.Model, hyper: Hyperparams, kind: str = "adam", **options: Any) -> Recipe:
     """Cross-entropy, accuracy, and an optimizer with the swept "learning_rate"."""
     metrics = {"accuracy": outputs.accuracy}
     return Recipe(model, outputs.cross_entropy, metrics, optimizer(kind, hyper["learning_rate"], **options))

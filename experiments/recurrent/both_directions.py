@@ -23,7 +23,7 @@ from pydantic import Field
 
 from dlnotes import analysis, data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, exact, mean, paired
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.typing import IGNORE, Params
 
@@ -79,8 +79,8 @@ def networks(hidden: int) -> tuple[models.Model, ...]:
     wide = round(1.7 * hidden)
     stages = (models.Stage(2 * hidden, kernel=2 * REACH + 1), models.Stage(2 * hidden, kernel=1))
     return (
-        models.sequence_labeller(SYMBOLS, hidden, classes, cell="gru", bidirectional=True),
-        models.sequence_labeller(SYMBOLS, wide, classes, cell="gru"),
+        models.sequence_labeler(SYMBOLS, hidden, classes, cell="gru", bidirectional=True),
+        models.sequence_labeler(SYMBOLS, wide, classes, cell="gru"),
         models.conv_net((None, SYMBOLS), classes, stages=stages, head="maps"),
     )
 
@@ -166,9 +166,9 @@ def draw(options: BothDirections, m: Measured) -> Plot:
             right.plot(np.full(len(points), place), points, "o", color=color, alpha=0.4)
             right.hlines(points.mean(), place - 0.09, place + 0.09, color=color, lw=2.4)
     for axes in (left, right):
-        axes.axhline(50, color=GREY, lw=1, ls=":")
+        axes.axhline(50, color=GRAY, lw=1, ls=":")
         axes.set_ylim(40, 103)
-    left.text(DISTANCES[0], 49, "chance", va="top", color=GREY, fontsize=9)
+    left.text(DISTANCES[0], 49, "chance", va="top", color=GRAY, fontsize=9)
     left.set(xlabel="how far the next letter is", ylabel="next letter right (%)", xticks=DISTANCES)
     left.legend(fontsize=8.5, loc="center right")
     right.set(xticks=(0, 1), xlim=(-0.5, 1.5), ylabel="letters right (%), one point a seed")
@@ -186,7 +186,7 @@ def draw(options: BothDirections, m: Measured) -> Plot:
 
 CLAIM = Claim(
     id="R10.1",
-    statement="A bidirectional recurrent net solves a labelling task that needs the future, which a causal "
+    statement="A bidirectional recurrent net solves a labeling task that needs the future, which a causal "
     "one cannot, and without a window of a set size; in a padded batch each sequence is reversed within "
     "its own length.",
     source="notes, «redes bidireccionales»; Schuster and Paliwal 1997; Goodfellow et al. 2016, 10.3",

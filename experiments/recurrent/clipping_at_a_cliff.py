@@ -23,8 +23,8 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired, ratio
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, optimizer, tune_and_train
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, tune_and_train
 from dlnotes.typing import Array, PRNGKey
 
 STEPS_OF_NET, TARGET, FIRST = 50, 0.7, 0.5
@@ -73,7 +73,7 @@ def unit() -> models.Model:
     return models.Model(init, apply)
 
 
-def recipe_of(hyper: Hyper) -> Recipe:
+def recipe_of(hyper: Hyperparams) -> Recipe:
     """Plain descent with both kinds of clipping; a threshold that is never met is none."""
     descent = optimizer(
         "sgd", hyper["learning_rate"], clip_norm=hyper["clip_norm"], clip_value=hyper["clip_value"]
@@ -112,7 +112,7 @@ def measure(options: ClippingAtACliff) -> dict[str, np.ndarray]:
     one_rate["learning_rate"] = np.full(len(WAYS) * n, COMMON, np.float32)
     own = np.tile(np.arange(n), len(WAYS))
     common = fit(
-        recipe_of, example, steps=options.steps, seeds=own, hypers=one_rate, start=starts(None, own),
+        recipe_of, example, steps=options.steps, seeds=own, hyperparams=one_rate, start=starts(None, own),
         every=1, probe=lambda params: params,
     )  # fmt: skip
     moved = np.linalg.norm(np.diff(common.probes, axis=0), axis=-1).max(0)
@@ -162,7 +162,7 @@ def draw(options: ClippingAtACliff, m: Measured) -> Plot:
     right.set(xticks=range(len(WAYS)), ylabel="starts that reach the target (%)", ylim=(-3, 103))
     right.set_xticklabels(labels, fontsize=8)
     right.set_xlim(-0.5, len(WAYS) - 0.5)
-    right.axhline(0, color=GREY, lw=0.5)
+    right.axhline(0, color=GRAY, lw=0.5)
     shares = [success(way, m).mean() for way in range(len(WAYS))]
     set_title(
         figure,

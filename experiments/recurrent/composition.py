@@ -1,7 +1,7 @@
 """Composition by tensors: relations between formulas, told from the vectors of the two.
 
 The notes: the computation of a node need not be an affine map and a non-linearity; tensor operations and
-bilinear forms have been useful for modelling relations between concepts that are represented by vectors.
+bilinear forms have been useful for modeling relations between concepts that are represented by vectors.
 
 Measured on propositional logic: two formulas over four of six variables are related in one of seven
 ways, such as entailment or negation, which follow from their truth tables. A recursive net makes a vector
@@ -26,7 +26,7 @@ from dlnotes import data, layers, models
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired
 from dlnotes.data.trees.logic import CLASSES, SYMBOLS, relations, to_trees
 from dlnotes.data.trees.logic import draw as draw_pairs
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 from dlnotes.typing import Array, Params, PRNGKey
 
 from ._reader import glorot, read_out, train_tuned
@@ -36,7 +36,7 @@ VARIABLES = 4
 SEEN = 4
 """Most operators of a formula of training."""
 NETS = ("affine", "affine, wider", "tensor", "Tree-LSTM")
-COLORS = (BLUE, GREY, ORANGE, GREEN)
+COLORS = (BLUE, GRAY, ORANGE, GREEN)
 AFFINE, WIDE, TENSOR, LSTM = range(4)
 CELLS: tuple[layers.TreeCell, ...] = (
     layers.affine_tree,
@@ -194,7 +194,7 @@ def draw(options: Composition, m: Measured) -> Plot:
     figure = new_figure(7.6, 4.8)
     axes = figure.subplots()
     axes.axvspan(m["operators"][0] - 0.3, SEEN + 0.5, color="#EFEFEF", lw=0, zorder=0)
-    axes.text(m["operators"][0] - 0.2, 2, "seen in training", color=GREY, fontsize=9)
+    axes.text(m["operators"][0] - 0.2, 2, "seen in training", color=GRAY, fontsize=9)
     for net, (name, color) in enumerate(zip(NETS, COLORS)):
         values = 100 * m["accuracy"][net]
         label = f"{name}: {m['width'][net]} units, {m['parameters'][net]:,} parameters"

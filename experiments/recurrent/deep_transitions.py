@@ -1,7 +1,7 @@
 """Depth inside a recurrent step: harder to train, and what a connection past the layer mends.
 
 The notes: a network of its own in each block of a recurrent net gives it capacity, but depth can harm
-learning, for the optimisation becomes hard: with one layer between two states the shortest path from a
+learning, for the optimization becomes hard: with one layer between two states the shortest path from a
 step to the next is twice as long. Skip connections from state to state mitigate that.
 
 Measured on four tanh nets of as many parameters: the plain one; one with a hidden layer between two
@@ -26,15 +26,15 @@ from scipy import stats
 
 from dlnotes import data, layers, models
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, evaluate, tune_and_train
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, evaluate, tune_and_train
 from dlnotes.training.optimizers import NOT_DECAYED, leaf_name
 from dlnotes.typing import Params
 
 from ._reader import recipe
 
 NETS = ("plain", "deep transition", "with a skip", "stacked")
-COLORS = (BLUE, ORANGE, GREEN, GREY)
+COLORS = (BLUE, ORANGE, GREEN, GRAY)
 PLAIN, DEEP, SKIP, STACKED = range(4)
 TASKS = ("latch", "digits")
 CHANCE = (np.log(2), np.log(10))
@@ -139,7 +139,7 @@ def train(net: int, task: Task, options: DeepTransitions) -> dict[str, np.ndarra
     hidden = hidden_of(net, task, options.hidden)
     model = network(net, task, hidden)
 
-    def of(hyper: Hyper) -> Recipe:
+    def of(hyper: Hyperparams) -> Recipe:
         return recipe(model, hyper, clip_norm=1.0)
 
     trained = tune_and_train(
@@ -148,7 +148,7 @@ def train(net: int, task: Task, options: DeepTransitions) -> dict[str, np.ndarra
         task.validation,
         {"one": np.zeros(1)},
         {"learning_rate": np.tile(RATES, len(STARTS)), "start": np.repeat(range(len(STARTS)), len(RATES))},
-        start=lambda hypers, seeds: drawn_starts(model, hypers["start"].astype(int), seeds),
+        start=lambda hyperparams, seeds: drawn_starts(model, hyperparams["start"].astype(int), seeds),
         seeds=options.seeds,
         tuning_seeds=options.tuning_seeds,
         steps=options.steps,
@@ -157,7 +157,7 @@ def train(net: int, task: Task, options: DeepTransitions) -> dict[str, np.ndarra
     )
     found = {}
     for name, part in (("train", task.train), ("test", task.test)):
-        on = evaluate(of, trained.hypers, trained.fit.params, part)
+        on = evaluate(of, trained.hyperparams, trained.fit.params, part)
         found |= {f"{name}_{what}": on[what] for what in ("loss", "accuracy")}
     start_chosen, rate_chosen = divmod(int(trained.chosen[0]), len(RATES))
     return found | {
@@ -193,7 +193,7 @@ def draw(options: DeepTransitions, m: Measured) -> Plot:
                 axes.plot(np.full(len(points), place + shift), points, "o", color=color, ms=4, alpha=0.3)
             axes.plot(places + shift, values.mean(-1), "s-", color=color, label=name)
         axes.axhline(CHANCE[task], color="#999999", lw=1, ls=":")
-        axes.text(places[-1] + 0.3, CHANCE[task], "chance", ha="right", va="bottom", color=GREY, fontsize=9)
+        axes.text(places[-1] + 0.3, CHANCE[task], "chance", ha="right", va="bottom", color=GRAY, fontsize=9)
         axes.set_xticks(places, [str(n) for n in m["length"][rows]])
         axes.set(xlabel=("length of the sequence", "steps in which an image is read")[task])
         axes.set(ylabel="training loss (each seed, mean)", xlim=(-0.4, len(rows) - 0.6), ylim=(0, None))

@@ -23,7 +23,7 @@ from pydantic import Field
 from dlnotes import layers
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.data.time_series.chaos import mackey_glass_series
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 
 RADII = (0.5, 0.8, 0.9, 0.95, 0.99)
 FADING, LASTING = 0, 3
@@ -125,8 +125,8 @@ def draw(options: EchoStates, m: Measured) -> Plot:
     first.legend(fontsize=8.5)
     capacity = m["memory"].sum(-1)
     second.plot(range(len(RADII)), capacity, "o", color=BLUE, alpha=0.4)
-    second.axhline(options.memory_units, color=GREY, lw=1, ls="--")
-    second.text(0, options.memory_units, "number of units", va="bottom", color=GREY, fontsize=9)
+    second.axhline(options.memory_units, color=GRAY, lw=1, ls="--")
+    second.text(0, options.memory_units, "number of units", va="bottom", color=GRAY, fontsize=9)
     second.set(xlabel="spectral radius", ylabel="memory capacity", ylim=(0, 1.15 * options.memory_units))
     second.set_xticks(range(len(RADII)), [f"{r:g}" for r in RADII])
     steps = np.arange(1, HORIZON + 1)

@@ -7,7 +7,7 @@ left; without it the net may write sequences that end abruptly.
 
 Measured on sentences of 4 to 12 letters whose lengths have two peaks: letters drawn at random, then a full
 stop, which occurs nowhere else. So the letters say nothing of the length: the net has to count. Each net, a
-GRU with as many units, maximises the exact likelihood with its own best learning rate; each seed has its
+GRU with as many units, maximizes the exact likelihood with its own best learning rate; each seed has its
 own sentences. Judged are what it draws: the distribution of its lengths against the true one (total
 variation distance), the share of sentences with a full stop at the end and only there; and the exact
 log-likelihood of new sentences against that of the true distribution.
@@ -26,7 +26,15 @@ from pydantic import Field
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, schedules, tune_and_train
+from dlnotes.training import (
+    Hyperparams,
+    Recipe,
+    evaluate,
+    initial_params,
+    optimizer,
+    schedules,
+    tune_and_train,
+)
 from dlnotes.typing import Array, Params, PRNGKey
 
 LETTERS = 3
@@ -95,7 +103,7 @@ def surprise(log_p: Array, y: Array) -> outputs.PerExample:
     return outputs.PerExample(-log_p, jnp.ones(log_p.shape[0], jnp.float32))
 
 
-def recipe_of(hyper: Hyper, *, model: models.Model, steps: int) -> Recipe:
+def recipe_of(hyper: Hyperparams, *, model: models.Model, steps: int) -> Recipe:
     """Adam at a rate that falls along a cosine, on −log P."""
     optimize = optimizer("adam", hyper["rate"], factor=schedules.cosine(steps), clip_norm=1.0)
     return Recipe(model, surprise, {}, optimize)
@@ -126,7 +134,7 @@ def measure(options: Endings) -> dict[str, np.ndarray]:
             held,
             {"way": [way]},
             {"rate": RATES},
-            start=lambda hypers, seeds, model=model: initial_params(model, seeds),
+            start=lambda hyperparams, seeds, model=model: initial_params(model, seeds),
             seeds=o.seeds,
             tuning_seeds=o.tuning_seeds,
             steps=o.steps,
@@ -134,7 +142,7 @@ def measure(options: Endings) -> dict[str, np.ndarray]:
             record=o.steps,
         )
         rate[way] = RATES[found.chosen[0]]
-        loss[way] = evaluate(build, found.hypers, found.fit.params, test)["loss"]
+        loss[way] = evaluate(build, found.hyperparams, found.fit.params, test)["loss"]
         write = jax.jit(lambda p: models.write_sequences(p, jax.random.key(5), o.drawn, LONGEST))
         for seed in range(o.seeds):
             written = np.asarray(write(jax.tree.map(lambda a, s=seed: a[s], found.fit.params)))

@@ -23,7 +23,7 @@ from dlnotes import analysis, data, layers
 from dlnotes.analysis.gradient_flow import rate_per_step
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.claims import median as median_of
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 from dlnotes.typing import IGNORE, Array, Params
 
 from ._reader import accuracy, reader, train_tuned
@@ -161,7 +161,7 @@ def draw(options: FadingGradients, m: Measured) -> Plot:
         right.plot(m["lengths"], values, color=color, alpha=0.3, lw=0.8)
         right.plot(m["lengths"], values.mean(1), "o-", color=color, label=label)
     right.axhline(50, color="#999999", lw=1, ls=":")
-    right.text(m["lengths"][-1], 50.8, "chance", ha="right", color=GREY, fontsize=9)
+    right.text(m["lengths"][-1], 50.8, "chance", ha="right", color=GRAY, fontsize=9)
     right.set(xscale="log", xlabel="steps until it is asked", ylabel="bit known (%)", ylim=(45, 102))
     right.set_xticks(m["lengths"], [str(n) for n in m["lengths"]])
     right.minorticks_off()

@@ -24,8 +24,16 @@ from pydantic import Field
 
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, mean, paired
-from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, evaluate, initial_params, optimizer, schedules, tune_and_train
+from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
+from dlnotes.training import (
+    Hyperparams,
+    Recipe,
+    evaluate,
+    initial_params,
+    optimizer,
+    schedules,
+    tune_and_train,
+)
 
 CLASSES = 4
 MARK, HINT, STAY = 0.25, 0.5, 0.9
@@ -98,7 +106,7 @@ def many(seeds: np.ndarray, o: Feedback, task: int) -> data.Examples:
     return jax.tree.map(lambda *a: np.stack(a), *parts)
 
 
-def recipe_of(hyper: Hyper, *, model: models.Model, steps: int) -> Recipe:
+def recipe_of(hyper: Hyperparams, *, model: models.Model, steps: int) -> Recipe:
     """Adam at a rate that falls along a cosine, on the cross-entropy of all steps."""
     optimize = optimizer("adam", hyper["rate"], factor=schedules.cosine(steps), clip_norm=1.0)
     return Recipe(model, outputs.cross_entropy, {}, optimize)
@@ -128,7 +136,7 @@ def measure(options: Feedback) -> dict[str, np.ndarray]:
                 examples(*held),
                 {"net": [fed]},
                 {"rate": RATES},
-                start=lambda hypers, seeds, model=model: initial_params(model, seeds),
+                start=lambda hyperparams, seeds, model=model: initial_params(model, seeds),
                 seeds=o.seeds,
                 tuning_seeds=o.tuning_seeds,
                 steps=o.steps,
@@ -136,7 +144,7 @@ def measure(options: Feedback) -> dict[str, np.ndarray]:
                 record=o.steps,
             )
             rates[task, fed] = RATES[found.chosen[0]]
-            loss[task, fed] = evaluate(build, found.hypers, found.fit.params, examples(*test))["loss"]
+            loss[task, fed] = evaluate(build, found.hyperparams, found.fit.params, examples(*test))["loss"]
             if task == LINKED:
                 own = jax.jit(jax.vmap(partial(models.write_aligned, key=jax.random.key(0), source=test[0])))
                 kept[fed] = [staying(w, between) for w in np.asarray(own(found.fit.params))]
@@ -161,16 +169,16 @@ def draw(options: Feedback, m: Measured) -> Plot:
                       label=NAMES[fed] if task == LINKED else None)  # fmt: skip
         true, independent = m["exact"][task]
         best = true if task == LINKED else independent
-        left.hlines(best, task - 0.35, task + 0.35, color=GREY, label="exact" if task == LINKED else None)
+        left.hlines(best, task - 0.35, task + 0.35, color=GRAY, label="exact" if task == LINKED else None)
         if task == LINKED:
-            left.hlines(independent, task - 0.35, task + 0.35, color=GREY, linestyle="--",
+            left.hlines(independent, task - 0.35, task + 0.35, color=GRAY, linestyle="--",
                         label="exact, best without dependence")  # fmt: skip
     left.set_xticks((0, 1), TASKS)
     left.set(ylabel="loss on new sequences (nats a step)", xlim=(-0.5, 1.5))
     left.legend(fontsize=9)
     for fed in (WITHOUT, WITH):
         right.plot(np.full(options.seeds, fed), 100 * m["kept"][fed], "o", color=colors[fed], alpha=0.5)
-    right.axhline(100 * float(m["kept_in_data"]), color=GREY, label="data")
+    right.axhline(100 * float(m["kept_in_data"]), color=GRAY, label="data")
     right.set_xticks((0, 1), ("without", "with\nfeedback"))
     right.set(ylabel="drawn outputs that stay between marks (%)", xlim=(-0.5, 1.5), ylim=(0, 100))
     right.legend(fontsize=9)

@@ -1,6 +1,6 @@
 """A context of fixed size against attention, by length of the source.
 
-The notes: an encoder's last state may be too small to summarise a long sequence; then the context is made
+The notes: an encoder's last state may be too small to summarize a long sequence; then the context is made
 a sequence of variable length, with a mechanism of attention that associates its elements to those of the
 output.
 
@@ -24,7 +24,7 @@ from pydantic import Field
 from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, initial_params, optimizer, schedules, tune_and_train
+from dlnotes.training import Hyperparams, Recipe, initial_params, optimizer, schedules, tune_and_train
 from dlnotes.typing import Array, Params, PRNGKey
 
 LETTERS, LONGEST = 8, 20
@@ -87,7 +87,7 @@ def parameters(model: models.Model) -> int:
     return sum(a.size for a in jax.tree.leaves(jax.eval_shape(model.init, jax.random.key(0))))
 
 
-def recipe_of(hyper: Hyper, *, model: models.Model, steps: int) -> Recipe:
+def recipe_of(hyper: Hyperparams, *, model: models.Model, steps: int) -> Recipe:
     """Adam at a rate that falls along a cosine, on the cross-entropy with the true symbols fed."""
     optimize = optimizer("adam", hyper["rate"], factor=schedules.cosine(steps), clip_norm=1.0)
     return Recipe(model, outputs.cross_entropy, {}, optimize)
@@ -116,7 +116,7 @@ def measure(options: FixedContext) -> dict[str, np.ndarray]:
             held,
             {"net": [net]},
             {"rate": RATES},
-            start=lambda hypers, seeds, model=model: initial_params(model, seeds),
+            start=lambda hyperparams, seeds, model=model: initial_params(model, seeds),
             seeds=o.seeds,
             tuning_seeds=o.tuning_seeds,
             steps=o.steps,

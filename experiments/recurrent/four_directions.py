@@ -6,7 +6,7 @@ a convolutional network they allow lateral interactions over long distances betw
 map; a convolution gives them their input.
 
 Measured on noisy images of one rectangle of thin walls, 8 to 12 pixels wide and high; in half of the images
-one of its sides is missing. Every pixel is labelled: inside a closed rectangle, or not. Three networks:
+one of its sides is missing. Every pixel is labeled: inside a closed rectangle, or not. Three networks:
 one 3×3 convolution and recurrent nets from the four corners; three 3×3 convolutions, which see 7×7 pixels
 and have more parameters; and the same three with dilations 1, 2 and 4, which see 15×15. The test images
 come in pairs that differ in the missing side only (the noise too is the same): inside, but farther than
@@ -24,7 +24,7 @@ from pydantic import Field
 
 from dlnotes import analysis, data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.typing import IGNORE, Params
 
@@ -162,7 +162,7 @@ def draw(options: FourDirections, m: Measured) -> Plot:
         values = 100 * m["by_distance"][k]
         axes.fill_between(DISTANCES, values.min(-1), values.max(-1), color=color, alpha=0.18, lw=0)
         axes.plot(DISTANCES, values.mean(-1), "o-", color=color, label=label)
-    axes.axhline(50, color=GREY, lw=1, ls=":")
+    axes.axhline(50, color=GRAY, lw=1, ls=":")
     axes.set(
         xlabel="distance of the pixel from the missing side",
         ylabel="inside pixels right (%), mean and range of seeds",

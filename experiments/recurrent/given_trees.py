@@ -7,7 +7,7 @@ tree that suits its input.
 Measured on ListOps: nested lists of digits under MIN, MAX, MED and SM, brackets and all, whose tree is known
 because it decides the answer. One Tree-LSTM with as many parameters each time, trained and tested on four
 kinds of trees over the same symbols: the given ones, balanced ones, chains (from left to right, which makes
-of it a recurrent net), and those it builds itself, by choosing in every step which neighbours to
+of it a recurrent net), and those it builds itself, by choosing in every step which neighbors to
 compose (straight-through Gumbel-softmax). How alike trees are is measured by the brackets they
 share, without the one around everything: F1, averaged over test expressions.
 """
@@ -28,7 +28,7 @@ from dlnotes.data.trees.list_ops import CLASSES, SYMBOLS, to_trees, values
 from dlnotes.data.trees.shapes import chain_parents, random_parents
 from dlnotes.experiment.figures.latent_trees import draw_tree
 from dlnotes.outputs.bracket_f1 import brackets
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer, schedules
 from dlnotes.typing import Params
 
@@ -180,12 +180,12 @@ def draw(options: GivenTrees, m: Measured) -> Plot:
         left.hlines(accuracy[k].mean(), k - 0.25, k + 0.25, color=color, lw=2.4)
         left.annotate(f"{accuracy[k].mean():.1f}", (k + 0.3, accuracy[k].mean()), va="center", fontsize=9)
     floor = 100 * float(m["most_frequent"])
-    left.axhline(floor, color=GREY, lw=1, ls=":")
-    left.text(-0.45, floor, "the most frequent answer", va="bottom", color=GREY, fontsize=8.5)
+    left.axhline(floor, color=GRAY, lw=1, ls=":")
+    left.text(-0.45, floor, "the most frequent answer", va="bottom", color=GRAY, fontsize=8.5)
     left.set(ylabel="right answers (%)", ylim=(0, 103), xlim=(-0.5, 3.75), xticks=range(4))
     left.set_xticklabels(["given trees", "balanced", "chains", "found"])
     blind, f1 = 100 * m["blind_f1"], 100 * m["f1"]
-    right.bar(range(len(BLIND)), blind, color=GREY, alpha=0.5, width=0.6)
+    right.bar(range(len(BLIND)), blind, color=GRAY, alpha=0.5, width=0.6)
     right.bar(len(BLIND), f1.mean(), color=PURPLE, alpha=0.5, width=0.6)
     right.plot(np.full(options.seeds, len(BLIND)), f1, "o", color=PURPLE)
     right.plot(np.full(options.seeds, len(BLIND) + 1), 100 * m["agreement"], "o", color=PURPLE, mfc="none")

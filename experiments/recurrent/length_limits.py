@@ -26,8 +26,8 @@ from pydantic import Field
 
 from dlnotes import data, layers
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, paired, share
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, evaluate, initial_params, tune_and_train
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, evaluate, initial_params, tune_and_train
 from dlnotes.typing import Params, PRNGKey
 
 from ._reader import reader, recipe
@@ -72,7 +72,7 @@ class Net(NamedTuple):
 PLAIN = usual(layers.rnn)
 NETS = (
     Net("plain", "black", "o", PLAIN),
-    Net("gradient clipped", GREY, "X", PLAIN, 1.0),
+    Net("gradient clipped", GRAY, "X", PLAIN, 1.0),
     Net("orthogonal start", ORANGE, "s", layers.plain_cell("tanh", start="orthogonal")),
     Net("leaky units", GREEN, "^", usual(layers.leaky(TIME_CONSTANTS))),
     Net("skips over 8 steps", PURPLE, "v", usual(layers.delayed(DELAY))),
@@ -107,10 +107,10 @@ def latch(rng: np.random.Generator, n: int, length: int) -> data.Examples:
     return data.Examples(drawn.x, drawn.y)
 
 
-def recipe_of(cell: layers.Cell, hidden: int) -> Callable[[Hyper], Recipe]:
+def recipe_of(cell: layers.Cell, hidden: int) -> Callable[[Hyperparams], Recipe]:
     """Descent with momentum on sequences of the swept "length"."""
 
-    def of(hyper: Hyper) -> Recipe:
+    def of(hyper: Hyperparams) -> Recipe:
         model = reader(cell, 1, hidden, 2, length=hyper["length"])
         return recipe(model, hyper, "sgd", momentum=0.9, clip_norm=hyper["clip_norm"])
 
@@ -120,8 +120,8 @@ def recipe_of(cell: layers.Cell, hidden: int) -> Callable[[Hyper], Recipe]:
 def starts_of(nets: tuple[Net, ...], hidden: int) -> Callable[[dict[str, np.ndarray], np.ndarray], Params]:
     """The start of each member, by the place of its net in the family."""
 
-    def draw(hypers: dict[str, np.ndarray], seeds: np.ndarray) -> Params:
-        which = hypers["net"].astype(int)
+    def draw(hyperparams: dict[str, np.ndarray], seeds: np.ndarray) -> Params:
+        which = hyperparams["net"].astype(int)
         own = [initial_params(reader(net.cell, 1, hidden, 2), seeds) for net in nets]
 
         def pick(*leaves: np.ndarray) -> np.ndarray:
@@ -160,7 +160,7 @@ def measure(options: LengthLimits) -> dict[str, np.ndarray]:
                 batch_size=options.batch,
                 record=options.steps,
             )
-            found = evaluate(of, trained.hypers, trained.fit.params, test)["accuracy"]
+            found = evaluate(of, trained.hyperparams, trained.fit.params, test)["accuracy"]
             shape = (len(nets), len(group))
             accuracy[list(family), at : at + len(group)] = found.reshape(*shape, -1)
             rate[list(family), at : at + len(group)] = RATES[trained.chosen].reshape(shape)

@@ -25,7 +25,7 @@ from pydantic import Field
 from dlnotes import data, layers
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, Within, mean, paired
 from dlnotes.models import Model
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 from dlnotes.typing import IGNORE, Array, Params, PRNGKey
 
 from ._reader import reader, train_tuned
@@ -177,7 +177,7 @@ def draw(options: OutputRecurrence, m: Measured) -> Plot:
     for name, color in zip(NAMES, COLORS):
         axes.plot([], [], "o", color=color, label=name)
     axes.axhline(CHANCE, color="#999999", lw=1, ls=":")
-    axes.text(-0.48, CHANCE + 0.8, "chance", color=GREY, fontsize=9)
+    axes.text(-0.48, CHANCE + 0.8, "chance", color=GRAY, fontsize=9)
     axes.set(xticks=range(len(TASKS)), xticklabels=LABELS, ylabel="bits right at test (%)", ylim=(44, 102))
     axes.set_xlim(-0.5, 2.5)
     axes.legend(fontsize=8.5, loc="center left", bbox_to_anchor=(1.0, 0.5))

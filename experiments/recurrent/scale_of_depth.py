@@ -35,7 +35,7 @@ from dlnotes.claims import (
 )
 from dlnotes.claims import median as median_of
 from dlnotes.layers import relu, tanh
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 from dlnotes.typing import Array
 
 KINDS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (
@@ -43,7 +43,7 @@ KINDS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (
     ("ReLU", relu, 2.0),
     ("tanh", tanh, 1.0),
 )
-COLORS = (GREY, ORANGE, BLUE)
+COLORS = (GRAY, ORANGE, BLUE)
 LINEAR, RELU, TANH = range(3)
 TARGETS = (1e-4, 1.0, 1e4)
 OFF = (0.8, 1.2)

@@ -29,8 +29,8 @@ from pydantic import Field
 
 from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, ratio
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
-from dlnotes.training import Hyper, Recipe, fit, optimizer, schedules
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array, Params, PRNGKey
 
 PREFIX, AHEAD, TRAINED = 20, 60, 50
@@ -45,7 +45,7 @@ NAMES = (
     "unrolled past the known values",
     "teacher forcing, output recurrence only",
 )
-COLORS = (ORANGE, BLUE, GREEN, GREY)
+COLORS = (ORANGE, BLUE, GREEN, GRAY)
 RATES = (1e-3, 3e-3, 1e-2)
 FINALS = (0.25, 0.5, 1.0)
 """Shares of own outputs that scheduled sampling ends with; one of them is chosen."""
@@ -135,7 +135,7 @@ def mixed(params: Predictor, x: Array, share: Array, key: PRNGKey) -> Array:
     return jnp.swapaxes(jax.lax.scan(step, start, jnp.swapaxes(x, 0, 1))[1], 0, 1)
 
 
-def recipe_of(hyper: Hyper, *, way: int, hidden: int, steps: int) -> Recipe:
+def recipe_of(hyper: Hyperparams, *, way: int, hidden: int, steps: int) -> Recipe:
     """Adam at a rate that falls along a cosine, on the squared error of all predictions.
 
     Args:
@@ -162,7 +162,7 @@ def many(seeds: np.ndarray, n: int, noise: float) -> data.Examples:
 
 
 def train(
-    way: int, noise: float, seeds: np.ndarray, hypers: dict[str, np.ndarray], o: TeacherForcing
+    way: int, noise: float, seeds: np.ndarray, hyperparams: dict[str, np.ndarray], o: TeacherForcing
 ) -> Params:
     """Parameters of every member."""
     return fit(
@@ -171,7 +171,7 @@ def train(
         steps=o.steps,
         batch_size=min(o.batch, o.series),
         seeds=seeds,
-        hypers=hypers,
+        hyperparams=hyperparams,
         record=o.steps,
         data_per_member=True,
     ).params

@@ -27,7 +27,7 @@ from pydantic import Field
 
 from dlnotes import analysis, data, layers, models
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, paired, share
-from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
 from dlnotes.training import initial_params
 from dlnotes.typing import Array, Params, PRNGKey
 
@@ -81,12 +81,12 @@ def along(cell: layers.TreeCell, params: Params, x: Array, shape: Shape) -> tupl
     batch, length = x.shape
     # A leaf's state is its symbol's: it is computed once for each symbol.
     no_children = jnp.zeros((SYMBOLS, 2, cell.width(params)))
-    table = cell.join(params, no_children, cell.project(params, jnp.eye(SYMBOLS)))
+    table = cell.combine(params, no_children, cell.project(params, jnp.eye(SYMBOLS)))
     states = jax.nn.one_hot(x.reshape(-1), SYMBOLS) @ table
     no_input = cell.project(params, jnp.zeros((1, SYMBOLS)))
 
     def join(children: Array) -> Array:
-        return cell.join(params, children, jnp.broadcast_to(no_input, (len(children), no_input.shape[-1])))
+        return cell.combine(params, children, jnp.broadcast_to(no_input, (len(children), no_input.shape[-1])))
 
     if shape == "chain":
 
@@ -98,7 +98,7 @@ def along(cell: layers.TreeCell, params: Params, x: Array, shape: Shape) -> tupl
         return jax.lax.scan(step, in_time[0], in_time[1:])
     path = []
     while len(states) > batch:
-        # Neighbours in a sequence lie side by side, and so do their parents.
+        # Neighbors in a sequence lie side by side, and so do their parents.
         children = states.reshape(len(states) // 2, 2, -1)
         path.append(children.reshape(batch, -1, *children.shape[1:])[:, 0])
         states = join(children)
@@ -141,7 +141,7 @@ def log_jacobian(cell: layers.TreeCell, params: Params, x: Array, shape: Shape) 
     z = cell.project(params, jnp.zeros(SYMBOLS))
 
     def one(pair: Array) -> Array:
-        return jax.jacrev(lambda left: cell.join(params, jnp.stack([left, pair[1]]), z))(pair[0])
+        return jax.jacrev(lambda left: cell.combine(params, jnp.stack([left, pair[1]]), z))(pair[0])
 
     return analysis.norms_back(jax.lax.map(one, children[:, 0]))[-1]
 
@@ -217,7 +217,7 @@ def draw(options: TreeMemory, m: Measured) -> Plot:
     left.set(ylabel="trainings that succeed (%)", ylim=(-6, 106))
     left.legend(fontsize=9, loc="lower left")
     right.set_yscale("symlog", linthresh=1)
-    right.axhline(0, color=GREY, lw=0.8, ls=":")
+    right.axhline(0, color=GRAY, lw=0.8, ls=":")
     right.set(ylabel="log₁₀ ‖∂root/∂first leaf‖ at the start")
     reach = [
         [max([int(n) for n, r in zip(m["lengths"], rates[c, s]) if r >= 50], default=0) for s in range(2)]

@@ -2,7 +2,7 @@
 
 The notes: sharing parameters over time makes a model extend to lengths of sequences that it has not
 seen, and share statistical strength between positions; with separate parameters for each time index it
-could do neither. A convolution shares them too, but each output is a function of a few neighbours only.
+could do neither. A convolution shares them too, but each output is a function of a few neighbors only.
 
 Measured on strings in which one of four keys stands among letters that do not matter, at any place: at
 the end the net says which key it was. Training strings have 4 to 12 symbols. Three nets of as many
@@ -24,7 +24,7 @@ from pydantic import Field
 from dlnotes import data, layers
 from dlnotes.claims import Above, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.models import Model
-from dlnotes.plotting import BLUE, GREEN, GREY, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 from dlnotes.typing import Array, PRNGKey
 
 from ._reader import accuracy, glorot, read_out, reader, real, train_tuned
@@ -180,7 +180,7 @@ def draw(options: UnseenLengths, m: Measured) -> Plot:
     figure = new_figure(9, 4.3)
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     left.axvspan(SHORTEST, LONGEST, color="#EFEFEF", lw=0, zorder=0)
-    left.text((SHORTEST * LONGEST) ** 0.5, 3, "seen in\ntraining", ha="center", color=GREY, fontsize=9)
+    left.text((SHORTEST * LONGEST) ** 0.5, 3, "seen in\ntraining", ha="center", color=GRAY, fontsize=9)
     for i, (label, color) in enumerate(zip(LABELS, COLORS)):
         values = 100 * m["by_length"][i]
         left.fill_between(LENGTHS, values.min(-1), values.max(-1), color=color, alpha=0.18, lw=0)
@@ -193,7 +193,7 @@ def draw(options: UnseenLengths, m: Measured) -> Plot:
     for axes in (left, right):
         axes.axhline(100 / KEYS, color="#999999", lw=1, ls=":")
         axes.set(ylim=(0, 103))
-    left.text(LENGTHS[-1], 100 / KEYS - 1, "chance", ha="right", va="top", color=GREY, fontsize=9)
+    left.text(LENGTHS[-1], 100 / KEYS - 1, "chance", ha="right", va="top", color=GRAY, fontsize=9)
     left.set(xscale="log", xlabel="length of the string", ylabel="accuracy (%; mean, range of seeds)")
     left.set_xticks(LENGTHS, [str(n) for n in LENGTHS])
     left.minorticks_off()
@@ -226,7 +226,7 @@ CLAIM = Claim(
     id="R8.2",
     statement="Sharing parameters over time lets a net treat lengths that it has not seen, and share "
     "statistical strength between positions; separate parameters for each step do not, nor does a "
-    "convolution whose outputs see a few neighbours.",
+    "convolution whose outputs see a few neighbors.",
     source="notes, «redes recurrentes»; Goodfellow et al. 2016, ch. 10",
     options=UnseenLengths,
     measure=measure,

@@ -50,7 +50,7 @@ def test_recurrent_nets_count_every_step(cell, gates):
 
 
 def test_an_answer_at_every_step_and_a_net_over_images():
-    model = models.sequence_labeller(2, 4, 3, cell="gru", bidirectional=True)
+    model = models.sequence_labeler(2, 4, 3, cell="gru", bidirectional=True)
     products = 2 * (2 * 12 + 4 * 12) + 8 * 3
     want = (products + 2 * (12 + 4) + 3, B * T * products)
     assert count(model, np.zeros((B, T, 2), np.float32)) == want

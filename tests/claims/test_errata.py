@@ -180,7 +180,7 @@ def test_rows_of_the_image_are_stacked_in_the_order_of_the_blocks():
         assert np.abs(result - want).max() > 0.1
 
 
-def test_the_receptive_field_of_the_third_output_is_its_neighbours():
+def test_the_receptive_field_of_the_third_output_is_its_neighbors():
     K, n = RNG.normal(size=3), 5
     M = np.stack([np.correlate(e, K, "same") for e in np.eye(n)], axis=1)  # s = M x
     assert list(np.flatnonzero(M[2]) + 1) == [2, 3, 4]

@@ -9,7 +9,7 @@ import pytest
 from claim_records import draw_figures, finder, part, record, records
 
 from dlnotes.claims import Above, Below, Within
-from dlnotes.claims.errata import DISAGREEMENTS
+from dlnotes.claims.errata import ERRATA
 from dlnotes.claims.report import page as report
 from dlnotes.claims.report.interval_bar import interval_bar
 from dlnotes.claims.report.wording import Zone, deciding_part, in_repository, rule_text, zone_of
@@ -25,7 +25,7 @@ class Page(HTMLParser):
     def __init__(self, text: str):
         super().__init__()
         self.open, self.elements, self.words = [], [], []
-        self.feed(text)
+        self.sample_inputs(text)
         self.close()
         self.text = " ".join(" ".join(self.words).split())
 
@@ -172,7 +172,7 @@ def test_a_quick_measurement_is_marked():
 
 def test_disagreements_are_on_the_page(made):
     _, _, page = made
-    for each in DISAGREEMENTS:
+    for each in ERRATA:
         assert " ".join(each.printed.split()) in page.text
         assert " ".join(each.correct.split()) in page.text
 

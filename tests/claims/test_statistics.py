@@ -24,10 +24,10 @@ from dlnotes.claims.rules import verdict_of
 def test_wilson_is_the_closed_form():
     k, n, z = 7, 30, stats.norm.ppf(0.975)
     p = k / n
-    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    center = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     found = share(k, n)
-    np.testing.assert_allclose(found[:3], [p, centre - half, centre + half])
+    np.testing.assert_allclose(found[:3], [p, center - half, center + half])
     assert share(np.arange(n) < k)[:4] == found[:4]
 
 

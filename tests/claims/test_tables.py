@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from claim_records import record, records
 
-from dlnotes.claims.errata import DISAGREEMENTS
+from dlnotes.claims.errata import ERRATA
 from dlnotes.claims.fingerprint import marked
 from dlnotes.claims.report import tables as results
 from dlnotes.claims.rows import ROWS, SECTIONS
@@ -115,7 +115,7 @@ def test_the_committed_table_is_made_of_the_committed_records():
     assert (ROOT / "experiments" / "RESULTS.md").read_text(encoding="utf-8") == table
 
 
-@pytest.mark.parametrize("each", DISAGREEMENTS, ids=lambda d: d.printed[:40])
+@pytest.mark.parametrize("each", ERRATA, ids=lambda d: d.printed[:40])
 def test_evidence_of_a_disagreement_exists(each):
     assert each.section in SECTIONS
     assert each.printed

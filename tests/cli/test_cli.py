@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import dlnotes
-from dlnotes.claims import rows as catalogue
+from dlnotes.claims import rows as catalog
 from dlnotes.claims.measure import open_claim
 from dlnotes.claims.reproduce import claim_configs
 from dlnotes.cli import main as cli
@@ -240,7 +240,7 @@ def test_list_has_every_row_once_as_text_and_as_json():
     assert "quickstart.toml" in text
 
 
-@pytest.mark.parametrize("row", catalogue.ROWS, ids=lambda r: r.id)
+@pytest.mark.parametrize("row", catalog.ROWS, ids=lambda r: r.id)
 def test_what_a_row_names_exists(row):
     for name in row.functions:
         module, _, attribute = name.rpartition(".")
@@ -259,7 +259,7 @@ CLAIMS = claim_configs(REPOSITORY / "configs")
 @pytest.mark.parametrize("path", CLAIMS, ids=lambda p: p.stem)
 def test_a_shipped_claim_is_that_of_the_row_it_names(path):
     opened = open_claim(path, budget="quick")
-    row = next(r for r in catalogue.ROWS if r.id == opened.claim.id)
+    row = next(r for r in catalog.ROWS if r.id == opened.claim.id)
     assert path.stem.split("_")[0] == row.id
     assert row.kind == "claim"
     assert row.config == path.relative_to(REPOSITORY).as_posix() or opened.claim.id in str(row.config)

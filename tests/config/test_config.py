@@ -51,7 +51,7 @@ WRONG = {
         wrong(model={"widht": [3]}),
         ["model.widht", "[3]", "did you mean 'widths'", "allowed:"],
     ),
-    "unknown section": (wrong(optimiser={}), ["optimiser", "did you mean 'optimizer'", "training"]),
+    "unknown section": (wrong(optimizer={}), ["optimizer", "did you mean 'optimizer'", "training"]),
     "unknown kind": (wrong(model={"kind": "mpl"}), ["model.kind", "'mpl'", "did you mean 'mlp'", "tree_net"]),
     "kind missing": ({"data": {}, "model": {"kind": "mlp"}}, ["data.kind", "missing"]),
     "section missing": ({"data": {"kind": "digits"}}, ["model", "missing"]),
@@ -142,16 +142,16 @@ def test_all_mistakes_come_at_once():
         model={"widht": [3], "dropout": 2},
         optimizer={"kind": "adm", "schedule": {"kind": "cos"}},
         training={"batch_size": 0, "seeds": "x"},
-        colour="red",
+        color="red",
     )
     found = problems(raw)
     starts = [line.split(":")[0] for line in found]
     assert starts == [
         "data.test", "model.dropout", "model.widht", "optimizer.kind", "optimizer.schedule.kind",
-        "training.batch_size", "training.seeds", "colour",
+        "training.batch_size", "training.seeds", "color",
     ] or sorted(starts) == sorted([
         "data.test", "model.dropout", "model.widht", "optimizer.kind", "optimizer.schedule.kind",
-        "training.batch_size", "training.seeds", "colour",
+        "training.batch_size", "training.seeds", "color",
     ])  # fmt: skip
 
 

@@ -71,9 +71,9 @@ def test_layers_below_and_above_the_states_are_reached_from_a_config():
         assert [d.W.shape for d in params.layers] == [(8, 3)]
 
 
-def test_labeller_and_grid_answer_where_the_task_asks():
+def test_labeler_and_grid_answer_where_the_task_asks():
     for kind, of, data, shape in (
-        ("sequence_labeller", "text", dataset("sequence", "tokens", (4, 2), 3), (6, 4, 3)),
+        ("sequence_labeler", "text", dataset("sequence", "tokens", (4, 2), 3), (6, 4, 3)),
         ("grid_recurrent", "digits", dataset("image", "classification", (4, 5, 1), 3), (6, 3)),
         ("grid_recurrent", "scenes", dataset("image", "pixels", (4, 5, 1), 3), (6, 4, 5, 3)),
     ):

@@ -94,7 +94,7 @@ def test_more_buckets_never_cost_more_and_none_is_superfluous():
 
 
 def test_words():
-    assert choose_buckets([[2, 3], [2, 3]], most=4).words() == (
+    assert choose_buckets([[2, 3], [2, 3]], most=4).describe() == (
         "1 bucket: 2×3 (2 examples); 1.00 padded cells for each real one"
     )
 
@@ -190,7 +190,7 @@ def test_steps_of_both_axes_are_near_the_optimum(most):
             for groups in partitions(list(range(len(sizes))), most)
         )
         assert least <= spent <= 1.1 * least
-    assert "padded steps for each real one" in found.words()
+    assert "padded steps for each real one" in found.describe()
 
 
 @pytest.mark.parametrize("at_nodes", [False, True])
@@ -204,7 +204,7 @@ def test_trees_are_divided_by_their_nodes_and_nothing_is_lost(at_nodes):
     examples = Examples(made.trees, y, made.mask)
     chosen = buckets_for(examples, 3)
     assert chosen.cost == "nodes"
-    assert "padded nodes for each real one" in chosen.words()
+    assert "padded nodes for each real one" in chosen.describe()
     assert chosen.cells.tolist() == sizes
     seen = []
     for (rows, part), shape in zip(divide(examples, 3), chosen.shapes):

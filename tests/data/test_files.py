@@ -233,10 +233,10 @@ def test_csv_refuses_labels_and_options(tmp_path):
 @pytest.fixture
 def pictures(tmp_path):
     folder = tmp_path / "pictures"
-    for name, colour in (("dark", 20), ("light", 200)):
+    for name, color in (("dark", 20), ("light", 200)):
         (folder / name).mkdir(parents=True)
         for i in range(8):
-            pixels = np.full((6 + i, 9, 3), (colour, colour + i, 0), np.uint8)
+            pixels = np.full((6 + i, 9, 3), (color, color + i, 0), np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{i}.png")
     (folder / ".hidden").write_text("x")
     return folder

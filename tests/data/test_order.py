@@ -43,7 +43,7 @@ def test_positions_are_uniform_over_keys(n):
     orders = np.asarray(each(jnp.asarray(keys)))
     for i in {0, n // 2, n - 1}:
         assert stats.chisquare(np.bincount(orders[:, i], minlength=n)).pvalue > 1e-4
-    if n > 2:  # neighbours end up anywhere with regard to one another
+    if n > 2:  # neighbors end up anywhere with regard to one another
         gaps = np.bincount((orders[:, 1].astype(int) - orders[:, 0]) % n, minlength=n)[1:]
         assert stats.chisquare(gaps).pvalue > 1e-4
 
@@ -63,7 +63,7 @@ def test_an_epoch_visits_each_row_once(n, batch):
     for epoch in range(3):
         seen = []
         for step in range(epoch * steps, (epoch + 1) * steps):
-            rows, weight = batch_rows(step, n=n, batch_size=batch, key_words=WORDS)
+            rows, weight = batch_rows(step, n=n, batch_size=batch, key_data=WORDS)
             assert rows.shape == weight.shape == (batch,)
             assert rows.dtype == np.int32
             assert weight.dtype == np.float32
@@ -81,7 +81,7 @@ def test_traced_step_and_keys_agree_with_numpy(n, batch):
 
     def run(words):
         return jax.lax.scan(
-            lambda _, t: (None, batch_rows(t, n=n, batch_size=batch, key_words=words, xp=jnp)),
+            lambda _, t: (None, batch_rows(t, n=n, batch_size=batch, key_data=words, xp=jnp)),
             None,
             jnp.asarray(steps),
         )[1]
@@ -89,13 +89,13 @@ def test_traced_step_and_keys_agree_with_numpy(n, batch):
     rows, weight = jax.jit(jax.vmap(run))(jnp.asarray(keys))
     for i, words in enumerate(keys):
         for j, step in enumerate(steps):
-            expected = batch_rows(int(step), n=n, batch_size=batch, key_words=words)
+            expected = batch_rows(int(step), n=n, batch_size=batch, key_data=words)
             assert (np.asarray(rows[i, j]) == expected[0]).all()
             assert (np.asarray(weight[i, j]) == expected[1]).all()
 
 
 def test_a_full_batch_keeps_its_order():
-    rows, weight = batch_rows(7, n=4, batch_size=6, key_words=WORDS)
+    rows, weight = batch_rows(7, n=4, batch_size=6, key_data=WORDS)
     assert rows.tolist() == [0, 1, 2, 3, 3, 3]
     assert weight.tolist() == [1, 1, 1, 1, 0, 0]
 
@@ -104,4 +104,4 @@ def test_refuses():
     with pytest.raises(ValueError, match="n: got 0"):
         permute(np.arange(1), 0, WORDS)
     with pytest.raises(ValueError, match="batch_size: got 0"):
-        batch_rows(0, n=3, batch_size=0, key_words=WORDS)
+        batch_rows(0, n=3, batch_size=0, key_data=WORDS)

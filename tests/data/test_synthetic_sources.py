@@ -160,8 +160,8 @@ def test_xor_and_moons():
     assert d.validation is None
     m = data.two_moons(n=200, noise=0.0, standardize=False, seed=4)
     for x, y in zip(m.train.x, m.train.y):
-        centre = np.array([0.0, 0.0]) if y == 0 else np.array([1.0, 0.5])
-        assert np.isclose(np.linalg.norm(x - centre), 1, atol=1e-5)
+        center = np.array([0.0, 0.0]) if y == 0 else np.array([1.0, 0.5])
+        assert np.isclose(np.linalg.norm(x - center), 1, atol=1e-5)
     with pytest.raises(ValueError, match="noise: got -1"):
         data.two_moons(noise=-1)
 

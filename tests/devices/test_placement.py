@@ -67,7 +67,7 @@ def eight(digits):
 @pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow), 8])
 def test_dividing_the_batch_changes_nothing(strategy, count, digits, alone):
     placement = place(strategy, members=1, count=count)
-    assert (placement.split, len(placement.devices)) == ("batch", count)
+    assert (placement.shard, len(placement.devices)) == ("batch", count)
     same(train(digits, placement), alone)
 
 
@@ -82,7 +82,7 @@ def test_one_device_under_a_strategy_is_one_device(strategy, digits, alone):
 )
 def test_dividing_the_members_changes_nothing(strategy, count, digits, eight):
     placement = place(strategy, members=8, count=count)
-    assert (placement.split, len(placement.devices)) == ("members", count)
+    assert (placement.shard, len(placement.devices)) == ("members", count)
     same(train(digits, placement, training={"seeds": 8}), eight)
 
 

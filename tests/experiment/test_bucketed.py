@@ -21,8 +21,8 @@ from dlnotes.experiment.predict import predict_run
 from dlnotes.experiment.run import Interrupted, load_data, resume, run
 from dlnotes.experiment.setup import prepare
 from dlnotes.experiment.trainer import Trainer
-from dlnotes.training.loader import Feed
-from dlnotes.training.loop import order_words
+from dlnotes.training.loader import Loader
+from dlnotes.training.loop import order_key_data
 from dlnotes.training.state import init_state
 
 BUCKETED = {
@@ -57,7 +57,7 @@ def test_an_epoch_visits_every_example_once_in_batches_of_one_bucket():
         seen, visited = [], []
         for t in range(epoch * 6, epoch * 6 + 6):
             bucket, own = order.at(t)
-            rows, weight = order.rows(int(bucket[0]), own, key_words=words)
+            rows, weight = order.rows(int(bucket[0]), own, key_data=words)
             assert rows.shape == weight.shape == (4,)
             assert (bucket_of_row[rows] == bucket[0]).all()
             seen += rows[weight > 0].tolist()
@@ -72,7 +72,7 @@ def test_the_order_is_the_same_under_jax_and_every_place_comes_up():
     order = BucketOrder(((4,), (7,)), (30, 10), 4)
     words = jnp.asarray([[5, 6], [7, 8]], jnp.uint32)
     at = jax.jit(lambda t: order.at(t, xp=jnp))
-    rows = jax.jit(jax.vmap(lambda own, w: order.rows(1, own, key_words=w, xp=jnp), in_axes=(None, 0)))
+    rows = jax.jit(jax.vmap(lambda own, w: order.rows(1, own, key_data=w, xp=jnp), in_axes=(None, 0)))
     first = []
     for t in range(330):
         bucket, own = order.at(t)
@@ -82,7 +82,7 @@ def test_the_order_is_the_same_under_jax_and_every_place_comes_up():
         if t < 12:
             got = rows(own, words)
             for m in range(2):
-                expected = order.rows(1, own, key_words=np.asarray(words[m]))
+                expected = order.rows(1, own, key_data=np.asarray(words[m]))
                 np.testing.assert_array_equal(got[0][m], expected[0])
                 np.testing.assert_array_equal(got[1][m], expected[1])
     assert 0 < np.mean(first) < 0.6  # three of eleven batches are of the second
@@ -104,7 +104,7 @@ def test_what_was_chosen_is_said_and_written(finished):
     assert result.summary["buckets"] == [told[0].rpartition(";")[0]]
     sizes = masked_sizes(result.dataset.train.mask)
     chosen = choose_buckets(sizes, most=2)
-    assert chosen.words() in told[0]
+    assert chosen.describe() in told[0]
     assert len(result.history()) == 16 + 2  # steps, evaluations
 
 
@@ -173,7 +173,7 @@ def test_a_step_is_that_of_its_rows_padded_to_the_largest(tmp_path):
         bucket, own = order.at(t)
         for m in range(2):
             member = jax.tree.map(lambda a: a[m], start)  # noqa: B023
-            rows, weight = order.rows(int(bucket[0]), own, key_words=np.asarray(order_words(member)))
+            rows, weight = order.rows(int(bucket[0]), own, key_data=np.asarray(order_key_data(member)))
             taken = rows_of(dataset.train, sorted_rows[rows[weight > 0]])
             params = jax.tree.map(lambda a: a[m], start.params)  # noqa: B023
             logits = apply(params, taken.x, taken.mask)
@@ -210,7 +210,7 @@ def test_streamed_chunks_hold_the_rows_of_the_order(tmp_path):
     examples = Examples(rng.normal(size=(12, 6, 2)), rng.integers(0, 3, 12), np.ones((12, 6), bool))
     order = BucketOrder(((3,), (6,)), (7, 5), 3)
     words = np.array([[1, 2]], np.uint32)
-    feed = Feed(
+    feed = Loader(
         examples,
         place("single", members=1),
         Division(),
@@ -222,7 +222,7 @@ def test_streamed_chunks_hold_the_rows_of_the_order(tmp_path):
     got = feed.prepare(2, 4)
     for i in range(4):
         bucket, own = order.at(2 + i)
-        rows, weight = order.rows(int(bucket[0]), own, key_words=words[0])
+        rows, weight = order.rows(int(bucket[0]), own, key_data=words[0])
         np.testing.assert_array_equal(got.y[0, i], examples.y[rows])
         np.testing.assert_array_equal(got.weight[0, i], weight)
 
@@ -257,7 +257,7 @@ def test_pairs_by_both_lengths_are_trained_and_measured_as_if_padded_to_the_larg
     losses = [r["loss"] for r in result.history() if r["split"] == "train"]
     for t in (0, 3, 7):
         bucket, own = order.at(t)
-        rows, weight = order.rows(int(bucket[0]), own, key_words=np.asarray(order_words(member)))
+        rows, weight = order.rows(int(bucket[0]), own, key_data=np.asarray(order_key_data(member)))
         taken = rows_of(train, sorted_rows[rows[weight > 0]])
         logits = np.asarray(apply(member.params, taken.x, mask=taken.mask))
         picked = np.take_along_axis(logits, np.maximum(taken.y, 0)[..., None], -1)[..., 0]

@@ -121,7 +121,7 @@ def test_devices_are_parts_of_a_batch(strategy, given):
         trainer = Trainer(prepare(group, dataset, model=NNX), placement)
         outcome = trainer.train(folder=None, watch=lambda p: None, stop=lambda: False)
         found.append((outcome.state, trainer.evaluator.evaluate(outcome.state.members, "test")))
-    assert trainer.placement.split == "batch"
+    assert trainer.placement.shard == "batch"
     chex.assert_trees_all_close(*found, rtol=2e-4, atol=2e-5)
 
 

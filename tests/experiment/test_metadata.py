@@ -10,7 +10,7 @@ from tiny_run import tiny
 
 from dlnotes.config import ConfigError, parse
 from dlnotes.data import load
-from dlnotes.data.metadata import changes, dataset_of, facts_of
+from dlnotes.data.metadata import changes, dataset_of, metadata_of
 from dlnotes.experiment.evaluate import evaluate_run
 from dlnotes.experiment.predict import predict_run
 from dlnotes.experiment.run import open_run, resume, run
@@ -29,10 +29,10 @@ SETS = {
 def test_facts_survive_json_and_give_a_data_set_without_examples(name):
     options = dict(SETS[name])
     dataset = load(options.pop("kind", name), **options)
-    facts = json.loads(json.dumps(facts_of(dataset)))
+    facts = json.loads(json.dumps(metadata_of(dataset)))
     assert changes(facts, dataset) == []
     bare = dataset_of(facts, missing="lost")
-    assert facts_of(bare) == facts_of(dataset)
+    assert metadata_of(bare) == metadata_of(dataset)
     for scale in ("standardize", "standardize_y"):
         for one, other in zip(getattr(bare, scale) or (), getattr(dataset, scale) or (), strict=True):
             np.testing.assert_array_equal(one, other)
@@ -44,7 +44,7 @@ def test_facts_survive_json_and_give_a_data_set_without_examples(name):
 
 
 def test_another_vocabulary_is_noticed():
-    facts = facts_of(load("parity", n_train=4, n_validation=0, n_test=0))
+    facts = metadata_of(load("parity", n_train=4, n_validation=0, n_test=0))
     other = load("parity", n_train=5, n_validation=0, n_test=0)
     assert changes(json.loads(json.dumps(facts)), other) == [
         "its splits are no longer what the run was trained on"

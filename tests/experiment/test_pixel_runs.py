@@ -34,11 +34,11 @@ def trained(tmp_path_factory):
     raw = tiny(
         tmp_path_factory.mktemp("pixels"),
         data=DATA,
-        model={"kind": "pixel_labeller", "channels": (3, 4)},
+        model={"kind": "pixel_labeler", "channels": (3, 4)},
         training={"duration": "6 steps", "batch_size": 8, "seeds": 2},
         augment={"shift": 1, "flip": True},
     )
-    raw["data"], raw["model"] = DATA, {"kind": "pixel_labeller", "channels": (3, 4)}
+    raw["data"], raw["model"] = DATA, {"kind": "pixel_labeler", "channels": (3, 4)}
     raw["output"] |= {"figures": True}
     return run(parse(raw))
 
@@ -117,7 +117,7 @@ def test_export(trained, labels):
 
 def test_a_classifier_does_not_fit(tmp_path):
     raw = tiny(tmp_path) | {"data": DATA, "model": {"kind": "cnn"}}
-    with pytest.raises(ConfigError, match=r"pixel_labeller, recurrent_refinement"):
+    with pytest.raises(ConfigError, match=r"pixel_labeler, recurrent_refinement"):
         parse(raw)
 
 

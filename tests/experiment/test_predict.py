@@ -68,7 +68,7 @@ def trained(tmp_path_factory):
 
 
 def raw_of(result, n=7, split="test"):
-    """Inputs as a file would hold them, and their standardised form."""
+    """Inputs as a file would hold them, and their standardized form."""
     x = result.dataset.split(split).x[:n]
     scale = result.dataset.standardize
     return (x if scale is None else scale.inverse(x)).astype(np.float32), x
@@ -216,7 +216,7 @@ def test_predict_a_class_for_every_position(tmp_path):
     np.savez(tmp_path / "labels.npz", x=x, y=y, lengths=lengths)
     raw = tiny(tmp_path) | {
         "data": {"kind": "npz", "path": str(tmp_path / "labels.npz"), "input": "sequence", "task": "tokens"},
-        "model": {"kind": "sequence_labeller", "hidden": 3, "bidirectional": True},
+        "model": {"kind": "sequence_labeler", "hidden": 3, "bidirectional": True},
         "training": SHORT,
     }
     result = run(parse(raw))

@@ -147,7 +147,7 @@ def test_groups_hold_points_side_by_side():
     for g, indices in zip(found, ((0, 2), (1, 3))):
         assert g.indices == indices
         assert g.seeds.tolist() == [5, 6, 7] * 2
-        np.testing.assert_allclose(g.hypers["optimizer.learning_rate"], np.repeat([1, 0.1], 3))
+        np.testing.assert_allclose(g.hyperparams["optimizer.learning_rate"], np.repeat([1, 0.1], 3))
 
 
 def test_the_quantile_of_the_pinball_loss_can_be_swept(regression):

@@ -14,7 +14,7 @@ def model(options, dataset):
     return model_of(parsed, dataset)({k: getattr(parsed.model, k) for k in type(parsed.model).model_fields})
 
 
-def test_centres_start_at_training_examples(key):
+def test_centers_start_at_training_examples(key):
     dataset = data.load("two_moons", n=60)
     params = model({"kind": "rbf_network", "units": 7, "sigma": 0.5}, dataset).init(key)
     points = {tuple(p) for p in dataset.train.x.tolist()}

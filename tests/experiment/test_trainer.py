@@ -95,12 +95,13 @@ def test_a_random_sweep_draws_inside_its_ranges_and_repeats_itself(tmp_path):
     assert len(found) == len({g.config.optimizer.kind for g in found})
     for g in found:
         assert (
-            (g.hypers["optimizer.learning_rate"] > 1e-3) & (g.hypers["optimizer.learning_rate"] < 0.1)
+            (g.hyperparams["optimizer.learning_rate"] > 1e-3)
+            & (g.hyperparams["optimizer.learning_rate"] < 0.1)
         ).all()
-        assert ((g.hypers["model.dropout"] > 0.1) & (g.hypers["model.dropout"] < 0.3)).all()
+        assert ((g.hyperparams["model.dropout"] > 0.1) & (g.hyperparams["model.dropout"] < 0.3)).all()
     again = groups(config)
-    assert [g.hypers["model.dropout"].tolist() for g in again] == [
-        g.hypers["model.dropout"].tolist() for g in found
+    assert [g.hyperparams["model.dropout"].tolist() for g in again] == [
+        g.hyperparams["model.dropout"].tolist() for g in found
     ]
 
 

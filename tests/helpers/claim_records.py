@@ -97,9 +97,9 @@ def draw_figures(folder: Path, found: list[dict[str, Any]]) -> None:
         shares = np.sort(rng.uniform(0.3, 1.0, (2, 5)), axis=1)
         figure = new_figure(7, 4)
         axes = figure.add_subplot()
-        for label, colour, y in zip(("SGD", "Adam"), (BLUE, ORANGE), shares):
-            axes.plot(widths, y, "o-", color=colour, label=label)
-            axes.fill_between(widths, y - 0.05, y + 0.05, color=colour, alpha=0.2)
+        for label, color, y in zip(("SGD", "Adam"), (BLUE, ORANGE), shares):
+            axes.plot(widths, y, "o-", color=color, label=label)
+            axes.fill_between(widths, y - 0.05, y + 0.05, color=color, alpha=0.2)
         axes.set(xlabel="hidden units", ylabel="share of starts that solve it", ylim=(0, 1.1))
         axes.legend(loc="lower right")
         set_title(figure, f"{each['id']}: a made-up figure")

@@ -26,8 +26,8 @@ def forest(seed, batch, slots, arity, *, chains=False) -> tuple[Any, Any, Any, A
             free = [p for p in range(n) if counts[p] < (1 if chains else arity)]
             parents.append(int(rng.choice(free)) if free else -1)
             counts[parents[-1]] += n > 0
-        labelled = (counts == 0) | (rng.random(size) < 0.66)
-        labels += list(np.where(labelled, rng.integers(0, SYMBOLS, size), -1))
+        labeled = (counts == 0) | (rng.random(size) < 0.66)
+        labels += list(np.where(labeled, rng.integers(0, SYMBOLS, size), -1))
     trees, mask, *_ = arrange(labels, parents, sizes, nodes=slots, arity=arity)
     return trees.label, trees.children, trees.order, mask
 

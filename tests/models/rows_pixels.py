@@ -7,7 +7,7 @@ from dlnotes import models
 from dlnotes.typing import Batch
 
 
-def labelled():
+def labeled():
     """Sides that no pooling divides, and some pixels without a target."""
     rng = np.random.default_rng(4)
     x = rng.normal(size=(4, 7, 6, 2)).astype(np.float32)
@@ -15,9 +15,9 @@ def labelled():
     return Batch(x, np.where(rng.random(y.shape) < 0.1, -1, y), None, np.ones(4, np.float32))
 
 
-def labeller(form, activation="relu", **options):
+def labeler(form, activation="relu", **options):
     options = {"channels": (6, 8, 10), "activation": activation} | options
-    return models.pixel_labeller((7, 6, 2), 2, form=form, **options)
+    return models.pixel_labeler((7, 6, 2), 2, form=form, **options)
 
 
 def refinement(activation="relu", **options):
@@ -28,20 +28,20 @@ def refinement(activation="relu", **options):
 ROWS = [
     Row(
         "encoder_decoder",
-        lambda: labeller("encoder_decoder", dropout=0.3, normalization="layer"),
-        labelled,
+        lambda: labeler("encoder_decoder", dropout=0.3, normalization="layer"),
+        labeled,
         cross_entropy,
         random=True,
-        smooth=lambda: labeller("encoder_decoder", "tanh", normalization="layer"),
+        smooth=lambda: labeler("encoder_decoder", "tanh", normalization="layer"),
         steps=500,
         overfit=1.0,
     ),
     Row(
         "full_size",
-        lambda: labeller("full_size", mean_field=2),
-        labelled,
+        lambda: labeler("full_size", mean_field=2),
+        labeled,
         cross_entropy,
-        smooth=lambda: labeller("full_size", "tanh", mean_field=2),
+        smooth=lambda: labeler("full_size", "tanh", mean_field=2),
         steps=400,
         overfit=1.0,
         slow=True,
@@ -49,7 +49,7 @@ ROWS = [
     Row(
         "refinement",
         lambda: refinement(steps=3, dropout=0.2),
-        labelled,
+        labeled,
         cross_entropy,
         random=True,
         smooth=lambda: refinement("tanh", steps=3),

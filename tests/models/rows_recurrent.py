@@ -10,7 +10,7 @@ from dlnotes import layers, models
 from dlnotes.typing import Batch
 
 
-def labelled():
+def labeled():
     """Each position's class is that of the next one, which only the net from the right can know."""
     base = features()
     y = np.argmax(np.roll(base.x, -1, axis=1), -1).astype(np.int32)
@@ -34,8 +34,8 @@ def pad_images(batch):
 
 ROWS = [
     Row(
-        "labeller in both directions, lstm with peepholes and norms",
-        lambda: models.sequence_labeller(
+        "labeler in both directions, lstm with peepholes and norms",
+        lambda: models.sequence_labeler(
             3,
             8,
             3,
@@ -43,7 +43,7 @@ ROWS = [
             bidirectional=True,
             dropout=0.3,
         ),
-        labelled,
+        labeled,
         cross_entropy,
         random=True,
         pad=pad,

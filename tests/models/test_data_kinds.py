@@ -34,7 +34,7 @@ def motion():
 
 
 def photographs():
-    """Patches of two photographs; a number of colours, too few to be told by one pixel."""
+    """Patches of two photographs; a number of colors, too few to be told by one pixel."""
     rng = np.random.default_rng(0)
     images = np.asarray(load_sample_images().images) / 255 - 0.5
     x, y = [], np.arange(2 * N) % 2
@@ -49,8 +49,8 @@ def volumes():
     rng = np.random.default_rng(0)
     y = np.arange(2 * N) % 2
     place = np.mgrid[:12, :12, :12]
-    centre = rng.uniform(4, 8, (2 * N, 3, 1, 1, 1))
-    squares = (place - centre) ** 2
+    center = rng.uniform(4, 8, (2 * N, 3, 1, 1, 1))
+    squares = (place - center) ** 2
     ball = squares.sum(1) < 12
     rod = squares[:, 1:].sum(1) < 4.5
     x = np.where(y[:, None, None, None] == 0, ball, rod) + 0.3 * rng.normal(size=ball.shape)
@@ -69,7 +69,7 @@ KINDS = {
     "1-D waveform": (lambda: sound("waveform"), 1, 1),
     "1-D motion": (motion, 1, 3),
     "2-D spectrogram": (lambda: sound("spectrogram"), 2, 1),
-    "2-D colour image": (photographs, 2, 3),
+    "2-D color image": (photographs, 2, 3),
     "3-D volume": (volumes, 3, 1),
     "3-D video": (videos, 3, 1),
 }

@@ -33,7 +33,7 @@ def descend(w, b, x, y, rate, steps):
 def test_it_is_gradient_descent_for_every_member():
     rates = np.array([0.01, 0.1, 0.2], np.float32)
     start = jax.vmap(LINEAR.init)(jax.random.split(jax.random.key(3), 3))
-    found = fit(recipe, Examples(X, Y), steps=5, seeds=range(3), hypers={"rate": rates}, start=start)
+    found = fit(recipe, Examples(X, Y), steps=5, seeds=range(3), hyperparams={"rate": rates}, start=start)
     for i, rate in enumerate(rates):
         w, b, losses = descend(np.asarray(start.W[i]), np.asarray(start.b[i]), X, Y, rate, 5)
         np.testing.assert_allclose(found.params.W[i], w, rtol=2e-5)
@@ -48,11 +48,11 @@ def test_members_may_have_their_own_data():
     xs, ys = RNG.normal(size=(2, 12, 3)).astype(np.float32), RNG.normal(size=(2, 12, 1)).astype(np.float32)
     rates = {"rate": np.full(2, 0.1)}
     both = fit(
-        recipe, Examples(xs, ys), steps=6, batch_size=4, seeds=[4, 5], hypers=rates, data_per_member=True
+        recipe, Examples(xs, ys), steps=6, batch_size=4, seeds=[4, 5], hyperparams=rates, data_per_member=True
     )
     for i in range(2):
         one = {"rate": rates["rate"][:1]}
-        alone = fit(recipe, Examples(xs[i], ys[i]), steps=6, batch_size=4, seeds=[4 + i], hypers=one)
+        alone = fit(recipe, Examples(xs[i], ys[i]), steps=6, batch_size=4, seeds=[4 + i], hyperparams=one)
         np.testing.assert_allclose(both.params.W[i], alone.params.W[0], rtol=1e-5)
     np.testing.assert_allclose(
         predict(LINEAR, both.params, xs, per_member=True)[1],
@@ -62,7 +62,7 @@ def test_members_may_have_their_own_data():
 
 
 def test_snapshots_and_thinned_history_are_those_of_the_whole_run():
-    options = {"steps": 10, "seeds": range(4), "hypers": {"rate": np.full(4, 0.1)}}
+    options = {"steps": 10, "seeds": range(4), "hyperparams": {"rate": np.full(4, 0.1)}}
     whole = fit(recipe, Examples(X, Y), **options)
     cut = fit(recipe, Examples(X, Y), **options, every=4, probe=lambda p: {"b": p.b}, record=3)
     assert cut.probes["b"].shape == (3, 4, 1)  # before the first step, after 4, after 8
@@ -73,7 +73,7 @@ def test_snapshots_and_thinned_history_are_those_of_the_whole_run():
 
 
 def test_a_member_that_diverges_stops_alone():
-    found = fit(recipe, Examples(X, Y), steps=200, seeds=range(2), hypers={"rate": np.array([0.1, 1e9])})
+    found = fit(recipe, Examples(X, Y), steps=200, seeds=range(2), hyperparams={"rate": np.array([0.1, 1e9])})
     assert found.stopped_at[0] == -1
     assert found.stopped_at[1] > 0
     assert np.isfinite(found.history["loss"][:, 0]).all()
@@ -86,19 +86,19 @@ def test_a_member_that_diverges_stops_alone():
         ({"batch_size": 99}, "batch_size: got 99, there are 12"),
         ({"every": 2}, "every, probe"),
         ({"seeds": []}, "seeds: got none"),
-        ({"hypers": {"rate": np.ones(3)}}, r"hypers\['rate'\]: got shape \(3,\)"),
+        ({"hyperparams": {"rate": np.ones(3)}}, r"hyperparams\['rate'\]: got shape \(3,\)"),
         ({"data_per_member": True}, "one and the same length"),
     ],
 )
 def test_mistakes_are_named(options, words):
-    arguments = {"steps": 2, "seeds": range(2), "hypers": {"rate": np.ones(2)}} | options
+    arguments = {"steps": 2, "seeds": range(2), "hyperparams": {"rate": np.ones(2)}} | options
     with pytest.raises(ValueError, match=words):
         fit(recipe, Examples(X, Y), **arguments)
 
 
 def test_examples_must_be_equally_many():
     with pytest.raises(ValueError, match="one and the same length"):
-        fit(recipe, Examples(X, Y[:5]), steps=1, hypers={"rate": np.ones(10)})
+        fit(recipe, Examples(X, Y[:5]), steps=1, hyperparams={"rate": np.ones(10)})
 
 
 def test_classification_learns_xor():

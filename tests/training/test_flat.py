@@ -23,12 +23,12 @@ def tree(key):
 @pytest.mark.parametrize("join", [False, True])
 def test_global_norm(tree, join):
     numbers = np.concatenate([np.ravel(a) for a in jax.tree.leaves(tree)]).astype(np.float64)
-    np.testing.assert_allclose(global_norm(tree, join=join), np.linalg.norm(numbers), rtol=1e-6)
+    np.testing.assert_allclose(global_norm(tree, flatten_small=join), np.linalg.norm(numbers), rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["adam", "adamw", "nadam", "rmsprop", "lion", "adagrad", "lamb"])
 def test_joined_updates_are_the_same(kind, tree, key):
-    plain, joined = (optimizer(kind, 0.1, weight_decay=0.01, join=join) for join in (False, True))
+    plain, joined = (optimizer(kind, 0.1, weight_decay=0.01, flatten_small=join) for join in (False, True))
     states = [o.init(tree) for o in (plain, joined)]
     params = [tree, tree]
     for step in range(4):

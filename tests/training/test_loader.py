@@ -9,7 +9,7 @@ from dlnotes.data.dataset import Examples, Pair
 from dlnotes.data.order import batch_rows
 from dlnotes.devices.placement import Division, place
 from dlnotes.training import loader as feeding
-from dlnotes.training.loader import Feed, blocks_of, size_of
+from dlnotes.training.loader import Loader, blocks_of, size_of
 
 WORDS = np.array([[1, 2], [3, 4]], np.uint32)
 
@@ -35,14 +35,14 @@ def test_blocks_hold_every_example_once_and_fill_with_weight_0(rows, parts, exam
 def feed(examples, resident, **options):
     options = {"batch_size": 6, "division": Division()} | options
     division = options.pop("division")
-    return Feed(examples, place("single", members=2), division, words=WORDS, resident=resident, **options)
+    return Loader(examples, place("single", members=2), division, words=WORDS, resident=resident, **options)
 
 
 def test_streamed_batches_are_the_order_of_each_member(examples):
     got = feed(examples, False).prepare(step=9, n_steps=3)
     for m in range(2):
         for i in range(3):
-            rows, weight = batch_rows(9 + i, n=23, batch_size=6, key_words=WORDS[m])
+            rows, weight = batch_rows(9 + i, n=23, batch_size=6, key_data=WORDS[m])
             np.testing.assert_array_equal(got.x.source[m, i], examples.x.source[rows])
             np.testing.assert_array_equal(got.x.target[m, i], examples.x.target[rows])
             np.testing.assert_array_equal(got.mask[m, i], examples.mask[rows])

@@ -80,10 +80,10 @@ def test_members_are_as_if_alone(recipes, data, whole):
 def test_a_chunk_is_its_steps_one_after_another(recipes, data, whole):
     """The batches are those that the host computes, the step is `train_step`."""
     member = member_of(state_of(recipes, 1, RATES[:1]))
-    words = np.asarray(loop.order_words(member))
+    words = np.asarray(loop.order_key_data(member))
     one = jax.jit(lambda m, b, t: train_step(recipes(m.hyper), m, b, t))
     for t in range(STEPS):
-        rows, weight = batch_rows(t, n=N, batch_size=SIZE, key_words=words)
+        rows, weight = batch_rows(t, n=N, batch_size=SIZE, key_data=words)
         member, metrics = one(member, Batch(data.x[rows], data.y[rows], None, weight), jnp.int32(t))
         close(metrics["loss"], whole[1][t, 0, 0], 1e-5)
     close(member, member_of(whole[0], 0), 1e-5)
@@ -105,7 +105,7 @@ def test_an_epoch_visits_every_example_once(recipes):
 
 def test_members_have_orders_of_their_own(recipes):
     members = state_of(recipes, 3, RATES).members
-    words = jax.vmap(loop.order_words)(members)
+    words = jax.vmap(loop.order_key_data)(members)
     assert len({tuple(w) for w in np.asarray(words).tolist()}) == 3
 
 

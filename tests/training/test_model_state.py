@@ -20,7 +20,7 @@ from dlnotes.data.order import BucketOrder, batch_rows
 from dlnotes.devices.placement import place
 from dlnotes.models.model import WithState
 from dlnotes.training import loop
-from dlnotes.training.loader import Feed
+from dlnotes.training.loader import Loader
 from dlnotes.training.optimizers import max_norm, optimizer
 from dlnotes.training.state import evaluated_params
 from dlnotes.training.step import evaluate_batch, train_step
@@ -279,23 +279,23 @@ def test_dropout_and_statistics_go_together(data):
 def test_what_fills_a_batch_up_is_other_examples():
     """The last batch has as many different examples as the others, the same under numpy and jax."""
     n, size, words = 23, 8, np.array([3, 4], np.uint32)
-    plain = [batch_rows(t, n=n, batch_size=size, key_words=words) for t in range(3)]
-    wrapped = [batch_rows(t, n=n, batch_size=size, key_words=words, wrap=True) for t in range(3)]
+    plain = [batch_rows(t, n=n, batch_size=size, key_data=words) for t in range(3)]
+    wrapped = [batch_rows(t, n=n, batch_size=size, key_data=words, wrap=True) for t in range(3)]
     for (rows, weight), (more, same) in zip(plain, wrapped):
         np.testing.assert_array_equal(weight, same)
         np.testing.assert_array_equal(rows[weight > 0], more[weight > 0])
         assert len(set(more.tolist())) == size
     assert wrapped[2][0][-1] == wrapped[0][0][0]
     traced = jax.jit(
-        lambda t: batch_rows(t, n=n, batch_size=size, key_words=jnp.asarray(words), xp=jnp, wrap=True)
+        lambda t: batch_rows(t, n=n, batch_size=size, key_data=jnp.asarray(words), xp=jnp, wrap=True)
     )
     for t in range(3):
         chex.assert_trees_all_equal(traced(t), wrapped[t])
-    rows, weight = batch_rows(0, n=3, batch_size=5, key_words=words, wrap=True)
+    rows, weight = batch_rows(0, n=3, batch_size=5, key_data=words, wrap=True)
     assert rows.tolist() == [0, 1, 2, 0, 1]
     assert weight.tolist() == [1, 1, 1, 0, 0]
     order = BucketOrder(((4,), (9,)), (5, 3), 2)
-    found = [order.rows(1, own, key_words=words, wrap=True)[0].tolist() for own in (0, 1)]
+    found = [order.rows(1, own, key_data=words, wrap=True)[0].tolist() for own in (0, 1)]
     assert found[1][1] == found[0][0]
     assert set(found[0] + found[1]) == {5, 6, 7}
 
@@ -306,8 +306,10 @@ def test_every_part_of_every_batch_is_full_of_examples(resident):
     division = loop.Division(parts=1, multiple=8, wrap=True)
     numbered = examples(22)._replace(x=np.arange(22, dtype=np.float32)[:, None])
     member = member_of(state_of(recipe_of()))
-    words = np.asarray(loop.order_words(member))[None]
-    feed = Feed(numbered, place("single", members=1), division, batch_size=13, words=words, resident=resident)
+    words = np.asarray(loop.order_key_data(member))[None]
+    feed = Loader(
+        numbered, place("single", members=1), division, batch_size=13, words=words, resident=resident
+    )
     data = feed.prepare(0, 2)
     for i in range(2):
         rows = data if resident else jax.tree.map(lambda a: a[0], data)

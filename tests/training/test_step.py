@@ -210,7 +210,7 @@ def test_feed_replaces_what_the_network_reads_in_training(data):
     recipes = recipe_of(rate=0.3)
 
     def fed(hyper):
-        return recipes(hyper)._replace(feed=feed, random=True)
+        return recipes(hyper)._replace(sample_inputs=feed, random=True)
 
     member, batch = member_of(state_of(recipes)), batch_of(data)
     after, _ = step(fed, member, batch, 2)

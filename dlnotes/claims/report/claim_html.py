@@ -43,7 +43,7 @@ def claim_html(record: Record, row: Row | None, files: Files, key: str) -> str:
 
     Args:
       record: of the claim.
-      row: of the catalogue, if it belongs to one.
+      row: of the catalog, if it belongs to one.
       files: see `Files`.
       key: id of the element.
     """

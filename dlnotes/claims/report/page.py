@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from dlnotes.claims.errata import DISAGREEMENTS, Disagreement
+from dlnotes.claims.errata import ERRATA, Erratum
 from dlnotes.claims.report.claim_html import Files, anchor, badge, claim_html, stale
 from dlnotes.claims.report.wording import (
     MARKS,
@@ -43,7 +43,7 @@ def write(records: Iterable[Record], path: str | Path, *, files: Files, rows: Se
       path: of the HTML file.
       files: ``files(record, "figure")`` and ``files(record, "numbers")`` say where a record's PNG and
         CSV are; ``None``, or a path where nothing is, leaves them out.
-      rows: the catalogue.
+      rows: the catalog.
 
     Returns:
       The path.
@@ -70,7 +70,7 @@ def page(records: Iterable[Record], *, files: Files, rows: Sequence[Row] = ROWS)
         table="".join(_line(record, key) for record, key in zip(found, keys)),
         claims=_claims(found, keys, by_id, files),
         disagreements=_disagreements(set(keys)),
-        disagreement_count=str(len(DISAGREEMENTS)),
+        disagreement_count=str(len(ERRATA)),
         rest=_rest(found, rows),
         machine=escape("; ".join(machines(found)) or "no machine yet"),
         made=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -196,7 +196,7 @@ def _claims(records: Sequence[Record], keys: Sequence[str], by_id: dict[str, Row
 def _disagreements(keys: set[str]) -> str:
     pieces = []
     for chapter, section in SECTIONS.items():
-        inside = [d for d in DISAGREEMENTS if d.section == chapter]
+        inside = [d for d in ERRATA if d.section == chapter]
         if inside:
             items = "".join(_disagreement(d, keys) for d in inside)
             pieces.append(
@@ -206,7 +206,7 @@ def _disagreements(keys: set[str]) -> str:
     return "\n".join(pieces)
 
 
-def _disagreement(d: Disagreement, keys: set[str]) -> str:
+def _disagreement(d: Erratum, keys: set[str]) -> str:
     evidence = ", ".join(
         f'<a href="#{name}">{escape(name)}</a>' if name in keys else f"<span>{escape(name)}</span>"
         for name in d.evidence

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dlnotes.claims.errata import DISAGREEMENTS
+from dlnotes.claims.errata import ERRATA
 from dlnotes.claims.fingerprint import marked
 from dlnotes.claims.report.wording import (
     MARKS,
@@ -39,7 +39,7 @@ def write(
     Args:
       records: of measured claims; other kinds are left out.
       folder: where the files go.
-      rows: the catalogue, which gives the order.
+      rows: the catalog, which gives the order.
       command: that made them, for the header.
 
     Returns:
@@ -194,7 +194,7 @@ def _disagreements() -> str:
         "The library follows the mathematics.",
         "",
     ]
-    for d in DISAGREEMENTS:
+    for d in ERRATA:
         evidence = ", ".join(f"`{e}`" if e.startswith("tests/") else e for e in d.evidence)
         lines += [f"- **{d.section}** «{_text(d.printed)}»", f"  {_text(d.correct)} ({evidence})"]
     return "\n".join(lines)

@@ -12,7 +12,7 @@ from dlnotes.claims.rows import SECTIONS, Row
 from dlnotes.formatting import Record, number
 
 MARKS = {"holds": "✓", "fails": "✗", "inconclusive": "?"}
-"""A sign of each verdict, so that colour is never the only one."""
+"""A sign of each verdict, so that color is never the only one."""
 
 OTHER_CODE = "measured on other code"
 """Said of a record whose fingerprint is not that of the code as it is."""

@@ -1,4 +1,4 @@
-"""Pieces of a magnetic resonance image of the brain, each labelled by the tissue at its centre."""
+"""Pieces of a magnetic resonance image of the brain, each labeled by the tissue at its center."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dlnotes.data.download import DataNotFound
 
 TISSUES = ("fluid", "grey matter", "white matter")
 _TURN = ("train", "test", "train", "validation")  # of the slabs, from back to front, again and again
-_THICK = 10  # voxels between the first and the last centre of a slab, inclusive
+_THICK = 10  # voxels between the first and the last center of a slab, inclusive
 
 
 def templates() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The mean brain of 152 people, the share of grey and of white matter: ``(197, 233, 189)`` in [0, 1].
+    """The mean brain of 152 people, the share of gray and of white matter: ``(197, 233, 189)`` in [0, 1].
 
     Voxels are 1 mm wide; the axes go to the right, to the front and up.
 
@@ -33,24 +33,24 @@ def templates() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         datasets.load_mni152_gm_template(resolution=1),
         datasets.load_mni152_wm_template(resolution=1),
     )
-    brain, grey, white = (np.asarray(image.get_fdata(dtype=np.float32)) for image in found)
-    return brain, grey, white
+    brain, gray, white = (np.asarray(image.get_fdata(dtype=np.float32)) for image in found)
+    return brain, gray, white
 
 
-def tissues(brain: np.ndarray, grey: np.ndarray, white: np.ndarray) -> np.ndarray:
+def tissues(brain: np.ndarray, gray: np.ndarray, white: np.ndarray) -> np.ndarray:
     """The tissue of each voxel as a number of `TISSUES`; -1 outside of the brain (0 there) and in doubt.
 
-    A voxel is of the tissue that has more than half of it; fluid is what is neither grey nor white.
+    A voxel is of the tissue that has more than half of it; fluid is what is neither gray nor white.
     """
-    shares = np.stack([1 - grey - white, grey, white])
+    shares = np.stack([1 - gray - white, gray, white])
     return np.where((brain > 0) & (shares.max(axis=0) > 0.5), shares.argmax(axis=0), -1)
 
 
 def part_of_row(rows: int, *, size: int) -> np.ndarray:
-    """The part that centres in each row along an axis may be drawn for: "train", "test", "validation" or "".
+    """The part that centers in each row along an axis may be drawn for: "train", "test", "validation" or "".
 
     Slabs of ten rows go to the parts in turn; between them lie ``size - 1`` rows in which no
-    patch may be centred, so that patches of different parts have no voxel in common.
+    patch may be centerd, so that patches of different parts have no voxel in common.
     """
     period = _THICK + size - 1
     slab, within = np.divmod(np.arange(rows), period)
@@ -58,7 +58,7 @@ def part_of_row(rows: int, *, size: int) -> np.ndarray:
 
 
 def patches(volume: np.ndarray, centers: np.ndarray, *, size: int) -> np.ndarray:
-    """``(n, size, size, size)`` pieces around centres ``(n, 3)``, each with mean 0 and deviation 1.
+    """``(n, size, size, size)`` pieces around centers ``(n, 3)``, each with mean 0 and deviation 1.
 
     A piece without any contrast is 0.
     """
@@ -77,12 +77,12 @@ def brain_patches(
     n_test: int = 1500,
     seed: int = 0,
 ) -> Dataset:
-    """Cubes ``(size, size, size, 1)`` of a brain's image; the class is the tissue at the centre.
+    """Cubes ``(size, size, size, 1)`` of a brain's image; the class is the tissue at the center.
 
-    Three classes, equally often: fluid, grey matter, white matter, by published maps of the shares of grey
-    and white matter. Each cube is standardised by itself, so that its grey levels tell a tissue only by
+    Three classes, equally often: fluid, gray matter, white matter, by published maps of the shares of gray
+    and white matter. Each cube is standardized by itself, so that its gray levels tell a tissue only by
     comparison. Slabs from back to front belong to the parts in turn, apart by so much that cubes of
-    different parts share no voxel. The image is the same seen in a mirror: only centres
+    different parts share no voxel. The image is the same seen in a mirror: only centers
     in one half are used.
 
     Args:
@@ -104,8 +104,8 @@ def brain_patches(
     for name, count in counts.items():
         if count < (3 if name == "train" else 0):
             raise ValueError(f"n_{name}: got {count}, at least {3 if name == 'train' else 0} is needed")
-    brain, grey, white = templates()
-    centers, y = draw_centers(tissues(brain, grey, white), counts, size=size, seed=seed)
+    brain, gray, white = templates()
+    centers, y = draw_centers(tissues(brain, gray, white), counts, size=size, seed=seed)
     return assemble(
         "brain_patches",
         patches(brain, centers, size=size)[..., None],
@@ -121,7 +121,7 @@ def brain_patches(
 def draw_centers(
     labels: np.ndarray, counts: dict[str, int], *, size: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``(n, 3)`` centres and ``(n,)`` labels, part by part, the classes in turn within a part.
+    """``(n, 3)`` centers and ``(n,)`` labels, part by part, the classes in turn within a part.
 
     Args:
       labels: class of each voxel, -1 for none.

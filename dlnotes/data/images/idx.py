@@ -55,7 +55,7 @@ def read_idx(path: str | Path, *, dimensions: int, md5: str | None = None) -> np
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
 
-def read_labelled_images(
+def read_labeled_images(
     images: str | Path,
     labels: str | Path,
     *,

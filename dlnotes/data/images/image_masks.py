@@ -14,7 +14,7 @@ from dlnotes.data.download import sha256
 from dlnotes.data.split import split_indices
 from dlnotes.typing import IGNORE
 
-UNLABELLED = 255
+UNLABELED = 255
 """The number in a mask of a pixel without a target."""
 
 
@@ -31,18 +31,18 @@ def image_masks(
 ) -> Dataset:
     """A folder with ``images/`` and ``masks/``; the mask of ``images/a.jpg`` is ``masks/a.png``.
 
-    A mask is a grey or palette image of its picture's size that holds class numbers from 0 on (not
-    colours), and 255 where a pixel has no target.
+    A mask is a gray or palette image of its picture's size that holds class numbers from 0 on (not
+    colors), and 255 where a pixel has no target.
 
     Args:
       path: the folder.
       size: ``(height, width)`` that every image is resized to, and its mask (to the nearest pixel).
-      channels: 3 for colour, 1 for grey levels.
+      channels: 3 for color, 1 for gray levels.
       classes: a name for each class number; by default the numbers up to the greatest in the masks.
       validation: share or number of images for validation.
       test: the same for the test part.
       seed: of the split.
-      standardize: whether each channel is standardised; raw values are in [0, 1].
+      standardize: whether each channel is standardized; raw values are in [0, 1].
 
     Raises:
       FileNotFoundError: when a folder is missing.
@@ -114,7 +114,7 @@ def read_mask(path: str | Path, *, image: str | Path, size: tuple[int, int]) -> 
     with Image.open(path) as opened:
         if opened.mode not in ("1", "L", "P", "I", "I;16"):
             raise ValueError(
-                f"{path}: is a {opened.mode} image, a mask holds class numbers (grey or palette)"
+                f"{path}: is a {opened.mode} image, a mask holds class numbers (gray or palette)"
             )
         numbers = np.asarray(opened).astype(np.int32)
     with Image.open(image) as opened:
@@ -127,7 +127,7 @@ def read_mask(path: str | Path, *, image: str | Path, size: tuple[int, int]) -> 
         )
     rows, columns = (((np.arange(m) + 0.5) * n / m).astype(int) for n, m in zip(numbers.shape, size))
     resized = numbers[np.ix_(rows, columns)]
-    return np.where(resized == UNLABELLED, IGNORE, resized).astype(np.int32)
+    return np.where(resized == UNLABELED, IGNORE, resized).astype(np.int32)
 
 
 def check_classes(pairs: list[tuple[Path, Path]], y: np.ndarray, count: int) -> None:
@@ -135,5 +135,5 @@ def check_classes(pairs: list[tuple[Path, Path]], y: np.ndarray, count: int) -> 
     for (_, mask), labels in zip(pairs, y):
         if int(labels.max()) >= count:
             raise ValueError(
-                f"{mask}: holds class {labels.max()}, allowed is 0..{count - 1}, and {UNLABELLED} for none"
+                f"{mask}: holds class {labels.max()}, allowed is 0..{count - 1}, and {UNLABELED} for none"
             )

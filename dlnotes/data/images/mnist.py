@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: 60,000 and 10,000 grey images of 28×28 pixels in ten classes.
+"""MNIST and Fashion-MNIST: 60,000 and 10,000 gray images of 28×28 pixels in ten classes.
 
 The four idx files of each are looked for on this machine and otherwise downloaded once. Whatever their
 origin, the MD5 of the decompressed bytes must be that of the published files.
@@ -14,7 +14,7 @@ import numpy as np
 from dlnotes.data import download as store
 from dlnotes.data.assemble import assemble
 from dlnotes.data.dataset import Dataset
-from dlnotes.data.images.idx import read_idx, read_labelled_images
+from dlnotes.data.images.idx import read_idx, read_labeled_images
 from dlnotes.data.split import split_indices
 
 
@@ -34,7 +34,7 @@ class IdxSet(NamedTuple):
       files: training images, training labels, test images, test labels.
       mirrors: addresses to which a file name is appended.
       classes: class names.
-      licence: as stated by its authors.
+      license: as stated by its authors.
       source: who made it.
     """
 
@@ -42,7 +42,7 @@ class IdxSet(NamedTuple):
     files: tuple[IdxFile, IdxFile, IdxFile, IdxFile]
     mirrors: tuple[str, ...]
     classes: tuple[str, ...]
-    licence: str
+    license: str
     source: str
 
 
@@ -75,7 +75,7 @@ MNIST = IdxSet(
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
     ),
     classes=tuple("0123456789"),
-    licence="CC BY-SA 3.0",
+    license="CC BY-SA 3.0",
     source="LeCun, Cortes and Burges",
 )
 
@@ -119,7 +119,7 @@ FASHION_MNIST = IdxSet(
         "Bag",
         "Ankle boot",
     ),
-    licence="MIT",
+    license="MIT",
     source="Xiao, Rasul and Vollgraf (Zalando Research), 2017",
 )
 
@@ -134,7 +134,7 @@ def mnist(
 ) -> Dataset:
     """Handwritten digits: images ``(28, 28, 1)``, ten classes, the official 10,000 test images.
 
-    Raw values are grey levels / 255; mean and scale are those of the training part.
+    Raw values are gray levels / 255; mean and scale are those of the training part.
 
     Args:
       validation: share or number of the 60,000 official training images held out, stratified.
@@ -253,8 +253,8 @@ def load_idx_set(
     paths = obtain(published, data_dir=data_dir, download=download)
     md5 = [file.md5 for file in published.files]
     k = len(published.classes)
-    x, y = read_labelled_images(paths[0], paths[1], classes=k, images_md5=md5[0], labels_md5=md5[1])
-    x_test, y_test = read_labelled_images(paths[2], paths[3], classes=k, images_md5=md5[2], labels_md5=md5[3])
+    x, y = read_labeled_images(paths[0], paths[1], classes=k, images_md5=md5[0], labels_md5=md5[1])
+    x_test, y_test = read_labeled_images(paths[2], paths[3], classes=k, images_md5=md5[2], labels_md5=md5[3])
     train, held, _ = split_indices(len(x), validation=validation, test=0, seed=seed, stratify=y)
     raw = np.concatenate([x, x_test]).astype(np.float32)[..., None]
     raw /= 255

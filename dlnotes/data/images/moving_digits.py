@@ -41,7 +41,7 @@ def moving_digits(
 
     It begins anywhere and comes in again at the other side (the picture is a torus), so that every place
     is as likely in every frame: a frame tells nothing of the motion, and the frames in no order tell no
-    direction from its opposite. Grey levels are in [0, 1], plus normal noise. Digits of scikit-learn's
+    direction from its opposite. Gray levels are in [0, 1], plus normal noise. Digits of scikit-learn's
     collection (1,797 images) are drawn from three groups that have none in common, one for each part.
 
     Args:
@@ -53,7 +53,7 @@ def moving_digits(
       n_validation: number of validation videos.
       n_test: number of test videos.
       seed: of everything that is drawn.
-      standardize: whether grey levels are standardised.
+      standardize: whether gray levels are standardized.
 
     Raises:
       ValueError: when an option is out of range.

@@ -1,4 +1,4 @@
-"""Tiles of two colour photographs: colour images without a file of one's own."""
+"""Tiles of two color photographs: color images without a file of one's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def photo_patches(*, size: int = 16, standardize: bool = True) -> Dataset:
 
     Args:
       size: pixels of each side, 4 to 64; there are 2,080 tiles of 16.
-      standardize: whether each colour is standardised; raw values are in [0, 1].
+      standardize: whether each color is standardized; raw values are in [0, 1].
 
     Raises:
       ValueError: when the size is out of range.

@@ -27,7 +27,7 @@ def pixel_sequences(
 ) -> Dataset:
     """Images as sequences: ``(n, pixels, 1)``, or ``(n, rows, columns)``; ten classes.
 
-    Pixel by pixel the net reads one grey level a step, from the upper left to the lower right: 64 steps for
+    Pixel by pixel the net reads one gray level a step, from the upper left to the lower right: 64 steps for
     the bundled digits, 784 for MNIST. Permuted, the steps come in one random order, the same for all images.
 
     Args:
@@ -37,7 +37,7 @@ def pixel_sequences(
       validation: share or number of the training images held out.
       test: of the digits the share or number for the test; the others have a test part of their own.
       seed: of the split.
-      standardize: whether grey levels are standardised, all pixels by the same mean and deviation.
+      standardize: whether gray levels are standardized, all pixels by the same mean and deviation.
       data_dir: as of ``mnist``.
 
     Raises:

@@ -11,7 +11,7 @@ from dlnotes.data.assemble import assemble, consecutive
 from dlnotes.data.dataset import Dataset, Examples
 
 INK = 0.15
-"""Grey level above which a pixel of a picture belongs to its object; only such pixels are painted."""
+"""Gray level above which a pixel of a picture belongs to its object; only such pixels are painted."""
 
 
 def scenes(
@@ -35,7 +35,7 @@ def scenes(
 
     In this order: fragments of objects (clutter) are painted on black, then the objects, each over what
     is there, then ``noise · N(0, 1)`` is added. An object is a picture cut to its ink and resized; what is
-    painted is exactly what is labelled. Class 0 is background, and so are the fragments; class 1 + c is class
+    painted is exactly what is labeled. Class 0 is background, and so are the fragments; class 1 + c is class
     c of the source. The parts are made of different pictures: those of the source's own parts.
 
     Args:
@@ -44,7 +44,7 @@ def scenes(
       objects: least and greatest number of objects in a scene.
       object_size: least and greatest length in pixels of an object's longer side.
       clutter: fragments in a scene, each of a third to a half of an object's height and width.
-      noise: standard deviation of what is added to grey levels in [0, 1].
+      noise: standard deviation of what is added to gray levels in [0, 1].
       classes: how many of the source's classes are used, the first ones.
       n_train, n_validation, n_test: numbers of scenes.
       seed: of the scenes; a part does not depend on how many scenes the others have.

@@ -17,7 +17,7 @@ CMUDICT = store.FileSet(
     name="cmudict",
     files={"cmudict.dict": "81917843c7f44ce2b094ac63873c2c7a4cf802040792c455ba3ca406891c3d22"},
     where="the Python package cmudict 1.1.3 (folder cmudict/data), or github.com/cmusphinx/cmudict",
-    licence="BSD-2",
+    license="BSD-2",
     source="Carnegie Mellon University, 1993-2015",
 )
 _SUFFIX = re.compile(r"\(\d+\)$")

@@ -18,7 +18,7 @@ UNKNOWN = "<unk>"
 def embedded_corpus() -> str:
     """English prose that is on every machine: some hundred thousand characters.
 
-    The descriptions of scikit-learn's data sets, then the topics of Python's own help (PSF licence).
+    The descriptions of scikit-learn's data sets, then the topics of Python's own help (PSF license).
     Its exact bytes depend on the versions of both; `text` records its SHA-256.
     """
     from importlib import resources

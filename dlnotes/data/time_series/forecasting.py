@@ -48,7 +48,7 @@ def forecast(
       horizon: how many steps after the last one seen, at least 1.
       validation: share or number of the examples for validation.
       test: the same for the test part.
-      standardize: whether inputs and targets are standardised.
+      standardize: whether inputs and targets are standardized.
       sources: see `Dataset`.
 
     Raises:

@@ -61,7 +61,7 @@ def spectrogram(x: np.ndarray, *, window: int, hop: int) -> np.ndarray:
     )
     samples = x.shape[-1]
     frames = 1 + (samples - window) // hop
-    # Frame p of scipy's is centred at sample p · hop; a shift by half a window puts our first at its first.
+    # Frame p of scipy's is centerd at sample p · hop; a shift by half a window puts our first at its first.
     moved = np.concatenate([np.zeros((*x.shape[:-1], (-(window // 2)) % hop), x.dtype), x], axis=-1)
     first = -(-(window // 2) // hop)
     found = transform.stft(moved, p0=first, p1=first + frames)
@@ -145,7 +145,7 @@ def sound(
       validation: share or number of sounds for validation.
       test: the same for the test part.
       seed: of the sounds and of the split.
-      standardize: whether all numbers are standardised together.
+      standardize: whether all numbers are standardized together.
 
     Raises:
       ValueError: when an option is out of range.
@@ -237,7 +237,7 @@ def sound_folder(
       validation: share or number of sounds for validation.
       test: the same for the test part.
       seed: of the split.
-      standardize: whether all numbers are standardised together.
+      standardize: whether all numbers are standardized together.
 
     Raises:
       FileNotFoundError: when there is no such folder.

@@ -89,20 +89,20 @@ def _declared(path: str | Path, header: dict[str, list[str]]) -> tuple[tuple[str
         raise ValueError(f"{path}: its series have time stamps; values at equal steps are needed")
     if header.get("targetlabel", ["false"])[:1] == ["true"]:
         raise ValueError(f"{path}: its targets are numbers (@targetLabel), classes are needed")
-    labelled, *classes = header.get("classlabel", ["false"]) or ["false"]
-    if labelled.lower() not in ("true", "false"):
-        raise ValueError(f"{path}: @classLabel is followed by {labelled!r}, allowed are true and false")
-    if labelled.lower() == "true" and (len(classes) < 2 or len(set(classes)) < len(classes)):
+    labeled, *classes = header.get("classlabel", ["false"]) or ["false"]
+    if labeled.lower() not in ("true", "false"):
+        raise ValueError(f"{path}: @classLabel is followed by {labeled!r}, allowed are true and false")
+    if labeled.lower() == "true" and (len(classes) < 2 or len(set(classes)) < len(classes)):
         raise ValueError(
             f"{path}: @classLabel declares {' '.join(classes) or 'none'}, two classes are needed"
         )
     counts = header.get("dimensions", header.get("dimension"))
     if counts is None:
         univariate = header.get("univariate", ["false"])[:1] == ["true"]
-        return (tuple(classes) if labelled.lower() == "true" else ()), 1 if univariate else None
+        return (tuple(classes) if labeled.lower() == "true" else ()), 1 if univariate else None
     if len(counts) != 1 or not counts[0].isdecimal() or int(counts[0]) < 1:
         raise ValueError(f"{path}: @dimensions is {' '.join(counts)!r}, a whole number from 1 is needed")
-    return (tuple(classes) if labelled.lower() == "true" else ()), int(counts[0])
+    return (tuple(classes) if labeled.lower() == "true" else ()), int(counts[0])
 
 
 def _example(where: str, parts: list[str]) -> np.ndarray:
@@ -163,7 +163,7 @@ def series(
       validation: share or number of the examples of ``train_path`` held out, stratified by class.
       test: the same for the test part, where there is no ``test_path``; 0.2 if not given.
       seed: of the split.
-      standardize: whether each channel is standardised.
+      standardize: whether each channel is standardized.
 
     Raises:
       FileNotFoundError: when there is no such file.
@@ -236,7 +236,7 @@ JAPANESE_VOWELS = store.FileSet(
     },
     where="the Python package sktime (folder sktime/datasets/data/JapaneseVowels), or, as JapaneseVowels, "
     "timeseriesclassification.com",
-    licence="CC BY 4.0",
+    license="CC BY 4.0",
     source="Kudo, Toyama and Shimbo, 1999 (UCI, UEA archive)",
 )
 
@@ -255,7 +255,7 @@ def japanese_vowels(
     Args:
       validation: share or number of the 270 official training utterances held out, stratified.
       seed: decides which ones.
-      standardize: whether each channel is standardised.
+      standardize: whether each channel is standardized.
       data_dir: a folder with the two files (or with a sub-folder ``japanese_vowels`` of them); otherwise
         ``$DLNOTES_DATA/japanese_vowels``, the user's cache and the system's data sets are searched.
 

@@ -19,7 +19,7 @@ B3DB = store.FileSet(
     files={"b3db_classification.tsv.gz": "f3acb4dc6fd14826e5a2efc97a509adb16ab284461776189411cbd0a8ce86054"},
     where="the Python package qc-b3db 1.1.1 (the columns smiles and label of its B3DB_classification.tsv; "
     "also github.com/theochem/B3DB)",
-    licence="CC0",
+    license="CC0",
     source="Meng et al., 2021",
 )
 CLASSES = ("BBB-", "BBB+")
@@ -53,8 +53,8 @@ def read_molecules(path: str | Path) -> tuple[list[str], np.ndarray]:
 def molecule_key(molecule: Molecule, *, rounds: int | None = None) -> int:
     """A number that does not depend on how a molecule is written, and hardly ever is that of another one.
 
-    Every atom's number is mixed with those of its neighbours and the bonds to them, as often as there are
-    atoms (at most ``rounds`` times): ``c ← hash(c, sorted((bond, c') of each neighbour))``.
+    Every atom's number is mixed with those of its neighbors and the bonds to them, as often as there are
+    atoms (at most ``rounds`` times): ``c ← hash(c, sorted((bond, c') of each neighbor))``.
 
     Source: Weisfeiler and Lehman, 1968; Shervashidze et al., 2011.
     """
@@ -63,15 +63,15 @@ def molecule_key(molecule: Molecule, *, rounds: int | None = None) -> int:
     for first, second, kind, _ in molecule.bonds:
         near[first].append((second, ord(kind)))
         near[second].append((first, ord(kind)))
-    colour = [_mixed(*map(ord, atom.name)) for atom in molecule.atoms]
+    color = [_mixed(*map(ord, atom.name)) for atom in molecule.atoms]
     for _ in range(n if rounds is None else min(n, rounds)):
         mixed = [
-            _mixed(c, *sorted(_mixed(kind, colour[b]) for b, kind in near[a])) for a, c in enumerate(colour)
+            _mixed(c, *sorted(_mixed(kind, color[b]) for b, kind in near[a])) for a, c in enumerate(color)
         ]
-        known, colour = len(set(colour)), mixed
+        known, color = len(set(color)), mixed
         if len(set(mixed)) == known:  # no two atoms are told apart that were not before
             break
-    return _mixed(n, *sorted(colour))
+    return _mixed(n, *sorted(color))
 
 
 def _mixed(*numbers: int) -> int:
@@ -112,7 +112,7 @@ def scaffold(molecule: Molecule) -> Molecule:
 def molecules(
     *,
     split: Literal["random", "molecule", "scaffold"] = "random",
-    least: int = 5,
+    min_count: int = 5,
     validation: float | int = 0.1,
     test: float | int = 0.2,
     seed: int = 0,
@@ -126,7 +126,7 @@ def molecules(
       split: "random", line by line. But half of the lines differ from another one only in what lies where in
         space, which the trees do not tell. With "molecule" all lines of one such molecule are in one part;
         with "scaffold" all molecules of the same rings and links are, so that the test asks about new kinds.
-      least: an atom's name that occurs less often in the training part becomes ``<unk>``.
+      min_count: an atom's name that occurs less often in the training part becomes ``<unk>``.
       validation, test: shares or numbers of molecules; a group that does not fit is in the training part.
       seed: of the split.
       data_dir: a folder with the file, or with a sub-folder ``b3db`` of it; otherwise ``$DLNOTES_DATA/b3db``,
@@ -140,8 +140,8 @@ def molecules(
     """
     if split not in ("random", "molecule", "scaffold"):
         raise ValueError(f"split: got {split!r}, allowed are random, molecule, scaffold")
-    if least < 1:
-        raise ValueError(f"least: got {least}, allowed is at least 1")
+    if min_count < 1:
+        raise ValueError(f"min_count: got {min_count}, allowed is at least 1")
     paths = store.obtain(B3DB, data_dir=data_dir)
     for problem in store.damage(B3DB, paths):
         raise ValueError(problem)
@@ -153,7 +153,7 @@ def molecules(
         keys = [molecule_key(scaffold(m) if split == "scaffold" else m) for m in read]
         parts = split_groups(keys, validation=validation, test=test, seed=seed)
     trees = [smiles_tree(text) for text in smiles]
-    symbols = vocabulary((trees[i] for i in parts[0]), least=least)
+    symbols = vocabulary((trees[i] for i in parts[0]), min_count=min_count)
     made = batch_trees(trees, symbols)
     return assemble(
         "molecules",

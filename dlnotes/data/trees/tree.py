@@ -239,10 +239,12 @@ def binarized(tree: Tree, side: Literal["left", "right"] = "left") -> Tree:
     return made._replace(target=tuple(tree.target[n] if isinstance(n, int) else "" for n in order))
 
 
-def vocabulary(trees: Iterable[Tree], *, least: int = 1) -> tuple[str, ...]:
-    """``<unk>`` and the names that occur at least ``least`` times, frequent ones first, then by spelling."""
+def vocabulary(trees: Iterable[Tree], *, min_count: int = 1) -> tuple[str, ...]:
+    """``<unk>`` and the names that occur ``min_count`` times or more: frequent first, then by spelling."""
     counts = Counter(name for tree in trees for name in tree.label if name)
-    kept = sorted((name for name, n in counts.items() if n >= least), key=lambda name: (-counts[name], name))
+    kept = sorted(
+        (name for name, n in counts.items() if n >= min_count), key=lambda name: (-counts[name], name)
+    )
     return (UNKNOWN, *kept)
 
 

@@ -31,7 +31,7 @@ SST = store.FileSet(
     name="sst",
     files={"trainDevTestTrees_PTB.zip": "5c613a4f673fc74097d523a2c83f38e0cc462984d847b82c7aaf36b01cbbbfcc"},
     where="https://nlp.stanford.edu/sentiment/trainDevTestTrees_PTB.zip",
-    licence="none stated; free for research",
+    license="none stated; free for research",
     source="Socher et al., 2013",
     address="https://nlp.stanford.edu/sentiment/trainDevTestTrees_PTB.zip",
 )
@@ -54,7 +54,7 @@ def tree_file(
     test_path: str | Path | None = None,
     form: Form = "classes",
     targets: Literal["root", "nodes"] = "root",
-    least: int = 1,
+    min_count: int = 1,
     validation: float | int = 0.1,
     test: float | int | None = None,
     seed: int = 0,
@@ -70,7 +70,7 @@ def tree_file(
       test_path: a file with the trees of the test part.
       form: how a line is read.
       targets: classes at the roots only, or, with the form "classes", at all nodes that have one.
-      least: a name that occurs less often in the training part becomes ``<unk>``.
+      min_count: a name that occurs less often in the training part becomes ``<unk>``.
       validation: share or number of trees held out.
       test: the same for the test; by default 0.2, or 0 where there is a ``test_path``.
       seed: of the division.
@@ -87,8 +87,8 @@ def tree_file(
         raise ValueError(
             f"targets: got 'nodes', the form {form!r} has classes at the roots only, 'classes' at all"
         )
-    if least < 1:
-        raise ValueError(f"least: got {least}, allowed is at least 1")
+    if min_count < 1:
+        raise ValueError(f"min_count: got {min_count}, allowed is at least 1")
     if test_path is not None and test:
         raise ValueError("test: the test part is test_path's, allowed is 0")
     share = (0.2 if test_path is None else 0) if test is None else test
@@ -105,7 +105,7 @@ def tree_file(
         classes,
         parts,
         targets=targets,
-        least=least,
+        min_count=min_count,
         names=None,
         sources={str(file): store.sha256(file) for file in files},
         notation=form,
@@ -148,8 +148,8 @@ def sst(
     *,
     labels: Literal["fine", "binary"] = "fine",
     targets: Literal["nodes", "root"] = "nodes",
-    measured: Literal["root", "nodes"] = "root",
-    least: int = 2,
+    eval_targets: Literal["root", "nodes"] = "root",
+    min_count: int = 2,
     data_dir: str | Path | None = None,
     download: bool = True,
 ) -> Dataset:
@@ -161,9 +161,9 @@ def sst(
     Args:
       labels: "fine", five classes, or "binary".
       targets: training with a class at every node ("tokens"), or at the root ("classification").
-      measured: with targets at nodes, whether validation and test ask for the roots only, as the published
-        figures do, or for all nodes.
-      least: a word that occurs less often in the training part becomes ``<unk>``.
+      eval_targets: with targets at nodes, whether validation and test ask for the roots only, as the
+        published figures do, or for all nodes.
+      min_count: a word that occurs less often in the training part becomes ``<unk>``.
       data_dir: a folder with ``trainDevTestTrees_PTB.zip`` or with ``train.txt``, ``dev.txt`` and
         ``test.txt`` (or with a sub-folder ``sst`` or ``trees`` of them); otherwise ``$DLNOTES_DATA/sst``, the
         user's cache and the system's data sets are searched.
@@ -178,10 +178,10 @@ def sst(
     if (
         labels not in ("fine", "binary")
         or targets not in ("nodes", "root")
-        or measured not in ("nodes", "root")
+        or eval_targets not in ("nodes", "root")
     ):
         raise ValueError(
-            f"labels, targets, measured: got {labels!r}, {targets!r}, {measured!r}, "
+            f"labels, targets, eval_targets: got {labels!r}, {targets!r}, {eval_targets!r}, "
             "allowed are fine or binary, nodes or root, nodes or root"
         )
     paths, texts = _sst_texts(data_dir, download)
@@ -201,7 +201,7 @@ def sst(
                 raise ValueError(f"{paths[0]}: {where}: sentence {number}: {what}") from None
             if not own[0] and labels == "binary":
                 continue
-            at_root = targets == "root" or (part > 0 and measured == "root")
+            at_root = targets == "root" or (part > 0 and eval_targets == "root")
             trees.append(tree)
             classes.append(
                 (own[0],) if targets == "root" else (own[0], *[""] * (len(own) - 1)) if at_root else own
@@ -213,7 +213,7 @@ def sst(
         classes,
         (rows[0], rows[1], rows[2]),
         targets=targets,
-        least=least,
+        min_count=min_count,
         names=tuple(dict.fromkeys(n for n in names.values() if n)),
         sources={str(p): store.sha256(p) for p in paths},
         notation="classes",
@@ -241,7 +241,7 @@ def _assembled(
     parts: tuple[np.ndarray, np.ndarray, np.ndarray],
     *,
     targets: str,
-    least: int,
+    min_count: int,
     names: tuple[str, ...] | None,
     sources: dict[str, str],
     notation: str,
@@ -256,7 +256,7 @@ def _assembled(
                     raise ValueError(
                         f"{name}: class {k!r} is not in the training part, which has {', '.join(names)}"
                     )
-    symbols = vocabulary((trees[i] for i in parts[0]), least=least)
+    symbols = vocabulary((trees[i] for i in parts[0]), min_count=min_count)
     made = batch_trees(trees, symbols)
     index = {k: i for i, k in enumerate(names)} | {"": -1}
     y = np.array([index[k] for own in classes for k in own])

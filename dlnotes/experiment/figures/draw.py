@@ -21,7 +21,7 @@ from dlnotes.experiment.metrics_log import read_metrics
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.experiment.summary import best_point, better, headline, mean_interval
 from dlnotes.formatting import PERCENT, choice_in_words, measured_in_words, value_in_words
-from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, save, set_title, write_table
+from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +79,7 @@ def learning_curve(kept: RunFolder, result: Result, evaluators: list[Evaluator])
     rows = []
     for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics):
         drawn = []
-        for split, colour in (("train", BLUE), ("validation", ORANGE)):
+        for split, color in (("train", BLUE), ("validation", ORANGE)):
             found = [r for r in records if r["split"] == split and metric in r]
             if not found:
                 continue
@@ -87,7 +87,7 @@ def learning_curve(kept: RunFolder, result: Result, evaluators: list[Evaluator])
             # JSON has null where a seed was not finite or had stopped.
             values = np.array([[np.nan if v is None else v for v in r[metric]][members] for r in found])
             values = values.astype(np.float64)
-            _curve(axes, epochs, values * (100 if metric in PERCENT else 1), split, colour)
+            _curve(axes, epochs, values * (100 if metric in PERCENT else 1), split, color)
             drawn.append(values)
             for record, row in zip(found, values):
                 m = mean_interval(row)
@@ -124,7 +124,7 @@ def _logarithmic(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, label: str, colour: str) -> None:
+def _curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, label: str, color: str) -> None:
     seeds = values.shape[1]
     measured = [mean_interval(row) for row in values]
     if seeds < 4:  # an interval of two or three is wider than the picture
@@ -134,11 +134,11 @@ def _curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, label: str, colou
         for k in ("mean", "low", "high")
     )
     if 1 < seeds <= 8:
-        axes.plot(epochs, values, color=colour, linewidth=0.6, alpha=0.35)
+        axes.plot(epochs, values, color=color, linewidth=0.6, alpha=0.35)
     if seeds > 1:
-        axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0)
+        axes.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
         label += f" (mean of {seeds}, {'range' if seeds < 4 else '95% interval'})"
-    axes.plot(epochs, mean, color=colour, label=label, marker="o" if len(epochs) <= 3 else "")
+    axes.plot(epochs, mean, color=color, label=label, marker="o" if len(epochs) <= 3 else "")
 
 
 def _range(row: np.ndarray) -> dict[str, float | None]:
@@ -224,7 +224,7 @@ def _against(
         for k in ("mean", "low", "high")
     )
     if each.shape[1] > 1:
-        axes.plot(x, each, "o", color=GREY, alpha=0.45, markersize=3.2, markeredgewidth=0, zorder=1)
+        axes.plot(x, each, "o", color=GRAY, alpha=0.45, markersize=3.2, markeredgewidth=0, zorder=1)
     if interval:
         if np.isfinite(low).any():
             error = np.stack([mean - low, high - mean])[:, order]

@@ -14,7 +14,7 @@ from dlnotes.data.dataset import Dataset
 from dlnotes.experiment.figures.common import Draw, shown_point, styled
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.outputs.bracket_f1 import Bracket, bracket_f1, brackets
-from dlnotes.plotting import GREEN, GREY, new_figure, save, set_title, write_table
+from dlnotes.plotting import GRAY, GREEN, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
     from dlnotes.experiment.evaluator import Evaluator
@@ -48,9 +48,9 @@ def draw_tree(axes: Any, children: np.ndarray, names: Sequence[str], shared: set
         place[slot] = (first[slot] + last[slot] - 1) / 2
         height[slot] = max(last[slot] - first[slot] - 1, height[below].max() + 1)
         for child in below:
-            axes.plot(place[[slot, child]], height[[slot, child]], color=GREY, lw=1, zorder=1)
+            axes.plot(place[[slot, child]], height[[slot, child]], color=GRAY, lw=1, zorder=1)
         is_shared = (int(first[slot]), int(last[slot])) in shared
-        axes.plot(place[slot], height[slot], "o", color=GREEN if is_shared else GREY, ms=4.5, zorder=2)
+        axes.plot(place[slot], height[slot], "o", color=GREEN if is_shared else GRAY, ms=4.5, zorder=2)
     tall = max(1.0, height.max())
     size = min(9.0, 170 / max(n, 1))
     for i, name in enumerate(names):

@@ -14,8 +14,8 @@ from dlnotes.experiment.figures.predictions import shown_split
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.plotting import (
     BLUE,
+    GRAY,
     GREEN,
-    GREY,
     ORANGE,
     PURPLE,
     STYLE,
@@ -124,15 +124,15 @@ def _drawn(runs: dict[str, list[ByLength]], title: str, table: Path) -> Path:
 
     figure = new_figure(10.4, 4.2)
     left, right = figure.subplots(1, 2)
-    for (name, rows), colour in zip(runs.items(), (BLUE, ORANGE, GREEN, PURPLE)):
+    for (name, rows), color in zip(runs.items(), (BLUE, ORANGE, GREEN, PURPLE)):
         place = [np.mean([row.first, row.last]) for row in rows]
         share = np.array([row.sequence for row in rows])
         error = 1.96 * np.sqrt(share * (1 - share) / [row.examples for row in rows])
-        left.errorbar(place, 100 * share, 100 * error, color=colour, marker="o", capsize=2, label=name)
-        right.plot(place, [100 * row.token for row in rows], color=colour, marker="o", label=name)
+        left.errorbar(place, 100 * share, 100 * error, color=color, marker="o", capsize=2, label=name)
+        right.plot(place, [100 * row.token for row in rows], color=color, marker="o", label=name)
     rows = next(iter(runs.values()))
     counts = left.twinx()
-    counts.bar([np.mean([r.first, r.last]) for r in rows], [r.examples for r in rows], color=GREY, alpha=0.18)
+    counts.bar([np.mean([r.first, r.last]) for r in rows], [r.examples for r in rows], color=GRAY, alpha=0.18)
     counts.set(ylabel="examples (bars)")
     counts.grid(visible=False)
     left.set_zorder(counts.get_zorder() + 1)

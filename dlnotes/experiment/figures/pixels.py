@@ -11,7 +11,7 @@ from dlnotes.data.dataset import Dataset, Examples
 from dlnotes.experiment.figures.common import shown_point, styled
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.outputs.segmentation import class_iou, confusion, mean_iou
-from dlnotes.plotting import BLUE, GREY, new_figure, save, set_title, write_table
+from dlnotes.plotting import BLUE, GRAY, new_figure, save, set_title, write_table
 from dlnotes.typing import IGNORE
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def class_overlap(kept: RunFolder, result: Result, evaluators: list[Evaluator]) 
     rows = np.arange(len(names))
     axes.barh(rows, 100 * mean, color=BLUE, alpha=0.85, height=0.7)
     if len(each) > 1:
-        axes.plot(100 * each.T, np.tile(rows[:, None], len(each)), "o", color=GREY, markersize=3)
+        axes.plot(100 * each.T, np.tile(rows[:, None], len(each)), "o", color=GRAY, markersize=3)
     for row, value in enumerate(mean):
         if np.isfinite(value):
             color = "white" if value > 0.06 else "black"
@@ -112,7 +112,7 @@ def class_overlap(kept: RunFolder, result: Result, evaluators: list[Evaluator]) 
 
 
 def class_colors(classes: int) -> np.ndarray:
-    """``(classes, 3)`` colours in [0, 1]; the first class, most often the background, is dark."""
+    """``(classes, 3)`` colors in [0, 1]; the first class, most often the background, is dark."""
     from matplotlib import colormaps
 
     table = np.array([colormaps["tab20"](i % 20)[:3] for i in np.r_[0:20:2, 1:20:2]])
@@ -120,7 +120,7 @@ def class_colors(classes: int) -> np.ndarray:
 
 
 def _painted(labels: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """Labels as colours, white where a pixel has no target."""
+    """Labels as colors, white where a pixel has no target."""
     return np.where((labels == IGNORE)[..., None], 1.0, colors[np.maximum(labels, 0)])
 
 

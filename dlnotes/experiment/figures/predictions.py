@@ -13,7 +13,7 @@ from dlnotes.data.trees.tree import tree_at
 from dlnotes.experiment.figures.common import Draw, shown_point, styled
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.run_folder import RunFolder
-from dlnotes.plotting import BLUE, GREY, new_figure, save, set_title, write_table
+from dlnotes.plotting import BLUE, GRAY, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
     from dlnotes.experiment.evaluator import Evaluator
@@ -79,7 +79,7 @@ def _seeds(count: int) -> str:
 
 @styled
 def confusion_matrix(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
-    """How often each class is taken for each, summed over seeds; colours are shares of a row."""
+    """How often each class is taken for each, summed over seeds; colors are shares of a row."""
     split, examples, logits, title = predictions(result, evaluators)
     names, y = result.dataset.classes, np.asarray(examples.y)
     k = len(names)
@@ -237,7 +237,7 @@ def regression(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> 
         both = np.concatenate([y[:, j], mean[:, j]])
         margin = 0.04 * float(np.ptp(both)) or 1.0
         limits = (both.min() - margin, both.max() + margin)
-        axes.plot(limits, limits, color=GREY, linewidth=1, linestyle="--", label="perfect")
+        axes.plot(limits, limits, color=GRAY, linewidth=1, linestyle="--", label="perfect")
         alpha = float(np.clip(80 / len(y), 0.15, 0.8))
         axes.plot(y[:, j], mean[:, j], "o", color=BLUE, alpha=alpha, markeredgewidth=0, markersize=5)
         error = np.sqrt(np.mean((each[:, :, j] - y[None, :, j]) ** 2))

@@ -14,7 +14,7 @@ from dlnotes.experiment.figures.common import Draw, shown_point, styled
 from dlnotes.experiment.figures.predictions import shown_split, symbols_of
 from dlnotes.experiment.run_folder import RunFolder, write_text
 from dlnotes.experiment.summary import mean_interval
-from dlnotes.plotting import BLUE, GREY, ORANGE, new_figure, save, set_title, write_table
+from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
     from dlnotes.experiment.evaluator import Evaluator
@@ -65,7 +65,7 @@ def bits_per_symbol(kept: RunFolder, result: Result, evaluators: list[Evaluator]
     axes = figure.subplots()
     place = np.arange(len(rows))[::-1]
     bars = axes.barh(
-        place, [v for _, v in rows], color=[*[GREY] * 2, *[BLUE] * 3, ORANGE][-len(rows) :], height=0.62
+        place, [v for _, v in rows], color=[*[GRAY] * 2, *[BLUE] * 3, ORANGE][-len(rows) :], height=0.62
     )
     axes.bar_label(bars, labels=[f"{v:.3f}" for _, v in rows], padding=4)
     axes.set_yticks(place, [name for name, _ in rows])

@@ -28,13 +28,13 @@ SHOWN, LARGEST, DEEPEST = 6, 33, 12
 FONT = 8
 _LETTER, _LINE = 0.62 * FONT / 72, 1.25 * FONT / 72
 _GAP, _LEVEL = 0.09, 0.2
-"""Inches: a letter's width, a line's height, between neighbours, between levels."""
+"""Inches: a letter's width, a line's height, between neighbors, between levels."""
 
 PALETTE = (
     "#9ecae1", "#fdae6b", "#a1d99b", "#d4b9da", "#fee391",
     "#fc9272", "#bdbdbd", "#99d8c9", "#c7b299", "#c6dbef",
 )  # fmt: skip
-"""Colours of classes, light enough for black letters."""
+"""Colors of classes, light enough for black letters."""
 EDGE: dict[str, Any] = {"edgecolor": "#666666", "linewidth": 0.6}
 
 
@@ -47,7 +47,7 @@ def tree_layout(tree: Tree, widths: Sequence[float], *, gap: float = _GAP) -> np
     Args:
       tree: nodes in preorder.
       widths: of each node.
-      gap: between neighbours of one depth.
+      gap: between neighbors of one depth.
 
     Source: Reingold and Tilford, 1981, Tidier drawings of trees.
     """
@@ -82,7 +82,7 @@ def draw_trees(
     trees: Sequence[Tree],
     *,
     notes: Sequence[Sequence[str]] | None = None,
-    colours: Sequence[Sequence[str | None]] | None = None,
+    colors: Sequence[Sequence[str | None]] | None = None,
     titles: Sequence[str] | None = None,
     width: float = 11.0,
     legend: dict[str, str] | None = None,
@@ -93,10 +93,10 @@ def draw_trees(
     Args:
       trees: to be drawn; a node's name stands in it.
       notes: a second line in each node of each tree, a prediction say.
-      colours: of each node of each tree, ``None`` for white.
+      colors: of each node of each tree, ``None`` for white.
       titles: above each tree.
       width: of the figure in inches; it grows with a tree that is wider.
-      legend: what colours mean.
+      legend: what colors mean.
       heading: above everything, one line.
     """
     from matplotlib.patches import Patch
@@ -151,7 +151,7 @@ def draw_trees(
                         [start + x[up], start + x[node]], [y[up], y[node]], color="#999999", lw=0.8, zorder=1
                     )
             for node, parts in enumerate(texts):
-                face = (colours[i][node] if colours else None) or "white"
+                face = (colors[i][node] if colors else None) or "white"
                 axes.text(
                     start + x[node], y[node], "\n".join(parts), ha="center", va="center", fontsize=FONT,
                     linespacing=1.05, zorder=2, bbox=EDGE | {"boxstyle": "round,pad=0.18", "facecolor": face},
@@ -213,7 +213,7 @@ def predicted_trees(kept: RunFolder, result: Result, evaluators: list[Evaluator]
         truth = [np.array([y[i]] + [-1] * (len(tree.label) - 1)) for i, tree in zip(chosen, shown)]
     names = dataset.classes
     said = [[int(k) for k in own.argmax(-1)] for own in p]
-    colours = [[PALETTE[k % len(PALETTE)] for k in own] for own in said]
+    colors = [[PALETTE[k % len(PALETTE)] for k in own] for own in said]
     short = [name if len(name) < 6 else name[:4].rstrip(" -") + "." for name in names]
     notes = [[short[k] for k in own] for own in said]
     titles, rows = [], []
@@ -232,7 +232,7 @@ def predicted_trees(kept: RunFolder, result: Result, evaluators: list[Evaluator]
     seen = sorted({int(k) for own in p for k in own.argmax(-1)})
     legend = {names[k]: PALETTE[k % len(PALETTE)] for k in seen} if len(seen) <= len(PALETTE) else None
     heading = f"{title}: in each node its name, and what the net says of the tree below it"
-    figure = draw_trees(shown, notes=notes, colours=colours, titles=titles, legend=legend, heading=heading)
+    figure = draw_trees(shown, notes=notes, colors=colors, titles=titles, legend=legend, heading=heading)
     header = [f"{split}_example", "node", "parent", "name", "predicted", "probability", "true"]
     return [
         save(figure, kept.figures / "predicted_trees.png"),

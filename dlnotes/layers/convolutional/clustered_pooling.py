@@ -16,13 +16,13 @@ class Regions(NamedTuple):
     """What `cluster_locations` finds.
 
     Attributes:
-      centres: ``(batch, k, number of sizes)`` float32, in positions, ordered by their first coordinate and
+      centers: ``(batch, k, number of sizes)`` float32, in positions, ordered by their first coordinate and
         where it is equal by the next.
-      labels: ``(batch, *sizes)`` int32, the region of each position: that of the nearest centre, −1 for
+      labels: ``(batch, *sizes)`` int32, the region of each position: that of the nearest center, −1 for
         padding.
     """
 
-    centres: Array
+    centers: Array
     labels: Array
 
 
@@ -31,11 +31,11 @@ def cluster_locations(
 ) -> Regions:
     """k-means of the positions of an image, weighted by the strength of what is found there.
 
-    Minimises ``Σ_p w_p min_r ‖p − c_r‖²`` by ``steps`` updates of Lloyd, in which each centre moves to
+    Minimizes ``Σ_p w_p min_r ‖p − c_r‖²`` by ``steps`` updates of Lloyd, in which each center moves to
     the weighted mean of the positions that are nearest to it. ``w_p`` is the strength where it is at least
-    ``threshold`` times the image's greatest, else 0. The first centre starts at the strongest
+    ``threshold`` times the image's greatest, else 0. The first center starts at the strongest
     position, each further one where ``w_p`` times the squared distance to the nearest so far is greatest.
-    A centre without positions of weight stays where it is.
+    A center without positions of weight stays where it is.
 
     Args:
       strength: ``(batch, *sizes)``, not negative.
@@ -67,21 +67,21 @@ def cluster_locations(
     weights = jnp.where(flat >= threshold * flat.max(-1, keepdims=True), flat, 0.0)
 
     def one(w: Array) -> tuple[Array, Array]:
-        centres = _start(w, places, k)
+        centers = _start(w, places, k)
 
-        def update(_, centres: Array) -> Array:
-            belongs = jax.nn.one_hot(_nearest(places, centres), k) * w[:, None]
+        def update(_, centers: Array) -> Array:
+            belongs = jax.nn.one_hot(_nearest(places, centers), k) * w[:, None]
             total = belongs.sum(0)[:, None]
             some = total > 0
-            moved = jnp.where(some, belongs.T @ places / jnp.where(some, total, 1.0), centres)
+            moved = jnp.where(some, belongs.T @ places / jnp.where(some, total, 1.0), centers)
             return moved
 
-        centres = jax.lax.fori_loop(0, steps, update, centres)
-        centres = centres[jnp.lexsort(tuple(centres.T[::-1]))]
-        return centres, _nearest(places, centres)
+        centers = jax.lax.fori_loop(0, steps, update, centers)
+        centers = centers[jnp.lexsort(tuple(centers.T[::-1]))]
+        return centers, _nearest(places, centers)
 
-    centres, labels = jax.vmap(one)(weights)
-    return Regions(centres, jnp.where(real, labels, -1).reshape(batch, *sizes))
+    centers, labels = jax.vmap(one)(weights)
+    return Regions(centers, jnp.where(real, labels, -1).reshape(batch, *sizes))
 
 
 def clustered_pool(
@@ -136,17 +136,17 @@ def clustered_pool(
 
 
 def _start(w: Array, places: Array, k: int) -> Array:
-    """Centres one after the other, each where the cost that remains is greatest, (k, sizes)."""
+    """Centers one after the other, each where the cost that remains is greatest, (k, sizes)."""
     first = places[jnp.argmax(w)]
-    centres = [first]
+    centers = [first]
     nearest = ((places - first[None]) ** 2).sum(-1)
     for _ in range(1, k):
-        centre = places[jnp.argmax(w * nearest)]
-        nearest = jnp.minimum(nearest, ((places - centre[None]) ** 2).sum(-1))
-        centres.append(centre)
-    return jnp.stack(centres)
+        center = places[jnp.argmax(w * nearest)]
+        nearest = jnp.minimum(nearest, ((places - center[None]) ** 2).sum(-1))
+        centers.append(center)
+    return jnp.stack(centers)
 
 
-def _nearest(places: Array, centres: Array) -> Array:
-    """For each place the number of the nearest centre."""
-    return ((places[:, None] - centres[None]) ** 2).sum(-1).argmin(-1).astype(jnp.int32)
+def _nearest(places: Array, centers: Array) -> Array:
+    """For each place the number of the nearest center."""
+    return ((places[:, None] - centers[None]) ** 2).sum(-1).argmin(-1).astype(jnp.int32)

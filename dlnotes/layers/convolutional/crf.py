@@ -11,21 +11,21 @@ import numpy as np
 from dlnotes.checks import positive
 from dlnotes.typing import Array
 
-NEIGHBOURS = {4: ((0, 1), (1, 0)), 8: ((0, 1), (1, 0), (1, 1), (1, -1))}
-"""Half of the offsets (rows, columns) of the neighbours of a pixel; the others are their opposites."""
+NEIGHBORS = {4: ((0, 1), (1, 0)), 8: ((0, 1), (1, 0), (1, 1), (1, -1))}
+"""Half of the offsets (rows, columns) of the neighbors of a pixel; the others are their opposites."""
 
 
 class MeanField(NamedTuple):
     """Parameters of a conditional random field over an image's pixels.
 
     ``log p(y | x) = Σ_i z_i[y_i] − Σ_{i~j} w_ij M[y_i, y_j] − log Z``, where the strength of a pair
-    ``w_ij = a + c·exp(−‖x_i − x_j‖² / 2s²)`` is larger between pixels of like colour.
+    ``w_ij = a + c·exp(−‖x_i − x_j‖² / 2s²)`` is larger between pixels of like color.
 
     Attributes:
-      compatibility: ``(K, K)`` M, used symmetrically: the cost of neighbours with these labels.
+      compatibility: ``(K, K)`` M, used symmetrically: the cost of neighbors with these labels.
       base: ``()`` a.
       contrast: ``()`` c.
-      log_width: ``()`` log s, of colour differences.
+      log_width: ``()`` log s, of color differences.
     """
 
     compatibility: Array
@@ -37,7 +37,7 @@ class MeanField(NamedTuple):
 def init_mean_field(
     classes: int, *, base: float = 0.5, contrast: float = 0.5, width: float = 0.2
 ) -> MeanField:
-    """`MeanField` in which neighbours of different labels cost 1 (Potts).
+    """`MeanField` in which neighbors of different labels cost 1 (Potts).
 
     Args:
       classes: K.
@@ -52,25 +52,25 @@ def init_mean_field(
     return MeanField(M, *(jnp.asarray(v, jnp.float32) for v in (base, contrast, np.log(width))))
 
 
-def pair_strengths(params: MeanField, image: Array, neighbours: int = 4) -> list[Array]:
-    """``w_ij`` of each pixel with its neighbour at each offset of `NEIGHBOURS`, 0 outside the image.
+def pair_strengths(params: MeanField, image: Array, neighbors: int = 4) -> list[Array]:
+    """``w_ij`` of each pixel with its neighbor at each offset of `NEIGHBORS`, 0 outside the image.
 
     Args:
       params: of the field.
       image: ``(batch, height, width, channels)``.
-      neighbours: 4 or 8.
+      neighbors: 4 or 8.
 
     Returns:
       Arrays ``(batch, height, width)``, one for each offset.
 
     Raises:
-      ValueError: when ``neighbours`` is neither.
+      ValueError: when ``neighbors`` is neither.
     """
-    if neighbours not in NEIGHBOURS:
-        raise ValueError(f"neighbours: got {neighbours}, allowed are 4, 8")
+    if neighbors not in NEIGHBORS:
+        raise ValueError(f"neighbors: got {neighbors}, allowed are 4, 8")
     inside = jnp.ones((1, *image.shape[1:3], 1), image.dtype)
     strengths = []
-    for offset in NEIGHBOURS[neighbours]:
+    for offset in NEIGHBORS[neighbors]:
         difference = image - _shifted(image, offset)
         alike = jnp.exp(-jnp.sum(difference**2, -1) / (2 * jnp.exp(2 * params.log_width)))
         strengths.append((params.base + params.contrast * alike) * _shifted(inside, offset)[..., 0])
@@ -83,7 +83,7 @@ def mean_field(
     image: Array,
     *,
     steps: int = 5,
-    neighbours: int = 4,
+    neighbors: int = 4,
     damping: float = 0.5,
 ) -> Array:
     """Labels smoothed by ``steps`` updates of the mean-field approximation.
@@ -96,7 +96,7 @@ def mean_field(
       logits: ``(batch, height, width, K)`` z, of each pixel alone.
       image: ``(batch, height, width, channels)``.
       steps: number of updates.
-      neighbours: 4 or 8.
+      neighbors: 4 or 8.
       damping: share of the old exponents that is kept, in [0, 1).
 
     Returns:
@@ -109,13 +109,13 @@ def mean_field(
     """
     if not 0 <= damping < 1:
         raise ValueError(f"damping: got {damping}, allowed is 0 <= damping < 1")
-    strengths = pair_strengths(params, image, neighbours)
+    strengths = pair_strengths(params, image, neighbors)
     M = (params.compatibility + params.compatibility.T) / 2
 
     def update(_, exponents: Array) -> Array:
         cost = jax.nn.softmax(exponents) @ M
         message = jnp.zeros_like(logits)
-        for offset, w in zip(NEIGHBOURS[neighbours], strengths):
+        for offset, w in zip(NEIGHBORS[neighbors], strengths):
             opposite = (-offset[0], -offset[1])
             message += w[..., None] * _shifted(cost, offset)
             message += _shifted(w[..., None] * cost, opposite)
@@ -124,18 +124,18 @@ def mean_field(
     return jax.lax.fori_loop(0, steps, update, logits)
 
 
-def connected_regions(labels: Array, neighbours: int = 4) -> Array:
+def connected_regions(labels: Array, neighbors: int = 4) -> Array:
     """Number the connected regions of equal labels: each pixel gets the least index in its region.
 
     Args:
       labels: ``(batch, height, width)`` integers.
-      neighbours: 4 or 8.
+      neighbors: 4 or 8.
 
     Returns:
       ``(batch, height, width)`` int32, the flat index (row·width + column) of the region's first pixel.
 
     Raises:
-      ValueError: when ``neighbours`` is neither.
+      ValueError: when ``neighbors`` is neither.
 
     Source: notes C7.3.
 
@@ -144,11 +144,11 @@ def connected_regions(labels: Array, neighbours: int = 4) -> Array:
       Array([[0, 1, 2],
              [0, 1, 2]], dtype=int32)
     """
-    if neighbours not in NEIGHBOURS:
-        raise ValueError(f"neighbours: got {neighbours}, allowed are 4, 8")
+    if neighbors not in NEIGHBORS:
+        raise ValueError(f"neighbors: got {neighbors}, allowed are 4, 8")
     _, h, w = labels.shape
     first = jnp.broadcast_to(jnp.arange(h * w, dtype=jnp.int32).reshape(1, h, w), labels.shape)
-    offsets = [o for half in NEIGHBOURS[neighbours] for o in (half, (-half[0], -half[1]))]
+    offsets = [o for half in NEIGHBORS[neighbors] for o in (half, (-half[0], -half[1]))]
     same = [(_shifted(labels[..., None], o, fill=-1)[..., 0] == labels) for o in offsets]
 
     def spread(carry):

@@ -32,7 +32,7 @@ class ReceptiveField(NamedTuple):
 
     Attributes:
       size: number of inputs from the first to the last that one output sees.
-      stride: inputs between the fields of two neighbouring outputs.
+      stride: inputs between the fields of two neighboring outputs.
       start: first input that output 0 sees, negative within the padding.
     """
 

@@ -19,7 +19,7 @@ class LearnedPooling(NamedTuple):
 
     The weights of a region are positive and sum to 1 over the positions p: it is a weighted mean,
     between the mean of the whole image (equal logits) and one position (one large logit). Channels come in
-    equal groups of neighbours, g(c), each with regions of its own.
+    equal groups of neighbors, g(c), each with regions of its own.
 
     Attributes:
       logits: ``(regions, *sizes, groups)``.

@@ -93,8 +93,8 @@ def masked_group_norm(
 ) -> Array:
     """``y = γ (x − mean) / sqrt(variance + ε) + β`` over the real positions and a group of channels.
 
-    Each example and each group of neighbouring channels has its own mean and variance, taken in
-    float32 whatever the dtype of ``x``. One group is layer normalisation over the whole example.
+    Each example and each group of neighboring channels has its own mean and variance, taken in
+    float32 whatever the dtype of ``x``. One group is layer normalization over the whole example.
 
     Args:
       params: scale γ and shift β of each channel.
@@ -118,13 +118,13 @@ def masked_group_norm(
     wide = x.astype(jnp.float32).reshape(*x.shape[:-1], groups, channels // groups)
     axes = (*range(1, x.ndim - 1), x.ndim)
     if mask is None:
-        centred = wide - wide.mean(axes, keepdims=True)
-        variance = jnp.square(centred).mean(axes, keepdims=True)
+        centerd = wide - wide.mean(axes, keepdims=True)
+        variance = jnp.square(centerd).mean(axes, keepdims=True)
     else:
         real = mask[..., None, None].astype(jnp.float32)
         count = jnp.maximum(real.sum(axes, keepdims=True) * (channels // groups), 1.0)
         real = jnp.broadcast_to(real, wide.shape)
-        centred = wide - (wide * real).sum(axes, keepdims=True) / count
-        variance = (jnp.square(centred) * real).sum(axes, keepdims=True) / count
-    y = (centred * lax.rsqrt(variance + epsilon)).reshape(x.shape).astype(x.dtype)
+        centerd = wide - (wide * real).sum(axes, keepdims=True) / count
+        variance = (jnp.square(centerd) * real).sum(axes, keepdims=True) / count
+    y = (centerd * lax.rsqrt(variance + epsilon)).reshape(x.shape).astype(x.dtype)
     return y * jnp.broadcast_to(params.scale, x.shape) + jnp.broadcast_to(params.shift, x.shape)

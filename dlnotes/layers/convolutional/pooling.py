@@ -35,7 +35,7 @@ def max_pool(x: Array, window: Window = 2, stride: Window | None = None, padding
       window: width of the window, one for all axes or one per axis.
       stride: step between windows; by default the window.
       padding: what happens to a smaller window at the edge: "VALID" drops it, "EDGE" keeps the one
-        at the end, "SAME" centres the windows so that ⌈size / stride⌉ come out. What lies
+        at the end, "SAME" centers the windows so that ⌈size / stride⌉ come out. What lies
         outside is never the maximum.
 
     Returns:
@@ -157,7 +157,7 @@ def _reduce(x: Array, start, combine, windows, strides, pads) -> Array:
 def distance_weighted_pool(
     x: Array, window: Window = 3, stride: Window | None = None, padding: str = "VALID", *, width: float = 1.0
 ) -> Array:
-    """``y = Σ w_d x / Σ w_d`` over each window, ``w_d = exp(−d²/2s²)`` at distance d from its centre.
+    """``y = Σ w_d x / Σ w_d`` over each window, ``w_d = exp(−d²/2s²)`` at distance d from its center.
 
     At the edge both sums are over what lies inside.
 
@@ -281,7 +281,7 @@ def _repeated(x: Array, factor: int, axis: int) -> Array:
 
 
 def _between(x: Array, factor: int, axis: int) -> Array:
-    """Linear interpolation with half-pixel centres, as one product with a small matrix."""
+    """Linear interpolation with half-pixel centers, as one product with a small matrix."""
     m = x.shape[axis]
     place = np.clip((np.arange(m * factor) + 0.5) / factor - 0.5, 0, m - 1)
     low = np.minimum(place.astype(int), max(m - 2, 0))

@@ -33,7 +33,7 @@ def conv_stage(
     pool_padding: str = "VALID",
     **how: Any,
 ) -> Array:
-    """``y = pool(g(x ∗ K + b))``: linear activations, detector, summary of each neighbourhood.
+    """``y = pool(g(x ∗ K + b))``: linear activations, detector, summary of each neighborhood.
 
     With max-pooling and an activation that never decreases, the bias and the activation come after the
     pooling: the result is the same and they run on fewer numbers.

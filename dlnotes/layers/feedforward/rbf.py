@@ -1,4 +1,4 @@
-"""Radial basis units: active near a centre, 0 far from it."""
+"""Radial basis units: active near a center, 0 far from it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RBF(NamedTuple):
     """Parameters of ``h_i = exp(−‖W_i − x‖² / σ_i²)``.
 
     Attributes:
-      centers: ``(inputs, units)``, the centre W_i of each unit as a column, in units of the inputs.
+      centers: ``(inputs, units)``, the center W_i of each unit as a column, in units of the inputs.
       log_sigma: ``(units,)`` log σ_i: whatever a step does to it, σ_i stays positive.
     """
 
@@ -28,7 +28,7 @@ class RBF(NamedTuple):
 def squared_distances(x: Array, centers: Array) -> Array:
     """``d_ni = ‖x_n − W_i‖²``, by ``‖x‖² − 2 x·W_i + ‖W_i‖²``: nothing of shape (n, units, inputs) is made.
 
-    Both are taken about the mean centre, so that data far from the origin lose no digits; what rounding
+    Both are taken about the mean center, so that data far from the origin lose no digits; what rounding
     leaves below 0 is 0.
 
     Args:
@@ -86,17 +86,17 @@ def init_rbf(
     centers: Array | None = None,
     init_scale: float | Array = 1.0,
 ) -> RBF:
-    """`RBF` with centres drawn at random, or among data points.
+    """`RBF` with centers drawn at random, or among data points.
 
     Args:
       key: of the draw.
       inputs: features of an example.
       units: number of units.
       sigma: σ of every unit, in units of the inputs; ``None`` is ``√inputs``, at which a unit is neither
-        0 nor 1 for standardised inputs. May be traced.
+        0 nor 1 for standardized inputs. May be traced.
       centers: data points ``(n, inputs)``, n at least ``units``, of which different ones become the
-        centres; ``None`` draws them from a standard normal distribution.
-      init_scale: standard deviation of centres drawn at random. Data points are not scaled.
+        centers; ``None`` draws them from a standard normal distribution.
+      init_scale: standard deviation of centers drawn at random. Data points are not scaled.
 
     Raises:
       ValueError: on sizes that are not positive, points of another size or too few of them.

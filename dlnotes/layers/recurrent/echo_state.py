@@ -92,9 +92,9 @@ class Readout(NamedTuple):
 
 
 def ridge_readout(features: Any, targets: Any, *, ridge: float = 1e-6) -> Readout:
-    """The read-out of least ``Σ ‖h V + c − y‖² + λ ‖V‖²``, solved once; c is not penalised.
+    """The read-out of least ``Σ ‖h V + c − y‖² + λ ‖V‖²``, solved once; c is not penalized.
 
-    Solved on the host by the singular values of the centred features, in double precision.
+    Solved on the host by the singular values of the centerd features, in double precision.
 
     Args:
       features: (examples, features).

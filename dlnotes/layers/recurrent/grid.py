@@ -115,7 +115,7 @@ def _upright(y: Array, width: int) -> Array:
     return flat.reshape(batch, height, diagonals + 1, *y.shape[3:])[:, :, :width]
 
 
-def _neighbours(carry: Array) -> Array:
+def _neighbors(carry: Array) -> Array:
     """Of the diagonal before, (..., height, hidden): in row i its own state, then that of row i−1."""
     above = jnp.concatenate([jnp.zeros_like(carry[..., :1, :]), carry[..., :-1, :]], -2)
     return jnp.concatenate([carry, above], -1)
@@ -126,6 +126,6 @@ def _advance(params: GridRNN, carry: Array, z: Array, r: Array) -> tuple[Array, 
     return h, h
 
 
-_wavefront = written_out(_advance, _neighbours)
+_wavefront = written_out(_advance, _neighbors)
 # A row holds its state before it begins (0) and after its end (read by nobody), so that where the real
 # positions are a box, a state outside is 0 for all who read it.

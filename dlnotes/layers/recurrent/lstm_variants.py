@@ -1,4 +1,4 @@
-"""Long short-term memory with peepholes, with layer normalisation, or with both."""
+"""Long short-term memory with peepholes, with layer normalization, or with both."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dlnotes.typing import Array, PRNGKey
 
 
 class LSTMNorms(NamedTuple):
-    """Gains of a normalised LSTM: ``a = b + x: norm(x_t U) + h: norm(h_{t-1} W)``, ``tanh(norm(c_t))``.
+    """Gains of a normalized LSTM: ``a = b + x: norm(x_t U) + h: norm(h_{t-1} W)``, ``tanh(norm(c_t))``.
 
     The shifts of the first two would only add to b.
 
     Attributes:
-      x: (4·hidden,) of the input's part, normalised over all gates together.
+      x: (4·hidden,) of the input's part, normalized over all gates together.
       h: (4·hidden,) of the recurrent part.
       c: `LayerNorm` (hidden,) of the memory, as the output reads it.
     """
@@ -31,7 +31,7 @@ class LSTMNorms(NamedTuple):
 
 
 class LSTMVariantParams(NamedTuple):
-    """`LSTMParams` whose gates also see the memory, or whose sums are normalised.
+    """`LSTMParams` whose gates also see the memory, or whose sums are normalized.
 
     With peepholes ``i = σ(a_i + p_i c_{t-1})``, ``f = σ(a_f + p_f c_{t-1})`` and ``o = σ(a_o + p_o c_t)``,
     products by element; then as in an LSTM ``c_t = f c_{t-1} + i tanh(a_g)`` and ``h_t = o tanh(c_t)``.
@@ -52,11 +52,11 @@ class LSTMVariantParams(NamedTuple):
 
 
 def lstm_variant(*, peepholes: bool = False, layer_norm: bool = False) -> Cell:
-    """A long short-term memory with peepholes, layer normalisation, both or neither.
+    """A long short-term memory with peepholes, layer normalization, both or neither.
 
     Args:
       peepholes: the gates see the memory; at the start they do not use it (p = 0).
-      layer_norm: normalise the sums of the gates and the memory's way out.
+      layer_norm: normalize the sums of the gates and the memory's way out.
 
     Returns:
       A `Cell` of `LSTMVariantParams`, carry `LSTMCarry`.

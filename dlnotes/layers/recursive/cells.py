@@ -27,21 +27,21 @@ class TreeCell(NamedTuple):
       init: ``init(key, inputs, hidden, arity, *, init_scale=1.0) -> params``.
       project: ``project(params, x) -> z``, the input's part of a node, biases included; ``x`` (..., inputs),
         0 where a node has no input.
-      join: ``join(params, children, z) -> state``, ``children`` (..., arity, width), zeros where there is no
-        child; state (..., width).
+      combine: ``combine(params, children, z) -> state``, ``children`` (..., arity, width), zeros where there
+        is no child; state (..., width).
       width: ``width(params)``, the length of a state.
       hidden: ``hidden(state) -> h``, (..., hidden), the part that is read out.
       rows: ``rows(children)``, what the matrix ``params.W`` multiplies, (..., n) or (..., arity, n). A
         cell has it and ``advance``, or neither; with them the gradient of W is a product over many nodes.
         Here children and states are tuples of ``parts`` arrays, side by side they are one.
-      advance: ``advance(params, children, z, r) -> state``, the element-wise rest of ``join``, where
+      advance: ``advance(params, children, z, r) -> state``, the element-wise rest of ``combine``, where
         ``r = rows(children) @ params.W``; it does not read the fields U, W and b.
       parts: how many equal parts a state has, such as h and c.
     """
 
     init: Callable[..., Params]
     project: Callable[[Params, Array], Array]
-    join: Callable[[Params, Array, Array], Array]
+    combine: Callable[[Params, Array, Array], Array]
     width: Callable[[Params], int]
     hidden: Callable[[Array], Array] = lambda state: state
     rows: Callable[[Parts], Array] | None = None
@@ -161,12 +161,12 @@ def _first_half(state: Array) -> Array:
 
 
 def _split_cell(init, rows, advance, width, *, parts: int = 1) -> TreeCell:
-    def join(params: Params, children: Array, z: Array) -> Array:
+    def combine(params: Params, children: Array, z: Array) -> Array:
         apart = tuple(jnp.split(children, parts, -1))
         return jnp.concatenate(advance(params, apart, z, rows(apart) @ params.W), -1)
 
     hidden = _first_half if parts == 2 else lambda state: state
-    return TreeCell(init, project, join, width, hidden, rows, advance, parts)
+    return TreeCell(init, project, combine, width, hidden, rows, advance, parts)
 
 
 def _affine_init(
@@ -193,7 +193,7 @@ def _tensor_init(
     return TensorTreeParams(U, W, scale * jax.random.normal(key_V, (n, n, hidden), jnp.float32), b)
 
 
-def _tensor_join(params: TensorTreeParams, children: Array, z: Array) -> Array:
+def _tensor_combine(params: TensorTreeParams, children: Array, z: Array) -> Array:
     p = _side_by_side(children)
     n, hidden = p.shape[-1], z.shape[-1]
     pV = (p @ params.V.reshape(n, n * hidden)).reshape(*p.shape, hidden)
@@ -273,7 +273,7 @@ affine_tree = _split_cell(_affine_init, _first_side_by_side, _affine_advance, la
 Source: the notes on recursive networks; Socher et al., 2011.
 """
 
-tensor_tree = TreeCell(_tensor_init, project, _tensor_join, lambda p: p.W.shape[-1])
+tensor_tree = TreeCell(_tensor_init, project, _tensor_combine, lambda p: p.W.shape[-1])
 """The recursive neural tensor network; parameters `TensorTreeParams`.
 
 Source: the notes on recursive networks (tensor operations and bilinear forms); Socher et al., 2013.

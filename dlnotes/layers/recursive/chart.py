@@ -1,6 +1,6 @@
 """All binary trees over a sequence at once: a chart in which every span mixes its ways of being split.
 
-``p_ik = join(span(i, k), span(k, j))`` is what a span would be if it were split at k; the span itself is
+``p_ik = combine(span(i, k), span(k, j))`` is what a span would be if it were split at k; the span itself is
 ``Σ_k a_k p_ik`` with ``a = softmax(score(p_ik))``. It is the CKY algorithm with a softmax instead of a
 choice, differentiable in everything, and its weights are a distribution over trees: at each node, from
 the root down, the split is drawn by them.
@@ -41,7 +41,7 @@ def _itself(state: Array) -> Array:
 
 
 def soft_chart(
-    join: Callable[[Any, Any], Array],
+    combine: Callable[[Any, Any], Array],
     score: Callable[[Array], Array],
     leaves: Array,
     lengths: Array,
@@ -55,7 +55,7 @@ def soft_chart(
     ``right`` give for each split, and composes again.
 
     Args:
-      join: ``join(left(a), right(b)) -> state``, for any leading axes.
+      combine: ``combine(left(a), right(b)) -> state``, for any leading axes.
       score: of a state, for any leading axes: (..., width) → (...).
       leaves: (batch, L, width).
       lengths: (batch,) whole numbers, 1 … L: how many leading leaves are real.
@@ -73,8 +73,8 @@ def soft_chart(
     Example:
       >>> import jax.numpy as jnp
       >>> leaves = jnp.array([[[1.0], [5.0], [2.0]]])
-      >>> join = lambda left, right: (left + right) / 2
-      >>> soft_chart(join, lambda state: 0 * state[..., 0], leaves, jnp.array([3])).state.tolist()
+      >>> combine = lambda left, right: (left + right) / 2
+      >>> soft_chart(combine, lambda state: 0 * state[..., 0], leaves, jnp.array([3])).state.tolist()
       [[2.375]]
     """
     if leaves.ndim != 3 or not 1 <= leaves.shape[1] <= MOST_LEAVES:
@@ -88,7 +88,7 @@ def soft_chart(
 
     @jax.checkpoint
     def mixed(lefts: Any, rights: Any) -> tuple[Array, Array]:
-        made = join(lefts, rights)
+        made = combine(lefts, rights)
         log_weights = jax.nn.log_softmax(score(made), -1)
         return jnp.sum(jnp.exp(log_weights)[..., None] * made, 2), log_weights
 

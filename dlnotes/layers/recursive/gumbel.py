@@ -23,8 +23,8 @@ import numpy as np
 from dlnotes.layers.recurrent.attention import masked_softmax
 from dlnotes.typing import Array, PRNGKey
 
-Join = Callable[[Array, Array], Array]
-"""``join(left, right) -> state``, all (..., width)."""
+Combine = Callable[[Array, Array], Array]
+"""``combine(left, right) -> state``, all (..., width)."""
 Score = Callable[[Array], Array]
 """``score(state) -> (...)``, of states (..., width)."""
 
@@ -102,7 +102,13 @@ def straight_through(
 
 
 def _all_pairs(
-    join: Join, score: Score, leaves: Array, lengths: Array, noise: Array, temperature: Array, relaxed: bool
+    combine: Combine,
+    score: Score,
+    leaves: Array,
+    lengths: Array,
+    noise: Array,
+    temperature: Array,
+    relaxed: bool,
 ) -> tuple[Array, Array, Array]:
     """As `_chosen_tree`, by composing all pairs anew in every step."""
     L = leaves.shape[1]
@@ -111,7 +117,7 @@ def _all_pairs(
     def step(carry, inputs):
         states, nodes = carry
         k, noise = inputs
-        composed = join(states[:, :-1], states[:, 1:])
+        composed = combine(states[:, :-1], states[:, 1:])
         scores = score(composed) + noise
         possible = places < lengths[:, None] - 1 - k
         y = straight_through(scores, possible, temperature=temperature, relaxed=relaxed)
@@ -171,7 +177,7 @@ class _Found(NamedTuple):
     Attributes:
       states: (batch, 2 L - 1, width) of all nodes: L leaves, then what each step made.
       composed: (batch, 3 n, width) of all pairs that ever stood side by side: those of the leaves, then two
-        of each step, the new node with its left and with its right neighbour.
+        of each step, the new node with its left and with its right neighbor.
       slopes: of the score of each such pair by its left and by its right state, (batch, 3 n, width) each.
       ends: (batch, 3 n, 2) the nodes of each such pair.
       nodes: (n, batch, L) the node at each place before each step.
@@ -322,7 +328,7 @@ def _chosen_tree(node, consts, leaves, lengths, noise, temperature) -> tuple[Arr
 
 
 def compose_pairs(
-    join: Join,
+    combine: Combine,
     score: Score,
     leaves: Array,
     lengths: Array,
@@ -334,11 +340,11 @@ def compose_pairs(
 ) -> FoundTree:
     """Compose sequences by binary trees that their own scores choose; see the module's text.
 
-    ``p_i = join(r_i, r_{i+1})``, ``y = one_hot(argmax_i score(p_i) + noise_i)`` with the gradient of the
+    ``p_i = combine(r_i, r_{i+1})``, ``y = one_hot(argmax_i score(p_i) + noise_i)`` with the gradient of the
     softmax, then ``r_i ← y_i p_i + [nothing up to i chosen] r_i + [chosen before i] r_{i+1}``, n - 1 times.
 
     Args:
-      join: makes one state of two, for any leading axes.
+      combine: makes one state of two, for any leading axes.
       score: of a state, for any leading axes.
       leaves: (batch, L, width), L at least 1.
       lengths: (batch,) whole numbers n, 1 … L: how many leading leaves are real.
@@ -359,8 +365,8 @@ def compose_pairs(
     Example:
       >>> import jax.numpy as jnp
       >>> leaves = jnp.array([[[1.0], [5.0], [2.0]]])
-      >>> join = lambda left, right: left + right
-      >>> compose_pairs(join, lambda state: state[..., 0], leaves, jnp.array([3])).pairs.tolist()
+      >>> combine = lambda left, right: left + right
+      >>> compose_pairs(combine, lambda state: state[..., 0], leaves, jnp.array([3])).pairs.tolist()
       [[[1, 2], [0, 3]]]
     """
     if leaves.ndim != 3 or leaves.shape[1] < 1:
@@ -378,11 +384,11 @@ def compose_pairs(
     noise = noise.astype(leaves.dtype)
     temperature = jnp.asarray(temperature, leaves.dtype)
     if relaxed or again:
-        state, nodes, chosen = _all_pairs(join, score, leaves, lengths, noise, temperature, relaxed)
+        state, nodes, chosen = _all_pairs(combine, score, leaves, lengths, noise, temperature, relaxed)
     else:
 
         def node(left, right):
-            state = join(left, right)
+            state = combine(left, right)
             return state, score(state)
 
         one = leaves[0, 0]

@@ -99,7 +99,7 @@ class Waves(NamedTuple):
     waves: int
     rows: int
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """The cost in a sentence, for a log."""
         return (
             f"a batch of {self.trees} trees has {self.nodes} nodes in {self.slots} slots and is computed in "

@@ -34,7 +34,7 @@ def node_states(
     inputs: Inputs = "nodes",
     schedule: Schedule = "waves",
 ) -> Array:
-    """The state of every node of a batch of trees: ``s_n = join(params, [s_child …], x_n)``.
+    """The state of every node of a batch of trees: ``s_n = combine(params, [s_child …], x_n)``.
 
     Args:
       cell: ``tree_lstm`` or another `TreeCell`.
@@ -149,7 +149,7 @@ def _one_by_one(cell, params, table, index, children, order, mask, read, inputs)
         at, own = slot
         # A child that is not there is slot N, which stays 0.
         below = jnp.where(children[:, at] >= 0, children[:, at], N)
-        state = cell.join(params, jnp.take_along_axis(states, below[:, :, None], 1), table[own])
+        state = cell.combine(params, jnp.take_along_axis(states, below[:, :, None], 1), table[own])
         state = jnp.where(mask[:, at, None], state, 0)
         return jax.lax.dynamic_update_slice_in_dim(states, state[:, None], at, 1), None
 

@@ -26,7 +26,7 @@ from dlnotes.typing import Array, Params
 Inputs = Literal["leaves", "nodes"]
 
 
-class Done(NamedTuple):
+class Residuals(NamedTuple):
     """What the forward pass leaves behind.
 
     Attributes:
@@ -120,14 +120,14 @@ class _Node(NamedTuple):
     """A cell as the two passes use it: states in parts, its matrix taken out where it has one.
 
     Attributes:
-      join: ``join(rest, children, z, r) -> state``.
+      combine: ``combine(rest, children, z, r) -> state``.
       rows: ``rows(children)``, or ``None``.
-      rest: the parameters that ``join`` reads.
+      rest: the parameters that ``combine`` reads.
       W: the matrix, or ``None``.
       widths: of each part of a state.
     """
 
-    join: Callable[..., Parts]
+    combine: Callable[..., Parts]
     rows: Callable[[Parts], Array] | None
     rest: Params
     W: Array | None
@@ -146,10 +146,10 @@ class _Node(NamedTuple):
 def _node(cell: TreeCell, params: Params) -> _Node:
     if cell.advance is None:
 
-        def join(params: Params, children: Parts, z: Array, r: None) -> Parts:
-            return (cell.join(params, children[0], z),)
+        def combine(params: Params, children: Parts, z: Array, r: None) -> Parts:
+            return (cell.combine(params, children[0], z),)
 
-        return _Node(join, None, params, None, (cell.width(params),))
+        return _Node(combine, None, params, None, (cell.width(params),))
     rest = params._replace(U=None, W=None, b=None)
     widths = (cell.width(params) // cell.parts,) * cell.parts
     return _Node(cell.advance, cell.rows, rest, params.W, widths)
@@ -174,7 +174,9 @@ def _by_row(values: Array, p: Plan, fill: Array | int) -> Array:
     return jnp.pad(values[p.node], (margin, margin), constant_values=fill)
 
 
-def _forward(cell: TreeCell, inputs: Inputs, params: Params, table: Array, index: Array, p: Plan) -> Done:
+def _forward(
+    cell: TreeCell, inputs: Inputs, params: Params, table: Array, index: Array, p: Plan
+) -> Residuals:
     margin, rows, arity = margin_of(p), *p.children.shape
     node = _node(cell, params)
     index = _by_row(index, p, table.shape[0] - 1)
@@ -201,17 +203,19 @@ def _forward(cell: TreeCell, inputs: Inputs, params: Params, table: Array, index
         start, count, k, ends, states = carry
         children = _at(states, _window(p.children, start, size))
         z = _input(table, index, inputs, start, size)
-        states = _put(states, node.join(node.rest, children, z, node.product(children)), start)
+        states = _put(states, node.combine(node.rest, children, z, node.product(children)), start)
         start = start + count
         return start, ready(start), k + 1, _put(ends, start[None], k + 1), states
 
     ends = jnp.zeros(p.node.shape[0] + 1, jnp.int32).at[0].set(first)
     carry = (first, ready(first), jnp.zeros((), jnp.int32), ends, states)
     _, _, waves, ends, states = _one_by_width(widths, lambda c: c[1], lambda c: c[0] < end, wave, carry)
-    return Done(states, ends, waves)
+    return Residuals(states, ends, waves)
 
 
-def _backward(cell: TreeCell, inputs: Inputs, params, table, index, p: Plan, read, done: Done, cotangent):
+def _backward(
+    cell: TreeCell, inputs: Inputs, params, table, index, p: Plan, read, done: Residuals, cotangent
+):
     margin, rows, arity = margin_of(p), *p.children.shape
     node = _node(cell, params)
     index = _by_row(index, p, table.shape[0] - 1)
@@ -245,7 +249,7 @@ def _backward(cell: TreeCell, inputs: Inputs, params, table, index, p: Plan, rea
         start = end - size
         children = _at(done.states, _window(p.children, start, size))
         z = _input(table, index, inputs, start, size)
-        _, pull = jax.vjp(node.join, node.rest, children, z, node.product(children))
+        _, pull = jax.vjp(node.combine, node.rest, children, z, node.product(children))
         more, dchildren, dz, dr = pull(arriving(to_children, start, size, first))
         if node.rows is not None:
             fed, pull_rows = jax.vjp(node.rows, children)
@@ -318,7 +322,7 @@ def waves(
     return _run(cell, inputs, params, table, index, p, read)[0]
 
 
-def _run(cell: TreeCell, inputs: Inputs, *arguments: Any) -> tuple[Array, Done]:
+def _run(cell: TreeCell, inputs: Inputs, *arguments: Any) -> tuple[Array, Residuals]:
     @jax.custom_batching.sequential_vmap
     def run(params, table, index, p, read):
         done = _forward(cell, inputs, params, table, index, p)

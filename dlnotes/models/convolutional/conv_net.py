@@ -148,7 +148,7 @@ def conv_net(
       activation: a name in ``layers.ACTIVATIONS``.
       normalization: after each convolution, over each example: "none", "layer" (all channels
         together) or "group".
-      groups: groups of channels that are normalised together.
+      groups: groups of channels that are normalized together.
       standardize_weights: use each output channel's kernel with mean 0 and variance 2 / (its
         inputs), whatever its parameters are.
       dropout: share dropped of the head's features and of each dense layer, when a key is given; may be
@@ -163,7 +163,7 @@ def conv_net(
       ValueError: on sizes, rates or names that are not allowed, or where nothing is left of the maps.
 
     Source: notes C6.7, C6.10, C6.11, C7.4, C7.5; He et al., 2016 (residual blocks); Wu and He, 2018 (groups);
-    Qiao et al., 2019 (standardised weights).
+    Qiao et al., 2019 (standardized weights).
 
     Example:
       >>> model = conv_net((None, None, 1), 10, stages=[Stage(8, pool=2), Stage(16)], head="average")
@@ -322,9 +322,9 @@ def standardized(kernel: Array) -> Array:
     standardization.
     """
     axes = tuple(range(kernel.ndim - 1))
-    centred = kernel - kernel.mean(axes, keepdims=True)
+    centerd = kernel - kernel.mean(axes, keepdims=True)
     inputs = prod(kernel.shape[:-1])
-    return centred * lax.rsqrt(jnp.square(centred).sum(axes, keepdims=True) / 2 + 1e-10 * inputs)
+    return centerd * lax.rsqrt(jnp.square(centerd).sum(axes, keepdims=True) / 2 + 1e-10 * inputs)
 
 
 def _shape(inputs: Sequence[int | None]) -> tuple[tuple[int | None, ...], int]:

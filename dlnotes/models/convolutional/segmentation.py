@@ -27,7 +27,7 @@ FORMS = {
 }
 
 
-class PixelLabeller(NamedTuple):
+class PixelLabeler(NamedTuple):
     """Parameters of a network with one answer per pixel.
 
     A layer is ``h = g(norm(x ∗ K) + b)``. Stage s, of maps ``h_s``, begins with ``pool(h_{s−1})``. In an
@@ -51,7 +51,7 @@ class PixelLabeller(NamedTuple):
     field: MeanField | None
 
 
-def pixel_labeller(
+def pixel_labeler(
     inputs: Sequence[int],
     outputs: int,
     *,
@@ -66,7 +66,7 @@ def pixel_labeller(
     initializer: str = "he_normal",
     init_scale: float | Array = 1.0,
 ) -> Model:
-    """A network with the logits of every pixel's class; equation and parameters: `PixelLabeller`.
+    """A network with the logits of every pixel's class; equation and parameters: `PixelLabeler`.
 
     Inside, the image is filled up with zeros below and to the right until its sides can be halved
     between all stages; the answer is cut back. The same parameters take images of any size.
@@ -98,7 +98,7 @@ def pixel_labeller(
     Example:
       >>> import jax
       >>> import jax.numpy as jnp
-      >>> model = pixel_labeller((21, 30, 1), 5, channels=(4, 8))
+      >>> model = pixel_labeler((21, 30, 1), 5, channels=(4, 8))
       >>> model.apply(model.init(jax.random.key(0)), jnp.ones((2, 21, 30, 1))).shape
       (2, 21, 30, 5)
     """
@@ -120,7 +120,7 @@ def pixel_labeller(
     stages = len(channels)
     factor = 1 if form == "full_size" else 2 ** (stages - 1)
 
-    def init(key: PRNGKey, /) -> PixelLabeller:
+    def init(key: PRNGKey, /) -> PixelLabeler:
         key_down, key_up, key_out = random.split(key, 3)
 
         def stage(key: PRNGKey, before: int, count: int) -> tuple[Convolution, ...]:
@@ -148,9 +148,9 @@ def pixel_labeller(
         output = init_convolution(
             key_out, (1, 1), last, outputs, initializer=initializer, init_scale=init_scale
         )
-        # Standardised grey levels: neighbours that differ by one deviation count as unlike.
+        # Standardized gray levels: neighbors that differ by one deviation count as unlike.
         field = init_mean_field(outputs, width=1.0) if mean_field else None
-        return PixelLabeller(down, up, norms, output, field)
+        return PixelLabeler(down, up, norms, output, field)
 
     def layers_of(params, norms, h: Array, dilation: int = 1) -> Array:
         for layer, norm in zip(params, norms):
@@ -161,7 +161,7 @@ def pixel_labeller(
         return h
 
     def apply(
-        params: PixelLabeller, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None
+        params: PixelLabeler, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None
     ) -> Array:
         if x.ndim != 4 or x.shape[-1] != inputs[2]:
             raise ValueError(f"x: got shape {x.shape}, allowed is (batch, height, width, {inputs[2]})")

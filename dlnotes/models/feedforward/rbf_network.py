@@ -21,7 +21,7 @@ class RBFNetwork(NamedTuple):
     """Parameters of ``h_i = exp(−‖W_i − x‖² / σ_i²)``, ``output = h W + b``.
 
     Attributes:
-      hidden: `RBF`, centres (inputs, units).
+      hidden: `RBF`, centers (inputs, units).
       output: `Dense`, (units, outputs).
     """
 
@@ -40,7 +40,7 @@ def rbf_network(
 ) -> Model:
     """One hidden layer of radial basis units; equation and parameters: `RBFNetwork`.
 
-    Centres, widths σ and the output are all learned.
+    Centers, widths σ and the output are all learned.
 
     Args:
       inputs: size of an example, or its shape, which is flattened.
@@ -48,9 +48,9 @@ def rbf_network(
       outputs: number of outputs (logits).
       sigma: σ of every unit at the start, in units of the inputs; ``None`` is the root of the number of
         inputs. May be traced.
-      centers: data points ``(n, ...)``, n at least ``units``: each start draws its centres from
-        them, without repetition. ``None`` draws centres from a standard normal distribution.
-      init_scale: multiplier of random centres and of the output's initial weights; may be a traced scalar.
+      centers: data points ``(n, ...)``, n at least ``units``: each start draws its centers from
+        them, without repetition. ``None`` draws centers from a standard normal distribution.
+      init_scale: multiplier of random centers and of the output's initial weights; may be a traced scalar.
 
     Raises:
       ValueError: on sizes that are not allowed, or points that do not fit them.

@@ -54,7 +54,7 @@ def deep_output(
     Example:
       >>> from functools import partial
       >>> from dlnotes import models
-      >>> model = deep_output(partial(models.sequence_labeller, 3, 16), (8, 8), 2)
+      >>> model = deep_output(partial(models.sequence_labeler, 3, 16), (8, 8), 2)
       >>> model.apply(model.init(jax.random.key(0)), jnp.ones((4, 7, 3))).shape
       (4, 7, 2)
     """

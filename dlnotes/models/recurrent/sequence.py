@@ -165,7 +165,7 @@ def sequence_classifier(
     )
 
 
-def sequence_labeller(
+def sequence_labeler(
     inputs: int,
     hidden: int,
     outputs: int,
@@ -198,7 +198,7 @@ def sequence_labeller(
 
     Example:
       >>> import jax, jax.numpy as jnp
-      >>> model = sequence_labeller(3, 16, 2, bidirectional=True)
+      >>> model = sequence_labeler(3, 16, 2, bidirectional=True)
       >>> model.apply(model.init(jax.random.key(0)), jnp.ones((4, 7, 3))).shape
       (4, 7, 2)
     """

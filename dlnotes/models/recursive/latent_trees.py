@@ -170,11 +170,11 @@ def _chosen_pairs(
     cell, z = _node_of(params)
     noise = None if key is None else gumbel_noise(key, *leaves.shape[:2])
 
-    def join(left: Array, right: Array) -> Array:
-        return cell.join(params.cell, jnp.stack([left, right], -2), row(z, left))
+    def combine(left: Array, right: Array) -> Array:
+        return cell.combine(params.cell, jnp.stack([left, right], -2), row(z, left))
 
     return compose_pairs(
-        join, _score(params), leaves, lengths, noise=noise, temperature=temperature, relaxed=relaxed
+        combine, _score(params), leaves, lengths, noise=noise, temperature=temperature, relaxed=relaxed
     )
 
 
@@ -246,7 +246,7 @@ def _chart(params: FoundTreeParams, leaves: Array, lengths: Array) -> Chart:
     if rows is None or advance is None:
 
         def whole(left: Array, right: Array) -> Array:
-            return cell.join(params.cell, jnp.stack([left, right], -2), row(z, left))
+            return cell.combine(params.cell, jnp.stack([left, right], -2), row(z, left))
 
         return soft_chart(whole, _score(params), leaves, lengths)
 
@@ -261,12 +261,12 @@ def _chart(params: FoundTreeParams, leaves: Array, lengths: Array) -> Chart:
 
         return product
 
-    def join(left: tuple[Array, Array], right: tuple[Array, Array]) -> Array:
+    def combine(left: tuple[Array, Array], right: tuple[Array, Array]) -> Array:
         # The product of two children is the sum of their own: a span's is computed once for all its parents.
         state = advance(params.cell, apart(left[0], right[0]), row(z, left[0]), left[1] + right[1])
         return jnp.concatenate(state, -1)
 
-    return soft_chart(join, _score(params), leaves, lengths, left=part(0), right=part(1))
+    return soft_chart(combine, _score(params), leaves, lengths, left=part(0), right=part(1))
 
 
 def leaf_symbols(x: Any, mask: Array | None = None) -> tuple[Array, Array]:
@@ -308,7 +308,7 @@ def _leaf_states(params: FoundTreeParams, inputs: Array, lengths: Array) -> Arra
     width = cell.width(params.cell)
     if params.leaf is None:
         none = jnp.zeros((*inputs.shape[:2], 2, width), inputs.dtype)
-        return cell.join(params.cell, none, cell.project(params.cell, inputs))
+        return cell.combine(params.cell, none, cell.project(params.cell, inputs))
     hidden = params.q.shape[0]
     _, states = unroll(_READER, params.leaf, inputs, lengths=lengths)
     return states if width == 2 * hidden else states[..., :hidden]

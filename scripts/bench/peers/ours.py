@@ -136,7 +136,9 @@ def train(
     loss = binary_cross_entropy if case.output == "sigmoid" else cross_entropy
     single = members == 1
     model = build(case.network, schedule=schedule)
-    recipe = Recipe(model, loss, {}, optimizer("adam", case.learning_rate, join=single), join=single)
+    recipe = Recipe(
+        model, loss, {}, optimizer("adam", case.learning_rate, flatten_small=single), flatten_small=single
+    )
 
     def compiled(batch_at, steps: int, per_member: bool, axis: int | None = None):
         chunk = train_chunk(
@@ -167,7 +169,7 @@ def train(
         batches = Batch(x, y, mask, weight)
         if case.members:
             batches = jax.tree.map(lambda a: np.moveaxis(a, 1, 0), batches)
-        axis = 1 if placement.split == "batch" else None
+        axis = 1 if placement.shard == "batch" else None
         chunk = compiled(streamed_batches(), len(fixed), bool(case.members), axis)
         state, metrics = chunk(state, batches, np.int32(len(fixed)))
         losses = fetch(metrics)[:, 0]

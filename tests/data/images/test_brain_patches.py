@@ -16,7 +16,7 @@ COUNTS = {"n_train": 90, "n_validation": 30, "n_test": 45}
 
 
 def made_here():
-    """A smooth random brain, a ball in a box of air, and shares of grey and white matter by its level."""
+    """A smooth random brain, a ball in a box of air, and shares of gray and white matter by its level."""
     rng = np.random.default_rng(0)
     levels = ndimage.gaussian_filter(rng.standard_normal((60, 130, 50)), 2)
     levels = (levels - levels.min()) / np.ptp(levels)
@@ -27,7 +27,7 @@ def made_here():
     return brain, ((levels > low) & (levels <= high)).astype(np.float32), white
 
 
-def test_patches_are_slices_standardised():
+def test_patches_are_slices_standardized():
     volume = np.random.default_rng(1).normal(5, 3, (9, 10, 11))
     volume[:3, :3, :3] = 2.0
     x = volumes.patches(volume, np.array([[1, 1, 1], [4, 5, 6], [7, 8, 9]]), size=3)
@@ -57,15 +57,15 @@ def test_parts_have_no_voxel_in_common(size):
 
 
 def test_data_of_a_volume_made_here(monkeypatch):
-    brain, grey, white = made_here()
-    monkeypatch.setattr(volumes, "templates", lambda: (brain, grey, white))
+    brain, gray, white = made_here()
+    monkeypatch.setattr(volumes, "templates", lambda: (brain, gray, white))
     d = data.brain_patches(size=5, seed=1, **COUNTS)
     assert (d.input, d.inputs, d.outputs) == ("volume", (5, 5, 5, 1), 3)
     assert [p.size for p in (d.train, d.validation, d.test)] == [90, 30, 45]
     assert np.bincount(d.train.y).tolist() == [30, 30, 30]
     every = np.lib.stride_tricks.sliding_window_view(brain.astype(np.float64), (5, 5, 5))
     means, deviations = every.mean((3, 4, 5)), every.std((3, 4, 5))
-    truth = np.stack([1 - grey - white, grey, white]).argmax(0)
+    truth = np.stack([1 - gray - white, gray, white]).argmax(0)
     for x, y in zip(d.test.x[..., 0], d.test.y):  # found again by its values alone
         score = np.abs((every[..., 2, 2, 2] - means) / np.maximum(deviations, 1e-9) - x[2, 2, 2])
         score += np.abs((every[..., 0, 1, 2] - means) / np.maximum(deviations, 1e-9) - x[0, 1, 2])
@@ -92,13 +92,13 @@ def test_without_nilearn_one_is_told_how_to_get_it(monkeypatch):
 
 def test_the_real_brain():
     pytest.importorskip("nilearn")
-    brain, grey, white = volumes.templates()
-    assert brain.shape == grey.shape == white.shape == (197, 233, 189)
+    brain, gray, white = volumes.templates()
+    assert brain.shape == gray.shape == white.shape == (197, 233, 189)
     np.testing.assert_allclose(brain, brain[::-1], atol=1e-6)  # the mirror image: hence one half only
-    kinds = volumes.tissues(brain, grey, white)
+    kinds = volumes.tissues(brain, gray, white)
     levels = [brain[kinds == i].mean() for i in range(3)]
     assert levels[0] < levels[1] < levels[2]  # in such images (T1) fluid is dark and white matter bright
-    litres = [(kinds == i).sum() / 1e6 for i in (1, 2)]
-    assert 0.5 < litres[1] < litres[0] < 1.2  # of grown-ups: 0.7 l of grey, 0.6 l of white matter
+    liters = [(kinds == i).sum() / 1e6 for i in (1, 2)]
+    assert 0.5 < liters[1] < liters[0] < 1.2  # of grown-ups: 0.7 l of gray, 0.6 l of white matter
     d = data.brain_patches(**COUNTS)
     assert d.inputs == (13, 13, 13, 1)

@@ -15,7 +15,7 @@ from dlnotes.data import SOURCES, catalog
 from dlnotes.data import download as store
 from dlnotes.data.download import DataNotFound
 from dlnotes.data.images import mnist as mnist_sets
-from dlnotes.data.images.idx import read_idx, read_labelled_images
+from dlnotes.data.images.idx import read_idx, read_labeled_images
 
 
 def idx(array):
@@ -175,10 +175,10 @@ def test_idx_reader_is_strict(tmp_path):
     images.write_bytes(good)
     labels.write_bytes(idx(np.array([0, 1, 2], np.uint8)))
     with pytest.raises(ValueError, match=f"{images}: 4 images, but {labels} has 3 labels"):
-        read_labelled_images(images, labels, classes=3)
+        read_labeled_images(images, labels, classes=3)
     labels.write_bytes(idx(np.array([0, 1, 3, 1], np.uint8)))
     with pytest.raises(ValueError, match=f"{labels}: row 2: label 3, allowed is 0..2"):
-        read_labelled_images(images, labels, classes=3)
+        read_labeled_images(images, labels, classes=3)
 
 
 def test_cache_folder(monkeypatch, tmp_path):

@@ -27,7 +27,7 @@ def test_tiles_lie_in_their_photograph_in_strips_of_their_part():
     assert not columns["validation"] & columns["test"]
 
 
-def test_colours_are_standardised_and_sizes_checked():
+def test_colors_are_standardized_and_sizes_checked():
     d = data.photo_patches()
     assert (d.train.size, d.validation.size, d.test.size) == (1248, 416, 416)
     np.testing.assert_allclose(d.train.x.mean((0, 1, 2)), 0, atol=1e-4)

@@ -27,7 +27,7 @@ def test_scenes_are_what_is_painted():
     assert y.dtype == np.int32
     assert y.shape == (6, 28, 30)
     assert (x[y > 0] > INK).all()
-    assert ((x > INK) & (y == 0)).any()  # clutter is seen and not labelled
+    assert ((x > INK) & (y == 0)).any()  # clutter is seen and not labeled
     assert (y > 0).any((1, 2)).all()
     bare = data.scenes(noise=0.0, standardize=False, **(SMALL | {"clutter": 0}))
     np.testing.assert_array_equal(bare.train.x[..., 0] > INK, bare.train.y > 0)
@@ -44,7 +44,7 @@ def test_scenes_use_the_first_classes_and_each_parts_own_pictures(monkeypatch):
     made = data.scenes(classes=2, **SMALL)
     assert made.outputs == 3
     assert set(np.unique(made.train.y)) == {0, 1, 2}
-    # Each part's pictures are flat squares of a grey level of its own: it must be found in no other part.
+    # Each part's pictures are flat squares of a gray level of its own: it must be found in no other part.
     from dlnotes.data.dataset import Examples
     from dlnotes.data.images import scenes as composed
 

@@ -111,7 +111,7 @@ def test_windows_are_slices_and_no_part_looks_into_another():
     assert (d.inputs, d.outputs, d.task, d.input) == ((5, 2), 1, "regression", "sequence")
 
 
-def test_the_sources_forecast_and_standardise_by_the_training_part():
+def test_the_sources_forecast_and_standardize_by_the_training_part():
     d = data.mackey_glass(n=400, window=20, horizon=6)
     raw = d.standardize.inverse(d.train.x[:, 0, 0])
     np.testing.assert_allclose(raw, mackey_glass_series(400)[: d.train.size], atol=1e-5)

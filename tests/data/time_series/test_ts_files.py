@@ -85,7 +85,7 @@ def test_bytes_that_are_no_text(tmp_path):
         ts_files.read_ts(path)
 
 
-def test_padding_and_standardising(tmp_path):
+def test_padding_and_standardizing(tmp_path):
     lines, values, labels = drawn(np.random.default_rng(0), 20, lambda i: "left" if i % 2 else "right")
     path = ts(tmp_path / "own.ts", HEADER + "\n".join(lines))
     d = data.series(path, validation=4, test=6, seed=1)

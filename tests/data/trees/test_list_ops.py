@@ -52,7 +52,7 @@ def test_list_ops_values_trees_and_brackets():
     assert set(np.unique(d.train.y)) == set(range(10))
 
 
-def test_list_ops_binarises_from_the_left():
+def test_list_ops_binarizes_from_the_left():
     trees, mask = to_trees(encode([parse("[MAX 2 [MIN 4 7 ] ]"), 5]))
     # slots: 0 [MAX, 1 2, 2 [MIN, 3 4, 4 7, 5 ], 6 ]; inner nodes from 7 on, the deepest first
     expected = [[2, 3], [7, 4], [0, 1], [8, 5], [9, 10], [11, 6]]

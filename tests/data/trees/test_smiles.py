@@ -95,7 +95,7 @@ def test_what_is_no_molecule(text, message):
 
 
 def written_anew(molecule, rng):
-    """The same molecule as SMILES from a random atom, neighbours in random order, rings numbered anew."""
+    """The same molecule as SMILES from a random atom, neighbors in random order, rings numbered anew."""
     near = [[] for _ in molecule.atoms]
     for bond in molecule.bonds:
         near[bond.first].append((bond.second, bond.kind))
@@ -207,7 +207,7 @@ def test_groups_are_in_one_part(tmp_path, monkeypatch):
     folder = table(tmp_path, monkeypatch)
     smiles, _ = read_molecules(folder / "b3db" / "b3db_classification.tsv.gz")
     for split in ("molecule", "scaffold"):
-        d = data.molecules(split=split, data_dir=folder, seed=3, least=1)
+        d = data.molecules(split=split, data_dir=folder, seed=3, min_count=1)
         assert d.train.size + d.validation.size + d.test.size == 240
         assert abs(d.test.size - 48) < 25
         assert d.classes == ("BBB-", "BBB+")
@@ -216,7 +216,7 @@ def test_groups_are_in_one_part(tmp_path, monkeypatch):
     assert sorted(np.concatenate(parts)) == list(range(240))
     groups = [{keys[i] for i in part} for part in parts]
     assert len(set.union(*groups)) == sum(map(len, groups))
-    d = data.molecules(data_dir=folder, least=1)
+    d = data.molecules(data_dir=folder, min_count=1)
     assert (d.train.size, d.validation.size, d.test.size) == (168, 24, 48)
     assert bigram_accuracy(d) == 1.0  # the label is whether there is an oxygen
     with pytest.raises(ValueError, match="split: got 'rows'"):

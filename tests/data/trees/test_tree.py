@@ -156,7 +156,7 @@ def test_python_source():
 def test_names_that_are_not_known():
     trees = [parse_brackets("((a b) c)"), parse_brackets("(a a)")]
     assert vocabulary(trees) == ("<unk>", "a", "b", "c")
-    assert vocabulary(trees, least=2) == ("<unk>", "a")
+    assert vocabulary(trees, min_count=2) == ("<unk>", "a")
     assert batch_trees(trees, ("<unk>", "a")).trees.label[0].tolist() == [1, 0, 0, -1, -1]
     with pytest.raises(ValueError, match="unknown symbol 'b', known are: a c"):
         batch_trees(trees, ("a", "c"))

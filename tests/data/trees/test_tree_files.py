@@ -36,7 +36,7 @@ def targets(d, part, i):
 
 
 def test_sentiments_of_phrases(archive):
-    d = data.sst(data_dir=archive, least=1)
+    d = data.sst(data_dir=archive, min_count=1)
     assert (d.input, d.task, d.outputs) == ("tree", "tokens", 5)
     assert [p.size for p in (d.train, d.validation, d.test)] == [3, 2, 1]
     names, every = targets(d, d.train, 0)
@@ -46,16 +46,18 @@ def test_sentiments_of_phrases(archive):
     assert targets(d, d.test, 0)[1] == ("very-negative", *[""] * 4)
     assert set(d.symbols) == {"<unk>", "It", "'s", "good", "bad"}
     assert tree_at(d.test.x, 0, d.symbols).leaves == ("bad", "<unk>", "<unk>")
-    assert targets(d, data.sst(data_dir=archive, least=1, measured="nodes").test, 0)[1][2] == "negative"
+    assert (
+        targets(d, data.sst(data_dir=archive, min_count=1, eval_targets="nodes").test, 0)[1][2] == "negative"
+    )
 
 
 def test_binary_sentiments_leave_out_what_is_neutral(archive):
-    d = data.sst(data_dir=archive, labels="binary", targets="root", least=1)
+    d = data.sst(data_dir=archive, labels="binary", targets="root", min_count=1)
     assert (d.task, d.classes) == ("classification", ("negative", "positive"))
     assert d.train.y.tolist() == [1, 0]
     assert d.validation.y.tolist() == [1]
     assert d.test.y.tolist() == [0]
-    d = data.sst(data_dir=archive, labels="binary", least=1)
+    d = data.sst(data_dir=archive, labels="binary", min_count=1)
     assert targets(d, d.train, 0)[1] == ("positive", "", "positive", "", "positive")
 
 
@@ -64,8 +66,8 @@ def test_the_files_without_their_archive_and_files_that_are_not_theirs(archive, 
     (plain / "trees").mkdir(parents=True)
     for part, text in SENTENCES.items():
         (plain / "trees" / f"{part}.txt").write_text(text)
-    d = data.sst(data_dir=plain, least=1)
-    assert d.train.x.label.tolist() == data.sst(data_dir=archive, least=1).train.x.label.tolist()
+    d = data.sst(data_dir=plain, min_count=1)
+    assert d.train.x.label.tolist() == data.sst(data_dir=archive, min_count=1).train.x.label.tolist()
     assert len(d.sources) == 3
     (plain / "trees" / "dev.txt").write_text("(5 (2 It) (4 great))\n")
     with pytest.raises(ValueError, match="dev: sentence 1: class '5', allowed are 0 to 4"):

@@ -21,11 +21,11 @@ def leaves_of(module, cell, length, key):
     @jax.jit
     def join(left, right):
         z = cell.project(params, jnp.zeros((len(left), module.SYMBOLS)))
-        return cell.join(params, jnp.stack([left, right], 1), z)
+        return cell.combine(params, jnp.stack([left, right], 1), z)
 
     none = jnp.zeros((2, length, 2, cell.width(params)))
     one_hot = jax.nn.one_hot(x, module.SYMBOLS)
-    leaves = jax.jit(lambda p: cell.join(p, none, cell.project(p, one_hot)))(params)
+    leaves = jax.jit(lambda p: cell.combine(p, none, cell.project(p, one_hot)))(params)
     return params, x, jnp.swapaxes(leaves, 0, 1), join
 
 

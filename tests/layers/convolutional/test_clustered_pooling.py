@@ -22,25 +22,25 @@ def places(sizes):
 
 def greedy_start(w, points, k):
     """The strongest point, then always the one that costs most."""
-    centres = [points[np.argmax(w)]]
+    centers = [points[np.argmax(w)]]
     for _ in range(k - 1):
-        nearest = np.min([((points - c) ** 2).sum(1) for c in centres], axis=0)
-        centres.append(points[np.argmax(w * nearest)])
-    return np.array(centres)
+        nearest = np.min([((points - c) ** 2).sum(1) for c in centers], axis=0)
+        centers.append(points[np.argmax(w * nearest)])
+    return np.array(centers)
 
 
 @pytest.mark.parametrize("sizes", [(30,), (11, 9), (5, 4, 6)], ids=str)
 @pytest.mark.parametrize("threshold", [0.0, 0.2])
-def test_centres_are_those_of_scikit_learn(sizes, threshold):
+def test_centers_are_those_of_scikit_learn(sizes, threshold):
     strength = RNG.gamma(1.0, size=(2, *sizes)).astype(np.float32)
     got = cluster_locations(strength, 4, steps=50, threshold=threshold)
     points = places(sizes)
-    for image, centres, labels in zip(strength, *got):
+    for image, centers, labels in zip(strength, *got):
         w = np.where(image >= threshold * image.max(), image, 0).ravel().astype(float)
         kmeans = KMeans(4, init=greedy_start(w, points, 4), n_init=1, max_iter=50, tol=0, algorithm="lloyd")
         kmeans.fit(points, sample_weight=w)
         order = np.lexsort(kmeans.cluster_centers_.T[::-1])
-        np.testing.assert_allclose(centres, kmeans.cluster_centers_[order], atol=1e-4)
+        np.testing.assert_allclose(centers, kmeans.cluster_centers_[order], atol=1e-4)
         want = np.argsort(order)[kmeans.predict(points)]
         np.testing.assert_array_equal(labels.ravel(), want)
 
@@ -49,23 +49,23 @@ def test_each_step_lowers_the_cost():
     strength = RNG.gamma(0.3, size=(1, 12, 12)).astype(np.float32)
     points, costs = places((12, 12)), []
     for steps in (1, 2, 4, 16):
-        centres = np.asarray(cluster_locations(strength, 5, steps=steps, threshold=0.0).centres[0])
-        nearest = ((points[:, None] - centres) ** 2).sum(-1).min(1)
+        centers = np.asarray(cluster_locations(strength, 5, steps=steps, threshold=0.0).centers[0])
+        nearest = ((points[:, None] - centers) ** 2).sum(-1).min(1)
         costs.append((strength.ravel() * nearest).sum())
     assert np.all(np.diff(costs) <= 1e-4)
     assert costs[-1] < costs[0]
 
 
 def test_blobs_are_found_wherever_they_are():
-    """Three spots on nothing: their places are the centres, in the order from top to bottom."""
+    """Three spots on nothing: their places are the centers, in the order from top to bottom."""
     image = np.zeros((2, 20, 24, 2), np.float32)
     spots = np.array([[3, 15], [9, 4], [16, 18]])
     for shift in (0, 1):
         for value, (i, j) in zip((2.0, 3.0, 2.5), spots + shift):
             image[shift, i - 1 : i + 2, j - 1 : j + 2] = value
     strength = np.linalg.norm(image, axis=-1)
-    centres = cluster_locations(strength, 3).centres
-    np.testing.assert_allclose(centres, np.stack([spots, spots + 1]), atol=1e-5)
+    centers = cluster_locations(strength, 3).centers
+    np.testing.assert_allclose(centers, np.stack([spots, spots + 1]), atol=1e-5)
     pooled = clustered_pool(jnp.asarray(image), 3)
     np.testing.assert_array_equal(pooled, np.tile(np.array([2.0, 3.0, 2.5])[:, None], (2, 1, 2)))
 

@@ -36,18 +36,18 @@ def strength(params, image, i, j):
     return float(params.base + params.contrast * np.exp(-d / (2 * np.exp(2 * params.log_width))))
 
 
-def neighbours_of(i, h, w, count):
+def neighbors_of(i, h, w, count):
     steps = [(0, 1), (1, 0), (0, -1), (-1, 0)] + [(1, 1), (1, -1), (-1, 1), (-1, -1)] * (count == 8)
     return [(i[0] + a, i[1] + b) for a, b in steps if 0 <= i[0] + a < h and 0 <= i[1] + b < w]
 
 
 @pytest.mark.parametrize("count", [4, 8])
-def test_an_update_is_the_sum_over_neighbours(count):
+def test_an_update_is_the_sum_over_neighbors(count):
     params, (z, image) = field(), draw(3, 4)
-    got = mean_field(params, z, image, steps=1, neighbours=count, damping=0.0)
+    got = mean_field(params, z, image, steps=1, neighbors=count, damping=0.0)
     q, M = softmax(np.asarray(z), -1), np.asarray(params.compatibility + params.compatibility.T) / 2
     for i in product(range(3), range(4)):
-        near = neighbours_of(i, 3, 4, count)
+        near = neighbors_of(i, 3, 4, count)
         message = sum(strength(params, image, i, j) * M @ q[0][j] for j in near)
         np.testing.assert_allclose(got[0][i], np.asarray(z)[0][i] - message, rtol=1e-4, atol=1e-5)
 
@@ -56,7 +56,7 @@ def test_it_nears_the_exact_marginals_where_pairs_are_weak():
     params, (z, image) = field(0.5), draw(2, 3)
     pixels = list(product(range(2), range(3)))
     M = np.asarray(params.compatibility + params.compatibility.T) / 2
-    pairs = [(a, b) for a, b in product(pixels, pixels) if a < b and b in neighbours_of(a, 2, 3, 4)]
+    pairs = [(a, b) for a, b in product(pixels, pixels) if a < b and b in neighbors_of(a, 2, 3, 4)]
     labelings = list(product(range(3), repeat=6))
     scores = np.array(
         [
@@ -118,9 +118,9 @@ def test_regions_are_scipys(count):
 
 def test_wrong_options_are_named():
     z, image = draw(2, 2)
-    with pytest.raises(ValueError, match="neighbours: got 6"):
-        mean_field(field(), z, image, neighbours=6)
-    with pytest.raises(ValueError, match="neighbours: got 5"):
+    with pytest.raises(ValueError, match="neighbors: got 6"):
+        mean_field(field(), z, image, neighbors=6)
+    with pytest.raises(ValueError, match="neighbors: got 5"):
         connected_regions(jnp.zeros((1, 2, 2), jnp.int32), 5)
     with pytest.raises(ValueError, match="damping: got 1"):
         mean_field(field(), z, image, damping=1.0)

@@ -1,4 +1,4 @@
-"""Padded signals against each signal alone, flax's group normalisation, and windows one by one."""
+"""Padded signals against each signal alone, flax's group normalization, and windows one by one."""
 
 import flax.linen as nn
 import jax

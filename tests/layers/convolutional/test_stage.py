@@ -39,8 +39,8 @@ def pooled(a, kind, window, strides, ceil_mode):
     for place in np.ndindex(*grid):
         box = tuple(slice(i * s, i * s + k) for i, s, k in zip(place, strides, window))
         inside = a[box]
-        centre = np.meshgrid(*[np.arange(k) - (k - 1) / 2 for k in window], indexing="ij")
-        weights = np.exp(-sum(c**2 for c in centre) / 2)[tuple(slice(n) for n in inside.shape)]
+        center = np.meshgrid(*[np.arange(k) - (k - 1) / 2 for k in window], indexing="ij")
+        weights = np.exp(-sum(c**2 for c in center) / 2)[tuple(slice(n) for n in inside.shape)]
         if kind == "distance_weighted":
             out[place] = (weights * inside).sum() / weights.sum()
         elif kind == "l2":

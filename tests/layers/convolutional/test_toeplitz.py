@@ -44,7 +44,7 @@ def test_circulant_is_scipys_and_the_padded_one_is_the_linear_convolution():
 
 def test_doubly_block_circulant_is_the_periodic_convolution_of_images():
     B = np.asarray(doubly_block_circulant(K, IMAGE.shape))
-    # scipy centres the kernel; ours begins at its corner, as the notes write it.
+    # scipy centers the kernel; ours begins at its corner, as the notes write it.
     want = np.roll(scipy.signal.convolve2d(IMAGE, K, mode="same", boundary="wrap"), (1, 0), (0, 1))
     np.testing.assert_allclose((B @ IMAGE.ravel()).reshape(IMAGE.shape), want, atol=1e-5)
     blocks = B.reshape(5, 6, 5, 6)

@@ -1,4 +1,4 @@
-"""The affine layer and layer normalisation against numpy and flax."""
+"""The affine layer and layer normalization against numpy and flax."""
 
 import flax.linen as nn
 import jax

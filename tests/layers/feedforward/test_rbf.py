@@ -33,7 +33,7 @@ def test_units_are_a_gaussian_kernel():
     check_grads(layers.rbf, (params, jnp.asarray(x)), order=2, rtol=1e-2, atol=1e-2)
 
 
-def test_gradient_is_zero_at_the_centre_and_far_away():
+def test_gradient_is_zero_at_the_center_and_far_away():
     params = layers.RBF(jnp.zeros((3, 1)), jnp.zeros(1))
     slope = jax.jit(jax.grad(lambda x: layers.rbf(params, x)[0]))
     np.testing.assert_array_equal(slope(jnp.zeros(3)), np.zeros(3))
@@ -48,7 +48,7 @@ def test_no_array_of_units_times_features_times_examples():
     assert max(sizes) <= 7 * 11
 
 
-def test_centres_are_different_data_points(key):
+def test_centers_are_different_data_points(key):
     points = np.random.default_rng(2).normal(size=(9, 3)).astype(np.float32)
     layer = layers.init_rbf(key, 3, 6, centers=jnp.asarray(points), init_scale=5.0)
     rows = [int(np.flatnonzero((points == c).all(1))[0]) for c in np.asarray(layer.centers).T]
@@ -57,7 +57,7 @@ def test_centres_are_different_data_points(key):
     assert not np.array_equal(layer.centers, other.centers)
 
 
-def test_random_centres(key):
+def test_random_centers(key):
     layer = layers.init_rbf(key, 40, 500, init_scale=0.5)
     np.testing.assert_allclose(np.std(layer.centers), 0.5, rtol=0.02)
     np.testing.assert_allclose(np.exp(layer.log_sigma), np.full(500, 40**0.5), rtol=1e-6)

@@ -55,8 +55,8 @@ def test_readout_of_fewer_examples_than_features_is_the_shortest():
     rng = np.random.default_rng(1)
     H, Y = rng.normal(size=(5, 9)), rng.normal(size=(5, 1))
     got = ridge_readout(H, Y, ridge=0.0)
-    centred = H - H.mean(0)
-    np.testing.assert_allclose(got.V, np.linalg.pinv(centred) @ (Y - Y.mean()), atol=1e-10)
+    centerd = H - H.mean(0)
+    np.testing.assert_allclose(got.V, np.linalg.pinv(centerd) @ (Y - Y.mean()), atol=1e-10)
     np.testing.assert_allclose(H @ got.V + got.c, Y, atol=1e-10)
 
 

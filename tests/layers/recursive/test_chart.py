@@ -47,11 +47,11 @@ def nonlinear(params):
 
 
 def test_fixed_scores_equal_enumeration():
-    """With scores of span and split, and a linear join, the root is the mean over all trees."""
+    """With scores of span and split, and a linear combine, the root is the mean over all trees."""
     table = jax.random.normal(keys[3], (L, L + 1, L + 1))
 
     # A state is [vector, first leaf, leaves, leaves before the split].
-    def join(a, b):
+    def combine(a, b):
         vector = a[..., :D] @ W_L + b[..., :D] @ W_R
         where = [a[..., D], a[..., D + 1] + b[..., D + 1], a[..., D + 1]]
         return jnp.concatenate([vector, jnp.stack(where, -1)], -1)
@@ -62,7 +62,7 @@ def test_fixed_scores_equal_enumeration():
 
     places = jnp.broadcast_to(jnp.arange(float(L))[None, :, None], (B, L, 1))
     leaves = jnp.concatenate([LEAVES, places, jnp.ones((B, L, 1)), jnp.zeros((B, L, 1))], -1)
-    chart = jax.jit(lambda leaves: soft_chart(join, score, leaves, LENGTHS))(leaves)
+    chart = jax.jit(lambda leaves: soft_chart(combine, score, leaves, LENGTHS))(leaves)
 
     def vector(tree, b):
         if isinstance(tree, int):
@@ -82,13 +82,13 @@ def test_fixed_scores_equal_enumeration():
 
 
 def test_equals_loop():
-    join, score = nonlinear(PARAMS)
-    got = jax.jit(lambda leaves: soft_chart(join, score, leaves, LENGTHS))(LEAVES)
+    combine, score = nonlinear(PARAMS)
+    got = jax.jit(lambda leaves: soft_chart(combine, score, leaves, LENGTHS))(LEAVES)
     for b, n in enumerate(LENGTHS.tolist()):
         spans = {(i, i + 1): LEAVES[b, i] for i in range(n)}
         for size in range(2, n + 1):
             for i in range(n - size + 1):
-                made = jnp.stack([join(spans[i, k], spans[k, i + size]) for k in range(i + 1, i + size)])
+                made = jnp.stack([combine(spans[i, k], spans[k, i + size]) for k in range(i + 1, i + size)])
                 weights = jax.nn.softmax(score(made))
                 np.testing.assert_allclose(
                     jnp.exp(got.log_weights[size - 2][b, i]), weights, rtol=1e-4, atol=1e-5
@@ -98,13 +98,13 @@ def test_equals_loop():
 
 
 def test_parts_done_once_change_nothing():
-    join, score = nonlinear(PARAMS)
+    combine, score = nonlinear(PARAMS)
     parts = dict(left=lambda a: a @ W_L, right=lambda b: (b @ W_R, b))
 
     @jax.jit
     def both(leaves):
         split = soft_chart(lambda a, b: jnp.tanh(a + b[0]), score, leaves, LENGTHS, **parts)
-        return split, soft_chart(join, score, leaves, LENGTHS)
+        return split, soft_chart(combine, score, leaves, LENGTHS)
 
     got, want = both(LEAVES)
     chex.assert_trees_all_close(got, want, rtol=1e-4, atol=1e-5)
@@ -136,8 +136,8 @@ def test_most_probable_tree_of_all():
 
 
 def test_errors():
-    join, score = nonlinear(PARAMS)
+    combine, score = nonlinear(PARAMS)
     with pytest.raises(ValueError, match=f"got shape .* with L from 1 to {MOST_LEAVES}"):
-        soft_chart(join, score, jnp.zeros((1, MOST_LEAVES + 1, D)), jnp.ones(1, int))
+        soft_chart(combine, score, jnp.zeros((1, MOST_LEAVES + 1, D)), jnp.ones(1, int))
     with pytest.raises(ValueError, match=r"lengths: got shape \(2,\)"):
-        soft_chart(join, score, LEAVES, LENGTHS[:2])
+        soft_chart(combine, score, LEAVES, LENGTHS[:2])

@@ -22,18 +22,18 @@ NOISE = gumbel_noise(keys[3], B, L)
 def joining(params):
     W, q = params
 
-    def join(left, right):
+    def combine(left, right):
         return jnp.tanh(jnp.concatenate([left, right], -1) @ W)
 
-    return join, lambda state: state @ q
+    return combine, lambda state: state @ q
 
 
 def loop(params, leaves, n, noise=None):
     """State at the root and the pairs of one example; with the straight-through gradient written out."""
-    join, score = joining(params)
+    combine, score = joining(params)
     states, nodes, pairs = [leaves[i] for i in range(n)], list(range(n)), []
     for k in range(n - 1):
-        made = [join(a, b) for a, b in pairwise(states)]
+        made = [combine(a, b) for a, b in pairwise(states)]
         scores = jnp.stack([score(p) for p in made])
         if noise is not None:
             scores = scores + noise[k, : n - 1 - k]
@@ -85,12 +85,12 @@ def test_forced_to_a_given_tree_is_a_tree_net():
         noise[b, range(len(choices)), choices] = 1e6
 
     def given(params, leaves):
-        join, _ = joining(params)
+        combine, _ = joining(params)
         roots = []
         for b, choices in enumerate(merges):
             states = list(leaves[b, : LENGTHS[b]])
             for m in choices:
-                states[m : m + 2] = [join(states[m], states[m + 1])]
+                states[m : m + 2] = [combine(states[m], states[m + 1])]
             roots.append(states[0])
         return jnp.sum(jnp.sin(jnp.stack(roots)))
 
@@ -111,9 +111,9 @@ def test_relaxed_gradients():
 
 
 def test_cold_and_relaxed_is_the_choice():
-    join, score = joining(PARAMS)
-    hard = compose_pairs(join, score, LEAVES, LENGTHS)
-    soft = compose_pairs(join, score, LEAVES, LENGTHS, relaxed=True, temperature=1e-4)
+    combine, score = joining(PARAMS)
+    hard = compose_pairs(combine, score, LEAVES, LENGTHS)
+    soft = compose_pairs(combine, score, LEAVES, LENGTHS, relaxed=True, temperature=1e-4)
     close(hard, soft)
 
 
@@ -135,8 +135,8 @@ def test_noise_draws_from_the_softmax():
 
 
 def test_children():
-    join, score = joining(PARAMS)
-    children = np.asarray(found_children(compose_pairs(join, score, LEAVES, LENGTHS).pairs, LENGTHS))
+    combine, score = joining(PARAMS)
+    children = np.asarray(found_children(compose_pairs(combine, score, LEAVES, LENGTHS).pairs, LENGTHS))
     for b, n in enumerate(LENGTHS.tolist()):
         pairs = [list(pair) for pair in loop(PARAMS, LEAVES[b], n)[1]]
         assert children[b].tolist() == [[-1, -1]] * n + pairs + [[-1, -1]] * (2 * L - 2 * n)
@@ -146,10 +146,10 @@ def test_children():
 
 
 def test_errors():
-    join, score = joining(PARAMS)
+    combine, score = joining(PARAMS)
     with pytest.raises(ValueError, match=r"leaves: got shape \(4, 3\)"):
-        compose_pairs(join, score, LEAVES[:, 0], LENGTHS)
+        compose_pairs(combine, score, LEAVES[:, 0], LENGTHS)
     with pytest.raises(ValueError, match=r"lengths: got shape \(3,\)"):
-        compose_pairs(join, score, LEAVES, LENGTHS[:3])
+        compose_pairs(combine, score, LEAVES, LENGTHS[:3])
     with pytest.raises(ValueError, match=r"noise: got shape \(4, 6, 6\)"):
-        compose_pairs(join, score, LEAVES, LENGTHS, noise=jnp.zeros((4, 6, 6)))
+        compose_pairs(combine, score, LEAVES, LENGTHS, noise=jnp.zeros((4, 6, 6)))

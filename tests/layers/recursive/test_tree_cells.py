@@ -23,7 +23,7 @@ def test_a_node_as_its_paper_writes_it(name):
     # All children, the second missing, only the last, none, the first.
     there = np.array([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 0, 0], [1, 0, 0]], bool)
     children = jnp.where(there[:, :, None], children, 0)
-    got = jax.jit(cell.join)(params, children, cell.project(params, x))
+    got = jax.jit(cell.combine)(params, children, cell.project(params, x))
     for n in range(5):
         below = {k: children[n, k] for k in range(A) if there[n, k]}
         close(got[n], EQUATIONS[name](params, below, x[n]))
@@ -52,7 +52,7 @@ def test_child_sum_takes_children_in_any_order_and_number():
     children = jax.random.normal(jax.random.key(3), (6, 2 * H))
     z = cell.project(params, jnp.ones(I))
     more = jnp.concatenate([children[::-1], jnp.zeros((2, 2 * H))])
-    close(cell.join(params, more, z), cell.join(params, children, z))
+    close(cell.combine(params, more, z), cell.combine(params, children, z))
 
 
 @cells

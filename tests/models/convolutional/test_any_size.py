@@ -64,7 +64,7 @@ def test_padding_changes_neither_answers_nor_gradients(name):
     sizes = rng.integers(SMALLEST, SMALLEST + (5 if axes == 3 else 12), (3, axes))
     shape = tuple(int(s) for s in sizes.max(axis=0) + rng.integers(1, 6, axes))
     mask = box_mask(sizes, shape)
-    # what lies behind an example must not matter either: it is large and not a number's neighbour of 0
+    # what lies behind an example must not matter either: it is large and not a number's neighbor of 0
     x = (50 + 100 * rng.normal(size=(3, *shape, channels))).astype(np.float32)
     alone = [rng.normal(size=(1, *size, channels)).astype(np.float32) for size in sizes]
     for row, one in zip(x, alone):

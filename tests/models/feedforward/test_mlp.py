@@ -1,4 +1,4 @@
-"""Feed-forward models: equations against numpy, and what they refuse."""
+"""Loader-forward models: equations against numpy, and what they refuse."""
 
 import jax
 import jax.numpy as jnp

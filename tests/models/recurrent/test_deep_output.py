@@ -11,7 +11,7 @@ import pytest
 
 from dlnotes import layers
 from dlnotes.models.recurrent.deep_output import deep_output
-from dlnotes.models.recurrent.sequence import sequence_classifier, sequence_labeller
+from dlnotes.models.recurrent.sequence import sequence_classifier, sequence_labeler
 
 LENGTHS = (5, 2, 4)
 
@@ -48,7 +48,7 @@ def all_three_blocks(factory):
 
 
 @pytest.mark.parametrize(
-    "factory", [sequence_labeller, pytest.param(sequence_classifier, marks=pytest.mark.slow)]
+    "factory", [sequence_labeler, pytest.param(sequence_classifier, marks=pytest.mark.slow)]
 )
 @pytest.mark.slow
 def test_all_blocks_against_a_loop_of_flax_perceptrons(factory):
@@ -78,7 +78,7 @@ def test_all_blocks_against_a_loop_of_flax_perceptrons(factory):
         outputs.append(out)
     for b, n in enumerate(LENGTHS):
         want = np.stack([out[b] for out in outputs[:n]])
-        if factory is sequence_labeller:
+        if factory is sequence_labeler:
             np.testing.assert_allclose(got[b, :n], want, rtol=1e-4, atol=1e-5)
         else:
             np.testing.assert_allclose(got[b], want[-1], rtol=1e-4, atol=1e-5)

@@ -9,7 +9,7 @@ import pytest
 
 from dlnotes import layers
 from dlnotes.layers.recurrent.unroll import CELLS, unroll
-from dlnotes.models.recurrent.sequence import character_model, sample, sequence_classifier, sequence_labeller
+from dlnotes.models.recurrent.sequence import character_model, sample, sequence_classifier, sequence_labeler
 
 
 @pytest.mark.parametrize("cell", list(CELLS))
@@ -104,11 +104,11 @@ def test_errors():
         sample(params, jax.random.key(0), jnp.zeros((2, 1), jnp.int32), length=0)
 
 
-def test_labeller_reads_the_past_and_in_both_directions_the_future():
+def test_labeler_reads_the_past_and_in_both_directions_the_future():
     mask = jnp.arange(5)[None] < jnp.array([5, 3])[:, None]
     x = jax.random.normal(jax.random.key(1), (2, 5, 3))
     for both in (False, True):
-        model = sequence_labeller(3, 4, 2, bidirectional=both, layers=2)
+        model = sequence_labeler(3, 4, 2, bidirectional=both, layers=2)
         params = model.init(jax.random.key(0))
         apply = jax.jit(lambda x, mask, model=model, params=params: model.apply(params, x, mask=mask))
         whole = apply(x, mask)

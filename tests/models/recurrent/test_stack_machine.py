@@ -1,4 +1,4 @@
-"""The net of a stack machine against plain recognisers, all short texts and very deep ones."""
+"""The net of a stack machine against plain recognizers, all short texts and very deep ones."""
 
 from fractions import Fraction
 from itertools import product

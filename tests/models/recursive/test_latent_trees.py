@@ -33,12 +33,12 @@ def made(model):
 def leaf_state(kind, params, symbol):
     inputs = params.E[symbol]
     none = jnp.zeros((2, kind.width(params.cell)))
-    return kind.join(params.cell, none, kind.project(params.cell, inputs[None])[0])
+    return kind.combine(params.cell, none, kind.project(params.cell, inputs[None])[0])
 
 
-def join(kind, params, left, right):
+def combine(kind, params, left, right):
     z = kind.project(params.cell, jnp.zeros((1, H)))[0]
-    return kind.join(params.cell, jnp.stack([left, right]), z)
+    return kind.combine(params.cell, jnp.stack([left, right]), z)
 
 
 @pytest.mark.parametrize("cell", ["tree_lstm", pytest.param("tensor", marks=pytest.mark.slow)])
@@ -50,7 +50,7 @@ def test_gumbel_tree_is_a_recursion_over_its_tree(cell):
     assert children.shape == (B, 2 * L - 1, 2)
 
     leaf = jax.jit(lambda symbol: leaf_state(kind, params, symbol))
-    node = jax.jit(lambda left, right: join(kind, params, left, right))
+    node = jax.jit(lambda left, right: combine(kind, params, left, right))
 
     def state(b, slot):
         left, right = children[b, slot]
@@ -81,7 +81,7 @@ def test_chart_tree_composes_by_its_cell(cell):
     @jax.jit
     def by_whole_nodes(params):
         leaves = jax.vmap(jax.vmap(lambda symbol: leaf_state(kind, params, symbol)))(SYMBOLS)
-        many = jax.vmap(jax.vmap(jax.vmap(lambda left, right: join(kind, params, left, right))))
+        many = jax.vmap(jax.vmap(jax.vmap(lambda left, right: combine(kind, params, left, right))))
         chart = soft_chart(many, lambda s: kind.hidden(s) @ params.q, leaves, jnp.array(LENGTHS))
         return kind.hidden(chart.state) @ params.V + params.c[None]
 
@@ -102,7 +102,7 @@ def test_leaves_that_an_lstm_reads():
             states.append(jnp.concatenate([h, carry.c], -1)[0])
         assert params.cell.U is None  # no node has an input of its own
         with_input = params._replace(cell=params.cell._replace(U=jnp.zeros((H, params.cell.b.size))))
-        want = kind.hidden(join(kind, with_input, *states)) @ params.V + params.c
+        want = kind.hidden(combine(kind, with_input, *states)) @ params.V + params.c
         got = jax.jit(model.apply)(params, jnp.array([[5, 2, 1]]), mask=jnp.array([[True, True, False]]))
         np.testing.assert_allclose(got[0], want, rtol=1e-4, atol=1e-5)
 

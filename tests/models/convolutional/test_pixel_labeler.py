@@ -44,7 +44,7 @@ def test_pooling_of_stride_one():
 
 @pytest.mark.parametrize("form", ["encoder_decoder", "coarse", "full_size"])
 def test_any_size_with_the_same_parameters(form):
-    model = models.pixel_labeller((16, 16, 1), 3, form=form, channels=(3, 4, 5))
+    model = models.pixel_labeler((16, 16, 1), 3, form=form, channels=(3, 4, 5))
     params = jax.eval_shape(model.init, jax.random.key(0))
     for height, width in ((16, 16), (13, 22), (3, 5)):
         got = jax.eval_shape(model.apply, params, image(2, height, width, 1))
@@ -53,7 +53,7 @@ def test_any_size_with_the_same_parameters(form):
 
 def test_coarse_and_full_size_have_the_same_parameters():
     trees = [
-        jax.eval_shape(models.pixel_labeller((8, 8, 1), 3, form=f).init, jax.random.key(0))
+        jax.eval_shape(models.pixel_labeler((8, 8, 1), 3, form=f).init, jax.random.key(0))
         for f in ("coarse", "full_size")
     ]
     assert trees[0] == trees[1]
@@ -62,7 +62,7 @@ def test_coarse_and_full_size_have_the_same_parameters():
 @pytest.mark.parametrize(("form", "step"), [("full_size", 1), ("encoder_decoder", 4), ("coarse", 4)])
 def test_labels_follow_a_moved_image(form, step):
     """Away from the edges, by one pixel without shrinking, by the pooling's step with it."""
-    model = models.pixel_labeller((40, 40, 1), 3, form=form, channels=(3, 4, 5))
+    model = models.pixel_labeler((40, 40, 1), 3, form=form, channels=(3, 4, 5))
     params = model.init(jax.random.key(1))
     x = jnp.zeros((1, 80, 80, 1)).at[:, 32:48, 32:48].set(image(1, 16, 16, 1))
     moved = model.apply(params, jnp.roll(x, step, (1, 2)))
@@ -70,7 +70,7 @@ def test_labels_follow_a_moved_image(form, step):
 
 
 def test_encoder_decoder_written_out():
-    model = models.pixel_labeller((8, 8, 2), 3, channels=(4, 5))
+    model = models.pixel_labeler((8, 8, 2), 3, channels=(4, 5))
     params = model.init(jax.random.key(2))
     x = image(2, 8, 8, 2)
 
@@ -86,7 +86,7 @@ def test_encoder_decoder_written_out():
 
 def test_coarse_is_the_small_grid_enlarged():
     """The pooled classifier written out, and jax's own resizing."""
-    model = models.pixel_labeller((8, 8, 1), 3, form="coarse", channels=(4, 5))
+    model = models.pixel_labeler((8, 8, 1), 3, form="coarse", channels=(4, 5))
     params = model.init(jax.random.key(2))
     x = image(2, 8, 8, 1)
     h = jax.nn.relu(star(x, params.encoder[0][0].K)).reshape(2, 4, 2, 4, 2, 4).max((2, 4))
@@ -96,8 +96,8 @@ def test_coarse_is_the_small_grid_enlarged():
 
 
 def test_mean_field_comes_after_the_labels_of_each_pixel():
-    plain = models.pixel_labeller((9, 7, 1), 2, channels=(4, 4))
-    smooth = models.pixel_labeller((9, 7, 1), 2, channels=(4, 4), mean_field=3)
+    plain = models.pixel_labeler((9, 7, 1), 2, channels=(4, 4))
+    smooth = models.pixel_labeler((9, 7, 1), 2, channels=(4, 4), mean_field=3)
     params = smooth.init(jax.random.key(0))
     assert params.field is not None
     assert plain.init(jax.random.key(0)).field is None
@@ -135,16 +135,16 @@ def test_refinement_written_out():
         ({"normalization": "batch"}, ["normalization", "batch", "layer"]),
     ],
 )
-def test_labeller_refuses(options, words):
+def test_labeler_refuses(options, words):
     with pytest.raises(ValueError, match=".*".join(map(re.escape, words))):
-        models.pixel_labeller((8, 8, 1), 3, **options)
+        models.pixel_labeler((8, 8, 1), 3, **options)
 
 
 def test_refusals_of_shapes():
     with pytest.raises(ValueError, match="inputs"):
-        models.pixel_labeller((8, 8), 3)
+        models.pixel_labeler((8, 8), 3)
     with pytest.raises(ValueError, match="odd"):
         models.recurrent_refinement((8, 8, 1), 3, kernel=2)
-    model = models.pixel_labeller((8, 8, 1), 3)
+    model = models.pixel_labeler((8, 8, 1), 3)
     with pytest.raises(ValueError, match="height, width, 1"):
         model.apply(model.init(jax.random.key(0)), jnp.ones((1, 8, 8, 2)))
