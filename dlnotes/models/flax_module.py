@@ -92,7 +92,7 @@ def from_flax(
       >>> jax.tree.map(jnp.shape, params.state)
       {'mean': (4,), 'var': (4,)}
       >>> output, state = model.update(params, jnp.ones((2, 4)))
-      >>> state["mean"].round(2).tolist()
+      >>> [round(float(m), 2) for m in state["mean"]]
       [0.01, 0.01, 0.01, 0.01]
     """
     names = () if train_argument is None else train_argument
