@@ -7,6 +7,7 @@ that editors and pyright know each name.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
@@ -31,4 +32,4 @@ def lazy(package: str, home: Mapping[str, str]) -> tuple[Callable[[str], Any], C
         found = import_module(f"{package}.{module}")
         return found if colon and not attribute else getattr(found, attribute or name)
 
-    return getattribute, lambda: sorted(home)
+    return getattribute, lambda: sorted({*home, *vars(sys.modules[package])})

@@ -106,4 +106,4 @@ class TreeFile(Split):
         return self
 
 
-TreeData = ListOps | Logic | Molecules | Sst
+TreeData = ListOps | Logic | Molecules | Sst | TreeFile

@@ -140,7 +140,7 @@ class _Node(NamedTuple):
         """The states of nodes without children."""
         children = tuple(jnp.zeros((z.shape[0], arity, width), z.dtype) for width in self.widths)
         r = jax.eval_shape(self.product, children)
-        return self.join(rest, children, z, None if r is None else jnp.zeros(r.shape, r.dtype))
+        return self.combine(rest, children, z, None if r is None else jnp.zeros(r.shape, r.dtype))
 
 
 def _node(cell: TreeCell, params: Params) -> _Node:
