@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.util
 import sys
@@ -10,6 +9,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
+from dlnotes.checks import did_you_mean
 from dlnotes.claims.claim import Claim
 from dlnotes.config import ConfigError
 
@@ -44,9 +44,9 @@ def module_path(folder: Path, experiment: str, *, source: str) -> Path:
     path = folder / f"{experiment}.py"
     if path.is_file():
         return path
-    known = sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.glob("*/*.py"))
-    near = difflib.get_close_matches(experiment, known, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    # A file whose name begins with "_" helps the claims beside it.
+    known = sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.glob("*/[!_]*.py"))
+    hint = did_you_mean(experiment, known)
     raise ConfigError(source, [f"experiment: got {experiment!r}, there is no {path}{hint}"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
+from dlnotes.checks import did_you_mean
 from dlnotes.claims.measure import Opened, judge, last_measured, open_claim, run_claim
 from dlnotes.config import ConfigError, is_claim, read_raw
 from dlnotes.devices.prepare import cpu_count
@@ -72,9 +72,9 @@ def choose(paths: Sequence[Path], wanted: Sequence[str]) -> list[Path]:
         fits = {path for path in paths if _fits(path, name)}
         if not fits:
             ids = sorted({name for path in paths for name in _names(path)})
-            near = difflib.get_close_matches(name, ids, n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            problems.append(f"{name}: no claim is called so{hint} (`dlnotes list` shows them)")
+            problems.append(
+                f"{name}: no claim is called so{did_you_mean(name, ids)} (`dlnotes list` shows them)"
+            )
         chosen |= fits
     if problems:
         raise ConfigError("reproduce", problems)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -12,6 +11,7 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel
 
+from dlnotes.checks import did_you_mean
 from dlnotes.config.config import Config
 from dlnotes.config.sweep import check
 from dlnotes.config.validation import ConfigError, set_path, validate
@@ -53,11 +53,8 @@ def read_raw(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        near = difflib.get_close_matches(
-            path.name, [p.name for p in path.parent.glob("*.toml")] if path.parent.is_dir() else [], n=1
-        )
-        hint = f"; did you mean {path.parent / near[0]}?" if near else ""
-        raise ConfigError(source, [f"no such file{hint}"]) from None
+        beside = [str(p) for p in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+        raise ConfigError(source, [f"no such file{did_you_mean(path, beside, cutoff=0.6)}"]) from None
     except IsADirectoryError:
         raise ConfigError(source, ["is a folder, a TOML file is needed"]) from None
     except UnicodeDecodeError as error:

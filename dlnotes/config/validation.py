@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from dlnotes.checks import did_you_mean
 from dlnotes.config.config import Config
 
 
@@ -116,8 +116,7 @@ def _line(where: str, item: Any, model: Any) -> str:
     if kind == "extra_forbidden":
         name = where.rsplit(".", 1)[-1]
         fields = list(_fields(model))
-        near = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, fields, cutoff=0.5)
         return f"{where}: got {got}, unknown option{hint} (allowed: {', '.join(fields)})"
     if kind == "missing":
         return f"{where}: missing, it must be set"
@@ -126,15 +125,11 @@ def _line(where: str, item: Any, model: Any) -> str:
     if kind == "union_tag_invalid":
         tag = item["ctx"]["tag"]
         allowed = [t.strip().strip("'") for t in item["ctx"]["expected_tags"].split(",")]
-        near = difflib.get_close_matches(str(tag), allowed, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{where}.kind: got {tag!r}{hint} (allowed: {', '.join(allowed)})"
+        return f"{where}.kind: got {tag!r}{did_you_mean(tag, allowed)} (allowed: {', '.join(allowed)})"
     if kind == "literal_error":
         expected = item["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
         allowed = [a.strip() for a in expected.split(",")]
-        near = difflib.get_close_matches(str(value), allowed, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{where}: got {got}{hint} (allowed: {', '.join(allowed)})"
+        return f"{where}: got {got}{did_you_mean(value, allowed)} (allowed: {', '.join(allowed)})"
     if kind == "value_error":
         message = str(item["ctx"]["error"])
         if not where:
