@@ -11,7 +11,8 @@ from dlnotes.experiment.decoding import answers_of, decoding_metrics, references
 from dlnotes.experiment.final_metrics import label_quality
 from dlnotes.experiment.predict import _opened
 from dlnotes.experiment.result import Trained
-from dlnotes.experiment.summary import SHARES, mean_interval
+from dlnotes.experiment.summary import mean_interval
+from dlnotes.formatting import SHARES
 
 
 def evaluate_run(

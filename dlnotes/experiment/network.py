@@ -134,7 +134,7 @@ BUILDERS: dict[str, Builder] = {
 """What builds the network of each family, from the data set, the number of outputs and [model]'s options."""
 
 
-CELLS = {
+CELL_MAKERS = {
     "rnn": layers.plain_cell,
     "lstm": layers.lstm_variant,
     "leaky": layers.leaky,
@@ -149,7 +149,7 @@ def cell_of(chosen: str | CellTable) -> str | layers.Cell:
     if isinstance(chosen, str):
         return chosen
     options = chosen.model_dump()
-    return CELLS[options.pop("kind")](**options)
+    return CELL_MAKERS[options.pop("kind")](**options)
 
 
 def sizes_of(dataset: Dataset) -> tuple[int | None, ...]:

@@ -11,9 +11,7 @@ from scipy import stats
 
 from dlnotes.experiment.groups import Group
 from dlnotes.experiment.trainer import Outcome
-
-SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f"})
-"""Metrics that are shares: larger is better, and an interval cannot leave [0, 1]."""
+from dlnotes.formatting import LARGER, SHARES
 
 
 def mean_interval(values: np.ndarray, *, confidence: float = 0.95, share: bool = False) -> dict[str, Any]:
@@ -105,7 +103,7 @@ def headline(record: dict[str, Any]) -> tuple[str, str, dict[str, Any]] | None:
 
 def better(name: str) -> str:
     """Whether larger ("max") or smaller ("min") values of a metric are better."""
-    return "max" if name in SHARES | {"bleu", "chrf"} else "min"
+    return "max" if name in LARGER else "min"
 
 
 def best_point(points: Sequence[Mapping[str, Any]]) -> int | None:
