@@ -15,6 +15,9 @@ Array: TypeAlias = jax.Array
 PRNGKey: TypeAlias = jax.Array
 """One typed key (shape ``()``), or one key per example (shape ``(batch,)``)."""
 
+Weight: TypeAlias = jax.Array | np.ndarray
+"""An array of parameters: on a device, or in numpy as training gives it back."""
+
 Params: TypeAlias = Any
 """A pytree of arrays, by convention a NamedTuple whose docstring holds the equation."""
 

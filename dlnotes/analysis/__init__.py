@@ -4,7 +4,7 @@ Its parameters and multiply-adds are counted, its linear regions and receptive f
 gradients followed through time.
 """
 
-from dlnotes.analysis import recurrent_dynamics
+from dlnotes.analysis import recurrent_dynamics, region_bounds
 from dlnotes.analysis.counting import Counts, LayerCounts, by_layer, count, multiply_adds, parameters
 from dlnotes.analysis.gradient_flow import back_from_the_end, norms_back, step_jacobians
 from dlnotes.analysis.linear_regions import Slice, on_line, on_slice
@@ -24,6 +24,7 @@ __all__ = [
     "on_slice",
     "parameters",
     "recurrent_dynamics",
+    "region_bounds",
     "relu_regions",
     "step_jacobians",
 ]

@@ -2,8 +2,8 @@
 
 The code is what ``measure`` reaches: definitions (functions, classes, constants) of its own module, of
 the modules beside it, and of the library, each found by the name by which it is used. What is not reached
-does not count, nor do comments, docstrings, import lines and the place of a file: a new file, a new
-function beside a used one, or a module that is moved changes no fingerprint.
+does not count, nor do comments, docstrings, annotations, import lines and the place of a file: a new file,
+a new function beside a used one, or a module that is moved changes no fingerprint.
 """
 
 from __future__ import annotations
@@ -264,7 +264,7 @@ class _Reader:
         self.parts.append(type(node).__name__)
         for name, value in ast.iter_fields(node):
             # What is empty is left out: versions of Python differ in the empty fields that they have.
-            if name not in ("ctx", "kind", "type_comment") and value is not None and value != []:
+            if name not in _IGNORED and value is not None and value != []:
                 self.parts.append(name)
                 self.read(value)
         self.parts.append(".")
@@ -311,6 +311,9 @@ class _Reader:
                 return self.code.named(self.code.file(target.file), target.name)
         return self.code.named(self.file, name)
 
+
+_IGNORED = ("ctx", "kind", "type_comment", "annotation", "returns")
+"""Fields that decide no number."""
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, *_COMPREHENSIONS)

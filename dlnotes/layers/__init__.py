@@ -1,5 +1,6 @@
 """Pure functions of arrays: the layers from which the models are put together."""
 
+from dlnotes.layers import random
 from dlnotes.layers.activations import (
     ACTIVATIONS,
     absolute,
@@ -177,6 +178,7 @@ __all__ = [
     "periodic_convolution",
     "plain_cell",
     "prelu",
+    "random",
     "rbf",
     "receptive_field",
     "recurrent_cell",

@@ -1,5 +1,6 @@
 """Output units as distributions, and the losses and metrics derived from them."""
 
+from dlnotes.outputs import segmentation
 from dlnotes.outputs.bracket_f1 import bracket_f1, self_agreement
 from dlnotes.outputs.distributions import (
     Bernoulli,
@@ -76,6 +77,7 @@ __all__ = [
     "mixture_nll",
     "over_steps",
     "pinball",
+    "segmentation",
     "self_agreement",
     "squared_error",
     "target_count",

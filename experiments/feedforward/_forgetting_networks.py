@@ -35,7 +35,8 @@ def dense_network(inputs: int, width: int, kind: float | Array, dropout: bool) -
         keys = keys_or_none(key if dropout else None, 3)
         h = layers.random.dropout(keys[0], x, INPUT_DROPOUT)
         for layer, key in zip(params.hidden, keys[1:]):
-            h = layers.random.dropout(key, g(layers.dense(layer, h)), HIDDEN_DROPOUT)
+            z = layers.dense(layer, h)  # pyright: ignore[reportArgumentType] # none is factored
+            h = layers.random.dropout(key, g(z), HIDDEN_DROPOUT)
         return layers.dense(params.output, h)
 
     return models.mlp(inputs, (width, width), CLASSES)._replace(apply=apply)
@@ -44,7 +45,7 @@ def dense_network(inputs: int, width: int, kind: float | Array, dropout: bool) -
 def maxout_network(inputs: int, width: int, dropout: bool) -> models.Model:
     """``models.maxout_mlp`` with two hidden layers."""
     rates = {"dropout": HIDDEN_DROPOUT, "input_dropout": INPUT_DROPOUT} if dropout else {}
-    return models.maxout_mlp(inputs, (width, width), CLASSES, pieces=PIECES, **rates)
+    return models.maxout_mlp(inputs, (width, width), CLASSES, pieces=PIECES, **rates)  # pyright: ignore[reportArgumentType] # only rates
 
 
 def maxout_width(inputs: int, width: int) -> int:

@@ -71,7 +71,7 @@ def starts(seeds: int, inputs: int, outputs: int) -> models.MLP:
 
 def layers_of(params: models.MLP) -> tuple[layers.Dense, ...]:
     """The `Dense` layers of an MLP, the output last."""
-    return (*params.hidden, params.output)
+    return (*params.hidden, params.output)  # pyright: ignore[reportReturnType] # none is factored
 
 
 def largest(tree) -> jax.Array:

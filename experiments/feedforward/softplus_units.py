@@ -63,9 +63,9 @@ def network(inputs: int, classes: int, kind: Array) -> models.Model:
     def apply(params: models.MLP, x: Array, /, **how) -> Array:
         h = x
         for layer in params.hidden:
-            z = layers.dense(layer, h)
+            z = layers.dense(layer, h)  # pyright: ignore[reportArgumentType] # none is factored
             h = sum(jnp.where(kind == i, g(z), 0.0) for i, g in enumerate(FUNCTIONS))
-        return layers.dense(params.output, h)
+        return layers.dense(params.output, h)  # pyright: ignore[reportArgumentType]
 
     return models.Model(plain.init, apply)
 

@@ -60,8 +60,8 @@ def loss(params: Params) -> Array:
 def steps_of_the_notes(params: models.MLP) -> dict[str, Array]:
     """The matrices of the notes, computed with the library's layers."""
     (layer,) = params.hidden
-    xw = layers.dense(layer._replace(b=jnp.zeros_like(layer.b)), EXAMPLES.x)
-    z = layers.dense(layer, EXAMPLES.x)
+    xw = layers.dense(layer._replace(b=jnp.zeros_like(layer.b)), EXAMPLES.x)  # pyright: ignore[reportArgumentType] # not factored
+    z = layers.dense(layer, EXAMPLES.x)  # pyright: ignore[reportArgumentType]
     return {"XW": xw, "XW + c": z, "h": layers.relu(z), "y": NETWORK.apply(params, EXAMPLES.x)}
 
 

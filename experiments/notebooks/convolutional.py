@@ -144,7 +144,7 @@ for ax, name, k in ((axes[1], "blur", blur), (axes[2], "edge", edges)):
 plt.show()
 
 small, tiny = photo[:24, :32], jnp.asarray(edges, jnp.float32)
-dense = layers.doubly_block_circulant(tiny, small.shape) @ small.reshape(-1)
+dense = layers.doubly_block_circulant(tiny, (24, 32)) @ small.reshape(-1)
 free = layers.periodic_convolution(small, tiny)
 print(f"dense and matrix-free differ by {float(jnp.max(jnp.abs(dense.reshape(small.shape) - free))):.1e}")
 print(f"the matrix of the whole photograph would hold {photo.size**2 * 4 / 1e9:.0f} GB")
@@ -207,7 +207,9 @@ for ax, (name, stack) in zip(axes, stacks.items()):
     support = jax.jit(jax.grad(central))(jnp.ones((1, SIZE, SIZE, 1)))[0, :, :, 0]
     draw(ax, np.where(support > 0, support / support.max(), np.nan), name, cmap="YlGnBu", vmin=-0.2)
     first = field.start + middle * field.stride
-    ax.add_patch(Rectangle((first - 0.5,) * 2, field.size, field.size, fill=False, color=ORANGE, lw=1.8))
+    ax.add_patch(
+        Rectangle((first - 0.5, first - 0.5), field.size, field.size, fill=False, color=ORANGE, lw=1.8)
+    )
     ax.set(xlim=(-0.5, SIZE - 0.5), ylim=(SIZE - 0.5, -0.5))
     ax.set_xlabel(f"{field.size} × {field.size} pixels, every {field.stride}")
     rows, columns = np.nonzero(np.asarray(support))

@@ -53,7 +53,7 @@ print("f(x) =", network.apply(by_hand, x)[:, 0])
 # is enough. That is all that a hidden layer is for.
 
 # %%
-h = layers.relu(layers.dense(by_hand.hidden[0], x))
+h = layers.relu(layers.dense(by_hand.hidden[0], x))  # pyright: ignore[reportArgumentType]
 figure, axes = plt.subplots(1, 2, figsize=(7, 3.2), layout="constrained")
 for ax, points, names in zip(axes, (x, h), (("$x_1$", "$x_2$"), ("$h_1$", "$h_2$"))):
     for value, marker, color in ((0, "o", BLUE), (1, "s", ORANGE)):

@@ -151,7 +151,9 @@ def recipe_of(hyper: Hyperparams, *, way: int, hidden: int, steps: int) -> Recip
 
     feeds = way == SCHEDULED
     optimize = optimizer("adam", hyper["rate"], factor=schedules.cosine(steps), clip_norm=1.0)
-    return Recipe(model, outputs.squared_error, {}, optimize, random=feeds, feed=feed if feeds else None)
+    return Recipe(
+        model, outputs.squared_error, {}, optimize, random=feeds, sample_inputs=feed if feeds else None
+    )
 
 
 def many(seeds: np.ndarray, n: int, noise: float) -> data.Examples:

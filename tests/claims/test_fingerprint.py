@@ -92,6 +92,7 @@ def test_what_measure_reaches_counts(house, file, old, new):
     [
         ("dlnotes/layers/flat.py", "def other(x):\n    return x", "def other(x):\n    return 2"),
         ("dlnotes/layers/flat.py", "def dense(x):\n", 'def dense(x):\n    """Some words."""  # and more\n'),
+        ("dlnotes/layers/flat.py", "def dense(x):", "def dense(x: float) -> float:"),
         ("dlnotes/data/toy.py", "[2, 3]", "[3, 3]"),  # a source that is not named
         ("dlnotes/data/__init__.py", '"moons": 2}', '"moons": 2, "new": 3}'),
         ("experiments/chapter/_helper.py", "x / 3", "x / 4"),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from dlnotes.layers.initializers import initializer as rule
-from dlnotes.typing import Array, PRNGKey
+from dlnotes.typing import Array, PRNGKey, Weight
 
 
 class Dense(NamedTuple):
@@ -18,11 +18,11 @@ class Dense(NamedTuple):
       b: ``(outputs,)``.
     """
 
-    W: Array
-    b: Array
+    W: Weight
+    b: Weight
 
 
-def add_bias(z: Array, b: Array) -> Array:
+def add_bias(z: Array, b: Weight) -> Array:
     """``z + b`` with one bias per unit of the last axis (``z``: (..., n), ``b``: (n,))."""
     return z + jnp.broadcast_to(b, z.shape)
 

@@ -10,7 +10,7 @@ from jax import lax
 
 from dlnotes.checks import positive
 from dlnotes.layers.initializers import initializer as rule
-from dlnotes.typing import Array, PRNGKey
+from dlnotes.typing import Array, PRNGKey, Weight
 
 
 class RBF(NamedTuple):
@@ -21,8 +21,8 @@ class RBF(NamedTuple):
       log_sigma: ``(units,)`` log σ_i: whatever a step does to it, σ_i stays positive.
     """
 
-    centers: Array
-    log_sigma: Array
+    centers: Weight
+    log_sigma: Weight
 
 
 def squared_distances(x: Array, centers: Array) -> Array:

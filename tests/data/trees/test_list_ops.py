@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dlnotes.data as data
-from dlnotes.data.trees.list_ops import draw, encode, evaluate, parse, to_string, to_trees, values
+from dlnotes.data.trees.list_ops import SYMBOLS, draw, encode, evaluate, parse, to_string, to_trees, values
 
 SMALL = {"n_train": 60, "n_validation": 0, "n_test": 0, "max_length": 40}
 
@@ -97,7 +97,7 @@ def test_list_ops_limits():
 def test_drawn_lists_follow_the_grammar():
     rows = draw(np.random.default_rng(0), 4000, max_depth=3, max_args=4, max_length=400)
     assert len(rows) == 4000  # at most 1 + 4 + 16 lists of 4, so none is too long
-    strings = [" ".join(data.expressions.SYMBOLS[i] for i in row if i) for row in rows]
+    strings = [" ".join(SYMBOLS[i] for i in row if i) for row in rows]
     expressions = [parse(string) for string in strings]
     assert values(rows).tolist() == [python_value(s) for s in strings] == list(map(evaluate, expressions))
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import dlnotes.data as data
-from dlnotes.data.download import FileSet
+from dlnotes.data.download import FileSet, damage
 from dlnotes.data.trees.bigrams import bigram_accuracy, bigram_counts
 from dlnotes.data.trees.molecules import B3DB, molecule_key, read_molecules, scaffold
 from dlnotes.data.trees.smiles import parse_smiles, smiles_tree
+from dlnotes.data.trees.tree import vocabulary
 
 REAL = os.environ.get("DLNOTES_DATA")
 REAL = REAL and Path(REAL) / "b3db" / "b3db_classification.tsv.gz"
@@ -229,7 +230,7 @@ def test_groups_are_in_one_part(tmp_path, monkeypatch):
 
 def test_bigrams_are_counted():
     trees = [smiles_tree("CC(=O)O"), smiles_tree("CCC")]
-    symbols = data.tree.vocabulary(trees)
+    symbols = vocabulary(trees)
     made = data.batch_trees(trees, symbols)
     counts = bigram_counts(made.trees, made.mask, len(symbols)).toarray()
     index, kinds = {n: i for i, n in enumerate(symbols)}, len(symbols) + 1
@@ -246,4 +247,4 @@ def test_bigrams_are_counted():
 
 @needs_data
 def test_b3db_is_the_published_file():
-    assert data.store.damage(B3DB, [REAL]) == []
+    assert damage(B3DB, [REAL]) == []
