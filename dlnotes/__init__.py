@@ -36,31 +36,32 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__ = lazy(
-    __name__,
-    {
-        "Result": "experiment.result",
-        "run": "experiment.run",
-        "resume": "experiment.run",
-        "open_run": "experiment.run",
-        "load_config": "config:load",
-        "evaluate_run": "experiment.evaluate",
-        "predict_run": "experiment.predict",
-        "export_run": "experiment.export",
-        "analysis": "analysis:",
-        "autodiff": "autodiff:",
-        "claims": "claims:",
-        "config": "config:",
-        "data": "data:",
-        "devices": "devices:",
-        "experiment": "experiment:",
-        "layers": "layers:",
-        "models": "models:",
-        "outputs": "outputs:",
-        "plotting": "plotting:",
-        "training": "training:",
-    },
-)
+if not TYPE_CHECKING:  # a name that is not imported above is an error for pyright too
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "Result": "experiment.result",
+            "run": "experiment.run",
+            "resume": "experiment.run",
+            "open_run": "experiment.run",
+            "load_config": "config:load",
+            "evaluate_run": "experiment.evaluate",
+            "predict_run": "experiment.predict",
+            "export_run": "experiment.export",
+            "analysis": "analysis:",
+            "autodiff": "autodiff:",
+            "claims": "claims:",
+            "config": "config:",
+            "data": "data:",
+            "devices": "devices:",
+            "experiment": "experiment:",
+            "layers": "layers:",
+            "models": "models:",
+            "outputs": "outputs:",
+            "plotting": "plotting:",
+            "training": "training:",
+        },
+    )
 
 __all__ = [
     "Result",

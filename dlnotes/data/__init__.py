@@ -299,8 +299,9 @@ __all__ = [
 ]
 
 
-_getattr, __dir__ = lazy(__name__, {name: source.module for name, source in SOURCES.items()} | _OTHERS)
-__getattr__ = _getattr
+_getattr, _names = lazy(__name__, {name: source.module for name, source in SOURCES.items()} | _OTHERS)
+if not TYPE_CHECKING:  # a name that is not imported above is an error for pyright too
+    __getattr__, __dir__ = _getattr, _names
 
 
 def source(kind: str) -> Callable[..., Dataset]:

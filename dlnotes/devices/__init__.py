@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from dlnotes.devices.distributed import detect, start
     from dlnotes.devices.placement import Division, Placement, place
 
-__getattr__, __dir__ = lazy(
-    __name__,
-    {
-        "place": "placement",
-        "Placement": "placement",
-        "Division": "placement",
-        "detect": "distributed",
-        "start": "distributed",
-    },
-)
+if not TYPE_CHECKING:  # a name that is not imported above is an error for pyright too
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "place": "placement",
+            "Placement": "placement",
+            "Division": "placement",
+            "detect": "distributed",
+            "start": "distributed",
+        },
+    )
 
 __all__ = ["Division", "Placement", "detect", "place", "start"]

@@ -19,20 +19,21 @@ if TYPE_CHECKING:
     from dlnotes.experiment.run_folder import RunFolder
     from dlnotes.experiment.trainer import Trainer
 
-__getattr__, __dir__ = lazy(
-    __name__,
-    {
-        "Result": "result",
-        "RunFolder": "run_folder",
-        "Trainer": "trainer",
-        "open_run": "run",
-        "resume": "run",
-        "evaluate_run": "evaluate",
-        "predict_run": "predict",
-        "export_run": "export",
-        "alignments": "figures.pairs",
-    },
-)
+if not TYPE_CHECKING:  # a name that is not imported above is an error for pyright too
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "Result": "result",
+            "RunFolder": "run_folder",
+            "Trainer": "trainer",
+            "open_run": "run",
+            "resume": "run",
+            "evaluate_run": "evaluate",
+            "predict_run": "predict",
+            "export_run": "export",
+            "alignments": "figures.pairs",
+        },
+    )
 
 __all__ = [
     "Result",

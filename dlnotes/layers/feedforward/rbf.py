@@ -25,7 +25,7 @@ class RBF(NamedTuple):
     log_sigma: Weight
 
 
-def squared_distances(x: Array, centers: Array) -> Array:
+def squared_distances(x: Array, centers: Weight) -> Array:
     """``d_ni = ‖x_n − W_i‖²``, by ``‖x‖² − 2 x·W_i + ‖W_i‖²``: nothing of shape (n, units, inputs) is made.
 
     Both are taken about the mean center, so that data far from the origin lose no digits; what rounding
