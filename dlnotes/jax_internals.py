@@ -1,6 +1,6 @@
 """What dlnotes knows of jax that jax does not promise: its programs, its tracers, its start, its reports.
 
-Everything else in dlnotes keeps to what jax documents. Tested with jax 0.10.2, 0.11.2 and 0.12.0;
+Everything else in dlnotes keeps to what jax documents. Tested with jax 0.10.2, 0.11.2 and 0.12.0.1;
 when another release changes something inside, here is the place to mend, and
 ``tests/test_jax_internals.py`` says what. Importing this module does not import jax: one of its users
 must speak before jax starts.
