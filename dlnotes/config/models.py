@@ -58,8 +58,8 @@ class Family(Section):
     convolutional: ClassVar[bool] = False
     """Whether it has convolutions, for which the compiler needs other options on CPU."""
     divide_batch: ClassVar[bool] = False
-    """Whether dividing one batch over two CPU devices pays: small products, many steps. Measured on two cores,
-    divided to single: tree_net 1.05-1.16, gumbel_tree 1.08, grid_recurrent 1.34, sequence_labeler 1.53,
+    """Whether dividing one batch over two CPU devices pays: small products, many steps. On two cores, speed
+    divided to single was: tree_net 1.05-1.16, gumbel_tree 1.08, grid_recurrent 1.34, sequence_labeler 1.53,
     chart_tree 1.75."""
     random: ClassVar[bool] = False
     """Whether training draws random numbers, apart from dropout."""
