@@ -165,14 +165,11 @@ def test_how_a_run_ended_is_the_exit_status(tiny, monkeypatch, error, status, to
 
 
 def test_an_unexpected_error_is_short_and_its_traceback_is_kept_in_the_run_folder(tiny, monkeypatch):
-    from dlnotes.experiment import run as running
-    from dlnotes.experiment.run_folder import RunFolder
 
-    def fail(config, **_):
-        kept = RunFolder.create(config)
-        raise _Stop(f"first line {kept is None}\nsecond line")
+    def fail(self, **_):
+        raise _Stop("first line False\nsecond line")
 
-    monkeypatch.setattr(running, "run", fail)
+    monkeypatch.setattr("dlnotes.experiment.trainer.Trainer.train", fail)
     done = call("run", tiny)
     assert done.exit_code == 1
     assert done.stderr.startswith("error: _Stop: first line")

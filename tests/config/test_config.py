@@ -319,3 +319,16 @@ def test_a_source_takes_all_that_its_section_offers(section):
     kind = section.model_fields["kind"].annotation.__args__[0]
     offered = set(section.model_fields) - {"kind"}
     assert offered <= set(signature(source(kind)).parameters), kind
+
+
+def test_older_names_are_read_as_they_are_meant():
+    """Configs and run folders from before an option or a kind was renamed."""
+    masks = {"data": {"kind": "scenes"}, "model": {"kind": "pixel_labeller"}}
+    assert parse(masks).model.kind == "pixel_labeler"
+    assert masks["model"]["kind"] == "pixel_labeller"  # the mapping that was given is left as it is
+    labels = {"data": {"kind": "copy_memory"}, "model": {"kind": "sequence_labeller"}}
+    assert parse(labels).model.kind == "sequence_labeler"
+    trees = {"data": {"kind": "sst", "least": 4, "measured": "nodes"}, "model": {"kind": "tree_net"}}
+    now = parse(trees, ["data.least=5"])
+    assert (now.data.min_count, now.data.eval_targets) == (5, "nodes")
+    assert "least" not in to_toml(now)

@@ -1,17 +1,19 @@
 """run and resume: the same bits however interrupted, nothing written on mistakes, the result's API."""
 
 # pyright: reportOptionalOperand=false, reportArgumentType=false, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
-
 import json
 import shutil
 
 import chex
 import numpy as np
 import pytest
+from tiny_run import tiny
 
 import dlnotes
 from dlnotes import data, models
-from dlnotes.config import ConfigError, load
+from dlnotes.config import ConfigError, load, parse, to_toml
+from dlnotes.experiment import durations
+from dlnotes.experiment import run as running
 from dlnotes.experiment.run import Interrupted, RunFailed, resume, run, summary_of
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.training.checkpoints import Checkpoints
@@ -282,3 +284,47 @@ def test_a_network_and_a_data_set_of_ones_own(config):
 def test_run_folders_do_not_collide(config):
     settings = config()
     assert RunFolder.create(settings).path != RunFolder.create(settings).path
+
+
+def test_a_mapping_is_run_like_a_file(tmp_path):
+    """A person in a notebook writes the sections down; a file of them gives the same numbers."""
+    raw = tiny(tmp_path / "runs", training={"duration": "4 steps"})
+    written = tmp_path / "tiny.toml"
+    written.write_text(to_toml(parse(raw)))
+    of_mapping = run(raw, ["training.seeds=2"], keep=False)
+    of_file = run(written, ["training.seeds=2"], keep=False)
+    assert of_mapping.metrics == of_file.metrics
+    assert raw["training"]["seeds"] == 3  # what was given is left as it was
+    with pytest.raises(ConfigError, match="did you mean 'widths'"):
+        run(tiny(tmp_path, model={"widht": [3]}))
+    with pytest.raises(ConfigError, match="training.seeds"):
+        run(raw, ["training.seeds=0"])
+
+
+def test_what_a_run_needs_is_found_once(tmp_path, monkeypatch):
+    """Buckets of the training part and the groups of a sweep are found once, whatever asks for them."""
+    sizes, asked = [], []
+    found, divided = durations.buckets_for, running.groups
+    monkeypatch.setattr(
+        durations, "buckets_for", lambda part, most: sizes.append(part.size) or found(part, most)
+    )
+    monkeypatch.setattr(running, "groups", lambda config: asked.append(config) or divided(config))
+    raw = tiny(tmp_path, training={"duration": "2 steps", "buckets": 2, "seeds": 1})
+    raw["data"] = {"kind": "reber", "n": 60}
+    raw["model"] = {"kind": "sequence_classifier", "hidden": 4, "cell": "rnn"}
+    raw["sweep"] = {"kind": "grid", "parameters": {"model.hidden": [3, 4]}}
+    dataset = data.load("reber", n=60)
+    result = run(raw, dataset=dataset, keep=False)
+    assert len(result.groups) == 2
+    assert sizes == [dataset.train.size]
+    assert len(asked) == 1
+
+
+def test_an_error_knows_the_folder_that_was_written(config, monkeypatch):
+    def fail(self, **_):
+        raise LookupError("inside")
+
+    monkeypatch.setattr("dlnotes.experiment.trainer.Trainer.train", fail)
+    with pytest.raises(LookupError, match="inside") as told:
+        run(config())
+    assert RunFolder.open(told.value.run_folder).config() == config()
