@@ -174,3 +174,17 @@ def test_docstring_examples(module):
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     result = doctest.testmod(loaded, extraglobs=usual, optionflags=flags)
     assert result.failed == 0
+
+
+EXPERIMENTS = sorted((REPOSITORY / "experiments").glob("*/*.py"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in EXPERIMENTS if p.parent.name != "notebooks"],
+    ids=lambda p: f"{p.parent.name}/{p.stem}",
+)
+def test_helpers_of_claims_are_told_by_their_names(path):
+    """A module that measures a claim has a plain name; one that helps claims begins with "_"."""
+    is_claim = re.search(r"^CLAIM\b", path.read_text(encoding="utf-8"), re.MULTILINE) is not None
+    assert is_claim == (not path.name.startswith("_"))
