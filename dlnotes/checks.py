@@ -55,15 +55,9 @@ def chosen(argument: str, name: str, table: Mapping[str, T]) -> T:
     raise ValueError(f"{argument}: got {name!r}, allowed are {', '.join(table)}{did_you_mean(name, table)}")
 
 
-def did_you_mean(name: Any, known: Iterable[str], *, cutoff: float = 0.4) -> str:
-    """``"; did you mean 'x'?"`` for the known name nearest to ``name``, or nothing.
-
-    Args:
-      name: what was given.
-      known: what is allowed.
-      cutoff: similarity from 0 to 1 that the nearest must have.
-    """
-    near = get_close_matches(str(name), list(known), n=1, cutoff=cutoff)
+def did_you_mean(name: Any, known: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` for the known name nearest to ``name``, or nothing."""
+    near = get_close_matches(str(name), list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

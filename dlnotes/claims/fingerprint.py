@@ -104,11 +104,20 @@ class _File:
                 self._take(node.body)
             elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
                 continue  # a docstring
+            elif _hands_on(node):
+                continue  # the imports under TYPE_CHECKING say the same
             elif names := [name for name in _bound(node) if name != "__all__"]:
                 for name in names:
                     self.definitions.setdefault(name, []).append(node)
             elif "__all__" not in _bound(node):
                 self.effects.append(node)
+
+
+def _hands_on(node: ast.stmt) -> bool:
+    """Whether a statement only makes a package load its names lazily (`dlnotes.lazy`)."""
+    calls = (n.func for n in ast.walk(node) if isinstance(n, ast.Call))
+    lazily = any(isinstance(function, ast.Name) and function.id == "lazy" for function in calls)
+    return lazily and isinstance(node, (ast.Assign, ast.If))
 
 
 def _asks_for_types(test: ast.expr) -> bool:

@@ -54,7 +54,7 @@ def read_raw(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         beside = [str(p) for p in path.parent.glob("*.toml")] if path.parent.is_dir() else []
-        raise ConfigError(source, [f"no such file{did_you_mean(path, beside, cutoff=0.6)}"]) from None
+        raise ConfigError(source, [f"no such file{did_you_mean(path, beside)}"]) from None
     except IsADirectoryError:
         raise ConfigError(source, ["is a folder, a TOML file is needed"]) from None
     except UnicodeDecodeError as error:

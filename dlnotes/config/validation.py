@@ -116,7 +116,7 @@ def _line(where: str, item: Any, model: Any) -> str:
     if kind == "extra_forbidden":
         name = where.rsplit(".", 1)[-1]
         fields = list(_fields(model))
-        hint = did_you_mean(name, fields, cutoff=0.5)
+        hint = did_you_mean(name, fields)
         return f"{where}: got {got}, unknown option{hint} (allowed: {', '.join(fields)})"
     if kind == "missing":
         return f"{where}: missing, it must be set"

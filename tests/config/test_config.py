@@ -51,7 +51,7 @@ WRONG = {
         wrong(model={"widht": [3]}),
         ["model.widht", "[3]", "did you mean 'widths'", "allowed:"],
     ),
-    "unknown section": (wrong(optimizer={}), ["optimizer", "did you mean 'optimizer'", "training"]),
+    "unknown section": (wrong(optimiser={}), ["optimiser", "did you mean 'optimizer'", "training"]),
     "unknown kind": (wrong(model={"kind": "mpl"}), ["model.kind", "'mpl'", "did you mean 'mlp'", "tree_net"]),
     "kind missing": ({"data": {}, "model": {"kind": "mlp"}}, ["data.kind", "missing"]),
     "section missing": ({"data": {"kind": "digits"}}, ["model", "missing"]),
