@@ -25,7 +25,7 @@ from matplotlib.patches import Patch, Rectangle
 from sklearn.datasets import load_sample_image
 
 from dlnotes import analysis, data, layers, models, outputs
-from dlnotes.data import sound as sounds
+from dlnotes.data.time_series.sound import spectrogram as spectrogram_of
 from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, STYLE
 from dlnotes.training import Recipe, fit, optimizer, predict
 from dlnotes.training.schedules import one_cycle
@@ -478,7 +478,7 @@ def call(begin, low):
 
 
 sound = call(0.2, 300) + call(0.9, 300) + call(1.4, 900) + 0.3 * rng.normal(size=len(seconds))
-spectrogram = np.asarray(sounds.spectrogram(sound, window=256, hop=32), np.float32)
+spectrogram = np.asarray(spectrogram_of(sound, window=256, hop=32), np.float32)
 bins, frames = 27, 41  # 420 Hz and 0.33 s
 template = spectrogram[17 : 17 + bins, 23 : 23 + frames]
 template = jnp.asarray(template - template.mean())

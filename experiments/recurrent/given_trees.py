@@ -25,6 +25,7 @@ from dlnotes import data, models, outputs
 from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, mean, paired
 from dlnotes.data.trees.batching import arrange
 from dlnotes.data.trees.list_ops import CLASSES, SYMBOLS, to_trees, values
+from dlnotes.data.trees.list_ops import draw as draw_lists
 from dlnotes.data.trees.shapes import chain_parents, random_parents
 from dlnotes.experiment.figures.latent_trees import draw_tree
 from dlnotes.outputs.bracket_f1 import brackets
@@ -59,7 +60,7 @@ def expressions(o: GivenTrees) -> np.ndarray:
     rng = np.random.default_rng(0)
     found = np.zeros((0, o.longest), np.uint8)
     while len(found) < o.examples + o.test:
-        more = data.list_ops.draw(rng, 50_000, max_depth=DEPTH, max_args=ARGUMENTS, max_length=o.longest)
+        more = draw_lists(rng, 50_000, max_depth=DEPTH, max_args=ARGUMENTS, max_length=o.longest)
         more = more[(more > 0).sum(1) >= o.shortest]
         found = np.concatenate([found, more])
         found = found[np.sort(np.unique(found, axis=0, return_index=True)[1])]

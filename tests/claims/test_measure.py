@@ -146,7 +146,7 @@ def test_claims_are_chosen_by_row_chapter_and_name(tmp_path):
     assert chosen("F1") == ["F1.4_a", "F1.10_b"]
     assert chosen("C", "F1.4") == ["F1.4_a", "C6.1_d"]
     assert chosen("mine", str(paths[2])) == ["F2.1_c", "mine"]
-    with pytest.raises(ConfigError, match=r"F1.5: no claim is called so; did you mean F1.4"):
+    with pytest.raises(ConfigError, match=r"F1.5: no claim is called so; did you mean 'F1.4'"):
         choose(paths, ["F1.5"])
 
 

@@ -25,7 +25,7 @@ class Page(HTMLParser):
     def __init__(self, text: str):
         super().__init__()
         self.open, self.elements, self.words = [], [], []
-        self.sample_inputs(text)
+        self.feed(text)
         self.close()
         self.text = " ".join(" ".join(self.words).split())
 

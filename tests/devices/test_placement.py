@@ -152,7 +152,7 @@ def test_selection_and_averages_do_not_know_the_placement(digits):
 )
 def test_place(strategy, options, expected):
     got = place(strategy, **options)
-    assert (got.strategy, len(got.devices), got.split) == expected
+    assert (got.strategy, len(got.devices), got.shard) == expected
     assert got.processes == 1
     assert got.devices[0].platform in got.describe()
 
@@ -173,7 +173,7 @@ def test_place_refuses_what_cannot_be():
     for strategy in ("pmap", "single"):
         with pytest.raises(ValueError, match=f"devices.strategy: got '{strategy}', several processes"):
             place(strategy, members=1, devices=two)
-    assert place("auto", members=8, devices=two).split == "batch"
+    assert place("auto", members=8, devices=two).shard == "batch"
     with pytest.raises(ValueError, match=r"devices.count"):
         place("auto", members=1, devices=two, count=1)
 

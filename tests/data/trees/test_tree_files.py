@@ -77,7 +77,7 @@ def test_the_files_without_their_archive_and_files_that_are_not_theirs(archive, 
         data.sst(data_dir=archive)
     with pytest.raises(store.DataNotFound, match=r"(?s)trainDevTestTrees_PTB.zip.*nlp.stanford.edu"):
         data.sst(data_dir=tmp_path / "none", download=False)
-    with pytest.raises(ValueError, match="labels, targets, measured: got 'three'"):
+    with pytest.raises(ValueError, match="labels, targets, eval_targets: got 'three'"):
         data.sst(labels="three", data_dir=archive)
 
 

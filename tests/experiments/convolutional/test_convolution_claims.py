@@ -7,6 +7,7 @@ import pytest
 from experiment_module import experiment
 from scipy import ndimage, signal
 
+from dlnotes.analysis import count
 from dlnotes.data.dataset import Examples
 from dlnotes.layers import Convolution, max_pool
 
@@ -134,7 +135,7 @@ def test_layers_are_counted_as_the_notes_do():
 
 def test_networks_have_the_sizes_they_are_compared_at():
     image = np.zeros((1, 14, 14, 1), np.float32)
-    sizes = [shared.count(shared.network(which), image).parameters for which in range(len(shared.NAMES))]
+    sizes = [count(shared.network(which), image).parameters for which in range(len(shared.NAMES))]
     assert sizes[shared.FEW] == pytest.approx(sizes[shared.SHARED], rel=0.02)
     assert sizes[shared.DENSE] - 197 * 800 == sizes[shared.SHARED] - 26 * 8
 

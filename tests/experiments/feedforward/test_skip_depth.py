@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from experiment_module import experiment
 
-from dlnotes import models
+from dlnotes import layers, models
 
 skips = experiment("feedforward/skip_depth")
 
@@ -24,7 +24,7 @@ def test_it_is_the_mlp(activation, skip):
     unused = rng.standard_normal((1, width, width), np.float32)
     W = np.concatenate([np.stack([layer.W for layer in params.hidden[1:]]), unused])
     same = skips.Deep(
-        params.hidden[0], skips.Dense(W, np.zeros((depth - 1, width), np.float32)), params.output
+        params.hidden[0], layers.Dense(W, np.zeros((depth - 1, width), np.float32)), params.output
     )
     hyper = {"activation": jnp.float32(activation), "skip": jnp.float32(skip), "depth": jnp.float32(used)}
     found = skips.deep(hyper, depth).apply(same, x)

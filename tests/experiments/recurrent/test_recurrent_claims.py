@@ -34,7 +34,7 @@ def experiment_readers():
     import sys
 
     module = experiment("recurrent/unseen_lengths")
-    return sys.modules[module.__name__.rsplit(".", 1)[0] + ".readers"]
+    return sys.modules[module.__name__.rsplit(".", 1)[0] + "._reader"]
 
 
 def test_the_window_sees_the_last_symbols_and_no_others(key):

@@ -30,7 +30,7 @@ def test_equals_recursion(cell):
         zero = jnp.zeros(kind.width(params.cell))
         label = X.label[b, slot]
         x = params.E[label] if label >= 0 else jnp.zeros(4)
-        return kind.join(
+        return kind.combine(
             params.cell,
             jnp.stack([zero if s is None else s for s in below]),
             kind.project(params.cell, x),
