@@ -7,7 +7,7 @@ import nbclient
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "experiments" / "notebooks").glob("*.py"))
-SLOW = ("feedforward", "convolution", "sequences", "trees")
+SLOW = ("feedforward", "convolutional", "recurrent", "recursive")
 SHORTER = {'"12 epochs"': '"1 epoch"', "STEPS = 700": "STEPS = 20", "STEPS = 2500": "STEPS = 20"}
 
 

@@ -81,7 +81,7 @@ def of_chapter(chapter: str):
 
 
 def check(path: Path) -> None:
-    """LossFn, judge and draw one claim; judging the kept measurement again must say the same.
+    """Measure, judge and draw one claim; judging the kept measurement again must say the same.
 
     The verdict itself is not tested: it belongs to the full size, and may be that a claim fails.
     """
