@@ -1,8 +1,8 @@
 """Where a run's step executes: one device, pmap, or a named mesh, by dividing members or batches.
 
-The chunk of `dlnotes.training.loop` is the same function under every strategy; this module wraps it
-and moves state and data to where it expects them. Outside the wrapped call the state always has the
-same layout, so checkpoints, evaluation and selection never know the strategy.
+The chunk of `dlnotes.training.loop` is the same function under every strategy: `dlnotes.training.parallel`
+wraps it, and this module moves data to where it expects them. Outside the wrapped call the state always
+has the same layout, so checkpoints, evaluation and selection never know the strategy.
 """
 
 from __future__ import annotations

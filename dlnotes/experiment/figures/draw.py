@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlnotes.experiment.figures import latent_trees as found_tree_figures
+from dlnotes.experiment.figures import latent_trees
 from dlnotes.experiment.figures import pairs as pair_figures
 from dlnotes.experiment.figures import pixels as pixel_figures
 from dlnotes.experiment.figures import predictions as predicted_figures
@@ -49,7 +49,7 @@ def draw(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[P
         chosen.append(("sweep", sweep))
     chosen += predicted_figures.fitting(result.dataset) + text_figures.fitting(result.dataset)
     chosen += tree_figures.fitting(result.dataset)
-    chosen += found_tree_figures.fitting(result.dataset, result.config.model.kind)
+    chosen += latent_trees.fitting(result.dataset, result.config.model.kind)
     if result.dataset.input == "pair":
         attention = getattr(result.config.model, "attention", "none") != "none"
         chosen += pair_figures.fitting(result.dataset, attention)
