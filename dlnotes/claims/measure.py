@@ -13,13 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from dlnotes.claims.claim import Claim, Measured, Options
+from dlnotes.claims import texts
+from dlnotes.claims.claim import Claim, Measured, Options, Part
 from dlnotes.claims.fingerprint import fingerprint
+from dlnotes.claims.learned import evidence
 from dlnotes.claims.load import experiments_beside, load_claim, module_path
 from dlnotes.claims.rules import verdict_of
 from dlnotes.claims.statistics import Interval
 from dlnotes.config import ClaimConfig, ConfigError, is_claim, read_raw, validate_as
 from dlnotes.experiment.run_folder import RunFolder, read_json, write_json
+from dlnotes.formatting import effect_text
 
 MEASUREMENTS = "measurements.npz"
 
@@ -36,6 +39,7 @@ class Opened:
       path: of the config file.
       fingerprint: of what decides the numbers, as it was when the module was loaded (see
         `dlnotes.claims.load.fingerprint`).
+      budget: "quick", "full" or "large", or "own" where options differ from the file's.
     """
 
     config: ClaimConfig
@@ -44,6 +48,7 @@ class Opened:
     module: Path
     path: Path
     fingerprint: str
+    budget: str
 
     @property
     def name(self) -> str:
@@ -57,7 +62,7 @@ def open_claim(path: str | Path, overrides: Sequence[str] = (), *, budget: str |
     Args:
       path: of the TOML file, in a ``configs`` folder beside an ``experiments`` folder.
       overrides: such as ``["options.seeds=20"]``.
-      budget: "quick" takes the options of ``[quick]``; ``None`` leaves it to the file.
+      budget: "quick" and "large" take the options of that table; ``None`` leaves it to the file.
 
     Raises:
       ConfigError: with every problem found.
@@ -72,19 +77,30 @@ def open_claim(path: str | Path, overrides: Sequence[str] = (), *, budget: str |
     folder = Path(config.experiments) if config.experiments else experiments_beside(path)
     module = module_path(folder, config.experiment, source=source)
     claim = load_claim(folder, module, source=source)
-    given = config.options | (config.quick if config.budget == "quick" else {})
-    options = validate_as(claim.options, given, source=source, prefix="options.")
-    if config.quick and config.budget == "full":  # a mistake in [quick] must not wait for its first use
-        validate_as(claim.options, config.options | config.quick, source=source, prefix="quick.")
+    options = _options(claim, config, config.budget, "options.", source)
+    for name in ("quick", "large"):  # a mistake in a table must not wait for its first use
+        if getattr(config, name) and config.budget != name:
+            _options(claim, config, name, f"{name}.", source)
+    told = config
+    if overrides:
+        told = validate_as(ClaimConfig, {**read_raw(path), "budget": config.budget}, source=source)
+    usual = options == _options(claim, told, told.budget, "options.", source)
     resolved = config.model_copy(
         update={
             "options": options.model_dump(mode="json"),
             "quick": {},
+            "large": {},
             "experiments": str(folder.absolute()),
         }
     )
     found = fingerprint(module, resolved.options)
-    return Opened(resolved, claim, options, module, path, found)
+    return Opened(resolved, claim, options, module, path, found, config.budget if usual else "own")
+
+
+def _options(claim: Claim, config: ClaimConfig, budget: str, prefix: str, source: str) -> Options:
+    """A claim's options under a budget."""
+    changed = {"quick": config.quick, "large": config.large}.get(budget, {})
+    return validate_as(claim.options, config.options | changed, source=source, prefix=prefix)
 
 
 def run_claim(opened: Opened, *, command: list[str] | None = None) -> tuple[Path, dict[str, Any]]:
@@ -111,6 +127,7 @@ def run_claim(opened: Opened, *, command: list[str] | None = None) -> tuple[Path
         "fingerprint": opened.fingerprint,
         "jax": metadata.version("jax"),
         "seconds": seconds,
+        "budget": opened.budget,
         "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "config": _short(opened.path),
         "module": _short(opened.module),
@@ -133,14 +150,17 @@ def judge(folder: Path, opened: Opened | None = None) -> dict[str, Any]:
       ConfigError: when the folder holds no measurement.
     """
     kept = RunFolder.open(folder)
-    opened = opened or open_claim(kept.config_path)
     measurement = read_json(kept.path / "measurement.json")
     if measurement is None:
         raise ConfigError(
             str(folder), ["holds no measurement of a claim: it was interrupted, or is a training"]
         )
+    budget = opened.budget if opened else measurement["budget"]
+    opened = opened or open_claim(kept.config_path)
     measured = load_measurements(kept.path / MEASUREMENTS)
-    parts = judged(opened.claim, measured)
+    parts = judged(opened.claim, measured, opened.options)
+    decides = [part for part in parts if part["decides"]]
+    verdict = verdict_of([part["verdict"] for part in decides])
     figure, numbers = _draw(opened, measured, kept)
     environment = read_json(kept.path / "environment.json") or {}
     claim = opened.claim
@@ -150,9 +170,11 @@ def judge(folder: Path, opened: Opened | None = None) -> dict[str, Any]:
         **_of_row(claim.id),
         "statement": claim.statement,
         "source": claim.source,
-        "verdict": verdict_of([p["verdict"] for p in parts]),
+        "verdict": verdict,
+        "why": next((part["why"] for part in decides if part["verdict"] == verdict and part["why"]), ""),
+        "decided_by": claim.decided_by,
         "parts": parts,
-        "reading": claim.reading,
+        **_texts(opened, measured, parts),
         "revised": claim.revised,
         "name": opened.name,
         "config": measurement["config"],
@@ -160,7 +182,7 @@ def judge(folder: Path, opened: Opened | None = None) -> dict[str, Any]:
         "options": opened.config.options,
         "seeds": opened.options.seeds,
         "seconds": measurement["seconds"],
-        "budget": opened.config.budget,
+        "budget": budget,
         "measured": measurement["measured"],
         "fingerprint": measurement["fingerprint"],
         "figure": figure,
@@ -174,28 +196,67 @@ def judge(folder: Path, opened: Opened | None = None) -> dict[str, Any]:
     return record
 
 
-def judged(claim: Claim, measured: Measured) -> list[dict[str, Any]]:
-    """Each part of a claim with its effect and verdict, as plain data."""
-    records = []
-    for part in claim.parts:
-        effect: Interval = part.effect(measured)
-        records.append(
-            {
-                "name": part.name,
-                "statement": part.statement,
-                "rule": str(part.rule),
-                "verdict": part.rule(effect),
-                "what": part.what,
-                "effect": {
-                    "value": float(effect.value),
-                    "low": float(effect.low),
-                    "high": float(effect.high),
-                    "n": int(effect.n),
-                    "method": effect.method,
-                },
-            }
-        )
-    return records
+NOT_TRAINED = "not trained far enough"
+TOO_WIDE = "the interval crosses the threshold"
+NO_NUMBER = "the effect is not a number"
+
+
+def judged(claim: Claim, measured: Measured, options: Options) -> list[dict[str, Any]]:
+    """Each part of a claim with its source, effect and verdict, as plain data.
+
+    A part whose networks have not learned is open, whatever its effect.
+    """
+    return [_judged(part, claim, measured, options) for part in claim.parts]
+
+
+def _judged(part: Part, claim: Claim, measured: Measured, options: Options) -> dict[str, Any]:
+    effect = part.effect(measured)
+    verdict, why, learned = part.rule(effect), "", None
+    if verdict == "open":
+        why = TOO_WIDE if np.isfinite(effect.low) and np.isfinite(effect.high) else NO_NUMBER
+    if part.learned is not None:
+        what, level, rule = evidence(part.learned, measured, effect)
+        learned = {"what": what, "effect": _plain(level), "rule": str(rule), "holds": rule(level) == "holds"}
+        if not learned["holds"]:
+            verdict, why = "open", NOT_TRAINED
+
+    def filled(text: str) -> str:
+        return texts.fill(text, options=options, parts={}, facts={})
+
+    return {
+        "name": part.name,
+        "statement": filled(part.statement),
+        "source": part.source._asdict(),
+        "decides": part.source.who == claim.decided_by,
+        "rule": str(part.rule),
+        "verdict": verdict,
+        "why": why,
+        "what": filled(part.what),
+        "effect": _plain(effect),
+        "learned": learned,
+    }
+
+
+def _plain(effect: Interval) -> dict[str, Any]:
+    return {
+        "value": float(effect.value),
+        "low": float(effect.low),
+        "high": float(effect.high),
+        "n": int(effect.n),
+        "method": effect.method,
+    }
+
+
+def _texts(opened: Opened, measured: Measured, parts: list[dict[str, Any]]) -> dict[str, str]:
+    """What was done, and what the verdict means: the latter only for the options it was written for."""
+    claim, options = opened.claim, opened.options
+    numbers = {
+        "options": options,
+        "parts": {part["name"]: effect_text(part["effect"]) for part in parts},
+        "facts": claim.facts(measured),
+    }
+    reading = claim.reading if options == claim.options() else ""
+    return {"method": texts.fill(claim.method, **numbers), "reading": texts.fill(reading, **numbers)}
 
 
 def save_measurements(path: Path, measured: Measured) -> None:

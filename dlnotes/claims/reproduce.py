@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -93,13 +94,10 @@ def _fits(path: Path, name: str) -> bool:
 
 
 def _order(stem: str) -> tuple[Any, ...]:
-    row = stem.split("_")[0]
-    chapter, _, number = row.partition(".")
-    letter, digits = chapter.rstrip("0123456789"), chapter[len(chapter.rstrip("0123456789")) :]
-    known = "FCRLP".find(letter) if len(letter) == 1 else -1
-    if known < 0 or not number.isdigit():
+    row = re.fullmatch(r"([FCRLP])(\d*)\.(\d+)([a-z]?)", stem.split("_")[0])
+    if row is None:
         return (len("FCRLP"), 0, 0, stem)
-    return (known, int(digits or 0), int(number), stem)
+    return ("FCRLP".index(row[1]), int(row[2] or 0), int(row[3]), stem)
 
 
 def reproduce(
@@ -189,10 +187,15 @@ def open_all(paths: Sequence[Path], *, budget: str | None) -> list[Opened]:
     return opened
 
 
+def rank(record: Mapping[str, Any]) -> int:
+    """How much a record's budget counts: trials of the quick budget least, then own options, full, large."""
+    return ("quick", "own", "full", "large").index(record["budget"])
+
+
 def newest_records(directory: Path) -> dict[str, tuple[dict[str, Any], Path]]:
     """The newest record of each claim's config under a folder of runs, with its run folder.
 
-    A full measurement comes before a quick one, however old.
+    One of a larger budget comes before one of a smaller, however old.
     """
     found: dict[str, tuple[dict[str, Any], Path]] = {}
     for path in sorted(directory.glob("*/*/measurement.json"), key=lambda p: p.parent.name):
@@ -200,7 +203,7 @@ def newest_records(directory: Path) -> dict[str, tuple[dict[str, Any], Path]]:
         if not isinstance(record, dict) or record.get("kind") != "claim":
             continue
         name = record["name"]
-        if name in found and found[name][0]["budget"] == "full" and record["budget"] != "full":
+        if name in found and rank(found[name][0]) > rank(record):
             continue
         found[name] = (record, path.parent)
     return found

@@ -8,8 +8,8 @@ from typing import Literal
 
 from dlnotes.claims.statistics import Interval
 
-Verdict = Literal["holds", "fails", "inconclusive"]
-VERDICTS: tuple[Verdict, ...] = ("holds", "fails", "inconclusive")
+Verdict = Literal["holds", "fails", "open"]
+VERDICTS: tuple[Verdict, ...] = ("holds", "fails", "open")
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Above:
     def __call__(self, effect: Interval) -> Verdict:
         """The verdict on a measured effect; one that is not a number decides nothing."""
         if isnan(effect.low) or isnan(effect.high):
-            return "inconclusive"
+            return "open"
         if effect.low > self.threshold:
             return "holds"
-        return "inconclusive" if effect.high > self.threshold else "fails"
+        return "open" if effect.high > self.threshold else "fails"
 
     def __str__(self) -> str:
         return f"the interval lies above {self.threshold:g}"
@@ -54,10 +54,10 @@ class Within:
     def __call__(self, effect: Interval) -> Verdict:
         """The verdict on a measured effect; one that is not a number decides nothing."""
         if isnan(effect.low) or isnan(effect.high):
-            return "inconclusive"
+            return "open"
         if self.low <= effect.low and effect.high <= self.high:
             return "holds"
-        return "fails" if effect.high < self.low or effect.low > self.high else "inconclusive"
+        return "fails" if effect.high < self.low or effect.low > self.high else "open"
 
     def __str__(self) -> str:
         return f"the interval lies between {self.low:g} and {self.high:g}"
@@ -67,7 +67,7 @@ Rule = Above | Below | Within
 
 
 def verdict_of(parts: list[Verdict]) -> Verdict:
-    """Of a row from its parts: it holds when all do, fails when one does."""
+    """Of a row from the parts that decide it: it holds when all do, fails when one does, else is open."""
     if "fails" in parts:
         return "fails"
-    return "inconclusive" if "inconclusive" in parts else "holds"
+    return "open" if "open" in parts else "holds"

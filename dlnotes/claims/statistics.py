@@ -10,6 +10,10 @@ Which statistic, and why:
 * Two settings: the bootstrap of the **paired** difference (or log ratio) over the same seeds, because
   the same start, data and order make the pairs alike and their difference far less noisy.
 * A share of successes: **Wilson's** interval, which stays inside [0, 1] and is honest at 0 and 1.
+  Where several settings share their starts, the starts are counted, not the trials (`share_of_groups`).
+* Random **re-splits** of one table overlap, so their spread is too small: Nadeau and Bengio's (2003)
+  corrected t interval (`resplit`).
+* A difference on a **small test set**: an interval over seeds and test cases (`over_cases`).
 * Closed forms and counts have no sampling error: `exact`.
 """
 
@@ -117,6 +121,89 @@ def share(successes: Any, trials: int | None = None) -> Interval:
     found = binomtest(int(successes), trials)
     ci = found.proportion_ci(LEVEL, method="wilson")
     return Interval(float(successes) / trials, float(ci.low), float(ci.high), trials, "Wilson, 95%")
+
+
+def share_of_groups(successes: Any) -> Interval:
+    """A share of successes whose trials come in groups, such as several settings from the same start.
+
+    Groups are what is independent: the bootstrap draws groups. Where every group has the same share,
+    it is Wilson's interval with one trial per group.
+
+    Args:
+      successes: ``(groups, trials of each)`` booleans.
+
+    Example:
+      >>> share_of_groups([[True, True], [True, True], [True, True]]).n
+      3
+    """
+    flags = np.asarray(successes, bool)
+    if flags.ndim != 2:
+        raise ValueError(f"successes: got shape {flags.shape}, needed is (groups, trials of each)")
+    rates = flags.mean(1)
+    if np.ptp(rates) == 0 and rates[0] in (0.0, 1.0):
+        return share(rates == 1.0)
+    return _bootstrap(rates, np.mean, "mean share of a group")._replace(
+        method="bootstrap over groups of trials that share a start, 95%"
+    )
+
+
+def resplit(differences: Any, test_over_train: float) -> Interval:
+    """The mean over random re-splits of one data set, whose training and test parts overlap.
+
+    Nadeau and Bengio's (2003) variance, ``s² (1/n + n_test/n_train)``, and Student's t.
+
+    Args:
+      differences: ``(splits,)``, such as the difference of two methods' errors on each.
+      test_over_train: test cases per training case of a split.
+
+    Raises:
+      ValueError: with fewer than two splits.
+
+    Example:
+      >>> effect = resplit([0.1, 0.2, 0.3, 0.2], test_over_train=0.25)
+      >>> round(effect.value, 2), round(effect.high - effect.value, 3)
+      (0.2, 0.184)
+    """
+    from scipy import stats
+
+    values = np.asarray(differences, np.float64).reshape(-1)
+    n = values.size
+    if n < 2:
+        raise ValueError(f"differences: got {n}, at least two splits are needed for an interval")
+    value = float(values.mean())
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1) * values.std(ddof=1) * np.sqrt(1 / n + test_over_train))
+    return Interval(value, value - half, value + half, n, "corrected t over re-splits (Nadeau–Bengio), 95%")
+
+
+def over_cases(values: Any) -> Interval:
+    """The mean of a value per seed and test case, over new seeds and new test cases.
+
+    The variance is ``s²_seeds/S + s²_cases/C`` of the two means, which counts their interaction twice and
+    so is a little too large; Student's t with the fewer degrees of freedom.
+
+    Args:
+      values: ``(seeds, cases)``, such as whether a network is right minus whether its rival is.
+
+    Raises:
+      ValueError: with fewer than two seeds or cases.
+
+    Example:
+      >>> effect = over_cases([[1, 0, 1, 1], [1, 0, 1, 0], [1, 1, 1, 0]])
+      >>> round(effect.value, 3), effect.n
+      (0.667, 12)
+    """
+    from scipy import stats
+
+    values = np.asarray(values, np.float64)
+    if values.ndim != 2 or min(values.shape) < 2:
+        raise ValueError(f"values: got shape {values.shape}, needed are two seeds and two cases or more")
+    seeds, cases = values.shape
+    spread = values.mean(1).var(ddof=1) / seeds + values.mean(0).var(ddof=1) / cases
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, min(seeds, cases) - 1) * np.sqrt(spread))
+    value = float(values.mean())
+    return Interval(
+        value, value - half, value + half, values.size, f"t over {seeds} seeds and {cases} test cases, 95%"
+    )
 
 
 def _pairs(a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from dlnotes.config.fields import Section
 
-Budget = Literal["quick", "full"]
+Budget = Literal["quick", "full", "large"]
+"""Quick shows that everything runs, full decides on two cores, large has a published experiment's sizes."""
 
 
 class ClaimOutput(Section):
@@ -31,7 +32,8 @@ class ClaimConfig(Section):
         default=None,
         description="folder of experiment modules; by default the one beside the configs folder",
     )
-    budget: Budget = Field(default="full", description="quick: with the options of [quick]")
+    budget: Budget = Field(default="full", description="quick, large: with the options of that table")
     options: dict[str, Any] = Field(default={}, description="the experiment's own options")
     quick: dict[str, Any] = Field(default={}, description="options that --budget quick changes")
+    large: dict[str, Any] = Field(default={}, description="options that --budget large changes")
     output: ClaimOutput = ClaimOutput()

@@ -23,7 +23,8 @@ class Tuned(NamedTuple):
       fit: of all members.
       hyperparams: their numbers, each ``(methods · seeds,)``.
       chosen: ``(methods,)`` index of each method's point of the grid.
-      tuning: ``(methods, points)`` mean loss of the tuning seeds, by which it was chosen.
+      tuning: ``(methods, points)`` mean loss of the tuning seeds, by which it was chosen; of a metric, its
+        negative.
     """
 
     fit: Fit
@@ -47,6 +48,8 @@ def tune_and_train(
     seeds: int,
     tuning_seeds: int,
     start: Callable[[dict[str, np.ndarray], np.ndarray], Params] | None = None,
+    first_seed: int = 0,
+    score: str = "loss",
     **options: Any,
 ) -> Tuned:
     """Choose each method's point of a grid on seeds of their own, then train it on the seeds that count.
@@ -54,15 +57,17 @@ def tune_and_train(
     Args:
       recipe_of: what is trained, from the numbers of a method and of a point.
       train: the training examples; or, from members' seeds, examples of each, with a members axis.
-      validation: examples on which the loss decides between points; ``None`` where the speed of training is
-        compared: then the mean training loss over the whole training decides.
+      validation: examples on which ``score`` decides between points; ``None`` where the speed of training is
+        compared: then its mean over the whole training decides.
       methods: numbers that tell the methods apart, by name, each ``(methods,)``.
       grid: numbers to choose from, by name, each ``(points,)`` or, of each method its own,
         ``(methods, points)``. Several names are points side by side, not their product.
       start: ``start(hyperparams, seeds) -> params``, the starting parameters of all members; by default the
         model's own, the same for a seed whatever the method.
-      seeds: number of trainings of each method that count: 0, 1, ….
+      seeds: number of trainings of each method that count: first_seed, first_seed + 1, ….
       tuning_seeds: number of trainings of each method at each point; their seeds come after those.
+      first_seed: see ``seeds``; another gives trainings that nobody has looked at yet.
+      score: "loss", or a metric of the recipe, of which more is better, such as "accuracy".
       options: the rest of `dlnotes.training.fit`'s arguments.
 
     Raises:
@@ -91,7 +96,7 @@ def tune_and_train(
     tuned = {k: np.repeat(v, c * tuning_seeds) for k, v in of_method.items()}
     tuned |= {k: np.repeat(v.ravel(), tuning_seeds) for k, v in per_method.items()}
     quiet = {k: v for k, v in options.items() if k not in ("every", "probe")}
-    own = np.tile(seeds + np.arange(tuning_seeds), n * c)
+    own = np.tile(first_seed + seeds + np.arange(tuning_seeds), n * c)
     options["data_per_member"] = quiet["data_per_member"] = callable(train)
     first = fit(
         recipe_of,
@@ -102,17 +107,17 @@ def tune_and_train(
         **quiet,
     )
     if validation is None:
-        loss = first.history["loss"].mean(0)
+        found = first.history[score].mean(0)
     else:
-        loss = evaluate(recipe_of, tuned, first.params, validation)["loss"]
-    loss = loss.reshape(n, c, tuning_seeds)
+        found = evaluate(recipe_of, tuned, first.params, validation)[score]
+    loss = (found if score == "loss" else -found).reshape(n, c, tuning_seeds)
     # A training that broke down kept its last finite parameters: it must not be chosen for those.
     broken = first.stopped_at.reshape(loss.shape) >= 0
     tuning = np.where(broken | ~np.isfinite(loss), np.inf, loss).mean(-1)
     chosen = np.argmin(tuning, axis=1)
     hyperparams = {k: np.repeat(v, seeds) for k, v in of_method.items()}
     hyperparams |= {k: np.repeat(v[np.arange(n), chosen], seeds) for k, v in per_method.items()}
-    own = np.tile(np.arange(seeds), n)
+    own = np.tile(first_seed + np.arange(seeds), n)
     result = fit(
         recipe_of,
         train(own) if callable(train) else train,

@@ -1,0 +1,63 @@
+"""Evidence that the networks behind a part have learned: without it the part is open, whatever it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlnotes.claims.rules import Below, Rule
+from dlnotes.claims.statistics import Interval, exact
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Training is long enough when twice the steps move the effect by less than its interval is wide.
+
+    Attributes:
+      half: the part's effect after half of the steps.
+    """
+
+    half: Callable[[Mapping[str, np.ndarray]], Interval]
+
+
+@dataclass(frozen=True)
+class Level:
+    """Training is long enough when the networks reach a level that is known.
+
+    Attributes:
+      what: the measured number, with its unit, and where the level is from.
+      effect: from the measurements to the number and its interval.
+      rule: on the number.
+    """
+
+    what: str
+    effect: Callable[[Mapping[str, np.ndarray]], Interval]
+    rule: Rule
+
+
+Learned = Plateau | Level
+
+
+def evidence(
+    learned: Learned, measured: Mapping[str, np.ndarray], effect: Interval
+) -> tuple[str, Interval, Rule]:
+    """What is looked at, its value, and the rule that says whether the networks have learned.
+
+    Args:
+      learned: the evidence.
+      measured: all measurements.
+      effect: of the part, after all steps.
+    """
+    if isinstance(learned, Level):
+        return learned.what, learned.effect(measured), learned.rule
+    half = learned.half(measured)
+    moved, width = abs(effect.value - half.value), effect.high - effect.low
+    share = 0.0 if moved == 0 else moved / width if width > 0 else float("inf")
+    what = "how far the effect moves when the steps are doubled, as a share of its interval's width"
+    return (
+        what,
+        exact(share if np.isfinite(effect.value + half.value) else float("nan"), effect.n),
+        Below(1.0),
+    )
