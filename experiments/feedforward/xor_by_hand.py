@@ -1,12 +1,12 @@
 """The notes' own solution of XOR: two ReLU units with weights set by hand.
 
 The notes: W = [[1, 1], [1, 1]], c = (0, −1), w = (1, −2), b = 0 give exactly (0, 1, 1, 0); this is a
-global minimum of the squared error, so descent would converge to it, and there are other, equivalent
-solutions.
+global minimum of the squared error, so gradient descent would converge to it, and there are other,
+equivalent solutions that it can reach.
 
 Measured: every matrix of the notes against what `models.mlp` computes; the loss, its gradient and the
-eigenvalues of its Hessian there; descent started exactly there and a little beside; and other weights
-that give the same function (units exchanged, one scaled up and its output weight down).
+eigenvalues of its Hessian at the solution; gradient descent started at the solution and near it; and other
+weights that give the same function (units exchanged, one scaled up and its output weight down).
 """
 
 from __future__ import annotations
@@ -18,7 +18,20 @@ from jax.flatten_util import ravel_pytree
 from pydantic import Field
 
 from dlnotes import layers, models, outputs
-from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, share
+from dlnotes.claims import (
+    Above,
+    Below,
+    Claim,
+    Measured,
+    Options,
+    Part,
+    Plot,
+    Within,
+    exact,
+    notes,
+    ours,
+    share,
+)
 from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer, predict
 from dlnotes.typing import Array, Params
@@ -39,7 +52,7 @@ class XorByHand(Options):
     """Sizes of the experiment."""
 
     steps: int = Field(1000, ge=10, description="steps of descent")
-    starts: int = Field(1000, ge=10, description="starts beside the solution, and equivalent solutions")
+    starts: int = Field(1000, ge=10, description="starts near the solution, and equivalent solutions")
     learning_rate: float = Field(0.1, gt=0, description="of SGD on all four points")
     distance: float = Field(0.1, gt=0, description="standard deviation of a start from the solution")
 
@@ -78,7 +91,7 @@ def equivalent(rng: np.random.Generator, count: int) -> models.MLP:
 
 
 def measure(options: XorByHand) -> dict[str, np.ndarray]:
-    """Matrices, curvature, and descent from the solution and beside it."""
+    """Matrices, curvature, and gradient descent from the solution and from near it."""
     rng, params = np.random.default_rng(0), solution()
     flat, unravel = ravel_pytree(params)
     got = jax.jit(steps_of_the_notes)(params)
@@ -111,7 +124,7 @@ def measure(options: XorByHand) -> dict[str, np.ndarray]:
 
 
 def draw(options: XorByHand, m: Measured) -> Plot:
-    """The features that the hidden layer makes, and descent from beside the solution."""
+    """The features that the hidden layer makes, and gradient descent from near the solution."""
     figure = new_figure(9, 3.8)
     left, right = figure.subplots(1, 2)
     h, y = np.array(NOTES["h"]), np.array(NOTES["y"])[:, 0]
@@ -127,8 +140,8 @@ def draw(options: XorByHand, m: Measured) -> Plot:
     low, middle, high = m["beside_loss"]
     right.fill_between(steps, low, high, color=BLUE, alpha=0.25, lw=0, label="5% to 95% of starts")
     right.plot(steps, middle, color=BLUE, label="median start")
-    right.set(xscale="log", yscale="log", xlabel="step of descent", ylabel="mean squared error")
-    right.set_title(f"started beside the solution (deviation {options.distance:g})")
+    right.set(xscale="log", yscale="log", xlabel="step of gradient descent", ylabel="mean squared error")
+    right.set_title(f"started near the solution (deviation {options.distance:g})")
     right.legend(loc="lower left")
     answer = ", ".join(f"{n} → {v:g}" for n, v in zip(NAMES, m["output"]))
     set_title(figure, f"The weights set by hand compute XOR: {answer}")
@@ -137,52 +150,70 @@ def draw(options: XorByHand, m: Measured) -> Plot:
     )
 
 
+BASICS = "funcionamiento básico"
+
 CLAIM = Claim(
     id="F1.3",
     statement="A network with two ReLU units computes XOR without error, with W of ones, c = (0, −1), "
-    "w = (1, −2) and b = 0. The solution is a global minimum, so descent would converge there; other "
-    "solutions are equivalent.",
+    "w = (1, −2) and b = 0. The solution is a global minimum, so gradient descent would converge to it; "
+    "other solutions are equivalent.",
     source="notes, «funcionamiento básico»; Goodfellow et al. 2016, 6.1",
     options=XorByHand,
     measure=measure,
     draw=draw,
+    method="The data are the four points of XOR. The network has two ReLU units and a linear output, with "
+    "the notes' weights. Gradient descent on the mean squared error of all four points (rate "
+    "{options.learning_rate}, {options.steps} steps) starts at the solution, and at {options.starts} points "
+    "near it: each weight is moved by normal noise of deviation {options.distance}. {options.starts} further "
+    "sets of weights come from the solution by exchanging its units and by scaling a unit while its output "
+    "weight is scaled inversely.",
     parts=(
         Part(
             "every matrix",
             "XW, XW + c, h and y are the notes' matrices.",
-            what="largest deviation from the notes' entries",
+            what="largest deviation of an entry from the notes' matrices",
             effect=lambda m: exact(m["matrix_errors"].max(), 28),
             rule=Within(0.0, 0.0),
+            source=notes(BASICS, "With these weights XW, XW + c, h and y are the printed matrices."),
         ),
         Part(
             "a global minimum",
-            "The error is 0, which no weights can go below, and so is the gradient.",
-            what="larger of the error and the largest |∂J/∂θᵢ|",
+            "The error is 0, below which it cannot go, and the gradient is 0.",
+            what="larger of the mean squared error and the largest |∂J/∂θᵢ| at the solution",
             effect=lambda m: exact(max(float(m["loss"]), np.abs(m["gradient"]).max())),
             rule=Within(0.0, 0.0),
+            source=notes(BASICS, "The solution is a global minimum of the loss."),
         ),
         Part(
-            "descent stays",
-            "Descent started there does not move.",
-            what="largest change of a weight",
+            "stays at the solution",
+            "Gradient descent that starts at the solution does not move.",
+            what="largest change of a weight in {options.steps} steps",
             effect=lambda m: exact(m["moved"].max()),
             rule=Within(0.0, 0.0),
+            source=ours("The least that a minimum must do."),
         ),
         Part(
-            "descent converges",
-            "Started a little beside it, descent ends without error.",
-            what="share of starts with a final error below 1e-6",
+            "converges from near",
+            "Gradient descent that starts near the solution ends without error.",
+            what="share of starts near the solution whose final mean squared error is below 1e-6",
             effect=lambda m: share(m["beside_last_loss"] < 1e-6),
             rule=Above(0.95),
+            source=notes(BASICS, "The solution is a global minimum, so descent would converge to it."),
         ),
         Part(
             "equivalent solutions",
-            "Exchanging the units or scaling one and its output weight inversely changes nothing.",
-            what="largest deviation of an output from XOR",
+            "Weights with the units exchanged, or with a unit scaled and its output weight scaled inversely, "
+            "compute XOR too.",
+            what="largest deviation of an output from XOR over {options.starts} sets of weights",
             effect=lambda m: exact(
                 np.abs(m["equivalent_outputs"] - EXAMPLES.y[:, 0]).max(), len(m["equivalent_outputs"])
             ),
             rule=Below(1e-6),
+            source=notes(BASICS, "There are other, equivalent solutions."),
         ),
     ),
+    reading="Gradient descent that starts near the solution ends without error, but not at the very weights "
+    "of the notes: the median distance from them is {facts[distance]} at the end, because the solutions "
+    "without error form a continuum. From ordinary random starts it often ends with an error, see F1.4.",
+    facts=lambda m: {"distance": float(np.median(m["beside_distance"]))},
 )
