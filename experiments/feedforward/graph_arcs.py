@@ -14,9 +14,10 @@ from collections import Counter
 
 import jax
 import numpy as np
+from pydantic import Field
 
 from dlnotes import autodiff
-from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, Within, exact, mean
+from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, Within, exact, mean, notes, ours
 from dlnotes.jax_internals import program_of
 from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
 
@@ -30,7 +31,9 @@ LARGEST_COMPARED = 36
 
 
 class GraphArcs(Options):
-    """Sizes of the experiment: a seed draws one graph of each size."""
+    """Sizes of the experiment."""
+
+    seeds: int = Field(12, ge=2, description="a seed draws one graph of each size")
 
 
 def counting(graph: autodiff.Graph, counts: Counter) -> autodiff.Graph:
@@ -108,6 +111,9 @@ def draw(options: GraphArcs, m: Measured) -> Plot:
     )
 
 
+WHERE = "back-propagation"
+ONCE = notes(WHERE, "back-propagation visits every arc of the graph exactly once for its partial derivative")
+
 CLAIM = Claim(
     id="F5.1",
     statement="Back-propagation visits every arc of the computational graph exactly once: its work grows "
@@ -118,33 +124,41 @@ CLAIM = Claim(
     draw=draw,
     parts=(
         Part(
-            "once, not less",
+            "at least once",
             "Every arc's Jacobian product is taken at least once.",
-            what="fewest products of an arc, over all graphs",
+            what="fewest Jacobian products of an arc, over all arcs of all graphs",
             effect=lambda m: exact(m["fewest"].min(), m["fewest"].size),
             rule=Within(1, 1),
+            source=ONCE,
         ),
         Part(
-            "once, not more",
+            "at most once",
             "No arc's Jacobian product is taken twice.",
-            what="most products of an arc, over all graphs",
+            what="most Jacobian products of an arc, over all arcs of all graphs",
             effect=lambda m: exact(m["most"].max(), m["most"].size),
             rule=Within(1, 1),
+            source=ONCE,
         ),
         Part(
             "linear work",
             "The elementary operations of the backward pass grow linearly with the arcs.",
-            what="slope of log operations in log arcs, per seed",
+            what="slope of log elementary operations in log arcs (1 is proportional)",
             effect=lambda m: mean(slopes(m)),
             rule=Within(0.9, 1.1),
+            source=notes(WHERE, "the amount of computation scales linearly with the number of arcs"),
         ),
         Part(
-            "right",
+            "right gradients",
             "The table holds the gradients that jax.grad finds.",
-            what="largest deviation over all inputs, relative to the largest gradient of a graph",
+            what="largest deviation of a gradient, relative to the largest gradient of its graph",
             effect=lambda m: exact(np.nanmax(m["deviation"]), int(np.sum(~np.isnan(m["deviation"])))),
             rule=Below(1e-5),
+            source=ours("a cheap backward pass must also be right"),
         ),
     ),
-    revised="Larger graphs and 12 seeds: with 8 to 64 nodes the part on linear work was inconclusive.",
+    method="Data: {options.seeds} random computational graphs of each of three sizes, from 12 to about 150 "
+    "nodes, whose nodes are scalars, vectors and matrices. Every operation counts how often each of its "
+    "Jacobian products is asked for; elementary operations are those of the backward pass as jax traces "
+    "it. Nothing is trained; the smaller graphs' gradients are compared with those of jax.grad.",
+    revised="Larger graphs and 12 seeds: with 8 to 64 nodes the part on linear work was open.",
 )

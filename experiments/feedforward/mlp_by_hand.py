@@ -1,4 +1,4 @@
-"""The written-out passes of an MLP against automatic differentiation.
+"""The two passes of an MLP, written out by hand, against automatic differentiation.
 
 The notes give the forward and the backward pass of a fully connected network as two algorithms, with
 the cost J = L + λΩ(θ), and say that the gradients can be used at once in stochastic gradient descent.
@@ -21,7 +21,7 @@ from pydantic import Field
 
 from dlnotes import data, layers, models, outputs
 from dlnotes.autodiff.mlp_backprop import Penalty, cost, value_and_gradient
-from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, exact
+from dlnotes.claims import Below, Claim, Measured, Options, Part, Plot, exact, notes, ours
 from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training import Recipe, fit, optimizer
 
@@ -185,6 +185,11 @@ def worst(kind: str):
     return effect
 
 
+WHERE = "back-propagation"
+ALGORITHMS = notes(
+    WHERE, "the algorithm computes the gradients by weights and biases, including the regularization term"
+)
+
 CLAIM = Claim(
     id="F5.3",
     statement="The two algorithms for a fully connected network give the gradients of J = L + λΩ(θ) by all "
@@ -197,30 +202,43 @@ CLAIM = Claim(
         Part(
             "with L2",
             "With Ω = ½ Σ θ² over all parameters the gradient is that of jax.grad, to rounding.",
-            what="largest deviation relative to the largest entry of its array",
+            what="largest deviation of a gradient, relative to the largest entry of its array",
             effect=worst("l2"),
             rule=Below(1e-5),
+            source=ALGORITHMS,
         ),
         Part(
             "with L1",
             "With Ω = Σ |θ| over all parameters the gradient is that of jax.grad, to rounding.",
-            what="largest deviation relative to the largest entry of its array",
+            what="largest deviation of a gradient, relative to the largest entry of its array",
             effect=worst("l1"),
             rule=Below(1e-5),
+            source=ALGORITHMS,
         ),
         Part(
             "one step",
-            "One step of descent by it is the library's step with weight decay.",
+            "One step of descent with this gradient is the library's step with weight decay.",
             what="largest deviation of the parameters after a step, relative to the network's largest",
             effect=lambda m: exact(m["training"][1].max(), m["training"].shape[1]),
             rule=Below(1e-5),
+            source=notes(
+                WHERE, "the gradients can be used at once in the update of stochastic gradient descent"
+            ),
         ),
         Part(
             "a training",
-            "So is a whole training.",
+            "A whole training with this gradient is the library's training.",
             what="largest deviation of the parameters over all steps, relative to the network's largest",
             effect=lambda m: exact(m["training"].max(), m["training"].shape[1]),
             rule=Below(1e-3),
+            source=ours("small deviations could add up over many steps"),
+            # Two ways of computing one training are compared; how far it gets does not matter.
+            learned=None,
         ),
     ),
+    method="Data: {options.rows} rows of a medical table with two classes, and of another with numbers as "
+    "targets. Networks: two hidden layers of 24 and 16 units, {options.seeds} random starts, between them "
+    "five activations, three losses and two penalties. The gradients by the notes' algorithms are compared "
+    "with those of jax.grad, and {options.steps} steps of gradient descent with the library's training "
+    "with weight decay.",
 )

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from experiment_module import experiment
 
 from dlnotes.layers.recurrent.unroll import RNNParams, rnn
@@ -70,15 +71,43 @@ def test_greedy_answers_are_those_of_teacher_forcing_where_they_are_right(key):
     np.testing.assert_array_equal(model.apply(params, fed).argmax(-1), found)
 
 
-def test_loops_are_counted_also_inside_others():
+def test_steps_that_wait_for_one_another_are_counted():
     module = experiment("recurrent/cost_of_bptt")
+    walk = jax.jit(lambda x: jax.lax.scan(lambda c, _: (jnp.tanh(c), None), x, length=7)[0])
+    assert module.steps_in_turn(walk, 1.0) == 7
+    assert module.steps_in_turn(jax.grad(walk), 1.0) == 14
+    assert module.steps_in_turn(jnp.sin, 1.0) == 0
+    with pytest.raises(ValueError, match="while"):
+        module.steps_in_turn(lambda x: jax.lax.while_loop(lambda c: c < 3, lambda c: c + 1, x), 1.0)
 
-    def twice(x):
-        inner = lambda c, _: (jax.lax.fori_loop(0, 2, lambda i, c: c + 1, c), None)  # noqa: E731
-        return jax.jit(lambda x: jax.lax.scan(inner, x, length=3)[0])(x)
 
-    assert module.loops(twice, 1.0) == 2
-    assert module.loops(jnp.sin, 1.0) == 0
+def test_least_loss_is_the_entropy_of_what_is_not_seen():
+    module = experiment("recurrent/output_recurrence")
+    rng = np.random.default_rng(0)
+    for task, least in (("described", 0.0), ("parity", 0.0)):
+        assert module.least_loss(module.examples(task, rng, 200, 20)) == pytest.approx(least, abs=1e-9)
+    # A guess, but for the first step, and for those after it whose previous target is 0 as a rule.
+    assert 0.6 < module.least_loss(module.examples("echo", rng, 2000, 20)) < 0.68
+
+
+def test_a_string_is_put_anywhere_and_padded():
+    module = experiment("recurrent/unseen_lengths")
+    rng = np.random.default_rng(3)
+    part = module.strings(rng, np.array([4, 9, 12] * 50), 12)
+    found = module.anywhere(rng, part, 48)
+    there = found.x.any(-1)
+    np.testing.assert_array_equal(there.sum(1), part.x.any(-1).sum(1))
+    assert np.ptp(there.argmax(1)) > 30
+    np.testing.assert_array_equal(found.x[there], part.x[part.x.any(-1)])
+
+
+def test_the_shared_layer_does_not_see_the_order(key):
+    module = experiment("recurrent/unseen_lengths")
+    x, _, _ = module.strings(np.random.default_rng(0), np.array([5, 5]), 8)
+    model = module.pooled(6)
+    params = model.init(key)
+    turned = np.concatenate([x[:, 4::-1], x[:, 5:]], 1)
+    np.testing.assert_allclose(model.apply(params, turned), model.apply(params, x), atol=1e-6)
 
 
 def test_the_cliff_and_the_minimum():
