@@ -321,7 +321,7 @@ CLAIM = Claim(
         Part(
             "against the dilated CNN",
             "Far from the missing side the recurrent net is right more often than a dilated CNN.",
-            what=f"inside pixels more than {REACH} from the missing side right, recurrent net minus dilated CNN, "
+            what=f"inside pixels over {REACH} from the missing side right, recurrent net minus dilated CNN, "
             "percentage points",
             effect=lambda m: paired(100 * m["far"][RNN], 100 * m["far"][DILATED]),
             rule=Above(0.0),
@@ -331,7 +331,7 @@ CLAIM = Claim(
         Part(
             "beyond the dilated CNN",
             "Where the dilated CNN does not see the missing side the recurrent net is right more often.",
-            what=f"inside pixels more than {DILATED_REACH} from the missing side right, recurrent net minus dilated "
+            what=f"inside pixels over {DILATED_REACH} from the missing side right, recurrent net minus dilated "
             "CNN, percentage points",
             effect=lambda m: paired(100 * m["beyond"][RNN], 100 * m["beyond"][DILATED]),
             rule=Above(0.0),
