@@ -331,7 +331,7 @@ CLAIM = Claim(
         Part(
             "beyond the dilated CNN",
             "Where the dilated CNN does not see the missing side the recurrent net is right more often.",
-            what=f"inside pixels over {DILATED_REACH} from the missing side right, recurrent net minus dilated "
+            what=f"inside pixels over {DILATED_REACH} from the missing side right, recurrent minus dilated "
             "CNN, percentage points",
             effect=lambda m: paired(100 * m["beyond"][RNN], 100 * m["beyond"][DILATED]),
             rule=Above(0.0),

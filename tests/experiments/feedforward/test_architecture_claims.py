@@ -9,6 +9,7 @@ from dlnotes.analysis import region_bounds
 from dlnotes.analysis.linear_regions import on_line, on_slice
 from experiments.feedforward import linear_regions as regions
 from experiments.feedforward import sawtooth as saw
+from experiments.feedforward import store_or_recompute as store
 from experiments.feedforward import universal_approximation as universal
 
 
@@ -68,3 +69,9 @@ def test_staircase_meets_the_function_and_its_slope():
     errors = universal.built_errors(cubes, np.linspace(-0.999, 0.999, 777))
     assert errors[0, 0] < 1e-5
     assert errors[1, 0] < 2e-3
+
+
+def test_layers_computed_are_counted_while_the_gradient_runs():
+    n = 6
+    counts = [store.layers_computed(way, n) for way in store.WAYS.values()]
+    assert counts == [n, 2 * n, n * (n + 3) // 2]

@@ -22,20 +22,20 @@ def test_strings_hold_one_key_anywhere():
 
 
 def test_own_parameters_at_each_step_are_the_shared_net_where_they_agree(key):
-    module, readers = experiment("recurrent/unseen_lengths"), experiment_readers()
+    module, readers = experiment("recurrent/unseen_lengths"), helper("_reader")
     x, _, _ = module.strings(np.random.default_rng(1), np.array([4, 7, 9]), 9)
     shared = readers.reader(rnn, module.SYMBOLS, 6, module.KEYS)
     p = shared.init(key)
-    tied = module.OwnSteps(*(jnp.broadcast_to(a, (20, *a.shape)) for a in p.cell), p.V, p.c)
+    tied = helper("_length_rivals").OwnSteps(*(jnp.broadcast_to(a, (20, *a.shape)) for a in p.cell), p.V, p.c)
     own = module.own_steps(6, 20)
     np.testing.assert_allclose(own.apply(tied, jnp.asarray(x)), shared.apply(p, jnp.asarray(x)), atol=1e-6)
 
 
-def experiment_readers():
+def helper(name: str):
     import sys
 
     module = experiment("recurrent/unseen_lengths")
-    return sys.modules[module.__name__.rsplit(".", 1)[0] + "._reader"]
+    return sys.modules[module.__name__.rsplit(".", 1)[0] + "." + name]
 
 
 def test_the_window_sees_the_last_symbols_and_no_others(key):
@@ -149,7 +149,7 @@ def test_a_straight_line_is_straight():
 
 
 def test_shorter_sequences_are_the_beginnings_of_the_longer(key):
-    module, readers = experiment("recurrent/length_limits"), experiment_readers()
+    module, readers = experiment("recurrent/length_limits"), helper("_reader")
     x = jnp.asarray(module.latch(np.random.default_rng(0), 5, 9).x)
     model = readers.reader(rnn, 1, 4, 2, length=jnp.float32(6))
     whole = readers.reader(rnn, 1, 4, 2, length=jnp.float32(9))
