@@ -41,3 +41,20 @@ def test_an_image_is_read_row_by_row():
     images = data.load("digits").train.x[..., 0]
     np.testing.assert_array_equal(module.digits(8).train.x, images)
     np.testing.assert_array_equal(module.digits(64).train.x[:, 9, 0], images[:, 1, 1])
+
+
+def test_what_is_harder_is_judged_on_the_clearer_task():
+    module = experiment("recurrent/deep_transitions")
+    low, high = np.log(2) * np.array([0.1, 0.9])
+    # Nets × seeds: of four trainings of the deep net two stay above half of chance, of the plain one none.
+    latch = np.array([[[low] * 4, [low, high, low, high], [low] * 4, [low] * 4]])
+    digits = np.log(10) * np.array([[[0.1, 0.2], [0.11, 0.2], [0.1, 0.2], [0.1, 0.2]]])
+    measured = {"latch_train_loss": latch, "digits_train_loss": digits}
+    assert module.harder(measured, module.LATCH, module.DEEP, module.PLAIN).value == 50
+    found = module.harder(measured, module.DIGITS, module.DEEP, module.PLAIN)
+    assert abs(found.value - 0.5) < 1e-9
+    wider = module.clearer(measured, module.DEEP, module.PLAIN)
+    assert wider.high - wider.low > found.high - found.low
+    right = np.zeros((2, 4, 3, 5), bool)
+    right[:, module.STACKED] = True
+    assert module.stacking({"digits_right": right}).value == 100

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from experiment_module import experiment
 
-from dlnotes.layers.recurrent.unroll import RNNParams, rnn
+from dlnotes.layers.recurrent.unroll import rnn
 
 
 def test_strings_hold_one_key_anywhere():
@@ -148,28 +148,46 @@ def test_a_straight_line_is_straight():
     assert found[2] < 0.5
 
 
-def test_shorter_sequences_are_the_beginnings_of_the_longer(key):
-    module, readers = experiment("recurrent/length_limits"), helper("_reader")
-    x = jnp.asarray(module.latch(np.random.default_rng(0), 5, 9).x)
-    model = readers.reader(rnn, 1, 4, 2, length=jnp.float32(6))
-    whole = readers.reader(rnn, 1, 4, 2, length=jnp.float32(9))
-    params = model.init(key)
-    assert isinstance(params.cell, RNNParams)
-    np.testing.assert_allclose(model.apply(params, x), whole.apply(params, x[:, :6]), atol=1e-6)
-
-
-def test_every_net_of_a_family_starts_as_it_says():
+def test_the_two_tasks_of_length():
     module = experiment("recurrent/length_limits")
-    nets = tuple(module.NETS[i] for i in module.FAMILIES[0])
-    draw = module.starts_of(nets, 4)
-    found = draw({"net": np.array([0, 2, 1, 2])}, np.array([0, 0, 0, 1]))
-    W = found.cell.W
-    np.testing.assert_array_equal(W[0], W[2])
-    for place in (1, 3):
-        np.testing.assert_allclose(W[place] @ W[place].T, np.eye(4), atol=1e-5)
-    assert np.abs(W[0] @ W[0].T - np.eye(4)).max() > 0.1
-    assert module.starts_of((module.NETS[6],), 4)({"net": np.zeros(1)}, np.array([3])).cell.W.shape == (
-        1,
-        4,
-        16,
-    )
+    x, y, _ = module.sequences("parity", np.random.default_rng(0), 40, 7)
+    np.testing.assert_array_equal(y, (x[..., 0] > 0).sum(1) % 2)
+    assert set(np.unique(x)) == {-1.0, 1.0}
+    x, y, _ = module.sequences("latch", np.random.default_rng(0), 40, 7)
+    np.testing.assert_array_equal(y, x[:, :3].mean((1, 2)) > 0)
+
+
+def test_gates_start_by_keeping_a_state_for_a_part_of_the_sequence(key):
+    module = experiment("recurrent/length_limits")
+    hidden, length = 40, 30
+    lstm, gru = (net.cell(length).init(key, 1, hidden) for net in module.NETS[-1:-3:-1])
+    keep = lstm.b[hidden : 2 * hidden]
+    np.testing.assert_allclose(lstm.b[:hidden], -keep)
+    np.testing.assert_array_equal(lstm.b[2 * hidden :], 0)
+    np.testing.assert_array_equal(gru.b[:hidden], 0)
+    np.testing.assert_array_equal(gru.b[2 * hidden :], 0)
+    for kept in (np.exp(keep), np.exp(gru.b[hidden : 2 * hidden])):
+        assert 1 <= kept.min() < 4
+        assert 26 < kept.max() <= length - 1
+    assert np.abs(lstm.W).max() <= hidden**-0.5
+
+
+def test_a_length_that_was_not_measured_is_refused():
+    module = experiment("recurrent/length_limits")
+    right = np.array([[[0.5, 0.5], [1.0, 0.9]], [[0.5, 0.5], [0.5, 0.5]]])
+    measured = {"latch_length": np.array([5, 20]), "latch_accuracy": right}
+    assert module.at(5, "latch")(measured).value == 0.5
+    assert module.falls("latch")(measured).value == 50
+    with pytest.raises(ValueError, match=r"length: got 10, measured on the latch are \[5, 20\]"):
+        module.at(10, "latch")(measured)
+    with pytest.raises(ValueError, match="needed is 20 among them"):
+        module.LengthLimits(latch_lengths=(5, 50))
+
+
+def test_the_scale_of_tanh_is_selected_on_other_draws():
+    module = experiment("recurrent/scale_of_depth")
+    options = module.ScaleOfDepth(depth=3, width=8, batch=2, selecting=4)
+    scale, change = module.selected_scale(options)
+    assert change.shape == module.SCALES.shape
+    assert np.all(np.diff(change) > 0)
+    assert scale == module.SCALES[np.argmin(np.abs(change))]
