@@ -49,6 +49,9 @@ def no_facts(measured: Measured) -> Mapping[str, Any]:
     return {}
 
 
+_OWN = ours("measured for its own sake")
+
+
 @dataclass(frozen=True)
 class Part:
     """One thing that a claim says, with the rule that decides it.
@@ -69,7 +72,7 @@ class Part:
     what: str
     effect: Callable[[Measured], Interval]
     rule: Rule
-    source: Source = ours("measured for its own sake")
+    source: Source = _OWN
     learned: Learned | None = None
 
 
@@ -91,7 +94,8 @@ class Claim:
       measure: ``measure(options) -> arrays by name``; all the computing.
       draw: ``draw(options, measured) -> Plot``.
       parts: what is judged; see `Part`.
-      method: what was done, in two or three sentences: data, networks, optimizer, steps, how rates were chosen.
+      method: what was done, in two or three sentences: data, networks, optimizer, steps, how rates were
+        chosen.
       reading: what the verdict means; shown only where the options are the defaults.
       facts: further numbers for the texts, from the measurements.
       revised: what of the measurement or a rule was changed after a first look at its numbers, and why.

@@ -56,8 +56,5 @@ def evidence(
     moved, width = abs(effect.value - half.value), effect.high - effect.low
     share = 0.0 if moved == 0 else moved / width if width > 0 else float("inf")
     what = "how far the effect moves when the steps are doubled, as a share of its interval's width"
-    return (
-        what,
-        exact(share if np.isfinite(effect.value + half.value) else float("nan"), effect.n),
-        Below(1.0),
-    )
+    share = share if np.isfinite(effect.value + half.value) else float("nan")
+    return what, exact(share, effect.n), Below(1.0)

@@ -11,30 +11,34 @@ from dlnotes.claims.rows import ROWS, SECTIONS, Row
 def as_json() -> list[dict[str, Any]]:
     """Every row as a plain dictionary, with its last verdict; claims of your own after the notes'.
 
-    ``"current"`` says whether that verdict was measured by the code as it is now.
+    ``"trial"`` says whether that verdict counts for nothing, being of the quick budget or of options of one's
+    own; ``"current"`` whether it was measured by the code as it is now.
     """
     keys = ("id", "title", "section", "kind", "functions", "tests", "config", "built")
     verdicts = last_verdicts()
     rows = [{key: getattr(row, key) for key in keys} for row in (*ROWS, *_own_claims())]
-    return [row | verdicts.get(row["id"], {"verdict": None, "current": None}) for row in rows]
+    nothing = {"verdict": None, "verdict_text": None, "trial": None, "current": None}
+    return [row | verdicts.get(row["id"], nothing) for row in rows]
 
 
 def last_verdicts() -> dict[str, dict[str, Any]]:
-    """``verdict`` and ``current`` of each claim's newest record, by id and by config name.
+    """The verdict of each claim's newest record, by id and by config name.
 
     Records are looked for in ``runs`` and among the committed results.
     """
     from dlnotes.claims.fingerprint import on_this_code
-    from dlnotes.claims.reproduce import newest_records
+    from dlnotes.claims.report.wording import is_trial, verdict_text
+    from dlnotes.claims.reproduce import newest_records, rank
     from dlnotes.experiment.run_folder import read_json
 
     folder = folder_of("experiments")
     committed = [] if folder is None else read_json(folder / "results.json") or []
     records = [*committed, *(record for record, _ in newest_records(Path("runs")).values())]
-    records.sort(key=lambda r: (r["budget"] == "full", r["measured"]))
+    records.sort(key=lambda r: (rank(r), r["measured"]))
     found = {}
     for record in {record["name"]: record for record in records}.values():
-        state = {"verdict": record["verdict"], "current": on_this_code(record, folder)}
+        state = {"verdict": record["verdict"], "verdict_text": verdict_text(record)}
+        state |= {"trial": is_trial(record), "current": on_this_code(record, folder)}
         found |= {record["name"]: state, record["id"]: state}
     return found
 
@@ -65,7 +69,7 @@ def as_text() -> str:
         done = sum(row["built"] for row in mine)
         lines += ["", f"{chapter}  {section} ({done} of {len(mine)} rows built)".strip()]
         for row in mine:
-            state = row["verdict"] or _state(row)
+            state = row["verdict_text"] or _state(row)
             if row["current"] is False:
                 state += f" ({OTHER_CODE})"
             lines.append(f"  {row['id']:<6}  {row['kind']:<5}  {row['title']:<{width}}  {state}")

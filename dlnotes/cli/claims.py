@@ -8,6 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from dlnotes.claims.report.wording import (
+    beside_text,
+    is_trial,
+    learned_text,
+    source_text,
+    verdict_text,
+)
 from dlnotes.claims.rules import VERDICTS
 from dlnotes.formatting import duration_in_words
 
@@ -29,32 +36,44 @@ def effect_in_words(effect: Mapping[str, Any]) -> str:
 
 def record_text(record: Mapping[str, Any]) -> str:
     """A claim's record as plain text: its verdict, then each part with effect and rule."""
-    lines = [f"{record['id']}  {record['title']}: {record['verdict']}"]
-    for part in record["parts"]:
-        lines += [
-            f"  {part['verdict']:<12}  {part['statement']}",
-            f"  {'':<12}  {part['what']}: {effect_in_words(part['effect'])}; holds if {part['rule']}",
-        ]
-    if record["reading"] and record["verdict"] != "holds":
-        lines.append(f"  reading: {record['reading']}")
-    lines.append(
-        f"{duration_in_words(record['seconds'])}, {record['seeds']} seeds, {record['budget']} budget"
-    )
+    lines = [f"{record['id']}  {record['title']}: {verdict_text(record)}"]
+    for decides in (True, False):
+        parts = [part for part in record["parts"] if part["decides"] == decides]
+        if parts and not decides:
+            lines.append(f"  {beside_text(record)}")
+        for part in parts:
+            lines += [
+                f"  {part['verdict']:<6}  {part['statement']}",
+                f"  {'':<6}  {part['what']}: {effect_in_words(part['effect'])}; holds if {part['rule']}",
+                f"  {'':<6}  {source_text(part['source'])}",
+            ]
+            if part["why"]:
+                lines.append(f"  {'':<6}  open: {part['why']}")
+            if part["learned"]:
+                lines.append(f"  {'':<6}  {learned_text(part['learned'])}")
+    for name in ("method", "reading"):
+        if record[name]:
+            lines.append(f"  {name}: {record[name]}")
+    budget = "options of its own" if record["budget"] == "own" else f"{record['budget']} budget"
+    lines.append(f"{duration_in_words(record['seconds'])}, {budget}")
+    if is_trial(record):
+        lines.append("A trial: it shows that the claim can be measured, and decides nothing.")
     return "\n".join(lines)
 
 
 def done_text(done: Done) -> str:
     """One line of a reproduction."""
-    what = done.record["verdict"] if done.record else done.state
+    what = verdict_text(done.record) if done.record else done.state
     how = duration_in_words(done.seconds) if done.state == "measured" else done.state if done.record else ""
-    return f"{done.opened.claim.id:<6} {what:<12}  {done.opened.name:<36} {how}".rstrip()
+    return f"{done.opened.claim.id:<6} {what:<14}  {done.opened.name:<36} {how}".rstrip()
 
 
 def summary_text(done: Sequence[Done], seconds: float) -> str:
     """How many claims had which verdict, and what could not be measured, with the reasons."""
     counts = Counter(d.record["verdict"] if d.record else d.state for d in done)
     parts = [f"{counts[v]} {v}" for v in (*VERDICTS, "no data", "failed") if counts[v]]
-    lines = [f"{len(done)} claims: {', '.join(parts)}; {duration_in_words(seconds)}"]
+    trials = " (trials, no findings)" if any(d.record and is_trial(d.record) for d in done) else ""
+    lines = [f"{len(done)} claims: {', '.join(parts)}{trials}; {duration_in_words(seconds)}"]
     lines += [f"{d.opened.claim.id}: {d.message.strip().splitlines()[-1]}" for d in done if not d.record]
     return "\n".join(lines)
 

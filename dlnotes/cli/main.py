@@ -40,7 +40,13 @@ Debug = Annotated[
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
 BudgetOption = Annotated[
-    str | None, typer.Option("--budget", metavar="quick|full", help="How much to spend on a claim.")
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="quick|full|large",
+        help="How much to spend on a claim: quick shows that it runs, full decides on two cores, large has a "
+        "published experiment's sizes, for a GPU.",
+    ),
 ]
 MemberOption = Annotated[int, typer.Option("--member", min=0, help="Which of the trained seeds.")]
 

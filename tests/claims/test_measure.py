@@ -57,8 +57,39 @@ def test_a_run_folders_config_measures_the_same(config):
 def test_budgets(config):
     assert open_claim(config, budget="quick").config.options["throws"] == 40
     assert open_claim(config, budget="full").config.options["throws"] == 200
+    assert open_claim(config, budget="large").config.options["throws"] == 2000
     with pytest.raises(ConfigError, match="budget: got 'slow'"):
         open_claim(config, budget="slow")
+
+
+@pytest.mark.parametrize("table", ["quick", "large"])
+def test_a_mistake_in_a_budgets_table_does_not_wait_for_its_use(config, table):
+    text = config.read_text().replace(f"[{table}]", f"[{table}]\nthrow = 3")
+    config.write_text(text)
+    with pytest.raises(ConfigError, match=rf"{table}.throw: got 3, unknown option; did you mean 'throws'"):
+        open_claim(config)
+
+
+def test_options_of_ones_own_are_a_trial_and_get_no_reading(config):
+    """Overrides are not the claim's full budget, even back from the folder; the same values are."""
+    folder, record = run_claim(open_claim(config, ["options.throws=50", "options.seeds=12"]))
+    assert (record["budget"], record["reading"]) == ("own", "")
+    assert judge(folder)["budget"] == "own"
+    _, record = run_claim(open_claim(config, ["options.throws=200"]))
+    assert record["budget"] == "full"
+    assert record["reading"] == "Heads are more frequent: 0.704 [0.684, 0.724] with a bias of 0.7."
+    assert record["method"] == "10 coins were thrown 200 times."
+    _, record = run_claim(open_claim(config, budget="quick"))
+    assert (record["budget"], record["reading"]) == ("quick", "")
+    assert record["method"] == "10 coins were thrown 40 times."
+
+
+def test_a_larger_budget_is_shown_before_a_smaller(config, tmp_path):
+    for budget in ("full", "large", "quick"):
+        run_claim(open_claim(config, budget=budget))
+    run_claim(open_claim(config, ["options.throws=9"]))
+    ((record, _),) = newest_records(tmp_path / "runs").values()
+    assert record["budget"] == "large"
 
 
 def test_reproducing_skips_what_is_measured(config, tmp_path):

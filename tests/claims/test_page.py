@@ -12,7 +12,14 @@ from dlnotes.claims import Above, Below, Within
 from dlnotes.claims.errata import ERRATA
 from dlnotes.claims.report import page as report
 from dlnotes.claims.report.interval_bar import interval_bar
-from dlnotes.claims.report.wording import Zone, deciding_part, in_repository, rule_text, zone_of
+from dlnotes.claims.report.wording import (
+    Zone,
+    deciding_part,
+    in_repository,
+    rule_text,
+    source_text,
+    zone_of,
+)
 from dlnotes.claims.rows import ROWS
 from dlnotes.formatting import effect_text
 
@@ -80,17 +87,19 @@ def test_every_record_is_there_once(made):
     ]
     for each in found:
         for one in each["parts"]:
+            assert source_text(one["source"]) in page.text
             assert effect_text(one["effect"]) in page.text
             assert f"Holds if {rule_text(one['rule'])}" in page.text
         assert f"dlnotes run {each['config']}" in page.text
         assert each["reading"] in page.text
+        assert each["method"] in page.text
 
 
 def test_counts_and_rest(made):
     _, _, page = made
     assert "7 hold" in page.text
     assert "3 fail" in page.text
-    assert "2 inconclusive" in page.text
+    assert "2 open" in page.text
     left = sum(row.kind == "claim" and row.id.startswith("F3") for row in ROWS) - 2
     assert f"{left} of {left + 2} claims not measured" in page.text
 
@@ -138,11 +147,11 @@ def test_everything_is_escaped(tmp_path):
 
 def test_missing_files_and_numbers_that_are_none(tmp_path):
     odd = [
-        part("nothing finite", Above(0.0), None, None, None, verdict="inconclusive"),
-        part("no upper end", Below(2.0), 1.5, 1.2, None, verdict="inconclusive"),
+        part("nothing finite", Above(0.0), None, None, None, verdict="open"),
+        part("no upper end", Below(2.0), 1.5, 1.2, None, verdict="open"),
         part("words for a rule", Below(2.0), 1.5, 1.2, 1.7) | {"rule": "all of them agree"},
     ]
-    bare = record("F1.5", parts=odd, verdict="inconclusive", options={}, versions={}, platform=None)
+    bare = record("F1.5", parts=odd, verdict="open", options={}, versions={}, platform=None)
     bare |= dict.fromkeys(("figure", "numbers", "commit", "reading", "processors"))
     page = Page(report.write([bare], tmp_path / "r.html", files=finder(tmp_path)).read_text(encoding="utf-8"))
     assert "not a number" in page.text
@@ -166,7 +175,8 @@ def test_trainings_are_left_out_and_a_claim_measured_twice_is_shown_twice():
 
 def test_a_quick_measurement_is_marked():
     page = Page(report.page([record("F1.4", budget="quick")], files=lambda *_: None))
-    assert "1 of 1 was measured on the quick budget" in page.text
+    assert "1 of 1 verdict is a trial" in page.text
+    assert page.text.count("trial: fails") == 2
     assert "--budget quick" in page.text
 
 

@@ -14,9 +14,12 @@ from dlnotes.claims import (
     exact,
     mean,
     median,
+    over_cases,
     paired,
     ratio,
+    resplit,
     share,
+    share_of_groups,
 )
 from dlnotes.claims.rules import verdict_of
 
@@ -68,7 +71,7 @@ def test_median_ignores_an_outlier():
 def test_what_is_not_finite_decides_nothing():
     broken = mean([1.0, np.nan, 2.0])
     assert np.isnan(broken.value)
-    assert {rule(broken) for rule in (Above(0), Below(0), Within(0, 1))} == {"inconclusive"}
+    assert {rule(broken) for rule in (Above(0), Below(0), Within(0, 1))} == {"open"}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +99,7 @@ def test_rules_decide_by_the_whole_interval(value, half, threshold):
     assert (inside == "fails") == (effect.high < threshold - 1 or effect.low > threshold + 1)
 
 
-def test_an_exact_number_never_is_inconclusive():
+def test_an_exact_number_never_is_open():
     assert Below(1e-6)(exact(1e-9)) == "holds"
     assert Below(1e-6)(exact(1e-3)) == "fails"
     assert Within(2, 2)(exact(2)) == "holds"
@@ -104,5 +107,61 @@ def test_an_exact_number_never_is_inconclusive():
 
 def test_a_row_fails_with_any_part():
     assert verdict_of(["holds", "holds"]) == "holds"
-    assert verdict_of(["holds", "inconclusive"]) == "inconclusive"
-    assert verdict_of(["inconclusive", "fails", "holds"]) == "fails"
+    assert verdict_of(["holds", "open"]) == "open"
+    assert verdict_of(["open", "fails", "holds"]) == "fails"
+
+
+def covered(interval, draws: int, truth: float, seed: int) -> float:
+    """How often an interval of drawn data holds the truth."""
+    rng = np.random.default_rng(seed)
+    found = [interval(rng) for _ in range(draws)]
+    return float(np.mean([e.low <= truth <= e.high for e in found]))
+
+
+def test_trials_that_share_a_start_count_once():
+    """Ten settings of one start agree: 40 starts are 40 trials, not 400."""
+
+    def draw(rng):
+        return np.repeat(rng.random((40, 1)) < 0.3, 10, axis=1)
+
+    assert covered(lambda rng: share_of_groups(draw(rng)), 200, 0.3, 0) > 0.9
+    assert covered(lambda rng: share(draw(rng)), 200, 0.3, 0) < 0.6
+    assert share_of_groups(draw(np.random.default_rng(0))).n == 40
+    all_right = share_of_groups(np.ones((20, 5), bool))
+    assert all_right[:3] == share(20, 20)[:3]
+    assert share_of_groups(np.zeros((20, 5), bool)).value == 0
+
+
+def test_overlapping_resplits_are_corrected():
+    """Against Nadeau and Bengio's formula by hand, and against the plain t interval."""
+    values = np.array([0.2, 0.5, 0.1, 0.4, 0.3])
+    found = resplit(values, test_over_train=0.25)
+    half = stats.t.ppf(0.975, 4) * np.sqrt(values.var(ddof=1) * (1 / 5 + 0.25))
+    np.testing.assert_allclose(found[:3], (0.3, 0.3 - half, 0.3 + half))
+    plain = stats.t.interval(0.95, 4, values.mean(), stats.sem(values))
+    assert found.high - found.low > plain[1] - plain[0]
+    np.testing.assert_allclose(resplit(values, 0.0)[1:3], plain)
+
+
+def test_an_interval_over_test_cases_covers_new_ones():
+    """Seeds and cases each shift the values: an interval over seeds alone is far too short."""
+
+    def draw(rng):
+        return 0.2 * rng.normal(size=(10, 1)) + rng.normal(size=(1, 60)) + 0.5 * rng.normal(size=(10, 60))
+
+    assert covered(lambda rng: over_cases(draw(rng)), 400, 0.0, 0) > 0.94
+    assert covered(lambda rng: mean(draw(rng).mean(1)), 100, 0.0, 0) < 0.8
+    assert over_cases(draw(np.random.default_rng(0))).n == 600
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "words"),
+    [
+        (share_of_groups, ([True, False],), "trials of each"),
+        (resplit, ([0.1], 0.25), "two splits"),
+        (over_cases, ([[0.1, 0.2]],), "two seeds and two cases"),
+    ],
+)
+def test_wrong_shapes_are_refused(function, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        function(*arguments)

@@ -18,20 +18,22 @@ def test_a_claim_is_run_judged_reproduced_and_reported(tmp_path, monkeypatch):
     config = make(tmp_path)
     done = call("run", config, "options.throws=60")
     assert done.exit_code == 0, done.output
-    assert "mine.coin: holds" in done.stdout
+    assert "mine.coin  mine.coin: trial: holds" in done.stdout
     assert "holds if the interval lies above 0.5" in done.stdout
     folder = done.stdout.splitlines()[-1]
     assert call("judge", folder).stdout.splitlines()[0] == done.stdout.splitlines()[0]
     many = call("reproduce", "--budget", "quick")
     assert many.exit_code == 0, many.output
-    assert "1 claims: 1 holds" in many.stdout
+    assert "1 claims: 1 holds (trials, no findings)" in many.stdout
+    assert "trial: holds" in many.stderr
     assert "throws = 200" in call("show", config).stdout
     page = call("report", "--results", tmp_path / "experiments")
     assert page.exit_code == 0, page.output
     assert (tmp_path / "runs" / "report.html").is_file()
     assert "mine.coin" in (tmp_path / "experiments" / "RESULTS.md").read_text()
     own = json.loads(call("list", "--json").stdout)[-1]
-    assert (own["id"], own["verdict"]) == ("mine.coin_thrown", "holds")
+    assert (own["id"], own["verdict"], own["trial"]) == ("mine.coin_thrown", "holds", True)
+    assert "trial: holds" in call("list").stdout
 
 
 def test_wrong_use_of_claims_is_said(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from .bias import BIAS
 
 
 class Coin(Options):
-    throws: int = Field(50, ge=1)
+    throws: int = Field(200, ge=1)
 
 
 def measure(options):
@@ -43,6 +43,9 @@ CLAIM = Claim(
         Part("heads", "Heads are more frequent.", "share of heads", lambda m: share(m["heads"]), Above(0.5)),
         Part("not always", "Tails come too.", "heads", lambda m: mean(m["heads"].mean(1)), Below(0.99)),
     ),
+    method="{options.seeds} coins were thrown {options.throws} times.",
+    reading="Heads are more frequent: {parts[heads]} with a bias of {facts[bias]}.",
+    facts=lambda m: {"bias": BIAS},
 )
 '''
 
@@ -54,6 +57,9 @@ throws = 200
 
 [quick]
 throws = 40
+
+[large]
+throws = 2000
 """
 
 

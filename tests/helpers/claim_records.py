@@ -12,12 +12,12 @@ from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
 VERDICTS = {
     "F1.2": "holds",
     "F1.4": "fails",
-    "F1.5": "inconclusive",
+    "F1.5": "open",
     "F2.1": "holds",
     "F2.8": "holds",
     "F2.9": "fails",
     "F3.3": "holds",
-    "F3.4": "inconclusive",
+    "F3.4": "open",
     "F4.3": "holds",
     "F4.5": "fails",
     "F5.2": "holds",
@@ -30,18 +30,38 @@ def part(name: str, rule: Above | Below | Within, value, low, high, **changes) -
     return {
         "name": name,
         "statement": f"What is held to be true of {name}, in a sentence that is long enough to be broken.",
+        "source": {"who": "notes", "where": "funcionamiento básico", "says": "It depends on the start."},
+        "decides": True,
         "rule": str(rule),
         "verdict": "holds",
+        "why": "",
         "what": "share of starts that solve the task, width 2, plain descent",
         "effect": {"value": value, "low": low, "high": high, "n": 4096, "method": "Wilson, 95%"},
+        "learned": None,
     } | changes
 
 
 def record(id: str = "F1.4", **changes) -> dict[str, Any]:
     """One record; ``changes`` replace keys."""
     verdict = VERDICTS.get(id, "holds")
+    why = "the interval crosses the threshold" if verdict == "open" else ""
+    learned = {
+        "what": "training accuracy, %",
+        "effect": {"value": 99.2, "low": 99.2, "high": 99.2, "n": 1, "method": "exact"},
+        "rule": str(Above(95)),
+        "holds": True,
+    }
     parts = [
-        part("two units are not enough", Below(0.95), 0.6123, 0.5912, 0.6203, verdict=verdict),
+        part(
+            "two units are not enough",
+            Below(0.95),
+            0.6123,
+            0.5912,
+            0.6203,
+            verdict=verdict,
+            why=why,
+            learned=learned,
+        ),
         part("more units help", Within(0.9, 1.0), 0.97, 0.93, 0.99),
         part(
             "it agrees with the closed form",
@@ -50,6 +70,8 @@ def record(id: str = "F1.4", **changes) -> dict[str, Any]:
             2.4e-7,
             2.4e-7,
             what="largest deviation",
+            source={"who": "ours", "where": "", "says": "Rounding must not decide."},
+            decides=False,
             effect={"value": 2.4e-7, "low": 2.4e-7, "high": 2.4e-7, "n": 1, "method": "exact"},
         ),
     ]
@@ -61,10 +83,12 @@ def record(id: str = "F1.4", **changes) -> dict[str, Any]:
         "statement": "The point of convergence depends on the initial values of the parameters.",
         "source": "notes, «funcionamiento básico»; Goodfellow et al. 2016, 6.1",
         "verdict": verdict,
+        "why": why,
+        "decided_by": "notes",
         "parts": parts,
-        "reading": ""
-        if verdict == "holds"
-        else "Wide nets solve it from nearly every start & narrow ones do not.",
+        "method": "Networks of two to 16 units, plain descent on XOR from 4,096 starts.",
+        "reading": "Wide nets solve it from nearly every start & narrow ones do not.",
+        "revised": "",
         "name": f"{id}_starts",
         "config": f"configs/claims/{id}_starts.toml",
         "module": "experiments/feedforward/starts.py",

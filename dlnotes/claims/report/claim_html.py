@@ -10,7 +10,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dlnotes.claims.report.interval_bar import interval_bar
-from dlnotes.claims.report.wording import MARKS, OTHER_CODE, in_repository, rule_text
+from dlnotes.claims.report.wording import (
+    MARKS,
+    OTHER_CODE,
+    beside_text,
+    decided_text,
+    in_repository,
+    is_trial,
+    learned_text,
+    part_verdict,
+    rule_text,
+    source_text,
+    verdict_text,
+)
 from dlnotes.claims.rows import Row
 from dlnotes.formatting import Record, duration_in_words, effect_note, effect_text, number
 
@@ -21,11 +33,15 @@ SHOWN_ROWS = 200
 """Rows of a table of numbers that the page shows; the download has all of them."""
 
 
-def badge(verdict: str) -> str:
-    """A verdict as a word with its sign."""
-    sign = MARKS.get(verdict, "·")
-    hidden = f'<span aria-hidden="true">{sign}</span>'
-    return f'<span class="badge {_name(verdict)}">{hidden} {escape(verdict)}</span>'
+def badge(verdict: str, words: str, *, trial: bool = False) -> str:
+    """A verdict in words, with its sign."""
+    kind = f"badge {_name(verdict)}" + (" trial" if trial else "")
+    return f'<span class="{kind}"><span aria-hidden="true">{MARKS[verdict]}</span> {escape(words)}</span>'
+
+
+def verdict_badge(record: Record) -> str:
+    """The verdict of a whole claim."""
+    return badge(record["verdict"], verdict_text(record), trial=is_trial(record))
 
 
 def stale(record: Record) -> str:
@@ -39,7 +55,7 @@ def anchor(record: Record) -> str:
 
 
 def claim_html(record: Record, row: Row | None, files: Files, key: str) -> str:
-    """The article of one claim: statement, parts, figure, numbers, reading, and how to repeat it.
+    """The article of one claim: statement, what was done, parts, figure, numbers, reading, how to repeat it.
 
     Args:
       record: of the claim.
@@ -49,15 +65,22 @@ def claim_html(record: Record, row: Row | None, files: Files, key: str) -> str:
     """
     title = record.get("title") or (row.title if row else record["statement"])
     heading = f"claim-{key}"
+    beside = [part for part in record["parts"] if not part["decides"]]
     return "\n".join(
         piece
         for piece in (
             f'<article class="claim" id="{key}" aria-labelledby="{heading}">',
-            f'<header><p class="id">{escape(str(record["id"]))}</p>{badge(record["verdict"])}{stale(record)}',
+            f'<header><p class="id">{escape(str(record["id"]))}</p>{verdict_badge(record)}{stale(record)}',
             f'<h3 id="{heading}">{escape(title)}</h3></header>',
             f'<p class="statement">{escape(record["statement"])}</p>',
             f'<p class="source">{escape(record.get("source") or "")}</p>' if record.get("source") else "",
-            '<ul class="parts">' + "".join(_part(part) for part in record["parts"]) + "</ul>",
+            f'<p class="decided">{escape(decided_text(record))}</p>' if decided_text(record) else "",
+            f'<p class="done"><strong>What was done.</strong> {escape(record["method"])}</p>'
+            if record["method"]
+            else "",
+            _parts([part for part in record["parts"] if part["decides"]]),
+            f'<p class="beside">{escape(beside_text(record))}</p>' if beside else "",
+            _parts(beside),
             _aside("Reading", record.get("reading")),
             _aside("Changed after a first look", record.get("revised")),
             _figure(record, files, title),
@@ -73,14 +96,20 @@ def _aside(title: str, text: str | None) -> str:
     return f'<div class="reading"><h4>{title}</h4><p>{escape(text)}</p></div>' if text else ""
 
 
+def _parts(parts: Sequence[Record]) -> str:
+    return '<ul class="parts">' + "".join(map(_part, parts)) + "</ul>" if parts else ""
+
+
 def _part(part: Record) -> str:
     effect = part["effect"]
+    learned = f'<p class="learned">{escape(learned_text(part["learned"]))}</p>' if part["learned"] else ""
     return (
-        f'<li><div class="words"><h4>{escape(part["name"])}</h4>{badge(part["verdict"])}'
+        f'<li><div class="words"><h4>{escape(part["name"])}</h4>{badge(part["verdict"], part_verdict(part))}'
         f"<p>{escape(part['statement'])}</p>"
-        f'<p class="rule">Holds if {escape(rule_text(part["rule"]))}.</p></div>'
+        f'<p class="said">{escape(source_text(part["source"]))}</p>'
+        f'<p class="rule">Holds if {escape(rule_text(part["rule"]))}.</p>{learned}</div>'
         f'<div class="measure"><p class="effect"><strong>{escape(effect_text(effect))}</strong> '
-        f"{escape(part.get('what') or '')}</p>{interval_bar(effect, part['rule'])}"
+        f"{escape(part['what'])}</p>{interval_bar(effect, part['rule'])}"
         f'<p class="method">{escape(effect_note(effect))}</p></div></li>'
     )
 
@@ -130,7 +159,8 @@ def _cell(text: str) -> str:
 
 def _facts(record: Record, row: Row | None) -> str:
     config = in_repository(record.get("config"))
-    command = f"dlnotes run {config}" + (" --budget quick" if record.get("budget") == "quick" else "")
+    budget = record["budget"]
+    command = f"dlnotes run {config}" + (f" --budget {budget}" if budget in ("quick", "large") else "")
     repeat = (
         f'<span class="command"><code>{escape(command)}</code>'
         f'<button type="button" class="copy" data-text="{escape(command, quote=True)}">Copy</button></span>'
@@ -141,8 +171,7 @@ def _facts(record: Record, row: Row | None) -> str:
     measured = [
         str(record.get("measured") or "")[:16].replace("T", " "),
         duration_in_words(record["seconds"]),
-        f"{record['seeds']} seeds" if record.get("seeds") else "",
-        f"{record['budget']} budget" if record.get("budget") else "",
+        "options of its own" if budget == "own" else f"{budget} budget",
         f"commit {str(record['commit'])[:10]}" if record.get("commit") else "",
     ]
     facts = [

@@ -15,15 +15,17 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from dlnotes.claims.errata import ERRATA, Erratum
-from dlnotes.claims.report.claim_html import Files, anchor, badge, claim_html, stale
+from dlnotes.claims.errata import ERRATA, Erratum, Measured
+from dlnotes.claims.report.claim_html import Files, anchor, claim_html, stale, verdict_badge
 from dlnotes.claims.report.wording import (
+    HOW_TO_READ,
     MARKS,
     OTHER_CODE,
     chapter_of,
     claims_of,
     deciding_part,
     in_order,
+    is_trial,
     machines,
 )
 from dlnotes.claims.rows import ROWS, SECTIONS, Row
@@ -31,7 +33,7 @@ from dlnotes.claims.rules import VERDICTS
 from dlnotes.experiment.run_folder import write_text
 from dlnotes.formatting import Record, duration_in_words, effect_text
 
-_VERBS = {"holds": ("holds", "hold"), "fails": ("fails", "fail"), "inconclusive": ("inconclusive",) * 2}
+_VERBS = {"holds": ("holds", "hold"), "fails": ("fails", "fail"), "open": ("open",) * 2}
 _OTHER = "Claims of other sources"
 
 
@@ -64,7 +66,8 @@ def page(records: Iterable[Record], *, files: Files, rows: Sequence[Row] = ROWS)
         script=_read("report.js"),
         lead=_lead(found, rows),
         counts=_counts(found),
-        warning=_warning(found),
+        warning=_trial_warning(found) + _stale_warning(found),
+        how="".join(f"<p>{escape(paragraph)}</p>" for paragraph in HOW_TO_READ),
         chapters=_chapter_choices(found),
         verdicts=_verdict_choices(),
         table="".join(_line(record, key) for record, key in zip(found, keys)),
@@ -93,8 +96,8 @@ def _lead(records: Sequence[Record], rows: Sequence[Row]) -> str:
     seconds = sum(record["seconds"] for record in records)
     return (
         f"{measured} of the {claims} claims in the notes have been measured, in "
-        f"{duration_in_words(seconds)} of computing. Each has its rule, the effect with its 95% interval, "
-        "the figure, the numbers behind it, and what was changed after a first look at them."
+        f"{duration_in_words(seconds)} of computing. Each claim says what was done, what was measured, which "
+        "rule decides, and what was changed after a first look."
     )
 
 
@@ -105,10 +108,6 @@ def _counts(records: Sequence[Record]) -> str:
         f"<strong>{counts[v]}</strong> {_VERBS[v][counts[v] != 1]}</a></li>"
         for v in VERDICTS
     )
-
-
-def _warning(records: Sequence[Record]) -> str:
-    return _quick_warning(records) + _stale_warning(records)
 
 
 def _stale_warning(records: Sequence[Record]) -> str:
@@ -122,14 +121,14 @@ def _stale_warning(records: Sequence[Record]) -> str:
     )
 
 
-def _quick_warning(records: Sequence[Record]) -> str:
-    quick = sum(record.get("budget") not in (None, "full") for record in records)
-    if not quick:
+def _trial_warning(records: Sequence[Record]) -> str:
+    trials = sum(map(is_trial, records))
+    if not trials:
         return ""
-    verb = "was" if quick == 1 else "were"
+    verb = "verdict is a trial" if trials == 1 else "verdicts are trials"
     return (
-        f'<p class="warning">{quick} of {len(records)} {verb} measured on the quick budget: enough to see '
-        "that everything runs, too little to trust the verdict.</p>"
+        f'<p class="warning">{trials} of {len(records)} {verb}: measured on the quick budget or under options '
+        "of one’s own. That shows that everything runs; it decides nothing about the notes.</p>"
     )
 
 
@@ -151,15 +150,13 @@ def _verdict_choices() -> str:
 
 def _line(record: Record, key: str) -> str:
     part = deciding_part(record)
-    seeds = record.get("seeds")
     title = record.get("title") or record["statement"]
     return (
         f'<tr {_data(record, key)}><td class="id">{escape(str(record["id"]))}</td>'
         f'<td class="title"><a href="#{key}">{escape(title)}</a></td>'
-        f'<td class="verdict">{badge(record["verdict"])}{stale(record)}</td>'
+        f'<td class="verdict">{verdict_badge(record)}{stale(record)}</td>'
         f'<td class="effect"><strong>{escape(effect_text(part["effect"]))}</strong>'
-        f"<small>{escape(part.get('what') or part['name'])}</small></td>"
-        f'<td class="n" data-label="seeds">{seeds if seeds is not None else ""}</td>'
+        f"<small>{escape(part['what'])}</small></td>"
         f'<td class="n" data-label="time">{escape(duration_in_words(record["seconds"]))}</td></tr>'
     )
 
@@ -208,11 +205,14 @@ def _disagreements(keys: set[str]) -> str:
 
 def _disagreement(d: Erratum, keys: set[str]) -> str:
     evidence = ", ".join(
-        f'<a href="#{name}">{escape(name)}</a>' if name in keys else f"<span>{escape(name)}</span>"
-        for name in d.evidence
+        f'<a href="#{e.row}">{escape(str(e))}</a>'
+        if isinstance(e, Measured) and e.row in keys
+        else f"<span>{escape(str(e))}</span>"
+        for e in d.evidence
     )
     return (
         f'<li><p class="printed"><span class="label">Printed</span> <q lang="es">{escape(d.printed)}</q></p>'
+        f'<p class="kind"><span class="label">Kind</span> <span>{escape(d.kind_text())}</span></p>'
         f'<p class="correct"><span class="label">Correct</span> <span>{escape(d.correct)}</span></p>'
         f'<p class="evidence"><span class="label">Evidence</span> <span>{evidence}</span></p></li>'
     )

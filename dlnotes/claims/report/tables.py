@@ -10,14 +10,23 @@ from typing import Any
 from dlnotes.claims.errata import ERRATA
 from dlnotes.claims.fingerprint import marked
 from dlnotes.claims.report.wording import (
+    HOW_TO_READ,
     MARKS,
     OTHER_CODE,
+    beside_text,
+    cases_text,
     chapter_of,
     claims_of,
+    decided_text,
     in_order,
     in_repository,
+    is_trial,
+    learned_text,
     machines,
+    part_verdict,
     rule_sign,
+    source_text,
+    verdict_text,
 )
 from dlnotes.claims.rows import ROWS, SECTIONS, Row
 from dlnotes.claims.rules import VERDICTS
@@ -34,7 +43,7 @@ def write(
     """Write ``RESULTS.md`` and ``results.json``.
 
     Claims in a ``results.json`` that is there already are kept where they were not measured again; one
-    of a full measurement does not give way to a quick one.
+    of a full measurement does not give way to a trial.
 
     Args:
       records: of measured claims; other kinds are left out.
@@ -53,7 +62,7 @@ def write(
     fresh = {
         name: record
         for name, record in fresh.items()
-        if record["budget"] == "full" or earlier.get(name, record)["budget"] != "full"
+        if not is_trial(record) or is_trial(earlier.get(name, record))
     }
     found = marked(in_order((earlier | fresh).values(), rows), folder)
     write_text(text, markdown(found, rows, command=command))
@@ -62,17 +71,13 @@ def write(
 
 
 def markdown(records: Iterable[Record], rows: Sequence[Row] = ROWS, *, command: str = COMMAND) -> str:
-    """The verdicts as a table, what fails or stays open with its reading, and the disagreements.
+    """The verdicts of a chapter as a table, then its claims one by one; at the end the disagreements.
 
     The same records give the same text: nothing in it depends on when it is written.
     """
     found = in_order(records, rows)
-    return (
-        "\n\n".join(
-            [_header(found, rows, command), *_tables(found), _open(found), *_revised(found), _disagreements()]
-        )
-        + "\n"
-    )
+    pieces = [_header(found, rows, command), *_chapters(found), _disagreements()]
+    return "\n\n".join(pieces) + "\n"
 
 
 def portable(record: Record) -> dict[str, Any]:
@@ -93,7 +98,7 @@ def _header(records: Sequence[Record], rows: Sequence[Row], command: str) -> str
     words = ", ".join(f"{counts[v]} {v}" for v in VERDICTS)
     days = sorted(str(record["measured"])[:10] for record in records if record.get("measured"))
     between = f"{days[0]} to {days[-1]}" if days and days[0] != days[-1] else "".join(days[:1])
-    budgets = sorted({str(record["budget"]) for record in records if record.get("budget")})
+    budgets = sorted({str(record["budget"]) for record in records})
     lines = [
         "# Results",
         "",
@@ -101,14 +106,12 @@ def _header(records: Sequence[Record], rows: Sequence[Row], command: str) -> str
         "",
         f"- **Claims**: {measured} of the notes' {claims} measured: {words}",
         *_stale(records),
+        *_trials(records),
         f"- **Measured**: {between or 'not yet'}, {' and '.join(budgets) or 'no'} budget, "
         f"{duration_in_words(sum(record['seconds'] for record in records))} in all",
         *(f"- **Machine**: {machine}" for machine in machines(records)),
         "",
-        "Effects are given with their 95% intervals; a number without one is exact. A part holds when its "
-        "whole interval lies where its rule says, fails when none of it does. A claim holds when all its "
-        "parts do, and fails when one does. Rules were written before measuring; what was changed after a "
-        "first look is listed below.",
+        "\n\n".join(HOW_TO_READ),
     ]
     return "\n".join(lines)
 
@@ -121,70 +124,77 @@ def _stale(records: Sequence[Record]) -> list[str]:
     return [f"- **Code**: {stale} of {len(records)} were {OTHER_CODE} than this; they are marked †"]
 
 
-def _revised(records: Sequence[Record]) -> list[str]:
-    changed = [record for record in records if record.get("revised")]
-    if not changed:
-        return []
-    lines = [f"- **{_text(record['id'])}** {_text(record['revised'])}" for record in changed]
-    return ["\n".join(["## Changed after a first look", "", *lines])]
+def _trials(records: Sequence[Record]) -> list[str]:
+    """How many verdicts are trials."""
+    trials = sum(map(is_trial, records))
+    return [f"- **Trials**: {trials} of {len(records)} verdicts are trials and count for nothing"] * (
+        trials > 0
+    )
 
 
-def _tables(records: Sequence[Record]) -> list[str]:
-    tables = []
+def _chapters(records: Sequence[Record]) -> list[str]:
+    """Of each chapter a table of its verdicts, then its claims."""
+    pieces = []
     for chapter in [*SECTIONS, ""]:
         inside = [record for record in records if chapter_of(record) == chapter]
         if not inside:
             continue
         title = f"{chapter} {SECTIONS[chapter]}" if chapter else "Claims of other sources"
-        lines = [
-            f"## {title}",
-            "",
-            "| | claim | verdict | parts: effect, 95% interval; rule | seeds | time | config |",
-            "|---|---|---|---|--:|--:|---|",
-            *(_line(record) for record in inside),
-        ]
-        tables.append("\n".join(lines))
-    return tables
+        table = ["| | claim | verdict |", "|---|---|---|", *map(_line, inside)]
+        pieces += [f"## {title}", "\n".join(table), *map(_claim, inside)]
+    return pieces
 
 
 def _line(record: Record) -> str:
-    parts = "<br>".join(_part(part) for part in record["parts"])
-    config = in_repository(record.get("config"))
-    link = f"[{Path(config).stem}](../{config})" if config else ""
-    seeds = record.get("seeds")
-    cells = [
-        _cell(str(record["id"])),
-        _cell(record.get("title") or record["statement"]),
-        _verdict(record),
-        parts,
-        "" if seeds is None else str(seeds),
-        duration_in_words(record["seconds"]),
-        link,
-    ]
+    cells = [_cell(str(record["id"])), f"[{_cell(_title(record))}](#{_anchor(record)})", _verdict(record)]
     return "| " + " | ".join(cells) + " |"
 
 
+def _title(record: Record) -> str:
+    return str(record.get("title") or record["statement"])
+
+
+def _heading(record: Record) -> str:
+    title = _title(record)
+    return str(record["id"]) if title == record["id"] else f"{record['id']} {title}"
+
+
+def _anchor(record: Record) -> str:
+    """What GitHub makes of a heading: lower case, without punctuation, spaces as hyphens."""
+    return "".join("-" if c == " " else c for c in _heading(record).lower() if c.isalnum() or c in " -_")
+
+
+def _claim(record: Record) -> str:
+    """One claim: what is claimed, what was done, each part with its number, and what it means."""
+    config = in_repository(record.get("config"))
+    beside = [part for part in record["parts"] if not part["decides"]]
+    facts = [f"[{Path(config).name}](../{config})" if config else "", duration_in_words(record["seconds"])]
+    paragraphs = [
+        f"### {_text(_heading(record))}",
+        f"**{_verdict(record)}.** {_text(record['statement'])} {_text(decided_text(record))}".rstrip(),
+        f"*What was done.* {_text(record['method'])}" if record["method"] else "",
+        "\n".join(_part(part) for part in record["parts"] if part["decides"]),
+        f"*{_text(beside_text(record))}*" if beside else "",
+        "\n".join(map(_part, beside)),
+        f"*Reading.* {_text(record['reading'])}" if record["reading"] else "",
+        f"*Changed after a first look.* {_text(record['revised'])}" if record["revised"] else "",
+        ", ".join(fact for fact in facts if fact),
+    ]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+
+
 def _part(part: Record) -> str:
-    effect, rule = effect_text(part["effect"]), _cell(rule_sign(part["rule"]))
-    return f"{MARKS[part['verdict']]} {_cell(part['name'])}: **{effect}** ({rule})"
-
-
-def _open(records: Sequence[Record]) -> str:
-    lines = ["## What fails, or stays open", ""]
-    for record in records:
-        if record["verdict"] == "holds":
-            continue
-        names = [
-            f"{_cell(p['name'])} ({p['verdict']}: {effect_text(p['effect'])})"
-            for p in record["parts"]
-            if p["verdict"] != "holds"
-        ]
-        lines += [
-            f"- **{_cell(str(record['id']))}** {_verdict(record)}: “{_text(record['statement'])}”",
-            f"  Not held: {'; '.join(names)}.",
-            f"  {_text(record.get('reading') or 'No reading has been written yet.')}",
-        ]
-    return "\n".join(lines if len(lines) > 2 else [*lines, "Nothing."])
+    effect = part["effect"]
+    needed = [f"needed: {rule_sign(part['rule'])}", cases_text(effect)]
+    lines = [
+        f"- {MARKS[part['verdict']]} **{_text(part['statement'])}**"
+        + ("" if part["verdict"] == "holds" else f" ({part_verdict(part)})"),
+        f"  {_text(part['what'])}: **{effect_text(effect)}** ({_text('; '.join(n for n in needed if n))}).",
+        f"  {_text(source_text(part['source']))}",
+    ]
+    if part["learned"]:
+        lines.append(f"  {_text(learned_text(part['learned']))}")
+    return "  \n".join(lines)
 
 
 def _disagreements() -> str:
@@ -195,13 +205,19 @@ def _disagreements() -> str:
         "",
     ]
     for d in ERRATA:
-        evidence = ", ".join(f"`{e}`" if e.startswith("tests/") else e for e in d.evidence)
-        lines += [f"- **{d.section}** «{_text(d.printed)}»", f"  {_text(d.correct)} ({evidence})"]
+        evidence = ", ".join(
+            f"`{e}`" if isinstance(e, str) and e.startswith("tests/") else _text(str(e)) for e in d.evidence
+        )
+        lines += [
+            f"- **{d.section}** «{_text(d.printed)}»  ",
+            f"  *{d.kind_text()}* {_text(d.correct)} ({evidence})",
+        ]
     return "\n".join(lines)
 
 
 def _verdict(record: Record) -> str:
-    return f"{MARKS[record['verdict']]} {record['verdict']}" + ("" if record.get("current", True) else " †")
+    mark = MARKS[record["verdict"]]
+    return f"{mark} {verdict_text(record)}" + ("" if record.get("current", True) else " †")
 
 
 def _cell(text: str) -> str:

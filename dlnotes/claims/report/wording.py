@@ -9,13 +9,30 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 from dlnotes.claims.rows import SECTIONS, Row
-from dlnotes.formatting import Record, number
+from dlnotes.formatting import Record, effect_text, number
 
-MARKS = {"holds": "✓", "fails": "✗", "inconclusive": "?"}
+MARKS = {"holds": "✓", "fails": "✗", "open": "?"}
 """A sign of each verdict, so that color is never the only one."""
 
 OTHER_CODE = "measured on other code"
 """Said of a record whose fingerprint is not that of the code as it is."""
+
+SAYS = {"notes": "the notes", "book": "the book that they follow", "paper": "a paper", "ours": "this project"}
+"""Who says what a part says, in words."""
+
+FINDINGS = ("full", "large")
+"""Budgets whose verdicts count; any other measurement is a trial."""
+
+HOW_TO_READ = (
+    "Each part of a claim is a sentence with a number that was measured, its 95% interval, and a rule that "
+    "was written before measuring. A part holds when the whole interval fits the rule, fails when none of it "
+    "does, and is open otherwise. It is open too when the networks were not trained far enough to judge.",
+    "A claim's verdict is that of the parts that the notes say: it holds when all of them hold, and fails "
+    "when one fails. Parts that the notes do not say are measured beside and do not decide.",
+    "An interval covers new random starts, data orders and draws of training data, called seeds. It covers "
+    "new test cases only where a part says so. A number without an interval is exact.",
+)
+"""For a reader who sees the results for the first time, a paragraph each."""
 
 _NUMBER = r"([-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|inf))"
 _BETWEEN = re.compile(rf"\bbetween {_NUMBER} and {_NUMBER}", re.IGNORECASE)
@@ -48,6 +65,71 @@ def zone_of(rule: str) -> Zone | None:
         threshold = float(found[2])
         return Zone(threshold, math.inf) if found[1].lower() == "above" else Zone(-math.inf, threshold)
     return None
+
+
+def is_trial(record: Record) -> bool:
+    """Whether a record's verdict counts for nothing: of the quick budget, or of options of one's own."""
+    return record["budget"] not in FINDINGS
+
+
+def verdict_text(record: Record) -> str:
+    """The verdict of a record, with why it is open, and whether it is a trial.
+
+    Example:
+      >>> verdict_text({"verdict": "open", "why": "not trained far enough", "budget": "full"})
+      'open: not trained far enough'
+      >>> verdict_text({"verdict": "holds", "why": "", "budget": "quick"})
+      'trial: holds'
+    """
+    return ("trial: " if is_trial(record) else "") + part_verdict(record)
+
+
+def part_verdict(part: Record) -> str:
+    """The verdict of a part, with why it is open."""
+    return f"{part['verdict']}: {part['why']}" if part["why"] else part["verdict"]
+
+
+def source_text(source: Record) -> str:
+    """Who says a part's sentence, where, and what it says there.
+
+    Example:
+      >>> source_text({"who": "notes", "where": "unidades escondidas", "says": "Maxout needs k weights."})
+      'Notes, «unidades escondidas»: Maxout needs k weights.'
+      >>> source_text({"who": "ours", "where": "", "says": "What does the size do?"})
+      'Ours: What does the size do?'
+    """
+    if source["who"] == "ours":
+        return f"Ours: {source['says']}"
+    where = f"Notes, «{source['where']}»" if source["who"] == "notes" else source["where"]
+    return f"{where}: {source['says']}"
+
+
+def decided_text(record: Record) -> str:
+    """Whose parts the verdict is of, where they are not the notes'; "" otherwise."""
+    who = record["decided_by"]
+    return "" if who == "notes" else f"The notes do not say this. {SAYS[who].capitalize()} does."
+
+
+def beside_text(record: Record) -> str:
+    """What is said over the parts that decide nothing."""
+    if record["decided_by"] == "notes":
+        return "Measured beside. The notes do not say this, so it does not decide."
+    return (
+        f"Measured beside. The verdict is on what {SAYS[record['decided_by']]} says, so this does not decide."
+    )
+
+
+def learned_text(learned: Record) -> str:
+    """The evidence that the networks of a part have learned, or have not."""
+    verb = "have learned" if learned["holds"] else "have not learned enough to judge"
+    rule = rule_sign(learned["rule"])
+    what = learned["what"]
+    return f"The networks {verb}: {what}, is {effect_text(learned['effect'])} (needed: {rule})."
+
+
+def cases_text(effect: Record) -> str:
+    """How many cases an effect was counted over; "" for an exact number."""
+    return f"n = {effect['n']:,}" if effect["n"] > 1 else ""
 
 
 def rule_text(rule: str) -> str:
@@ -89,8 +171,8 @@ def rule_sign(rule: str) -> str:
 
 
 def deciding_part(record: Record) -> Record:
-    """The part that the verdict of a claim rests on: the first that has the claim's own verdict."""
-    parts = record["parts"]
+    """The part that the verdict of a claim rests on: the first that decides and has the claim's verdict."""
+    parts = [part for part in record["parts"] if part["decides"]]
     return next((part for part in parts if part["verdict"] == record["verdict"]), parts[0])
 
 
