@@ -27,7 +27,7 @@ def claim(**changes) -> Claim:
 
 
 def test_fields_are_filled_from_options_effects_and_facts():
-    text = "{options.seeds:,} seeds; the gap is {parts[a gap, points]}; the rate is {facts[rate]}, {facts[name]}."
+    text = "{options.seeds:,} seeds; the gap is {parts[a gap, points]}; rate {facts[rate]}, {facts[name]}."
     texts.check(text, "method", options=["seeds"], parts=["a gap, points"])
     filled = texts.fill(
         text,
@@ -35,7 +35,7 @@ def test_fields_are_filled_from_options_effects_and_facts():
         parts={"a gap, points": "0.61 [0.59, 0.62]"},
         facts={"rate": 0.0300001, "name": "Adam"},
     )
-    assert filled == "1,000 seeds; the gap is 0.61 [0.59, 0.62]; the rate is 0.03, Adam."
+    assert filled == "1,000 seeds; the gap is 0.61 [0.59, 0.62]; rate 0.03, Adam."
 
 
 @pytest.mark.parametrize(

@@ -127,8 +127,8 @@ def _trial_warning(records: Sequence[Record]) -> str:
         return ""
     verb = "verdict is a trial" if trials == 1 else "verdicts are trials"
     return (
-        f'<p class="warning">{trials} of {len(records)} {verb}: measured on the quick budget or under options '
-        "of one’s own. That shows that everything runs; it decides nothing about the notes.</p>"
+        f'<p class="warning">{trials} of {len(records)} {verb}, measured on the quick budget or under '
+        "options of one’s own. That shows that everything runs; it decides nothing about the notes.</p>"
     )
 
 
