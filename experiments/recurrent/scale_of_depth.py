@@ -314,12 +314,12 @@ CLAIM = Claim(
     "of {options.width} units (linear, ReLU, tanh), {options.batch} random signals forward and a random "
     "gradient backward through each. The scale is v = (v*)^(1/n), doubled for ReLU; for tanh it is selected "
     "from a grid of {facts[grid]} on {options.selecting} other draws, by the change of the gradient.",
-    reading="Wide layers average the squares of many units before the next layer multiplies them, and there "
-    "the rule works for signals and gradients. For tanh the selected v is {facts[scale]}: the squared "
-    "gradient changes by 10 to the power of {parts[gradient, tanh, selected v]}, at v = {facts[one]} by 10 "
-    "to the power of {parts[gradient, tanh, v = 1]}. In a single chain the variance is vⁿ as the notes say, "
-    "but nearly every chain ends many orders of magnitude below its start, for the logarithm of a weight is "
-    "negative on average. The variance is made up by chains too rare to be met.",
+    reading="Wide layers average the squares of many units before the next layer multiplies them, and "
+    "there the rule works for signals and gradients. For tanh the selected v is {facts[scale]}; the "
+    "logarithm of its squared gradient changes by {parts[gradient, tanh, selected v]} there and by "
+    "{parts[gradient, tanh, v = 1]} at v = {facts[one]}. In a single chain the variance is vⁿ as the notes "
+    "say, but nearly every chain ends many orders of magnitude below its start, for the logarithm of a "
+    "weight is negative on average. The variance is made up by chains too rare to be met.",
     facts=lambda m: {
         "grid": f"{SCALES[0]:g} to {SCALES[-1]:g}",
         "scale": float(m["tanh_scale"]),
