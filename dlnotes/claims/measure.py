@@ -155,8 +155,9 @@ def judge(folder: Path, opened: Opened | None = None) -> dict[str, Any]:
         raise ConfigError(
             str(folder), ["holds no measurement of a claim: it was interrupted, or is a training"]
         )
-    budget = opened.budget if opened else measurement["budget"]
-    opened = opened or open_claim(kept.config_path)
+    given, opened = opened, opened or open_claim(kept.config_path)
+    # An older version did not keep the budget apart from the config.
+    budget = given.budget if given else measurement.get("budget", opened.config.budget)
     measured = load_measurements(kept.path / MEASUREMENTS)
     parts = judged(opened.claim, measured, opened.options)
     decides = [part for part in parts if part["decides"]]

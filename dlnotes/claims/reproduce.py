@@ -200,8 +200,8 @@ def newest_records(directory: Path) -> dict[str, tuple[dict[str, Any], Path]]:
     found: dict[str, tuple[dict[str, Any], Path]] = {}
     for path in sorted(directory.glob("*/*/measurement.json"), key=lambda p: p.parent.name):
         record = read_json(path.parent / "summary.json")
-        if not isinstance(record, dict) or record.get("kind") != "claim":
-            continue
+        if not isinstance(record, dict) or record.get("kind") != "claim" or "decided_by" not in record:
+            continue  # not a claim, or judged by an older version: `dlnotes judge` makes its record anew
         name = record["name"]
         if name in found and rank(found[name][0]) > rank(record):
             continue

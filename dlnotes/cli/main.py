@@ -203,6 +203,10 @@ def reproduce(
         int | None, typer.Option(min=1, help="Processes; by default 1, and one per core for --budget quick.")
     ] = None,
     configs: Annotated[Path, typer.Option(help="Folder that is searched for claims.")] = Path("configs"),
+    results: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write RESULTS.md and results.json there as each chapter ends."),
+    ] = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -215,6 +219,15 @@ def reproduce(
         from dlnotes.claims import reproduce as many
         from dlnotes.cli import claims as display
 
+        def chapter_of(one: Any) -> str:
+            return one.opened.name.split(".")[0]
+
+        def write_results() -> None:
+            from dlnotes.claims.report import tables
+
+            assert results is not None
+            tables.write([one.record for one in done if one.record], results)
+
         found = many.claim_configs(configs)
         opened = many.open_all(many.choose(found, ids or ()), budget=budget)
         done: list[Any] = []
@@ -223,12 +236,17 @@ def reproduce(
         try:
             with display.terminal(len(opened), quiet) as (starting, ended):
                 for one in many.reproduce(opened, again=again, jobs=jobs, starting=starting):
+                    if results is not None and done and chapter_of(done[-1]) != chapter_of(one):
+                        write_results()
                     done.append(one)
                     ended(one)
                     if one.state == "failed" and debug:
                         print(one.message, file=sys.stderr)
         except KeyboardInterrupt:
             fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
+        finally:
+            if results is not None:
+                write_results()
         _out(display.summary_text(done, time.perf_counter() - started))
         if any(one.state == "failed" for one in done):
             raise typer.Exit(FAILED)
