@@ -32,16 +32,19 @@ from dlnotes.claims import (
     Measured,
     Options,
     Part,
+    Plateau,
     Plot,
     exact,
     mean,
+    notes,
+    ours,
     paired,
 )
 from dlnotes.layers import conv, convolve, relu
 from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
 from dlnotes.typing import Array
 
-from ._trained_networks import CHANNELS, KERNEL, STATES, train_networks
+from ._trained_networks import CHANNELS, FIRST_SEED, KERNEL, STATES, train_networks
 
 SIDE = 28
 SHIFTS = ((0, 1), (1, 0), (3, -2), (-5, 7))
@@ -55,6 +58,7 @@ EXACT = ("shift, periodic", "shift, SAME inside", "shift, VALID inside")
 TURNED = tuple(f"rotation {angle}°" for angle in ANGLES)
 SCALED = tuple(f"scale {scale:g}" for scale in SCALES)
 TRANSFORMS = (*EXACT, *TURNED, *SCALED)
+RANDOM, HALF, TRAINED = range(len(STATES))
 SHOWN = 4
 """The test image that is drawn."""
 
@@ -62,8 +66,9 @@ SHOWN = 4
 class Equivariance(Options):
     """Sizes of the experiment."""
 
-    steps: int = Field(200, ge=1, description="steps of each training")
-    images: int = Field(4000, ge=32, description="training images")
+    steps: int = Field(1000, ge=2, description="steps of each training")
+    images: int = Field(10000, ge=32, description="training images")
+    tuning_seeds: int = Field(3, ge=1, description="trainings at each learning rate, to choose one")
     test: int = Field(20, ge=SHOWN + 1, description="test images whose maps are compared")
 
 
@@ -164,7 +169,7 @@ def errors(params: models.CNN, x: np.ndarray) -> np.ndarray:
 def errors_in_time(series: np.ndarray, seeds: int) -> np.ndarray:
     """Largest error of random kernels on periodic series ``(batch, time, 1)`` over all shifts, per seed."""
     found = []
-    for seed in range(seeds):
+    for seed in range(FIRST_SEED, FIRST_SEED + seeds):
         kernel = np.random.default_rng(seed).standard_normal((5, 1, 8)).astype(np.float32)
         f = jax.jit(lambda s, kernel=kernel: convolve(s, jnp.asarray(kernel), padding="CIRCULAR"))
         before = np.asarray(f(series))
@@ -176,7 +181,11 @@ def errors_in_time(series: np.ndarray, seeds: int) -> np.ndarray:
 def measure(options: Equivariance) -> dict[str, np.ndarray]:
     """Train, then compare both orders of map and transformation."""
     found = train_networks(
-        seeds=options.seeds, steps=options.steps, images=options.images, test=max(options.test, 500)
+        seeds=options.seeds,
+        tuning_seeds=options.tuning_seeds,
+        steps=options.steps,
+        images=options.images,
+        test=max(options.test, 2000),
     )
     x = np.asarray(found.test.x[: options.test])
     measured: dict[str, list[np.ndarray]] = {"error": [], "error_symmetric": []}
@@ -184,7 +193,7 @@ def measure(options: Equivariance) -> dict[str, np.ndarray]:
         layers = tuple((layer._replace(K=symmetric(layer.K)),) for (layer,) in params.convolutions)
         measured["error"].append(errors(params, x))
         measured["error_symmetric"].append(errors(params._replace(convolutions=layers), x))
-    first = jax.tree.map(lambda a: a[0], found.params[1])
+    first = jax.tree.map(lambda a: a[0], found.params[TRAINED])
     image = x[SHOWN : SHOWN + 1]
     shown = [image, shifted(image, (5, 5)), rotated(90)(image)]
     batch = jnp.asarray(np.concatenate(shown))
@@ -194,6 +203,8 @@ def measure(options: Equivariance) -> dict[str, np.ndarray]:
         **{name: np.array(values) for name, values in measured.items()},
         "error_in_time": errors_in_time(x[:, 14], options.seeds),
         "accuracy": found.accuracy,
+        "rate": np.array(found.rate),
+        "tuning": found.tuning,
         "images": np.stack([v[0, :, :, 0] for v in shown]),
         "maps": drawn[..., vivid],
     }
@@ -209,9 +220,9 @@ def draw(options: Equivariance, m: Measured) -> Plot:
     axis = axes["errors"]
     places = np.arange(len(TRANSFORMS))[::-1]
     kinds = (
-        ("random", m["error"][0], BLUE, "o"),
-        ("trained", m["error"][1], ORANGE, "s"),
-        ("trained, kernels made symmetric", m["error_symmetric"][1], GRAY, "^"),
+        ("random", m["error"][RANDOM], BLUE, "o"),
+        ("trained", m["error"][TRAINED], ORANGE, "s"),
+        ("trained, kernels made symmetric", m["error_symmetric"][TRAINED], GRAY, "^"),
     )
     for offset, (name, values, color, marker) in zip((0.2, 0.0, -0.2), kinds):
         floor = np.maximum(values, 1e-8)
@@ -243,7 +254,7 @@ def draw(options: Equivariance, m: Measured) -> Plot:
     set_title(
         figure,
         f"A shift passes through two convolutions (error {m['error'][:, :3].max():.2g}); a quarter turn "
-        f"does not: error {turn[0]:.2f} in random, {turn[1]:.2f} in trained networks",
+        f"does not: error {turn[RANDOM]:.2f} in random, {turn[TRAINED]:.2f} in trained networks",
     )
     rows = [
         (kind, state, transform, values[s, t])
@@ -280,6 +291,23 @@ def _beyond(state: int, name: str) -> Callable[[Measured], Interval]:
     return lambda m: paired(m["error"][state, t], m["error_symmetric"][state, t])
 
 
+def _follow(state: int, name: str) -> Part:
+    beyond = "" if name in ("rotation 90°", "scale 2") else ", minus that of symmetric kernels"
+    return Part(
+        f"{name}, {STATES[state]}",
+        f"The maps do not follow: {name}, {STATES[state]} networks.",
+        what=f"relative error between the maps of the changed image and the changed maps{beyond}",
+        effect=_beyond(state, name),
+        rule=Above(FAILS),
+        source=OTHERS,
+        learned=Plateau(half=_beyond(HALF, name)) if state == TRAINED else None,
+    )
+
+
+SECTION = "operación de convolución y agrupación"
+SHIFT = notes(SECTION, "convolution is equivariant to every function that translates the input")
+EVENT = notes(SECTION, "an event at a later time has the same representation in the output, at a later time")
+OTHERS = notes(SECTION, "convolution is not naturally equivariant to changes of scale or to a rotation")
 CLAIM = Claim(
     id="C6.6",
     statement="Convolution is equivariant to every shift, conv(shift(I)) = shift(conv(I)); it is not "
@@ -293,37 +321,43 @@ CLAIM = Claim(
             Part(
                 name,
                 f"Up to rounding the maps of a moved image are the moved maps: {name.split(', ')[1]}.",
-                what="largest relative error: shifts, random and trained networks, seeds",
+                what="largest relative error over shifts, random and trained networks and seeds",
                 effect=_largest(name),
                 rule=Below(ROUNDING),
+                source=SHIFT,
             )
             for name in EXACT
         ),
         Part(
             "a series in time",
             "An event that comes later has the same representation, later.",
-            what="largest relative error of random kernels on a periodic series, all shifts, seeds",
+            what="largest relative error of random kernels on a periodic series, over all shifts and seeds",
             effect=lambda m: exact(m["error_in_time"].max(), m["error_in_time"].size),
             rule=Below(ROUNDING),
+            source=EVENT,
         ),
-        *(
-            Part(
-                f"{name}, {state}",
-                f"The maps do not follow: {name}, {state} networks.",
-                what="relative error"
-                + ("" if name in ("rotation 90°", "scale 2") else ", less that of symmetric kernels"),
-                effect=_beyond(s, name),
-                rule=Above(FAILS),
-            )
-            for name in ("rotation 90°", "rotation 45°", "scale 2")
-            for s, state in enumerate(STATES)
-        ),
+        *(_follow(s, n) for n in ("rotation 90°", "rotation 45°", "scale 2") for s in (RANDOM, TRAINED)),
         Part(
             "symmetric kernels",
-            "It is the kernel that decides: kernels equal to their own quarter turns follow a quarter turn.",
-            what="largest relative error of a quarter turn, random and trained networks, seeds",
+            "The kernels decide: those that equal their own quarter turns follow a quarter turn.",
+            what="largest relative error of a quarter turn over random and trained networks and seeds",
             effect=_largest("rotation 90°", "error_symmetric"),
             rule=Below(ROUNDING),
+            source=ours("it shows that the error is made by the kernels and not by the measurement"),
         ),
     ),
+    method="Fashion-MNIST: {options.images} training images, {options.test} test images. Two convolutions "
+    "of 5 x 5 (8 and 16 maps) with bias and ReLU, with random weights and as the stages of a classifier "
+    "after {options.steps} steps of Adam in batches of 32, at the best of four rates by validation accuracy "
+    "over {options.tuning_seeds} other seeds. Judged are {options.seeds} seeds, by the relative error "
+    "‖f(g(x)) − g(f(x))‖ / ‖g(f(x))‖: 0 where the maps follow exactly, about 1 where they do not follow at "
+    "all. Turns by 45° are interpolated; what kernels that follow every turn would show there is "
+    "subtracted.",
+    reading="The equality is exact for shifts: what is left is the rounding of single precision. At the "
+    "borders it holds with periodic images only. Training makes the maps follow a quarter turn less than "
+    "random kernels do: {parts[rotation 90°, trained]} against {parts[rotation 90°, random]}. The trained "
+    "networks are right on {facts[accuracy]}% of test images.",
+    facts=lambda m: {"accuracy": float(100 * m["accuracy"][TRAINED].mean())},
+    revised="The verdict was seen with networks trained for 200 steps at a rate that was not chosen; they "
+    "are now trained five times as long at a chosen rate, on fresh seeds. No rule was changed.",
 )
