@@ -77,6 +77,7 @@ def test_readings_are_shown_of_rows_that_hold_too():
 def test_a_trial_is_no_finding():
     text = results.markdown([record("F1.2", budget="quick"), record("F1.3", budget="own")], ROWS)
     assert text.count("✓ trial: holds") == 4
+    assert "0 holds, 0 fails, 0 open" in text
     assert "2 of 2 verdicts are trials" in text
     assert "trial:" not in results.markdown([record("F1.2"), record("F1.3", budget="large")], ROWS)
 

@@ -102,7 +102,7 @@ def _lead(records: Sequence[Record], rows: Sequence[Row]) -> str:
 
 
 def _counts(records: Sequence[Record]) -> str:
-    counts = Counter(record["verdict"] for record in records)
+    counts = Counter(record["verdict"] for record in records if not is_trial(record))
     return "".join(
         f'<li class="{v}"><a href="#verdict={v}"><span class="sign" aria-hidden="true">{MARKS[v]}</span> '
         f"<strong>{counts[v]}</strong> {_VERBS[v][counts[v] != 1]}</a></li>"

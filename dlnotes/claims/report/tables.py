@@ -94,7 +94,7 @@ def portable(record: Record) -> dict[str, Any]:
 
 def _header(records: Sequence[Record], rows: Sequence[Row], command: str) -> str:
     measured, claims = claims_of(records, rows)
-    counts = Counter(record["verdict"] for record in records)
+    counts = Counter(record["verdict"] for record in records if not is_trial(record))
     words = ", ".join(f"{counts[v]} {v}" for v in VERDICTS)
     days = sorted(str(record["measured"])[:10] for record in records if record.get("measured"))
     between = f"{days[0]} to {days[-1]}" if days and days[0] != days[-1] else "".join(days[:1])
