@@ -80,7 +80,7 @@ ERRATA: tuple[Erratum, ...] = (
         "translation",
         "parámetros θ que se usa para aprender θ de una gran clase de funciones",
         "What is learned from the class of functions is φ; θ are the parameters by which it is learned.",
-        (f"{_BOOK}, ch. 6",),  # ROWS F1.5
+        (f"{_BOOK}, ch. 6",),
     ),
     Erratum(
         "F1",
@@ -88,7 +88,7 @@ ERRATA: tuple[Erratum, ...] = (
         "seguida de una función lineal no fija denominada función de activación",
         "A fixed non-linear function («no lineal fija»). The word order turns it round: with a linear one "
         "the network would stay linear, as the notes themselves show just above.",
-        (f"{_BOOK}, 6.1", _SHOWN),  # ROWS F1.2
+        (f"{_BOOK}, 6.1", _SHOWN, Measured("F1.2", "linear hidden layer")),
     ),
     Erratum(
         "F1",
@@ -96,7 +96,7 @@ ERRATA: tuple[Erratum, ...] = (
         "c = [0 −1; 0 −1; 0 −1; 0 −1]",
         "c is the vector (0, −1)ᵀ, one bias per unit, as in h = g(Wᵀx + c). Printed is 1cᵀ, its copy for "
         "each of the four examples; as parameters it would be eight numbers instead of two.",
-        (_SHOWN,),  # ROWS F1.3
+        (_SHOWN, Measured("F1.3", "every matrix")),
     ),
     Erratum(
         "F1",
@@ -104,7 +104,7 @@ ERRATA: tuple[Erratum, ...] = (
         "la solución era un mínimo global de la función de pérdida, de modo que convergería a ese punto",
         "Gradient descent could converge to it. Being a global minimum does not make it the one that is "
         "reached: some starts end in worse stationary points.",
-        (f"{_BOOK}, 6.1",),  # ROWS F1.4
+        (f"{_BOOK}, 6.1", Measured("F1.4", "depends on the start")),
     ),
     Erratum(
         "F2",
@@ -113,7 +113,7 @@ ERRATA: tuple[Erratum, ...] = (
         "For y of d elements the constants are −md log σ − (md/2) log 2π; as printed they hold only for d = "
         "1, while the norm says that y is a vector. The two «const» are different numbers: the second is "
         "2σ².",
-        (_SHOWN,),  # ROWS F2.3
+        (_SHOWN, Measured("F2.3", "the constant")),
         in_book=True,
     ),
     Erratum(
@@ -122,7 +122,7 @@ ERRATA: tuple[Erratum, ...] = (
         "J(θ) = ½ lim m→∞ (MSE_train) + const",
         "No limit: J is an expectation under p̂_data, the m training examples, so J = ½ MSE_train + const "
         "exactly (with σ = 1). With the limit it would be the cost on the true distribution, p_data.",
-        (_SHOWN,),  # ROWS F2.3
+        (_SHOWN, Measured("F2.3", "the constant")),
     ),
     Erratum(
         "F2",
@@ -130,7 +130,7 @@ ERRATA: tuple[Erratum, ...] = (
         "especificar un modelo p_model(y|x) automáticamente determina una función de coste log[p(y|x)]",
         "The cost is −log p(y|x). Without the sign, minimizing it would make the data as unlikely as "
         "possible.",
-        (f"{_BOOK}, 6.2.1",),  # ROWS F2.2
+        (f"{_BOOK}, 6.2.1",),
         in_book=True,
     ),
     Erratum(
@@ -139,7 +139,7 @@ ERRATA: tuple[Erratum, ...] = (
         "softplus, la cual se suele utilizar para obtener el parámetro de varianza σ",
         "σ is the standard deviation; the variance is σ². Softplus makes either positive, but they are not "
         "the same model output.",
-        (f"{_BOOK}, 3.10",),  # ROWS F2.9
+        (f"{_BOOK}, 3.10",),
     ),
     Erratum(
         "F2",
@@ -147,7 +147,7 @@ ERRATA: tuple[Erratum, ...] = (
         "softmax(z_i) = exp(z_i) / Σ_j exp(z_j)",
         "softmax(z)_i: an element of a function of the whole vector. Of z_i alone it is not a function, "
         "since the other z_j change it.",
-        (f"{_BOOK}, 6.2.2.3",),  # ROWS F2.8
+        (f"{_BOOK}, 6.2.2.3",),
     ),
     Erratum(
         "F2",
@@ -163,7 +163,7 @@ ERRATA: tuple[Erratum, ...] = (
         "print",
         "softmax(z_i(x_i; θ)) ≈ Σ_j 1[y⁽ʲ⁾=i, x⁽ʲ⁾=x] / Σ_j 1[x⁽ʲ⁾=x]",
         "softmax(z(x; θ))_i: i counts classes, not examples, and the right side asks about one input x.",
-        (f"{_BOOK}, 6.2.2.3",),  # ROWS F2.8
+        (f"{_BOOK}, 6.2.2.3",),
     ),
     Erratum(
         "F2",
@@ -171,7 +171,7 @@ ERRATA: tuple[Erratum, ...] = (
         "es invariante al añadir un vector escalar al vector de insumos: softmax(z) = softmax(z + c), c in "
         "bold",
         "Only for the same scalar added to every element, z + c·1. For another vector c the output changes.",
-        (_SHOWN,),  # ROWS F2.8
+        (_SHOWN, Measured("F2.8", "invariant")),
     ),
     Erratum(
         "F2",
@@ -180,7 +180,11 @@ ERRATA: tuple[Erratum, ...] = (
         "The gradient through the square, d(σ²)/dσ = 2σ, vanishes near zero; the book says that. The "
         "gradient of the cost does not: with residual r, d/dσ [log σ + r²/2σ²] = 1/σ − r²/σ³ grows without "
         "bound as σ → 0, because the other factors grow faster than 2σ falls.",
-        (_SHOWN,),  # ROWS F2.9
+        (
+            _SHOWN,
+            Measured("F2.9", "gradient of the square"),
+            Measured("F2.9", "gradient of the likelihood", "fails"),
+        ),
     ),
     Erratum(
         "F2",
@@ -189,7 +193,7 @@ ERRATA: tuple[Erratum, ...] = (
         "una matriz cuadrada no restringida B: Σ(x) = B(x)Bᵀ(x)",
         "BBᵀ of an unrestricted B is only positive semi-definite; it is definite when B is invertible. A "
         "triangular B with a positive diagonal guarantees that, and makes B unique.",
-        (_SHOWN,),  # ROWS F2.9
+        (_SHOWN,),
         in_book=True,
     ),
     Erratum(
@@ -200,7 +204,7 @@ ERRATA: tuple[Erratum, ...] = (
         "A unit with pre-activations of standard deviation s about its bias is active with probability "
         "Φ(0.1/s): 53% for He's start (s = √2), 54% for s = 1. It takes s ≤ 0.06 to reach 95%: very small "
         "weights.",
-        (_SHOWN,),  # ROWS F3.1
+        (_SHOWN, Measured("F3.1", "active on most inputs, He's weights", "fails")),
         in_book=True,
     ),
     Erratum(
@@ -211,7 +215,7 @@ ERRATA: tuple[Erratum, ...] = (
         "One unit with two pieces, k = 2: max(z, αz). It is a parametric ReLU only while α ≤ 1, which the "
         "book does not say either: above 1 that is min(z, αz), concave, and a maximum of linear pieces is "
         "convex.",
-        (_SHOWN, f"{_BOOK}, 6.3.1"),  # ROWS F3.3
+        (_SHOWN, f"{_BOOK}, 6.3.1", Measured("F3.3", "two pieces")),
     ),
     Erratum(
         "F3",
@@ -220,7 +224,7 @@ ERRATA: tuple[Erratum, ...] = (
         "si el conjunto de entrenamiento es grande y el número de piezas por capa se mantiene bajo",
         "The opposite: they need more regularization than ReLU, and can do without if the training set is "
         "large and the pieces per unit are few. The vectors are as long as x; n is the length of z.",
-        (f"{_BOOK}, 6.3.1", "Cai, Shi & Liu 2013"),  # ROWS F3.4
+        (f"{_BOOK}, 6.3.1", "Cai, Shi & Liu 2013"),
     ),
     Erratum(
         "F3",
@@ -229,7 +233,7 @@ ERRATA: tuple[Erratum, ...] = (
         "catastrófico",
         "The study that is cited finds maxout the only activation function that is among the best on every "
         "pair of tasks. It does not test whether redundancy is the cause.",
-        ("Goodfellow, Mirza, Xiao, Courville & Bengio 2013, arXiv 1312.6211",),  # ROWS F3.4
+        ("Goodfellow, Mirza, Xiao, Courville & Bengio 2013, arXiv 1312.6211",),
         in_book=True,
     ),
     Erratum(
@@ -237,7 +241,7 @@ ERRATA: tuple[Erratum, ...] = (
         "translation",
         "producir una secuencia de estados e insumos",
         "States and outputs: the inputs are given to the network, not produced by it.",
-        (f"{_BOOK}, 6.3.1",),  # ROWS R8.1
+        (f"{_BOOK}, 6.3.1",),
     ),
     Erratum(
         "F3",
@@ -246,7 +250,7 @@ ERRATA: tuple[Erratum, ...] = (
         "cuando z está cerca de 0",
         "They saturate low where z is very negative, not where it is small. The sensitivity near 0 is the "
         "largest they have, but not extreme: the sigmoid's slope there is ¼.",
-        (_SHOWN,),  # ROWS F3.5
+        (_SHOWN,),
     ),
     Erratum(
         "F4",
@@ -257,7 +261,7 @@ ERRATA: tuple[Erratum, ...] = (
         "The output layer is linear, the hidden one is not: its activation squashes. And for merely "
         "measurable functions the error is small except on inputs of small probability; it is small "
         "everywhere, on a closed and bounded set, for continuous ones.",
-        ("Hornik, Stinchcombe & White 1989",),  # ROWS F4.1
+        ("Hornik, Stinchcombe & White 1989",),
     ),
     Erratum(
         "F4",
@@ -266,7 +270,7 @@ ERRATA: tuple[Erratum, ...] = (
         "unidades escondidas con una red simple",
         "Functions of a deep rectifier network («profunda» is missing) may need exponentially many units in "
         "a shallow one, of a single hidden layer. A shallow rectifier network is a rectifier network too.",
-        (f"{_BOOK}, 6.4.1",),  # ROWS F4.4
+        (f"{_BOOK}, 6.4.1", Measured("F4.4", "exponentially many")),
     ),
     Erratum(
         "F4",
@@ -275,7 +279,7 @@ ERRATA: tuple[Erratum, ...] = (
         "(n/d), a fraction, not a binomial coefficient, and not precisely: Ω((n/d)^{d(l−1)} n^d) bounds from "
         "below what the best weights reach. With the binomial, d = 2, n = 4, l = 3 gives 20,736 regions, "
         "where no network of that shape can have more than 11³ = 1,331.",
-        ("Montúfar, Pascanu, Cho & Bengio 2014", _SHOWN),  # ROWS F4.3
+        ("Montúfar, Pascanu, Cho & Bengio 2014", _SHOWN, Measured("F4.3", "as printed")),
         in_book=True,
     ),
     Erratum(
@@ -285,7 +289,11 @@ ERRATA: tuple[Erratum, ...] = (
         "O(k^{(l−1)+d})",
         "At least k^{l−1} k^d for suitable weights, in layers of d units each: again a lower bound on the "
         "most that can be reached, Ω and not O, and not the number that a given network has.",
-        ("Montúfar, Pascanu, Cho & Bengio 2014",),  # ROWS F4.3
+        (
+            "Montúfar, Pascanu, Cho & Bengio 2014",
+            Measured("F4.3", "maxout reaches it"),
+            Measured("F4.3", "random maxout networks"),
+        ),
         in_book=True,
     ),
     Erratum(
@@ -303,7 +311,7 @@ ERRATA: tuple[Erratum, ...] = (
         "The «no» is a slip of translation: the book, whose sentence this is, says that greater depth does "
         "seem to result in better generalization. Whether it does is another question, which a claim "
         "measures.",
-        (f"{_BOOK}, 6.4.1", "Goodfellow, Bulatov, Ibarz, Arnoud & Shet 2014"),  # ROWS F4.5
+        (f"{_BOOK}, 6.4.1", "Goodfellow, Bulatov, Ibarz, Arnoud & Shet 2014"),
     ),
     Erratum(
         "F4",
@@ -312,7 +320,7 @@ ERRATA: tuple[Erratum, ...] = (
         "capas más cercas de los insumos",
         "Having the skip connections makes it easier, not skipping them, and the gradient flows from the "
         "output layers to those nearer the input.",
-        (f"{_BOOK}, 6.4.2",),  # ROWS F4.6
+        (f"{_BOOK}, 6.4.2",),
     ),
     Erratum(
         "F5",
@@ -321,7 +329,7 @@ ERRATA: tuple[Erratum, ...] = (
         "posteriores, dado que no se podría obtener la derivada para todas ellas",
         "It causes none: a scalar cost is what back-propagation starts from, and one backward pass gives its "
         "derivative in every layer.",
-        (f"{_BOOK}, 6.5",),  # ROWS F5.1 F5.3
+        (f"{_BOOK}, 6.5", Measured("F5.1", "right gradients")),
     ),
     Erratum(
         "F5",
@@ -329,7 +337,7 @@ ERRATA: tuple[Erratum, ...] = (
         "el producto puntual se realiza para cada nodo, […] para los mismos nodos hijos de u⁽ⁱ⁾",
         "A dot product (producto escalar), over the children u⁽ⁱ⁾ of u⁽ʲ⁾: an element-wise product would "
         "leave out the sum of the formula above it.",
-        (f"{_BOOK}, 6.5.3",),  # ROWS F5.1
+        (f"{_BOOK}, 6.5.3",),
     ),
     Erratum(
         "C6",
@@ -337,7 +345,7 @@ ERRATA: tuple[Erratum, ...] = (
         "son cero en todas partes menos por un conjunto finito de puntos (también llamado padding)",
         "That is finite support, which turns the infinite sum into a finite one. Padding is something else: "
         "zeros put around the stored values, so that the kernel can also stand at and over the edge.",
-        (f"{_BOOK}, 9.1",),  # ROWS C6.1
+        (f"{_BOOK}, 9.1",),
     ),
     Erratum(
         "C6",
@@ -346,7 +354,7 @@ ERRATA: tuple[Erratum, ...] = (
         "The quotients are rounded down: ⌊(m − k + 2P)/S⌋ + 1. As printed, 28 pixels with a kernel of 3, P = "
         "1 and S = 2 give 14.5. Nor is the result always smaller than the image: with S = 1 and 2P = k − 1 "
         "it is as large, with more padding larger.",
-        (_SHOWN,),  # ROWS C6.2
+        (_SHOWN,),
     ),
     Erratum(
         "C6",
@@ -355,7 +363,7 @@ ERRATA: tuple[Erratum, ...] = (
         "The matrix printed below it is Toeplitz, not circulant: it has n + m − 1 rows and n columns, and "
         "nothing comes back in at the other side. A circulant matrix is periodic convolution; it is the "
         "printed one's linear convolution only once x and h are filled with zeros to n + m − 1.",
-        (_SHOWN,),  # ROWS C6.3
+        (_SHOWN,),
     ),
     Erratum(
         "C6",
@@ -363,7 +371,7 @@ ERRATA: tuple[Erratum, ...] = (
         "una matriz de submatrices circulantes (que a su vez también es circulante)",
         "Circulant in its blocks, and each block is circulant; as a matrix of numbers it is not circulant: "
         "from one row to the next of a block row, entries turn within their blocks, not along the whole row.",
-        (_SHOWN,),  # ROWS C6.3
+        (_SHOWN,),
     ),
     Erratum(
         "C6",
@@ -372,14 +380,14 @@ ERRATA: tuple[Erratum, ...] = (
         "matriz B",
         "In the same order, both from the last row: with the blocks from below and b from above the product "
         "is not A ∗ B. The example then prints A once more as B, and its X again in place of the vector b.",
-        (_SHOWN,),  # ROWS C6.3
+        (_SHOWN,),
     ),
     Erratum(
         "C6",
         "print",
         "la capa receptiva de s₃ son las tres unidades x₂, x₃ y x₅",
         "x₂, x₃ and x₄: a kernel of three taps sees three neighbors.",
-        (_SHOWN,),  # ROWS C6.5
+        (_SHOWN,),
     ),
     Erratum(
         "C6",
@@ -388,7 +396,7 @@ ERRATA: tuple[Erratum, ...] = (
         "estar indirectamente conectadas a toda o a la mayoría de la imagen",
         "The units of the deeper layers are, and that although direct connections are sparse, not because of "
         "it. A unit of the first layer sees no more than its kernel.",
-        (_SHOWN, f"{_BOOK}, 9.2"),  # ROWS C6.5
+        (_SHOWN, f"{_BOOK}, 9.2"),
     ),
     Erratum(
         "C6",
@@ -396,14 +404,14 @@ ERRATA: tuple[Erratum, ...] = (
         "conv(g(I)) ⇔ g(conv(I′))",
         "conv(g(I)) = g(conv(I)), an equation between images. With I′ = g(I) on the right, the shift would "
         "be applied twice.",
-        (_SHOWN,),  # ROWS C6.6
+        (_SHOWN, Measured("C6.6", "shift, periodic")),
     ),
     Erratum(
         "C6",
         "translation",
         "la norma L² para una vecindad triangular",
         "Rectangular, like the windows of the maximum and of the mean.",
-        (f"{_BOOK}, 9.3",),  # ROWS C6.7
+        (f"{_BOOK}, 9.3",),
     ),
     Erratum(
         "C6",
@@ -411,7 +419,7 @@ ERRATA: tuple[Erratum, ...] = (
         "regiones de agregación con un espacio entre ellas de k píxeles […] la siguiente capa tiene k veces "
         "menos insumos que procesar",
         "k times along one axis: of an image k² times fewer, of a volume k³.",
-        (_SHOWN, f"{_BOOK}, 9.3"),  # ROWS C6.8
+        (_SHOWN, f"{_BOOK}, 9.3", Measured("C6.8", "work of the next layer")),
         in_book=True,
     ),
     Erratum(
@@ -433,14 +441,14 @@ ERRATA: tuple[Erratum, ...] = (
         "It lets the network share parameters over time, but it is shallow: how far an output sees is set by "
         "the kernel and the number of layers, while a recurrence reaches back to the first step. Shallow "
         "need not be one layer.",
-        (f"{_BOOK}, 10",),  # ROWS R8.2
+        (f"{_BOOK}, 10",),
     ),
     Erratum(
         "R9",
         "translation",
         "Las redes recurrentes que producen un insumo en cada momento del tiempo",
         "An output at each step («un resultado»), as in the two patterns that follow.",
-        (f"{_BOOK}, 10.2",),  # ROWS R9.1
+        (f"{_BOOK}, 10.2",),
     ),
     Erratum(
         "R9",
@@ -449,7 +457,7 @@ ERRATA: tuple[Erratum, ...] = (
         "Wᵀ diag(1 − (h⁽ᵗ⁺¹⁾)²) ∇_h⁽ᵗ⁺¹⁾ L: the diagonal stands between Wᵀ and the gradient. As printed a "
         "column is multiplied by a matrix from the right. Read as a product by elements, the slopes of tanh "
         "would scale what comes out of Wᵀ instead of what goes in, and the gradient is another one.",
-        (_SHOWN, f"{_BOOK}, 10.2.2"),  # ROWS R9.2
+        (_SHOWN, f"{_BOOK}, 10.2.2"),
         in_book=True,
     ),
     Erratum(
@@ -457,7 +465,7 @@ ERRATA: tuple[Erratum, ...] = (
         "print",
         "diag(1 − (h⁽ᵗ⁺¹⁾)²) = [1 − (h₁⁽ᵗ⁺¹⁾)² … 0; …; 0 … 1 − (h_τ⁽ᵗ⁺¹⁾)²]",
         "The last entry belongs to the last hidden unit, h_n; τ counts the steps.",
-        (_SHOWN,),  # ROWS R9.2
+        (_SHOWN,),
     ),
     Erratum(
         "R9",
@@ -465,7 +473,7 @@ ERRATA: tuple[Erratum, ...] = (
         "∇_V L = Σ_t (∇_o⁽ᵗ⁾ L)ᵀ [h⁽ᵗ⁾]ᵀ",
         "Σ_t (∇_o⁽ᵗ⁾ L) [h⁽ᵗ⁾]ᵀ, a sum of outer products, as in the lines for W and U. A row times a row is "
         "not defined.",
-        (_SHOWN, f"{_BOOK}, 10.2.2"),  # ROWS R9.2
+        (_SHOWN, f"{_BOOK}, 10.2.2"),
     ),
     Erratum(
         "R9",
@@ -473,7 +481,7 @@ ERRATA: tuple[Erratum, ...] = (
         "se puede aplicar a cualquier RNN, más solo a RNNs cuyo resultado sea una secuencia de símbolos",
         "To any recurrent net and not only («y no solo») to those that put out symbols, as the bracket after "
         "it says: it serves for sequences of real numbers too.",
-        (f"{_BOOK}, 10.2.3",),  # ROWS R9.7
+        (f"{_BOOK}, 10.2.3",),
     ),
     Erratum(
         "R12",
@@ -481,7 +489,7 @@ ERRATA: tuple[Erratum, ...] = (
         "h⁽ᵗ⁾ = W h⁽ᵗ⁻¹⁾ ⇒ h⁽ᵗ⁾ = (Wᵗ)ᵀ h⁽⁰⁾",
         "h⁽ᵗ⁾ = Wᵗ h⁽⁰⁾. The transpose belongs to the recurrence h⁽ᵗ⁾ = Wᵀ h⁽ᵗ⁻¹⁾, with which the book "
         "begins. The next line, Qᵀ Λᵗ Q h⁽⁰⁾, needs a symmetric W, and for that one the two agree.",
-        (_SHOWN, f"{_BOOK}, 10.7"),  # ROWS R12.1
+        (_SHOWN, f"{_BOOK}, 10.7"),
     ),
     Erratum(
         "R12",
@@ -489,14 +497,14 @@ ERRATA: tuple[Erratum, ...] = (
         "Cualquier componente de h⁽⁰⁾ que no esté alineado con el vector propio será eventualmente "
         "descartado",
         "With the eigenvector of the eigenvalue largest in magnitude: its share of the state tends to one.",
-        (_SHOWN, f"{_BOOK}, 10.7"),  # ROWS R12.1
+        (_SHOWN, f"{_BOOK}, 10.7"),
     ),
     Erratum(
         "R12",
         "translation",
         "pueden evitar el problema de la explosión y la desaparición de parámetros",
         "Of gradients: the parameters neither explode nor vanish.",
-        (f"{_BOOK}, 10.7",),  # ROWS R12.2
+        (f"{_BOOK}, 10.7",),
     ),
 )
 """In the order of the notes."""

@@ -14,6 +14,7 @@ ALLOWED = re.compile(
     r"[FCRLP]\d+\.\d+[a-z]?"  # rows
     r"|\b(19|20)\d\d\b"  # years of papers
     r"|\b\w+-\d+\b|\bL[12²]\b|\b[A-Za-z]+\d+\b"  # names, such as CIFAR-10, L2 and float32
+    r"|√2"
     r"|\{[^}]*\}"  # numbers from the record
 )
 ASSERTING = re.compile(
