@@ -58,7 +58,7 @@ MARK, HINT, STAY = 0.25, 0.5, 0.9
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 WITHOUT, WITH = 0, 1
 NAMES = ("without feedback", "with feedback")
-TASKS = ("outputs that depend on each other", "outputs drawn one by one")
+TASKS = ("outputs that depend on each other", "outputs drawn independently")
 LINKED, ALONE = 0, 1
 
 
@@ -186,10 +186,16 @@ def draw(options: Feedback, m: Measured) -> Plot:
                       label=NAMES[fed] if task == LINKED else None)  # fmt: skip
         true, independent = m["exact"][task]
         best = true if task == LINKED else independent
-        left.hlines(best, task - 0.35, task + 0.35, color=GRAY, label="exact" if task == LINKED else None)
+        left.hlines(
+            best,
+            task - 0.35,
+            task + 0.35,
+            color=GRAY,
+            label="loss of the true distribution" if task == LINKED else None,
+        )
         if task == LINKED:
             left.hlines(independent, task - 0.35, task + 0.35, color=GRAY, linestyle="--",
-                        label="exact, best without dependence")  # fmt: skip
+                        label="best loss without dependence")  # fmt: skip
     left.set_xticks((0, 1), TASKS)
     left.set(ylabel="loss on new sequences (nats a step)", xlim=(-0.5, 1.5))
     left.legend(fontsize=9)
