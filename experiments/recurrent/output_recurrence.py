@@ -42,6 +42,7 @@ from dlnotes.claims import (
     Within,
     mean,
     notes,
+    ours,
     paired,
 )
 from dlnotes.models import Model
@@ -298,15 +299,6 @@ CLAIM = Claim(
             learned=_learned("echo", "forced"),
         ),
         Part(
-            "own outputs",
-            "Output recurrence trained on its own outputs stays behind hidden recurrence.",
-            what="bits right, echo, hidden minus output recurrence on its own outputs, percentage points",
-            effect=_behind("accuracy"),
-            rule=Above(0.0),
-            source=notes(WHERE, "a net with recurrence from the output only is strictly less powerful"),
-            learned=Plateau(_behind("half")),
-        ),
-        Part(
             "state in the targets",
             "With the state described in the targets, output recurrence by teacher forcing carries it.",
             what="bits of the echo right, described state, teacher forcing, %",
@@ -328,6 +320,18 @@ CLAIM = Claim(
             ),
             learned=_learned("parity", "forced"),
         ),
+        Part(
+            "own outputs",
+            "Output recurrence trained on its own outputs stays behind hidden recurrence.",
+            what="bits right, echo, hidden minus output recurrence on its own outputs, percentage points",
+            effect=_behind("accuracy"),
+            rule=Above(0.0),
+            source=ours(
+                "the notes' claim is on what such a net can compute; this asks what it learns where its "
+                "logits, real numbers, go back into it"
+            ),
+            learned=Plateau(_behind("half")),
+        ),
     ),
     method="Data: strings of {options.length} random bits, {options.examples} for training, {options.test} "
     "each for validation and for the test; three tasks, whose targets hold none, all, or exactly the state "
@@ -337,11 +341,14 @@ CLAIM = Claim(
     "seeds count; at test time each net reads only its own outputs.",
     reading="A net trained with the true outputs reaches the least loss that its inputs allow, and that is "
     "a guess. Trained on its own outputs a net can write some of the state into its logits, which are real "
-    "numbers and not only classes. That helps some trainings: they get from {facts[least]}% to "
-    "{facts[most]}% of the bits right. So for this net the row shows that it is harder to train, not that "
-    "it cannot carry the state.",
+    "numbers: the trainings get from {facts[least]}% to {facts[most]}% of the bits right. So such a net "
+    "can carry the state here, and is only harder to train. For some nets the largest rate of the grid was "
+    "chosen. They come as close to the least loss as {facts[above]} nats a bit, so that a larger grid "
+    "could not change the verdict.",
     facts=lambda m: {
-        name: float(100 * f(m["accuracy"][0, 2])) for name, f in (("least", np.min), ("most", np.max))
+        "least": float(100 * m["accuracy"][0, 2].min()),
+        "most": float(100 * m["accuracy"][0, 2].max()),
+        "above": float(m["above"].mean(-1)[m["rate"] == RATES[-1]].max(initial=0.0)),
     },
     revised="An audit of all rows came after the first measurement. Since then three seeds instead of two "
     "choose the rate, the grid has a larger rate too, and each part is judged only where the nets have "
