@@ -352,5 +352,6 @@ CLAIM = Claim(
     },
     revised="An audit of all rows came after the first measurement. Since then three seeds instead of two "
     "choose the rate, the grid has a larger rate too, and each part is judged only where the nets have "
-    "learned.",
+    "learned. After the second measurement the part on own outputs was set beside: its nets turned out to "
+    "carry most of the state, and the notes speak of what they can compute.",
 )
