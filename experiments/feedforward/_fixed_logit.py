@@ -39,7 +39,7 @@ def without_last(params: models.MLP) -> models.MLP:
 
 
 def measure_networks(*, networks: int, steps: int, every: int) -> dict[str, Any]:
-    """Test accuracy, steps to 90%, and how far apart training takes them; never is one look more."""
+    """Right answers, steps to 90%, and how far apart training takes them; never is one look more."""
     digits = data.load("digits")
     network = models.mlp((8, 8, 1), (32,), 10, activation="tanh")
     shape = (2, len(RATES), networks)
@@ -59,7 +59,7 @@ def measure_networks(*, networks: int, steps: int, every: int) -> dict[str, Any]
     def look(params: models.MLP) -> tuple[Array, Array, Array]:
         validation, test = digits.split("validation"), digits.split("test")
         z = network.apply(params, validation.x)
-        test_right = jnp.mean(jnp.argmax(network.apply(params, test.x), -1) == test.y)
+        test_right = jnp.argmax(network.apply(params, test.x), -1) == test.y
         return jnp.mean(jnp.argmax(z, -1) == validation.y), test_right, jax.nn.softmax(z)
 
     result = fit(
@@ -79,12 +79,14 @@ def measure_networks(*, networks: int, steps: int, every: int) -> dict[str, Any]
     )
     validation, test, p = (a.reshape(-1, *shape, *a.shape[2:]) for a in result.probes)
     best = validation[-1].mean(-1).argmax(-1)  # (ten or nine,)
-    test = test[:, [0, 1], best]  # (looks, ten or nine, networks)
+    right = test[:, [0, 1], best]  # (looks, ten or nine, networks, test cases)
+    test = right.mean(-1)
     reached = test >= 0.9
     late = steps + every
     return {
         "network_rate": RATES[best],
         "network_test": test,
+        "network_right": right[[len(right) // 2, -1]],
         "network_steps": np.where(reached.any(0), every * reached.argmax(0), late),
         # Total variation between their predictions at one rate, (looks, networks).
         "apart": np.abs(p[:, 0, best[0]] - p[:, 1, best[0]]).sum(-1).mean(-1) / 2,

@@ -18,6 +18,8 @@ import numpy as np
 from dlnotes import data
 
 NOISE, INPUTS = 0.1, 10
+PATIENTS = (266, 88)
+"""Of diabetes, to train on and to validate with; 88 are left to test."""
 MIDDLE, SPREAD = 0.5, 0.3
 """Of the inverse problem's x, to standardize it."""
 GRID = np.linspace(0, 1, 2001)
@@ -64,7 +66,7 @@ def truth(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return -np.log(np.maximum(length, 1 / len(GRID))), mean, stretches
 
 
-def inverse(seeds: int, train: int, test: int) -> Split:
+def inverse(seeds: int, train: int, test: int, first_seed: int = 0) -> Split:
     """Fresh points for each seed; validation is half as large as the training part."""
 
     def one(rng: np.random.Generator, n: int) -> data.Examples:
@@ -72,11 +74,11 @@ def inverse(seeds: int, train: int, test: int) -> Split:
         x = curve(t) + rng.uniform(-NOISE, NOISE, (n, 1))
         return data.Examples(_ten((x - MIDDLE) / SPREAD), t.astype(np.float32))
 
-    rngs = [np.random.default_rng([94, seed]) for seed in range(seeds)]
+    rngs = [np.random.default_rng([94, first_seed + seed]) for seed in range(seeds)]
     return _stack([[one(rng, n) for n in (train, train // 2, test)] for rng in rngs])
 
 
-def flower(seeds: int, train: int, test: int) -> Split:
+def flower(seeds: int, train: int, test: int, first_seed: int = 0) -> Split:
     """Red of a pixel from its green, in a photograph of a red flower before leaves.
 
     Pixels are drawn anew for each seed; a uniform number undoes the rounding to whole levels.
@@ -91,20 +93,20 @@ def flower(seeds: int, train: int, test: int) -> Split:
         colors = pixels[rows, :2] + rng.uniform(-0.5, 0.5, (len(rows), 2))
         return _standardized(colors[:, 1:], colors[:, :1], train, train // 2)
 
-    return _stack([one(seed) for seed in range(seeds)])
+    return _stack([one(first_seed + seed) for seed in range(seeds)])
 
 
-def diabetes(seeds: int, train: int, test: int) -> Split:
+def diabetes(seeds: int, train: int, test: int, first_seed: int = 0) -> Split:
     """The 442 patients divided anew for each seed, 60% to train and 20% each to validate and to test."""
     table = data.load("tabular", name="diabetes", validation=0, test=0).train
 
     def one(seed: int) -> list[data.Examples]:
         rows = np.random.default_rng([442, seed]).permutation(len(table.y))
-        parts = _standardized(table.x[rows], table.y[rows], 266, 88)
+        parts = _standardized(table.x[rows], table.y[rows], *PATIENTS)
         sizes = (train, train // 2, test)
         return [data.Examples(*(np.resize(a, (n, a.shape[1])) for a in e[:2])) for e, n in zip(parts, sizes)]
 
-    return _stack([one(seed) for seed in range(seeds)])
+    return _stack([one(first_seed + seed) for seed in range(seeds)])
 
 
 def _standardized(x: np.ndarray, y: np.ndarray, train: int, validation: int) -> list[data.Examples]:

@@ -57,9 +57,10 @@ def train_both(
     width: int,
     steps: int,
     batch_size: int,
+    first_seed: int = 0,
     snapshots: int = 20,
 ) -> Rivals:
-    """Both rivals on every problem and seed."""
+    """Both rivals on every problem and seed; the networks' seeds start at ``first_seed``."""
     model, data = network(components, width), together(problems)
     shape = (2, len(RATES), len(problems), len(problems[0].train.y))
 
@@ -79,7 +80,7 @@ def train_both(
     def tiled(examples: Examples) -> Examples:
         return Examples(*(np.tile(a, (2 * len(RATES), 1, 1)) for a in (examples.x, examples.y)))
 
-    kind, seeds = spread(np.arange(2), 0), spread(np.arange(shape[-1]), 3)
+    kind, seeds = spread(np.arange(2), 0), spread(first_seed + np.arange(shape[-1]), 3)
     result = fit(
         recipe,
         tiled(data.train),

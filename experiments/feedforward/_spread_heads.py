@@ -13,7 +13,7 @@ from dlnotes.training import Hyperparams, Recipe, fit, initial_params, optimizer
 from dlnotes.typing import Array, Params
 
 TASKS = ("synthetic", "diabetes", "breast cancer")
-RATES = np.array([0.003, 0.01, 0.03])
+RATES = np.array([0.001, 0.003, 0.01, 0.03, 0.1])
 SIZES = (240, 60, 130)
 """Cases for training, validation and test: as many of each task, so that all train in one program."""
 FEATURES = 10
@@ -71,12 +71,14 @@ def recipe_of(hyper: Hyperparams) -> Recipe:
     return Recipe(models.Model(init, apply), outputs.heteroscedastic_nll, {}, rule)
 
 
-def compare_heads(seeds: int, steps: int) -> dict[str, np.ndarray]:
+def compare_heads(seeds: int, steps: int, first_seed: int) -> dict[str, np.ndarray]:
     """Held-out −log p, ``(tasks, constant or by input, seeds)``, and the deviations found.
 
-    Learning rate and step are those of the best validation.
+    Learning rate and step are those of the best validation of each seed. "heads_nll_half" is what half of
+    the steps give.
     """
-    each = [[table_of(task, seed) for seed in range(seeds)] for task in TASKS]
+    own = first_seed + np.arange(seeds)
+    each = [[table_of(task, int(seed)) for seed in own] for task in TASKS]
     train, validation, test = (
         data.Examples(*(np.array([[t[part][i] for t in row] for row in each]) for i in range(2)))
         for part in range(3)
@@ -85,14 +87,15 @@ def compare_heads(seeds: int, steps: int) -> dict[str, np.ndarray]:
     task, by_input, rate, seed = (a.ravel() for a in np.indices(shape))
     flags = by_input.astype(np.float32)
     every = max(10, steps // 40)
+    steps = steps // (2 * every) * 2 * every
     result = fit(
         recipe_of,
         data.Examples(train.x[task, seed], train.y[task, seed]),
-        steps=steps // every * every,
+        steps=steps,
         batch_size=60,
-        seeds=seed,
+        seeds=own[seed],
         hyperparams={"by_input": flags, "learning_rate": RATES[rate]},
-        start=Head(initial_params(NETWORK, seed, "he"), jnp.full((len(seed), 1), UNIT, jnp.float32)),
+        start=Head(initial_params(NETWORK, own[seed], "he"), jnp.full((len(seed), 1), UNIT, jnp.float32)),
         every=every,
         probe=lambda params: params,
         record=every,
@@ -111,9 +114,15 @@ def compare_heads(seeds: int, steps: int) -> dict[str, np.ndarray]:
         found = np.asarray(of_all(result.probes, examples.x[task, seed], examples.y[task, seed]), np.float64)
         return found.reshape(-1, *shape).transpose(1, 2, 4, 0, 3).reshape(*shape[:2], seeds, -1)
 
-    judged = look(validation)
-    best = np.argmin(np.where(np.isfinite(judged), judged, np.inf), axis=-1)
-    nll = np.take_along_axis(look(test), best[..., None], -1)[..., 0]
+    judged, tested = look(validation), look(test)
+    judged = np.where(np.isfinite(judged), judged, np.inf)
+
+    def chosen(looks: int) -> tuple[np.ndarray, np.ndarray]:
+        """The best of the first so many snapshots at all rates, and its −log p."""
+        best = np.argmin(judged[..., : looks * len(RATES)], axis=-1)
+        return best, np.take_along_axis(tested, best[..., None], -1)[..., 0]
+
+    best, nll = chosen(steps // every + 1)
 
     snapshot, chosen = np.divmod(best[0, 1], len(RATES))
     member = np.ravel_multi_index((0 * chosen, 0 * chosen + 1, chosen, np.arange(seeds)), shape)
@@ -123,6 +132,8 @@ def compare_heads(seeds: int, steps: int) -> dict[str, np.ndarray]:
     spread = jax.jit(jax.vmap(lambda p: outputs.heteroscedastic(raw_output(p, x, jnp.float32(1))).variance))
     return {
         "heads_nll": nll,
+        "heads_nll_half": chosen(steps // every // 2 + 1)[1],
+        "heads_rate": RATES[best % len(RATES)],
         "found_deviation": np.sqrt(np.asarray(spread(params), np.float64)[..., 0]),
         "grid": grid.astype(np.float64),
     }

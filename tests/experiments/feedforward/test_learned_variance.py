@@ -17,6 +17,7 @@ def test_slopes_against_derivatives_by_hand():
     # Through ζ: times dζ/da = 1 − exp(−θ).
     np.testing.assert_allclose(found["slopes"][1][:, away], (by_hand * -np.expm1(-t))[:, away], rtol=1e-3)
     v = 0.01 + t * t
+    np.testing.assert_allclose(found["slope_of_square"], 2 * t, rtol=1e-6)
     np.testing.assert_allclose(found["slopes_floored"], np.abs(t / v * (1 - 1 / v)), rtol=1e-3, atol=1e-4)
 
 
@@ -24,7 +25,7 @@ def test_density_from_covariance():
     rng = np.random.default_rng(0)
     A, y = rng.standard_normal((4, 8)), rng.standard_normal(4)
     expected = multivariate_normal(np.zeros(4), A @ A.T).logpdf(y)
-    got = variance.from_covariance((A @ A.T).astype(np.float32), y.astype(np.float32))
+    got = variance.cost.__globals__["from_covariance"]((A @ A.T).astype(np.float32), y.astype(np.float32))
     np.testing.assert_allclose(got, expected, rtol=1e-4)
 
 
