@@ -345,8 +345,15 @@ CLAIM = Claim(
     "steps, the rate of a grid of five with the least loss on {options.tuning_functions} other functions. "
     "Intervals cover functions.",
     reading="The two parts that decide need no training, as the theorem says only that such networks "
-    "exist. Ten functions of one input are examples of it and no proof. How many units are needed depends "
-    "on the function and on the number of inputs.",
+    "exist. Ten functions of one input are examples of it and no proof, and how many units are needed "
+    "depends on the function. Training finds far worse networks of the same width: with the most sigmoid "
+    "units that were trained it leaves an error of {facts[trained]}%, where solving for the output weights "
+    "leaves {facts[solved]}%. Where a part beside is open, the errors still fall when the steps are "
+    "doubled.",
+    facts=lambda m: {
+        "trained": float(100 * np.median(m["trained"][0, 0, -1])),
+        "solved": float(100 * np.median(m["solved"][0, 0, SOLVED_WIDTHS.index(WIDTHS[-1])])),
+    },
     revised=(
         "The error of the derivative was first asked of 256 ReLU units with random bends and failed (15.7% "
         "of the variance left against 1%); by the rate of 1/width even evenly spaced ones would leave "
