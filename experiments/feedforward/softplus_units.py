@@ -187,9 +187,9 @@ CLAIM = Claim(
     draw=draw,
     method="Networks of three hidden layers of {options.width} units on MNIST and Fashion-MNIST, "
     "{options.images} training images each. They are trained by Adam with a constant rate for "
-    "{options.steps} steps of {options.batch_size} images. Each unit has its own rate on each set, chosen by the validation "
-    "loss of {options.tuning_seeds} other seeds. {options.seeds} seeds of starts and orders are judged on "
-    "{options.test} test images; the intervals cover seeds, not test images.",
+    "{options.steps} steps of {options.batch_size} images. Each unit has its own rate on each set, chosen "
+    "by the validation loss of {options.tuning_seeds} other seeds. {options.seeds} seeds of starts and "
+    "orders are judged on {options.test} test images; the intervals cover seeds, not test images.",
     parts=(
         *(
             Part(
@@ -273,6 +273,6 @@ CLAIM = Claim(
     "and many seeds to be seen.",
     revised="Redone after an audit of all rows: its first version used three small sets and stopped after a "
     "few hundred steps, and decided nothing. Now MNIST and Fashion-MNIST with all training images, the depth "
-    "of the paper, and one part for each set. The audit's numbers on the old seeds were seen; the judged seeds "
-    "are fresh. The margin of half a point is the old one.",
+    "of the paper, and one part for each set. The audit's numbers on the old seeds were seen; the judged "
+    "seeds are fresh. The margin of half a point is the old one.",
 )

@@ -1,0 +1,109 @@
+"""Convolutional networks on Fashion-MNIST that differ in depth or in width: what F4.5a and F4.5b train."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from dlnotes import analysis, data, models, outputs
+from dlnotes.models.convolutional.conv_net import Stage
+from dlnotes.training import Hyperparams, Recipe, evaluate, fit, initial_params, optimizer, schedules
+
+SIDE, CLASSES = 28, 10
+RATES = (0.0005, 0.0015, 0.0045)
+SHORTER = 6
+"""Rates are chosen by trainings of a sixth of the steps."""
+FIRST_SEED = 1000
+
+
+class Shape(NamedTuple):
+    """A network: two convolutions, each with pooling, more convolutions without, and dense layers.
+
+    Attributes:
+      maps: of the first convolution; all others have twice as many.
+      more: further convolutions on the 7×7 maps.
+      units: of the dense layer.
+    """
+
+    maps: int
+    more: int
+    units: int
+
+
+def network(shape: Shape) -> models.Model:
+    """The network of a shape; kernels are 3×3."""
+    stages = [Stage(shape.maps, pool=2), Stage(2 * shape.maps, pool=2)]
+    if shape.more:
+        stages.append(Stage(2 * shape.maps, blocks=shape.more))
+    return models.conv_net((SIDE, SIDE, 1), CLASSES, stages=stages, dense=(shape.units,))
+
+
+def counted(shape: Shape) -> tuple[int, int]:
+    """Its parameters, and its multiply-adds for an image."""
+    count = analysis.count(network(shape), np.zeros((1, SIDE, SIDE, 1), np.float32))
+    return count.parameters, count.multiply_adds
+
+
+class Trained(NamedTuple):
+    """What `train` gives.
+
+    Attributes:
+      accuracy: ``(seeds,)`` on the test images, %.
+      rate: that was chosen.
+      tuning: ``(rates,)`` mean validation loss of the tuning seeds.
+    """
+
+    accuracy: np.ndarray
+    rate: float
+    tuning: np.ndarray
+
+
+def train(
+    shape: Shape,
+    sets: tuple[data.Examples, data.Examples, data.Examples],
+    *,
+    seeds: int,
+    tuning_seeds: int,
+    steps: int,
+    batch_size: int,
+) -> Trained:
+    """Choose the rate of Adam on other seeds and shorter trainings, then train the judged seeds.
+
+    The rate falls to 0 along a cosine in both.
+    """
+    train_set, validation, test = sets
+    model = network(shape)
+
+    def trained(own: np.ndarray, rates: np.ndarray, steps: int, examples: data.Examples):
+        def recipe_of(hyper: Hyperparams) -> Recipe:
+            adam = optimizer("adam", hyper["rate"], factor=schedules.cosine(steps))
+            return Recipe(model, outputs.cross_entropy, {"accuracy": outputs.accuracy}, adam)
+
+        result = fit(
+            recipe_of,
+            train_set,
+            steps=steps,
+            batch_size=batch_size,
+            seeds=own,
+            hyperparams={"rate": rates},
+            start=initial_params(model, own, "he_convolution"),
+            record=steps,
+            convolutions=True,
+        )
+        found = evaluate(recipe_of, {"rate": rates}, result.params, examples)
+        return jax.tree.map(lambda a: np.where(result.stopped_at >= 0, np.nan, a), found)
+
+    others = np.tile(FIRST_SEED + seeds + np.arange(tuning_seeds), len(RATES))
+    loss = trained(others, np.repeat(RATES, tuning_seeds), max(1, steps // SHORTER), validation)["loss"]
+    tuning = np.nan_to_num(loss, nan=np.inf).reshape(len(RATES), tuning_seeds).mean(1)
+    rate = RATES[int(np.argmin(tuning))]
+    found = trained(FIRST_SEED + np.arange(seeds), np.full(seeds, rate), steps, test)
+    return Trained(100 * found["accuracy"], rate, tuning)
+
+
+def images(train: int, test: int) -> tuple[data.Examples, data.Examples, data.Examples]:
+    """Training, validation and test images of Fashion-MNIST, as images."""
+    parts = data.parts_of(data.load("fashion_mnist"), train, 5000, test)
+    return tuple(data.Examples(p.x.reshape(-1, SIDE, SIDE, 1), p.y) for p in parts)  # type: ignore[return-value]

@@ -1,0 +1,217 @@
+"""More parameters with and without more depth, in convolutional networks.
+
+The notes: the experiment of Goodfellow and others (2014) shows that to increase the number of parameters of
+convolutional networks without increasing their depth is not as effective at increasing test performance.
+
+Measured on Fashion-MNIST, all 28 × 28 training images: a network of two convolutions and a dense layer is
+made larger in three ways: with more maps, with more dense units, and with two more convolutions. The
+deeper network has fewer parameters than either of the wider ones. Each network has its own rate of Adam.
+The networks of the cited experiment had up to eleven layers and many more parameters, on house numbers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from dlnotes.claims import (
+    Above,
+    Below,
+    Claim,
+    Interval,
+    Level,
+    Measured,
+    Options,
+    Part,
+    Plot,
+    exact,
+    mean,
+    notes,
+    ours,
+    paired,
+)
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
+
+from ._convolution_depth import Shape, counted, images, train
+
+NAMES = ("small", "more maps", "more dense units", "deeper")
+SMALL, MAPS, UNITS, DEEPER = range(4)
+COLORS = (GRAY, BLUE, GREEN, ORANGE)
+
+
+class DepthConvolutions(Options):
+    """Sizes of the experiment."""
+
+    seeds: int = Field(4, ge=2, le=10_000, description="trainings of each network that are judged")
+    images: int = Field(55_000, ge=100, description="training images")
+    test: int = Field(10_000, ge=100, description="test images")
+    steps: int = Field(1400, ge=1, description="of each training")
+    batch_size: int = Field(100, ge=1, description="examples of a step")
+    tuning_seeds: int = Field(3, ge=1, description="shorter trainings at each rate, to choose one")
+    maps: int = Field(16, ge=1, description="of the small network's first convolution")
+    more_maps: int = Field(24, ge=2, description="of the first convolution of the network with more maps")
+    units: int = Field(64, ge=1, description="dense units of the small network")
+    more_units: int = Field(128, ge=2, description="of the network with more dense units")
+    more: int = Field(2, ge=1, description="further convolutions of the deeper network")
+
+
+def shapes(options: DepthConvolutions) -> tuple[Shape, ...]:
+    """The four networks, in the order of `NAMES`."""
+    o = options
+    return (
+        Shape(o.maps, 0, o.units),
+        Shape(o.more_maps, 0, o.units),
+        Shape(o.maps, 0, o.more_units),
+        Shape(o.maps, o.more, o.units),
+    )
+
+
+def measure(options: DepthConvolutions) -> dict[str, np.ndarray]:
+    """Count, choose each network's rate, and train it."""
+    sets = images(options.images, options.test)
+    trained = [
+        train(
+            shape,
+            sets,
+            seeds=options.seeds,
+            tuning_seeds=options.tuning_seeds,
+            steps=options.steps,
+            batch_size=options.batch_size,
+        )
+        for shape in shapes(options)
+    ]
+    counts = np.array([counted(shape) for shape in shapes(options)])
+    return {
+        "accuracy": np.array([t.accuracy for t in trained]),  # (networks, seeds)
+        "rate": np.array([t.rate for t in trained]),
+        "tuning": np.array([t.tuning for t in trained]),  # (networks, rates)
+        "parameters": counts[:, 0],
+        "multiply_adds": counts[:, 1],
+    }
+
+
+def gain(m: Measured, over: int) -> Interval:
+    """Test accuracy of the deeper network minus that of another, percentage points."""
+    return paired(m["accuracy"][DEEPER], m["accuracy"][over])
+
+
+def draw(options: DepthConvolutions, m: Measured) -> Plot:
+    """Test accuracy against parameters on the left, against multiply-adds on the right."""
+    figure = new_figure(9.5, 4.2)
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, size in zip(axes, ("parameters", "multiply_adds")):
+        for k, (name, color) in enumerate(zip(NAMES, COLORS)):
+            found = mean(m["accuracy"][k])
+            bars = [[found.value - found.low], [found.high - found.value]]
+            x = m[size][k] / 1000
+            axis.plot(np.full(options.seeds, x), m["accuracy"][k], ".", color=color, alpha=0.6)
+            axis.errorbar(x, found.value, bars, color=color, marker="osd^"[k], capsize=3, label=name)
+            if k:
+                axis.plot(
+                    [m[size][SMALL] / 1000, x],
+                    [m["accuracy"][SMALL].mean(), found.value],
+                    color=color,
+                    lw=0.8,
+                    ls=":",
+                )
+    axes[0].set(xlabel="parameters (thousands)", ylabel="test accuracy (%)\nseeds, mean and 95% interval")
+    axes[1].set(xlabel="multiply-adds per image (thousands)")
+    axes[0].legend(fontsize=9)
+    base = m["accuracy"][SMALL].mean()
+    set_title(
+        figure,
+        "Gain over the small network, points: "
+        + ", ".join(f"{NAMES[k]} {m['accuracy'][k].mean() - base:+.2f}" for k in (MAPS, UNITS, DEEPER)),
+    )
+    return Plot(
+        figure,
+        {
+            "network": list(NAMES),
+            "parameters": m["parameters"],
+            "multiply_adds": m["multiply_adds"],
+            "rate": m["rate"],
+            "accuracy": m["accuracy"].mean(1),
+            "accuracy_deviation": m["accuracy"].std(1, ddof=1),
+        },
+    )
+
+
+LEARNED = Level(
+    what="test accuracy of the deeper network, %; the list of the data's authors has plain networks of two "
+    "convolutions up to 92.5, and 91 is asked for",
+    effect=lambda m: mean(m["accuracy"][DEEPER]),
+    rule=Above(91.0),
+)
+
+
+def _deeper_wins(over: int) -> Part:
+    return Part(
+        f"deeper against {NAMES[over]}",
+        f"To add convolutions raises test accuracy more than {NAMES[over]}, which add more parameters.",
+        what=f"test accuracy of the deeper network minus that of the one with {NAMES[over]}, percentage "
+        f"points",
+        effect=lambda m: gain(m, over),
+        rule=Above(0.0),
+        source=notes(
+            "diseño de la arquitectura",
+            "to increase the parameters of convolutional networks without their depth is not as effective at "
+            "increasing test performance",
+        ),
+        learned=LEARNED,
+    )
+
+
+CLAIM = Claim(
+    id="F4.5b",
+    statement="To increase the number of parameters of convolutional networks without increasing their "
+    "depth is not as effective at increasing test performance.",
+    source="notes, «diseño de la arquitectura»; Goodfellow et al. 2014, arXiv:1312.6082; Goodfellow et al. "
+    "2016, 6.4.1",
+    options=DepthConvolutions,
+    measure=measure,
+    draw=draw,
+    method="Convolutional networks on the 28 × 28 images of Fashion-MNIST, {options.images} training "
+    "images. The small one has convolutions of {options.maps} and twice as many 3×3 maps, each with "
+    "pooling, and {options.units} dense units; the others have {options.more_maps} and twice as many maps, "
+    "or {options.more_units} dense units, or {options.more} more convolutions. They are trained by Adam for "
+    "{options.steps} steps of {options.batch_size} images with a rate that falls to zero along a cosine; "
+    "its start is chosen for each network from three by the validation loss of {options.tuning_seeds} other "
+    "seeds in trainings of a sixth of the steps. {options.seeds} seeds are judged on {options.test} test "
+    "images; intervals cover seeds only.",
+    parts=(
+        _deeper_wins(MAPS),
+        _deeper_wins(UNITS),
+        Part(
+            "deeper against small",
+            "To add convolutions raises test accuracy.",
+            what="test accuracy of the deeper network minus that of the small one, percentage points",
+            effect=lambda m: gain(m, SMALL),
+            rule=Above(0.0),
+            source=ours("a comparison of gains needs a gain"),
+            learned=LEARNED,
+        ),
+        Part(
+            "fewer parameters",
+            "The deeper network has fewer parameters than either of the wider ones.",
+            what="parameters of the deeper network over those of the smaller one of the wider two",
+            effect=lambda m: exact(m["parameters"][DEEPER] / m["parameters"][[MAPS, UNITS]].min()),
+            rule=Below(1.0),
+            source=ours("the wider networks must have the advantage in parameters"),
+        ),
+    ),
+    facts=lambda m: {
+        "deeper": float(m["accuracy"][DEEPER].mean()),
+        "maps": float(m["accuracy"][MAPS].mean() - m["accuracy"][SMALL].mean()),
+        "units": float(m["accuracy"][UNITS].mean() - m["accuracy"][SMALL].mean()),
+        "more": float(m["accuracy"][DEEPER].mean() - m["accuracy"][SMALL].mean()),
+    },
+    reading="Over the small network more maps gain {facts[maps]} points of test accuracy, more dense units "
+    "{facts[units]}, and more convolutions {facts[more]}; the deeper network reaches {facts[deeper]}%. The "
+    "cited experiment had networks of up to eleven layers, far more parameters and more images. Where the "
+    "part on the level is not met, the networks are not trained far enough to judge the sentence, and the "
+    "large budget of this row is the one to run on an accelerator.",
+    revised="One row judged this sentence and its opposite, on networks that were too small and not trained "
+    "far enough, and could never hold. It is split in two after an audit of all rows: this one has the "
+    "sentence on parameters without depth. The networks are larger, the images are whole and all used. The "
+    "audit's numbers on the old seeds were seen (depth did not gain there); the judged seeds are fresh.",
+)

@@ -1,0 +1,61 @@
+"""The networks of the claims on depth: their sizes, and the gains of depth by hand."""
+
+import jax
+import numpy as np
+import pytest
+
+from dlnotes import models
+from experiments.feedforward import _convolution_depth as convolutions
+from experiments.feedforward import depth_convolutions as parameters
+from experiments.feedforward import depth_generalization as generalization
+
+
+def test_without_further_convolutions_it_is_the_librarys_cnn():
+    shape = convolutions.Shape(4, 0, 8)
+    cnn = models.cnn((28, 28, 1), 10, channels=(4, 8), dense=(8,))
+    size = sum(a.size for a in jax.tree.leaves(cnn.init(jax.random.key(0))))
+    assert convolutions.counted(shape)[0] == size
+
+
+def test_a_further_convolution_adds_its_kernel_and_bias():
+    sizes = [convolutions.counted(convolutions.Shape(4, more, 8)) for more in (0, 1, 3)]
+    assert np.diff([p for p, _ in sizes]).tolist() == [9 * 64 + 8, 2 * (9 * 64 + 8)]
+    assert np.diff([a for _, a in sizes]).tolist() == [49 * 9 * 64, 2 * 49 * 9 * 64]
+
+
+def test_the_deeper_network_has_fewer_parameters_than_the_wider_ones():
+    small, *wider, deeper = (
+        convolutions.counted(s)[0] for s in parameters.shapes(parameters.DepthConvolutions())
+    )
+    assert 100_000 < small < deeper < min(wider)
+
+
+def test_pairs_have_about_as_many_parameters():
+    options = generalization.DepthGeneralization()
+    pair = [
+        sum(
+            int(np.prod(a.shape))
+            for a in jax.tree.leaves(
+                jax.eval_shape(generalization.dense_network(options, k).init, jax.random.key(0))
+            )
+        )
+        for k in (0, 1)
+    ]
+    pairs = [pair]
+    shapes = (
+        convolutions.Shape(options.maps, 0, 64),
+        convolutions.Shape(options.maps_deep, options.more, 64),
+    )
+    pairs.append([convolutions.counted(s)[0] for s in shapes])
+    for shallow, deep in pairs:
+        assert min(shallow, deep) > 100_000
+        assert deep / shallow == pytest.approx(1, abs=0.05)
+
+
+def test_gains_by_hand():
+    accuracy = np.array([[90.0, 91], [91, 92.5], [90, 90], [92, 93]])
+    m = {"accuracy": accuracy}
+    assert parameters.gain(m, parameters.MAPS).value == pytest.approx(0.75)
+    assert parameters.gain(m, parameters.SMALL).value == pytest.approx(2)
+    pair = {"fashion_accuracy": accuracy[:2]}
+    assert generalization.gain(pair, 1).value == pytest.approx(1.25)
