@@ -11,15 +11,17 @@ nets with the same number of hidden units, each trained by Adam at its own best 
 
 * recurrent, shared: a plain recurrent net;
 * recurrent, own: the same with parameters of its own at each step; those beyond the twelfth are never
-  trained;
-* dense, padded: a fully connected layer on 48 places, each with weights of its own; each training string
-  begins at a random place and the rest is padding, so that all weights are trained;
+  trained, as no training string reaches them;
+* dense, padded: a fully connected layer on 48 places, each with weights of its own. Each training string
+  begins at a random place and the rest is padding, so that all weights are trained. This trains the
+  weights of a place on all time indices, so they are separate by place and not by time index;
 * window of 12 and window of 48: convolutions, read at the last symbol, that see as much as the longest
   training string, or as the longest test string;
 * pooled: one layer shared by all positions, and its mean over the string; it shares parameters without
   any recurrence.
 
-For the statistical strength the first two are trained on few strings too.
+For the statistical strength the first three are trained on few strings too. There the rate is chosen by the
+accuracy, because the loss of a net that overfits says little about it.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from dlnotes.claims import (
     Part,
     Plateau,
     Plot,
+    Source,
     mean,
     notes,
     ours,
@@ -54,7 +57,9 @@ from ._reader import accuracy, reader, train_tuned
 SHORTEST, LONGEST = 4, 12
 LENGTHS = (4, 8, 12, 16, 24, 32, 48)
 TWICE = LENGTHS.index(2 * LONGEST)
-RATES = np.array([1e-3, 3e-3, 1e-2, 3e-2, 1e-1])
+RATES = np.array([3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1])
+FIRST_SEED = 1000
+"""Of strings and nets: earlier ones were looked at."""
 NETS = ("shared", "own at each step", "dense on padding", "window of 12", "window of 48", "pooled")
 SHARED, OWN, DENSE, NARROW, WIDE, POOLED = range(len(NETS))
 COLORS = (BLUE, ORANGE, PURPLE, GREEN, "#56B4E9", GRAY)
@@ -67,13 +72,14 @@ LABELS = (
     "one layer shared by all places, mean over them",
 )
 MANY, FEW = 0, 1
-ON_FEW = (SHARED, OWN)
+ON_FEW = (SHARED, OWN, DENSE)
 """The nets that are trained on few strings too."""
 
 
 class UnseenLengths(Options):
     """Sizes of the experiment."""
 
+    seeds: int = Field(15, ge=2, description="trainings of each net that count")
     hidden: int = Field(32, ge=1, description="hidden units of each net")
     examples: int = Field(2000, ge=10, description="training strings")
     few: int = Field(100, ge=10, description="training strings where they are few")
@@ -121,7 +127,7 @@ def measure(options: UnseenLengths) -> dict[str, np.ndarray]:
 
     "half_…" is the same after half of the steps: with a constant rate, that of a training half as long.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(FIRST_SEED)
 
     def seen(n: int) -> data.Examples:
         return strings(rng, rng.integers(SHORTEST, LONGEST + 1, n), LONGEST)
@@ -148,6 +154,8 @@ def measure(options: UnseenLengths) -> dict[str, np.ndarray]:
                 RATES,
                 seeds=options.seeds,
                 tuning_seeds=options.tuning_seeds,
+                first_seed=FIRST_SEED,
+                score="loss" if j == MANY else "accuracy",
                 steps=options.steps,
                 batch_size=min(options.batch, n),
                 record=options.steps,
@@ -175,7 +183,7 @@ def draw(options: UnseenLengths, m: Measured) -> Plot:
         left.plot(LENGTHS, values.mean(-1), "oo^ssd"[i] + "-", color=color, label=label)
         for j in (MANY, FEW) if i in ON_FEW else ():
             points = 100 * m["at_seen"][i, j]
-            place = j + 0.3 * (i - 0.5)
+            place = j + 0.25 * (i - 1)
             right.plot(np.full(len(points), place), points, "o", color=color, alpha=0.4)
             right.hlines(points.mean(), place - 0.09, place + 0.09, color=color, lw=2.4)
     for axes in (left, right):
@@ -189,10 +197,12 @@ def draw(options: UnseenLengths, m: Measured) -> Plot:
     right.set(xticks=(0, 1), xlim=(-0.5, 1.5), ylabel="accuracy at the lengths of training (%)")
     right.set_xticklabels([f"{n:,} training\nstrings" for n in (options.examples, options.few)], fontsize=9)
     found = 100 * m["by_length"][:, TWICE].mean(-1)
+    few = 100 * m["at_seen"][:, FEW].mean(-1)
     set_title(
         figure,
-        f"Strings twice as long as any seen: shared weights {found[SHARED]:.0f}% right, each step's own "
-        f"{found[OWN]:.0f}%, each place's own, all trained, {found[DENSE]:.0f}%",
+        f"Twice as long as any seen: shared weights {found[SHARED]:.0f}% right, each step's own "
+        f"{found[OWN]:.0f}%; from {options.few} strings shared weights {few[SHARED]:.0f}%, others at most "
+        f"{max(few[OWN], few[DENSE]):.0f}%",
     )
     table = {"length": list(LENGTHS)} | {
         f"{name.replace(' ', '_')}_accuracy": m["by_length"][i].mean(-1) for i, name in enumerate(NETS)
@@ -210,9 +220,14 @@ def _gap(other: int, when: str = ""):
     return effect
 
 
-def _from_few(when: str = ""):
-    """Effect: accuracy at the lengths of training from few strings, the shared net minus each step's own."""
-    return lambda m: paired(*(100 * m[f"{when}at_seen"][net, FEW] for net in ON_FEW))
+def _from_few(other: int, when: str = ""):
+    """Effect: accuracy at the lengths of training from few strings, the shared net minus another."""
+
+    def effect(m: Measured) -> Interval:
+        found = 100 * m[f"{when}at_seen"][:, FEW]
+        return paired(found[SHARED], found[other])
+
+    return effect
 
 
 WHERE = "redes recurrentes"
@@ -226,15 +241,34 @@ FEW_NEIGHBORS = ours(
 )
 
 
-def _beats(other: int, words: str, source=SEPARATE) -> Part:
+BY_PLACE = ours(
+    "a net with separate weights by place; random beginnings train them at all time indices, which is not "
+    "the notes' case"
+)
+
+
+def _beats(other: int, words: str, source: Source) -> Part:
     return Part(
         f"against {NETS[other]}",
         f"At twice the longest length of training the shared net is right more often than {words}.",
-        what="strings of 24 symbols right, the shared recurrent net minus the other net, percentage points",
+        what=f"strings of 24 symbols right, shared recurrent net minus {NETS[other]}, percentage points",
         effect=_gap(other),
         rule=Above(0.0),
         source=source,
         learned=Plateau(_gap(other, "half_")),
+    )
+
+
+def _stronger(other: int, words: str, source: Source) -> Part:
+    return Part(
+        f"from few, {NETS[other]}",
+        f"At the lengths of training, and from few strings, the shared net is right more often than {words}.",
+        what="strings of 4 to 12 symbols right after training on {options.few} strings, shared recurrent "
+        f"net minus {NETS[other]}, percentage points",
+        effect=_from_few(other),
+        rule=Above(0.0),
+        source=source,
+        learned=Plateau(_from_few(other, "half_")),
     )
 
 
@@ -263,21 +297,24 @@ CLAIM = Claim(
                 rule=Above(98.0),
             ),
         ),
-        _beats(OWN, "the net with parameters of each step's own"),
-        _beats(DENSE, "a dense net whose weights at all 48 places were trained"),
-        Part(
-            "strength from few",
-            "At the lengths of training, and from few strings, the shared net is right more often than the "
-            "one with each step's own parameters.",
-            what="strings of 4 to 12 symbols right after training on {options.few} strings, shared minus "
-            "own at each step, percentage points",
-            effect=_from_few(),
-            rule=Above(0.0),
-            source=notes(
+        _beats(OWN, "the net with parameters of each step's own", SEPARATE),
+        _stronger(
+            OWN,
+            "the net with parameters of each step's own",
+            notes(
                 WHERE, "separate parameters could not share statistical strength between positions in time"
             ),
-            learned=Plateau(_from_few("half_")),
         ),
+        _stronger(
+            DENSE,
+            "a dense net with weights of each place's own",
+            notes(
+                WHERE,
+                "a fully connected net has separate parameters for each input and would need to learn all "
+                "rules separately at each position",
+            ),
+        ),
+        _beats(DENSE, "a dense net whose weights at all 48 places were trained", BY_PLACE),
         _beats(NARROW, "a convolution that sees as far as the longest string of training", FEW_NEIGHBORS),
         _beats(WIDE, "a convolution that sees the whole of the longest test string", FEW_NEIGHBORS),
         Part(
@@ -296,18 +333,24 @@ CLAIM = Claim(
         ),
     ),
     method="Data: strings drawn here, in which one of four keys stands among four letters without meaning; "
-    "{options.examples} training strings of 4 to 12 symbols, {options.test} test strings of each length. "
-    "Networks: {options.hidden} hidden units each: recurrent with shared or with own parameters, dense "
-    "with own weights at each place, convolutions, and a shared layer with its mean. Training: Adam, "
-    "{options.steps} steps of {options.batch} strings, the rate of a grid of five that has the least "
-    "validation loss with {options.tuning_seeds} other seeds. {options.seeds} seeds count; intervals cover "
-    "seeds.",
+    "{options.examples} (or {options.few}) training strings of 4 to 12 symbols, {options.test} test "
+    "strings of each length. Networks: {options.hidden} hidden units each: recurrent with shared or with "
+    "own parameters, dense with own weights at each place, convolutions, and a shared layer with its mean. "
+    "Training: Adam, {options.steps} steps of {options.batch} strings, the rate of a grid of six with the "
+    "best validation loss (from few strings: accuracy) of {options.tuning_seeds} other seeds. "
+    "{options.seeds} seeds count; intervals cover seeds.",
     reading="Parameters of steps that no training string reaches stay as they started, so the net with "
-    "each step's own must fail on longer strings by its construction. The dense net is the fairer rival: "
-    "all its weights were trained, on padded strings, and it is behind by "
-    "{parts[against dense on padding]} points. The convolutions are outside the notes' claim.",
+    "each step's own has to fail on longer strings: that part of the claim is an argument more than a "
+    "measurement. What could have gone the other way is the learning from few strings. Separate weights as "
+    "such need not fail on longer strings: a dense net on padded strings, with random beginnings, has "
+    "separate weights for each place, and the shared net is {parts[against dense on padding]} points from "
+    "it. This task helps it, as the order of the symbols does not matter. Nor is recurrence needed here: "
+    "one layer shared by all places gets {parts[sharing without recurrence]}%.",
     revised="An audit of all rows found that the rivals of the first measurement had to fail by "
-    "construction. The dense net on padded strings, the window of 48 and the shared layer were added, "
-    "trainings take 1,000 steps instead of 600, and three seeds instead of two choose the rate from a "
-    "wider grid. The part on the window of 12 no longer decides, as the notes do not say it.",
+    "construction. The dense net on padded strings, the window of 48 and the shared layer were added, with "
+    "longer trainings and three tuning seeds. In that second measurement the dense net was better than the "
+    "shared net at 24 symbols. The part had been taken for the notes'; but the notes speak of parameters "
+    "for each time index, and random beginnings train a place's weights at all of them, so it stands "
+    "beside. The part on what the dense net learns from few strings was added, the rate there is chosen by "
+    "accuracy from a wider grid, and all strings and seeds of this third measurement are fresh.",
 )
