@@ -48,7 +48,7 @@ from dlnotes.training import Hyperparams, Recipe, fit, optimizer, predict, sched
 
 from .sawtooth import as_float32, deep, random_start, sawtooth
 
-RATES = np.array([1e-3, 3e-3, 1e-2, 3e-2, 1e-1])
+RATES = np.array([1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1])
 REACHED, WRONG = 0.01, 0.1
 """Shares of the target's variance."""
 TARGETS = ("XOR", "parity of 5 bits", "teacher", "sawtooth, 16 pieces")
@@ -345,7 +345,7 @@ CLAIM = Claim(
     method="Data: XOR, parity of five bits, random teachers of six units with 256 examples (24 for the "
     "last part), and a sawtooth of 16 pieces at 128 points. Networks: ReLU networks just large enough for "
     "parameters that are written down here. Training: Adam on all examples, {options.steps} steps, a "
-    "cosine schedule, the rate of a grid of five at which most of {options.tuning_starts} other starts "
+    "cosine schedule, the rate of a grid of six at which most of {options.tuning_starts} other starts "
     "reach the target. {options.starts} random starts of each count; intervals cover starts.",
     reading="These networks have no spare units. Of networks four times as wide, drawn beside them, "
     "{facts[XOR]}% of the starts reach XOR, {facts[parity]}% parity, {facts[teacher]}% the teacher and "
