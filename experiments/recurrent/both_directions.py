@@ -288,7 +288,7 @@ CLAIM = Claim(
     method="Data: strings of 8 to 24 symbols drawn here, of two letters and a mute symbol; "
     "{options.examples} for training, {options.test} each for the choice of rates and for the test. The "
     "label of a position is the last letter before it and the next letter after it. Networks: a GRU of "
-    "{options.hidden} units in each direction, a causal GRU and convolutions, with at least as many "
+    "{options.hidden} units in each direction, a causal GRU and convolutions, with about as many "
     "parameters. Training: Adam, {options.steps} steps of {options.batch} strings, the rate of a grid of "
     "three that has the least loss on other strings with {options.tuning_seeds} other seeds. "
     "{options.seeds} seeds count; intervals cover seeds.",
