@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from dlnotes import models
+from dlnotes import data, models
+from dlnotes.training import initial_params, predict
 from experiments.feedforward import _convolution_depth as convolutions
 from experiments.feedforward import depth_convolutions as parameters
 from experiments.feedforward import depth_generalization as generalization
@@ -53,9 +54,23 @@ def test_pairs_have_about_as_many_parameters():
 
 
 def test_gains_by_hand():
-    accuracy = np.array([[90.0, 91], [91, 92.5], [90, 90], [92, 93]])
+    accuracy = np.array([[90.0, 91, 92, 94], [91, 92.5, 92, 95], [90, 90, 91, 92], [92, 93, 95, 96]])
     m = {"accuracy": accuracy}
-    assert parameters.gain(m, parameters.MAPS).value == pytest.approx(0.75)
-    assert parameters.gain(m, parameters.SMALL).value == pytest.approx(2)
+    assert parameters.gain(m, parameters.MAPS).value == pytest.approx(1.375)
+    assert parameters.gain(m, parameters.SMALL).value == pytest.approx(2.25)
     pair = {"fashion_accuracy": accuracy[:2]}
-    assert generalization.gain(pair, 1).value == pytest.approx(1.25)
+    assert generalization.gain(pair, 1).value == pytest.approx(0.875)
+
+
+def test_judging_in_blocks_is_the_mean_over_all_images():
+    model = convolutions.network(convolutions.Shape(2, 1, 4))
+    params = initial_params(model, range(3), "he_convolution")
+    rng = np.random.default_rng(0)
+    examples = data.Examples(rng.normal(size=(20, 28, 28, 1)).astype(np.float32), rng.integers(10, size=20))
+    logits = jax.nn.log_softmax(predict(model, params, examples.x))
+    picked = logits[:, np.arange(20), examples.y]
+    want = -picked.mean(1), (logits.argmax(-1) == examples.y).mean(1)
+    half = data.Examples(examples.x[:15], examples.y[:15])
+    np.testing.assert_allclose(convolutions.judged(model, params, examples), want, rtol=1e-4)
+    found = convolutions.judged(model, params, half)[1]
+    np.testing.assert_allclose(found, (logits[:, :15].argmax(-1) == half.y).mean(1), rtol=1e-5)

@@ -76,7 +76,7 @@ def test_gaps_are_of_the_named_arms():
     right[radial.POINTS] = True
     found = radial.accuracy_gap({"right": right}, radial.POINTS, radial.RANDOM)
     assert (found.value, found.n) == (100, 8)
-    accuracy = np.array([[[90.0, 91], [89, 89.5], [1, 1], [2, 2]]])
-    assert softplus.gap({"accuracy": accuracy}, 0, softplus.RELU, softplus.SOFTPLUS).value == pytest.approx(
-        1.25
-    )
+    accuracy = np.zeros((1, 4, 4))
+    accuracy[0, softplus.RELU], accuracy[0, softplus.SOFTPLUS] = [90, 91, 92, 94], [89, 89.5, 91, 91.5]
+    gap = softplus.gap({"accuracy": accuracy}, 0, softplus.RELU, softplus.SOFTPLUS)
+    assert gap.value == pytest.approx(1.5)
