@@ -117,23 +117,16 @@ def compare_heads(seeds: int, steps: int, first_seed: int) -> dict[str, np.ndarr
     judged, tested = look(validation), look(test)
     judged = np.where(np.isfinite(judged), judged, np.inf)
 
-    def chosen(looks: int) -> tuple[np.ndarray, np.ndarray]:
-        """The best of the first so many snapshots at all rates, and its −log p."""
-        best = np.argmin(judged[..., : looks * len(RATES)], axis=-1)
-        return best, np.take_along_axis(tested, best[..., None], -1)[..., 0]
-
-    best, nll = chosen(steps // every + 1)
-
-    snapshot, chosen = np.divmod(best[0, 1], len(RATES))
-    member = np.ravel_multi_index((0 * chosen, 0 * chosen + 1, chosen, np.arange(seeds)), shape)
-    params = jax.tree.map(lambda a: a[snapshot, member], result.probes)
     grid = np.linspace(-1, 1, 101, dtype=np.float32)
     x = jnp.asarray(np.repeat(grid[:, None], FEATURES, axis=1))
     spread = jax.jit(jax.vmap(lambda p: outputs.heteroscedastic(raw_output(p, x, jnp.float32(1))).variance))
-    return {
-        "heads_nll": nll,
-        "heads_nll_half": chosen(steps // every // 2 + 1)[1],
-        "heads_rate": RATES[best % len(RATES)],
-        "found_deviation": np.sqrt(np.asarray(spread(params), np.float64)[..., 0]),
-        "grid": grid.astype(np.float64),
-    }
+    found = {"grid": grid.astype(np.float64)}
+    for when, looks in (("", steps // every + 1), ("_half", steps // every // 2 + 1)):
+        best = np.argmin(judged[..., : looks * len(RATES)], axis=-1)  # of the first so many snapshots
+        found[f"heads_nll{when}"] = np.take_along_axis(tested, best[..., None], -1)[..., 0]
+        found[f"heads_rate{when}"] = RATES[best % len(RATES)]
+        snapshot, chosen = np.divmod(best[0, 1], len(RATES))
+        member = np.ravel_multi_index((0 * chosen, 0 * chosen + 1, chosen, np.arange(seeds)), shape)
+        params = jax.tree.map(lambda a, at=(snapshot, member): a[at], result.probes)
+        found[f"found_deviation{when}"] = np.sqrt(np.asarray(spread(params), np.float64)[..., 0])
+    return found

@@ -114,9 +114,9 @@ def flops_exponent(m: Measured, kind: int) -> float:
     return float(np.polyfit(np.log(SIZES[large]), np.log(m["flops"][kind, large]), 1)[0])
 
 
-def spread_error(m: Measured) -> np.ndarray:
+def spread_error(m: Measured, name: str = "found_deviation") -> np.ndarray:
     """Mean |log σ̂(x)/σ(x)| of each seed."""
-    return np.abs(np.log(m["found_deviation"] / deviation(m["grid"]))).mean(-1)
+    return np.abs(np.log(m[name] / deviation(m["grid"]))).mean(-1)
 
 
 def draw(options: LearnedVariance, m: Measured) -> Plot:
@@ -342,6 +342,7 @@ CLAIM = Claim(
             effect=lambda m: mean(spread_error(m)),
             rule=Below(0.2),
             source=BY_INPUT,
+            learned=Plateau(half=lambda m: mean(spread_error(m, "found_deviation_half"))),
         ),
         Part(
             "full covariance",
