@@ -5,12 +5,12 @@ pooled over a fixed number of regions that grow with the image, then dense layer
 only, the last one a map for each class, whose mean is the class's logit. Of (c) they add: presumably it
 learns a map of the probability of the class at each place.
 
-Measured on Fashion-MNIST, each image made smaller to one of five sizes. All three have the same three
-stages of convolution and pooling, and each its own best learning rate of Adam, chosen by another seed on
-validation images. (b) and (c) see every image at its own size (batches are padded and masked, which does
-not change an answer); (a), which takes one size only, sees all of them resized to the middle one, in
-training and in testing. Test images have the five sizes, sizes between them and sizes beyond them.
-Each seed has its own training and test images, weights and order, the same for all three.
+Measured on Fashion-MNIST, each image made smaller to one of five sizes. All three have the same stages of
+convolution and pooling, and each its own best learning rate of Adam by validation accuracy, chosen on seeds
+of their own after half of the steps. (b) and (c) see every image at its own size (batches are padded and
+masked, which does not change an answer); (a), which takes one size only, sees all of them resized to the
+middle one, in training and in testing. Test images have the five sizes, sizes between them and sizes
+beyond them. Each seed has its own training and test images, weights and order, the same for all three.
 
 What the maps of (c) say about places is measured on canvases with two objects of different classes side
 by side; the network was trained on single objects and with one label for an image.
@@ -23,67 +23,72 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 from pydantic import Field
 
 from dlnotes import data, models, outputs
-from dlnotes.claims import Above, Below, Claim, Measured, Options, Part, Plot, Within, exact, mean, paired
+from dlnotes.claims import (
+    Above,
+    Below,
+    Claim,
+    Interval,
+    Level,
+    Measured,
+    Options,
+    Part,
+    Plateau,
+    Plot,
+    Within,
+    book,
+    exact,
+    mean,
+    notes,
+    ours,
+    paired,
+)
 from dlnotes.data.images.mnist import FASHION_MNIST
 from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
-from dlnotes.training import Hyperparams, Recipe, fit, optimizer, schedules
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer
 from dlnotes.typing import Array, Params
+
+from ._many_sizes import ONE_SIZE, in_boxes, on_canvas, resized, scenes
 
 TRAINED = (12, 14, 16, 18, 20)
 BETWEEN = (13, 15, 17, 19)
 BEYOND = (10, 24, 28)
 SIZES = tuple(sorted(TRAINED + BETWEEN + BEYOND))
-ONE_SIZE, CANVAS, LARGEST = 16, max(TRAINED), max(SIZES)
+CANVAS, LARGEST = max(TRAINED), max(SIZES)
 CLASSES = 10
-STAGES = (models.Stage(8, pool=2), models.Stage(16, pool=2), models.Stage(32))
-STEP = 4
-"""Pixels from one place of the maps to the next."""
-SCENE = 36
 FLAT, GRID, MAPS = range(3)
 NAMES = ("(a) flat, dense", "(b) regions, dense", "(c) class maps")
 COLORS = (BLUE, ORANGE, GREEN)
-RATES = np.array([0.003, 0.01, 0.03])
+RATES = np.array([0.002, 0.006, 0.018])
+FIRST_SEED = 1000
+"""Judged seeds: nobody has seen a training of these before the rules were written."""
+SHOWN = 3
 
 
 class ThreeClassifiers(Options):
     """Sizes of the experiment."""
 
     images: int = Field(4000, ge=10, multiple_of=len(TRAINED), description="training images of a seed")
-    steps: int = Field(400, ge=1, description="steps of each training")
-    batch: int = Field(64, ge=1, description="examples of a step")
+    steps: int = Field(2400, ge=2, description="steps of each training")
+    batch: int = Field(32, ge=1, description="examples of a step")
+    width: int = Field(1, ge=1, description="multiplier of the numbers of maps and of dense units")
+    tuning_seeds: int = Field(3, ge=1, description="trainings at each learning rate, to choose one")
     test: int = Field(1000, ge=10, description="test images of a seed, and validation images")
-    scenes: int = Field(300, ge=2, description="canvases with two objects of a seed")
+    scenes: int = Field(300, ge=SHOWN, description="canvases with two objects of a seed")
 
 
-def network(which: int) -> models.Model:
-    """One of the three; their convolutions are alike."""
+def network(which: int, width: int = 1, *, maps: bool = False) -> models.Model:
+    """One of the three, whose convolutions are alike; with ``maps`` the class maps before their mean."""
+    stages = [models.Stage(n * width, pool=p) for n, p in ((8, 2), (16, 2), (24, 1), (24, 1))]
     if which == FLAT:
-        return models.conv_net((ONE_SIZE, ONE_SIZE, 1), CLASSES, stages=STAGES, head="flatten", dense=(64,))
+        shape = (ONE_SIZE, ONE_SIZE, 1)
+        return models.conv_net(shape, CLASSES, stages=stages, head="flatten", dense=(64 * width,))
     if which == GRID:
-        return models.conv_net((None, None, 1), CLASSES, stages=STAGES, head="grid", grid=2, dense=(64,))
-    return models.conv_net((None, None, 1), CLASSES, stages=STAGES, head="average")
-
-
-def resized(images: np.ndarray, size: int) -> np.ndarray:
-    """Square images ``(..., m, m, 1)`` at another size, by linear interpolation with antialiasing."""
-    m = images.shape[-2]
-    # The resizing is linear, so that of the unit vectors is its matrix.
-    rule = Image.fromarray(np.eye(m, dtype=np.float32)).resize((m, size), Image.Resampling.BILINEAR)
-    W = np.asarray(rule)
-    return (W @ images[..., 0] @ W.T)[..., None].astype(np.float32)
-
-
-def on_canvas(images: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images ``(..., m, m, 1)`` in the corner of a larger square, and where they are."""
-    pad = side - images.shape[-2]
-    x = np.pad(images, [(0, 0)] * (images.ndim - 3) + [(0, pad), (0, pad), (0, 0)])
-    mask = np.zeros(x.shape[:-1], bool)
-    mask[..., : images.shape[-2], : images.shape[-2]] = True
-    return x, mask
+        shape = (None, None, 1)
+        return models.conv_net(shape, CLASSES, stages=stages, head="grid", grid=2, dense=(64 * width,))
+    return models.conv_net((None, None, 1), CLASSES, stages=stages, head="maps" if maps else "average")
 
 
 def shown_to(which: int, images: np.ndarray, y: np.ndarray, side: int) -> data.Examples:
@@ -104,92 +109,93 @@ def training_images(which: int, clothes: data.Dataset, rows: np.ndarray) -> data
     return jax.tree.map(lambda *a: np.concatenate(a, 1), *parts)
 
 
-def judged(model: models.Model, params: Params, examples: data.Examples) -> np.ndarray:
-    """Mean cross-entropy and accuracy of each member on its own examples, ``(members, 2)``."""
-    return np.asarray(_judge(model)(params, examples))
+def train(
+    which: int, examples: data.Examples, seeds: np.ndarray, rates: np.ndarray, steps: int, o: ThreeClassifiers
+) -> tuple[Params, Params]:
+    """Parameters after half of the steps and after all: Adam at a constant rate, one member per seed."""
+
+    def recipe_of(hyper: Hyperparams) -> Recipe:
+        return Recipe(network(which, o.width), outputs.cross_entropy, {}, optimizer("adam", hyper["rate"]))
+
+    every = max(steps // 2, 1)
+    result = fit(
+        recipe_of,
+        examples,
+        steps=steps,
+        batch_size=min(o.batch, o.images),
+        seeds=seeds,
+        hyperparams={"rate": rates},
+        every=every,
+        probe=lambda params: params,
+        record=every,
+        convolutions=True,
+        data_per_member=True,
+    )
+    return jax.tree.map(lambda a: a[1], result.probes), result.params
 
 
-def _judge(model: models.Model) -> Any:
+def accuracies(which: int, o: ThreeClassifiers) -> Any:
+    """A compiled function from members' parameters and examples to their accuracies, ``(members,)``."""
+    model = network(which, o.width)
+
     def one(both: tuple[Params, data.Examples]) -> Array:
         params, examples = both
-        logits = model.apply(params, examples.x, mask=examples.mask)
-        measures = (outputs.cross_entropy(logits, examples.y), outputs.accuracy(logits, examples.y))
-        return jnp.stack([jnp.mean(m.total) for m in measures])
+        return jnp.mean(model.apply(params, examples.x, mask=examples.mask).argmax(-1) == examples.y)
 
     return jax.jit(lambda *both: jax.lax.map(one, both))
 
 
-def train(
-    which: int, examples: data.Examples, seeds: np.ndarray, rates: np.ndarray, o: ThreeClassifiers
-) -> Params:
-    """Adam with a rate that falls to 0 along a cosine; one member per seed and rate."""
+def some(seed: int, n: int, size: int) -> np.ndarray:
+    """So many of n, drawn by a seed."""
+    return np.random.default_rng(seed).permutation(n)[:size]
 
-    def recipe_of(hyper: Hyperparams) -> Recipe:
-        fall = schedules.cosine(o.steps)
-        return Recipe(
-            network(which), outputs.cross_entropy, {}, optimizer("adam", hyper["rate"], factor=fall)
-        )
 
-    result = fit(
-        recipe_of,
-        examples,
-        steps=o.steps,
-        batch_size=min(o.batch, o.images),
-        seeds=seeds,
-        hyperparams={"rate": rates},
-        record=o.steps,
-        convolutions=True,
-        data_per_member=True,
-    )
-    return result.params
+def chosen_rate(which: int, clothes: data.Dataset, o: ThreeClassifiers) -> tuple[float, np.ndarray]:
+    """The rate with the best mean validation accuracy of seeds of their own, and all ``(rates,)``."""
+    others = FIRST_SEED + o.seeds + np.arange(o.tuning_seeds)
+    own = np.stack([some(s, clothes.train.size, o.images) for s in others.tolist()])
+    examples = training_images(which, clothes, np.tile(own, (len(RATES), 1)))
+    seeds, rates = np.tile(others, len(RATES)), np.repeat(RATES, o.tuning_seeds)
+    _, params = train(which, examples, seeds, rates, max(o.steps // 2, 1), o)
+    held, of = clothes.split("validation"), accuracies(which, o)
+    x, y = (np.repeat(np.asarray(a)[None, : o.test], len(seeds), 0) for a in (held.x, held.y))
+    found = [np.asarray(of(params, shown_to(which, resized(x, s), y, CANVAS))) for s in TRAINED]
+    tuning = np.nan_to_num(np.mean(found, 0)).reshape(len(RATES), -1).mean(-1)
+    return float(RATES[tuning.argmax()]), tuning
 
 
 def measure(options: ThreeClassifiers) -> dict[str, np.ndarray]:
     """Choose each network's rate, train it on every seed, and test it at every size."""
     clothes = data.load("fashion_mnist", standardize=False)  # black is 0, as what lies outside
-    validation, test = clothes.split("validation"), clothes.split("test")
-    seeds = np.arange(options.seeds)
-
-    def some(seed: int, n: int, size: int) -> np.ndarray:
-        return np.random.default_rng(seed).permutation(n)[:size]
-
+    test = clothes.split("test")
+    seeds = FIRST_SEED + np.arange(options.seeds)
     rows = np.stack([some(s, clothes.train.size, options.images) for s in seeds.tolist()])
-    test_rows = np.stack([some(1000 + s, test.size, options.test) for s in seeds.tolist()])
-    other = np.repeat(some(options.seeds, clothes.train.size, options.images)[None], len(RATES), 0)
-    held = resized(np.repeat(validation.x[None, : options.test], len(RATES), 0), ONE_SIZE)
-    held_y = np.repeat(validation.y[None, : options.test], len(RATES), 0)
+    test_rows = np.stack([some(10_000 + s, test.size, options.test) for s in seeds.tolist()])
 
-    accuracy, tuning, rate, parameters, accepts = [], [], [], [], []
-    params: Params = None
+    found: dict[str, list] = {
+        k: [] for k in ("accuracy", "accuracy_half", "tuning", "rate", "parameters", "accepts")
+    }
+    both: tuple[Params, ...] = ()
     for which in (FLAT, GRID, MAPS):
-        model = network(which)
-        own = np.full(len(RATES), options.seeds)
-        tried = train(which, training_images(which, clothes, other), own, RATES, options)
-        loss = judged(model, tried, shown_to(which, held, held_y, CANVAS))[:, 0]
-        tuning.append(np.where(np.isfinite(loss), loss, np.inf))
-        rate.append(RATES[np.argmin(tuning[-1])])
-        rates = np.full(options.seeds, rate[-1])
-        params = train(which, training_images(which, clothes, rows), seeds, rates, options)
-        judge = _judge(model)
-        accuracy.append(
-            [
-                np.asarray(
-                    judge(params, shown_to(which, resized(test.x[test_rows], s), test.y[test_rows], LARGEST))
-                )[:, 1]
-                for s in SIZES
-            ]
-        )
-        first = jax.tree.map(lambda leaf: leaf[0], params)
-        parameters.append(sum(leaf.size for leaf in jax.tree.leaves(first)))
-        accepts.append([_takes(model, first, s) for s in SIZES])
+        rate, tuning = chosen_rate(which, clothes, options)
+        examples = training_images(which, clothes, rows)
+        both = train(which, examples, seeds, np.full(len(seeds), rate), options.steps, options)
+        of = accuracies(which, options)
+        for name, params in zip(("accuracy_half", "accuracy"), both):
+            by_size = []
+            for s in SIZES:
+                shown = shown_to(which, resized(test.x[test_rows], s), test.y[test_rows], LARGEST)
+                by_size.append(np.asarray(of(params, shown)))
+            found[name].append(by_size)
+        first = jax.tree.map(lambda leaf: leaf[0], both[1])
+        found["tuning"].append(tuning)
+        found["rate"].append(rate)
+        found["parameters"].append(sum(leaf.size for leaf in jax.tree.leaves(first)))
+        found["accepts"].append([_takes(network(which, options.width), first, s) for s in SIZES])
     return {
         "sizes": np.array(SIZES),
-        "accuracy": np.array(accuracy),
-        "parameters": np.array(parameters),
-        "accepts": np.array(accepts),
-        "tuning": np.array(tuning),
-        "rate": np.array(rate),
-        **look_at_maps(params, test, test_rows, options),
+        **{name: np.array(values) for name, values in found.items()},
+        **look_at_maps(both, test, test_rows, options),
     }
 
 
@@ -201,67 +207,28 @@ def _takes(model: models.Model, params: Params, size: int) -> bool:
     return True
 
 
-def scenes(
-    test: data.Examples, rows: np.ndarray, n: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Canvases with two objects of different classes, one in each half.
-
-    Returns:
-      The images ``(n, side, side, 1)``; the classes ``(n, 2)``; and which places of the maps lie in the box
-      of which object, ``(n, 2, places, places)``.
-    """
-    rng = np.random.default_rng(seed)
-    x = np.zeros((n, SCENE, SCENE, 1), np.float32)
-    y = np.zeros((n, 2), np.int32)
-    middle = STEP * np.arange(SCENE // STEP) + (STEP - 1) / 2
-    inside = np.zeros((n, 2, len(middle), len(middle)), bool)
-    pictures, labels = resized(test.x[rows], ONE_SIZE), test.y[rows]
-    half = SCENE // 2
-    for i in range(n):
-        left = rng.integers(len(rows))
-        right = rng.choice(np.flatnonzero(labels != labels[left]))
-        for j, k in enumerate((left, right)):
-            top = rng.integers(SCENE - ONE_SIZE + 1)
-            start = j * half + rng.integers(half - ONE_SIZE + 1)
-            x[i, top : top + ONE_SIZE, start : start + ONE_SIZE] = pictures[k]
-            y[i, j] = labels[k]
-            down, along = ((middle >= o) & (middle < o + ONE_SIZE) for o in (top, start))
-            inside[i, j] = down[:, None] & along[None, :]
-    return x, y, inside
+def look_at_maps(
+    both: tuple[Params, ...], test: data.Examples, rows: np.ndarray, o: ThreeClassifiers
+) -> dict[str, np.ndarray]:
+    """What the class maps say inside each object's box, by seed, and some canvases of the first."""
+    drawn = [scenes(test, r, o.scenes, 20_000 + s) for s, r in enumerate(rows, FIRST_SEED)]
+    x, model = np.stack([d[0] for d in drawn]), network(MAPS, o.width, maps=True)
+    maps_of = jax.jit(lambda *both: jax.lax.map(lambda b: model.apply(*b), both))
+    found: dict[str, np.ndarray] = {}
+    logits = np.zeros(0)
+    for end, params in zip(("_half", ""), both):
+        logits = np.asarray(maps_of(params, x))  # (seeds, scenes, places, places, classes)
+        by_seed = [in_boxes(one, y, inside) for one, (_, y, inside) in zip(logits, drawn)]
+        found |= {f"map_{k}{end}": np.array([b[k] for b in by_seed]) for k in by_seed[0]}
+    images, classes, _ = (a[:SHOWN] for a in drawn[0])
+    p = np.asarray(jax.nn.softmax(logits[0, :SHOWN]))
+    shown = np.stack([np.moveaxis(p[i][..., classes[i]], -1, 0) for i in range(SHOWN)])
+    return found | {"scene": images, "scene_classes": classes, "scene_maps": shown}
 
 
-def look_at_maps(params: Params, test: data.Examples, rows: np.ndarray, o: ThreeClassifiers) -> dict:
-    """What the class maps say inside each object's box, by seed, and three canvases of the first."""
-    drawn = [scenes(test, r, o.scenes, 2000 + s) for s, r in enumerate(rows)]
-    x = np.stack([d[0] for d in drawn])
-    maps_of = models.conv_net((None, None, 1), CLASSES, stages=STAGES, head="maps")
-    logits = jax.jit(lambda *both: jax.lax.map(lambda b: maps_of.apply(*b), both))(params, x)
-    p = np.asarray(jax.nn.softmax(logits))  # (seeds, scenes, places, places, classes)
-    found: dict[str, list] = {"own": [], "other": [], "elsewhere": [], "right": []}
-    for of_seed, (_, y, inside) in zip(p, drawn):
-        own, other, elsewhere, right = [], [], [], []
-        for j in range(2):
-            of_class = np.take_along_axis(of_seed, y[:, j, None, None, None], -1)[..., 0]
-            own.append(of_class[inside[:, j]].mean())
-            other.append(of_class[inside[:, 1 - j]].mean())
-            elsewhere.append(of_class[~inside.any(1)].mean())
-            hits = of_seed.argmax(-1) == y[:, j, None, None]
-            right.append(hits[inside[:, j]].mean())
-        for name, values in zip(found, (own, other, elsewhere, right)):
-            found[name].append(np.mean(values))
-    images, classes, _ = (a[:3] for a in drawn[0])
-    shown = np.stack([np.moveaxis(p[0, i][..., classes[i]], -1, 0) for i in range(len(images))])
-    return {
-        **{f"map_{name}": np.array(v) for name, v in found.items()},
-        "scene": images,
-        "scene_classes": classes,
-        "scene_maps": shown,
-    }
-
-
-def of_sizes(m: Measured, which: int, sizes: tuple[int, ...]) -> np.ndarray:
-    """Test accuracy in points, averaged over some sizes, ``(seeds,)``."""
-    return 100 * m["accuracy"][which][np.isin(m["sizes"], sizes)].mean(0)
+def of_sizes(m: Measured, which: int, sizes: tuple[int, ...], end: str = "") -> np.ndarray:
+    """Test accuracy in percent, averaged over some sizes, ``(seeds,)``."""
+    return 100 * m[f"accuracy{end}"][which][np.isin(m["sizes"], sizes)].mean(0)
 
 
 def draw(options: ThreeClassifiers, m: Measured) -> Plot:
@@ -317,35 +284,90 @@ def draw(options: ThreeClassifiers, m: Measured) -> Plot:
 
 LEARNS, KEEPS = 70.0, 2.0
 """Accuracy, and points of it that may be lost, in percent."""
+SECTION = "operación de convolución y agrupación"
+FIGURE = "figure 9.11"
+ALL = TRAINED + BETWEEN
+SAYS = (
+    "after convolutions and pooling the tensor is laid out flat, and the rest is an ordinary "
+    "feedforward network for classification",
+    "the second takes images of variable size, pools them over a fixed number of regions of variable size "
+    "and keeps a fully connected part",
+    "the third has no fully connected layer: its last convolution makes one map per class, whose mean goes "
+    "into the softmax",
+)
+PLACES = notes(SECTION, "presumably the model learns a map of the probability of each class at each place")
 
 
 def _learns(which: int) -> Part:
     return Part(
         f"{NAMES[which]} learns",
         f"{NAMES[which]} is right on more than {LEARNS:.0f}% of test images.",
-        what="test accuracy, mean over the five sizes of the training images, percent",
+        what="test accuracy, mean over the five sizes of the training images, %",
         effect=lambda m: mean(of_sizes(m, which, TRAINED)),
         rule=Above(LEARNS),
+        source=notes(SECTION, SAYS[which]),
+        learned=Level(
+            what=f"test accuracy after half of the steps, %, which is past the {LEARNS:.0f}% asked for",
+            effect=lambda m: mean(of_sizes(m, which, TRAINED, "_half")),
+            rule=Above(LEARNS),
+        ),
+    )
+
+
+def _takes_any(which: int, source: Any) -> Part:
+    return Part(
+        f"{NAMES[which]} takes any size",
+        f"{NAMES[which]} accepts images of all sizes with the same weights.",
+        what=f"sizes accepted, of the {len(SIZES)} that were tried",
+        effect=lambda m: exact(m["accepts"][which].sum(), m["accepts"][which].size),
+        rule=Within(len(SIZES), len(SIZES)),
+        source=source,
     )
 
 
 def _keeps(which: int) -> Part:
+    def lost(m: Measured, end: str = "") -> Interval:
+        return paired(of_sizes(m, which, TRAINED, end), of_sizes(m, which, BETWEEN, end))
+
     return Part(
-        f"{NAMES[which]}, sizes never seen",
+        f"{NAMES[which]}, new sizes",
         "At sizes between those of the training images its accuracy is the same, within 2 points.",
-        what="accuracy at the five trained sizes minus that at the four between them, points",
-        effect=lambda m: paired(of_sizes(m, which, TRAINED), of_sizes(m, which, BETWEEN)),
+        what="test accuracy at the five trained sizes minus that at the four between them, points",
+        effect=lost,
         rule=Below(KEEPS),
+        source=ours("a network that takes any size should be good at sizes it was not trained on"),
+        learned=Plateau(half=lambda m: lost(m, "_half")),
     )
 
 
 def _matches(which: int) -> Part:
+    def gap(m: Measured, end: str = "") -> Interval:
+        return paired(of_sizes(m, which, ALL, end), of_sizes(m, FLAT, ALL, end))
+
     return Part(
         f"{NAMES[which]} against resizing",
         "Taking each image at its own size is no worse than resizing all to one for (a), within 2 points.",
-        what=f"accuracy of {NAMES[which]} minus that of {NAMES[FLAT]}, sizes 12 to 20, points",
-        effect=lambda m: paired(of_sizes(m, which, TRAINED + BETWEEN), of_sizes(m, FLAT, TRAINED + BETWEEN)),
+        what=f"test accuracy of {NAMES[which]} minus that of {NAMES[FLAT]}, sizes 12 to 20, points",
+        effect=gap,
         rule=Above(-KEEPS),
+        source=ours("resizing all images to one size is the simplest rival"),
+        learned=Plateau(half=lambda m: gap(m, "_half")),
+    )
+
+
+def _know(m: Measured, end: str = "") -> Interval:
+    return paired(100 * m[f"map_own{end}"], 100 * m[f"map_other{end}"])
+
+
+def _share(name: str, statement: str, what: str, key: str, source: Any) -> Part:
+    return Part(
+        name,
+        statement,
+        what=what,
+        effect=lambda m: mean(100 * m[key]),
+        rule=Above(50.0),
+        source=source,
+        learned=Plateau(half=lambda m: mean(100 * m[f"{key}_half"])),
     )
 
 
@@ -366,44 +388,55 @@ CLAIM = Claim(
             what=f"sizes accepted, of the {len(SIZES)} that were tried",
             effect=lambda m: exact(m["accepts"][FLAT].sum(), m["accepts"][FLAT].size),
             rule=Within(1, 1),
+            source=book(FIGURE, "the first network processes images of a fixed size"),
         ),
+        _takes_any(GRID, notes(SECTION, SAYS[GRID])),
+        _takes_any(MAPS, ours("it follows from the mean over places; the notes do not say it")),
         Part(
-            "(b) and (c) take any size",
-            "The other two accept them all with the same weights.",
-            what="the smaller of their shares of sizes accepted",
-            effect=lambda m: exact(m["accepts"][1:].mean(1).min(), m["accepts"][1:].size),
-            rule=Within(1, 1),
+            "maps know the place",
+            "A class is more probable where its object is than where an object of another class is.",
+            what="probability of an object's class at the places of its own box minus at those of the "
+            "other's, points",
+            effect=_know,
+            rule=Above(0.0),
+            source=PLACES,
+            learned=Plateau(half=lambda m: _know(m, "_half")),
+        ),
+        _share(
+            "maps name the class",
+            "At most places of an object's box its class has the largest map.",
+            "share of the places in a box at which the largest map is that of its object's class, %",
+            "map_right",
+            PLACES,
+        ),
+        _share(
+            "boxes name the class",
+            "Averaged over an object's box, its class has the largest map for most objects.",
+            "share of objects whose class has the largest mean map over their box, %",
+            "map_box",
+            ours("training asks for the mean of the maps only"),
         ),
         *map(_keeps, (GRID, MAPS)),
         *map(_matches, (GRID, MAPS)),
         Part(
             "(c) is smallest",
             "Without dense layers there are fewer parameters.",
-            what="parameters of (a), or of (b) if fewer, over those of (c)",
+            what="parameters of (a), or of (b) if fewer / those of (c)",
             effect=lambda m: exact(m["parameters"][:MAPS].min() / m["parameters"][MAPS]),
             rule=Above(1.0),
-        ),
-        Part(
-            "maps know the place",
-            "A class is more probable where its object is than where an object of another class is.",
-            what="probability of an object's class in its own box minus in the other's, points",
-            effect=lambda m: paired(100 * m["map_own"], 100 * m["map_other"]),
-            rule=Above(0.0),
-        ),
-        Part(
-            "maps name the class",
-            "At most places of an object's box its class has the largest map.",
-            what="share of the places in a box where the largest map is that of its object's class, percent",
-            effect=lambda m: mean(100 * m["map_right"]),
-            rule=Above(50.0),
+            source=ours("it is what leaving out the dense layers saves"),
         ),
     ),
-    reading="(a) is 8 points better, although it resizes: it has 2.7 and 6.3 times the parameters, and "
-    "presumably resizing spares it what the other two have to learn, that clothes look alike at all sizes. "
-    "The best rates of (b) and (c) lie at the upper end of the grid, and all train for 400 steps only: "
-    "other rates or longer training may narrow the gap, which was not measured. Between the trained sizes "
-    "accuracy falls most at 15, of which the two poolings drop three rows and columns; beyond them, at "
-    "10 and 28, far more. The maps do tell places, a class being three times as probable at its own object "
-    "as at the other, but at single places they are no labels: trained for their mean alone, most places of "
-    "an object vote for other classes.",
+    method="Fashion-MNIST made smaller to 12, 14, 16, 18 or 20 pixels: {options.images} training images and "
+    "{options.test} test images for each seed. Four layers of 3 x 3 convolutions (8, 16, 24 and 24 maps, "
+    "two poolings), then one of three heads; (a) sees all images resized to 16 pixels. {options.steps} "
+    "steps of Adam in batches of {options.batch}; the rate is the best of three by validation accuracy over "
+    "{options.tuning_seeds} other seeds after half of the steps; {options.seeds} seeds are judged. Class "
+    "maps are judged on {options.scenes} canvases of 40 x 40 pixels with two test objects.",
+    reading="TODO",
+    revised="An earlier experiment had three convolutions, 400 steps, one tuning seed and a falling rate, "
+    "and the best rates of (b) and (c) lay at the end of the grid. An audit of all rows trained for 2,500 "
+    "steps and found the same failing part; both were seen. Now there is a fourth convolution, so that a "
+    "place sees the whole object, a constant rate, six times the steps, three tuning seeds and fresh seeds. "
+    "No threshold was changed; the mean over a box was added.",
 )
