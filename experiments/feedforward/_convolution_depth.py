@@ -17,12 +17,16 @@ from dlnotes.typing import Array, Params
 
 SIDE, CLASSES = 28, 10
 RATES = (0.0005, 0.0015, 0.0045)
-SHORTER = 6
-"""Rates are chosen by trainings of a sixth of the steps."""
+SHORTER = 8
+"""Rates are chosen by trainings of an eighth of the steps."""
 FIRST_SEED = 1000
 Name = Literal["mnist", "fashion_mnist"]
-PUBLISHED = {"mnist": 99.05, "fashion_mnist": 91.6}
-"""Test accuracy, %: LeNet-5 (LeCun et al. 1998); two convolutions, in the list of the data's authors."""
+PUBLISHED = {"mnist": 98.9, "fashion_mnist": 91.6}
+"""Test accuracy, %: LeNet-4 (LeCun et al. 1998); two convolutions, in the list of the data's authors."""
+LEVEL = (
+    "test accuracy of the deeper network minus a published one, percentage points (98.9 on MNIST: LeNet-4, "
+    "LeCun et al. 1998, who report 99.05 for LeNet-5; 91.6 on Fashion-MNIST: list of the data's authors)"
+)
 
 
 class Shape(NamedTuple):

@@ -38,7 +38,7 @@ from dlnotes.claims.learned import Learned
 from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
 from dlnotes.training import Hyperparams, Recipe, evaluate, initial_params, optimizer, tune_and_train
 
-from ._convolution_depth import FIRST_SEED, PUBLISHED, Name, Shape, counted, images, train
+from ._convolution_depth import FIRST_SEED, LEVEL, PUBLISHED, Name, Shape, counted, images, train
 
 SETS = ("mnist", "fashion_mnist")
 TASKS = ("MNIST, dense", "Fashion-MNIST, dense", "convolutional")
@@ -64,7 +64,7 @@ class DepthGeneralization(Options):
     narrow: int = Field(115, ge=1, description="units of each layer of the deeper one")
     dataset_convolutional: Name = Field("mnist", description="images of the convolutional networks")
     seeds_convolutional: int = Field(4, ge=2, description="judged trainings of each convolutional network")
-    steps_convolutional: int = Field(1400, ge=1, description="of each training of a convolutional network")
+    steps_convolutional: int = Field(1200, ge=1, description="of each training of a convolutional network")
     maps: int = Field(18, ge=1, description="of the shallower convolutional network's first layer")
     maps_deep: int = Field(16, ge=1, description="of the deeper one's")
     more: int = Field(2, ge=1, description="further convolutions of the deeper one; the other has two")
@@ -177,8 +177,7 @@ def _learned(task: int) -> Learned:
     if task < 2:
         return Plateau(half=lambda m: errors(m, task, "half"))
     return Level(
-        what="test accuracy of the deeper network minus the published one of two convolutions (99.05 on "
-        "MNIST, LeCun et al. 1998; 91.6 on Fashion-MNIST, list of the data's authors), percentage points",
+        what=LEVEL,
         effect=lambda m: mean(m["convolutional_accuracy"][DEEP] - m["convolutional_published"]),
         rule=Above(0.0),
     )
@@ -222,8 +221,8 @@ CLAIM = Claim(
     "{options.batch_size} images at a constant rate for the dense networks ({options.seeds} seeds), "
     "{options.steps_convolutional} steps at a rate that falls to zero for the convolutional ones "
     "({options.seeds_convolutional} seeds). The rate of each network is one of three, chosen by the "
-    "validation loss of {options.tuning_seeds} other seeds, for the convolutional ones in trainings of a "
-    "sixth of the steps. Intervals cover seeds only.",
+    "validation loss of {options.tuning_seeds} other seeds, for the convolutional ones in trainings of an "
+    "eighth of the steps. Intervals cover seeds only.",
     parts=(*(_part(t, "notes") for t in range(3)), *(_part(t, "book") for t in range(3))),
     facts=_facts,
     reading="The notes and the book say the opposite of each other, and the same threshold decides for "
