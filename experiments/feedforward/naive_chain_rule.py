@@ -179,6 +179,6 @@ CLAIM = Claim(
     "Counted are the multiplications by a local derivative that the same gradient takes with a table of "
     "gradients and without. Nothing is trained; the interval covers random graphs.",
     reading="A factor per level that does not fall with depth is exponential growth. It is judged against "
-    "√2, because the fourth power of the depth would reach that factor between these levels.",
+    "the root of two, because the fourth power of the depth would reach that factor between these levels.",
     revised=("Depths of one graph are nested: with independent graphs the growth was open (1.35 to 1.73)."),
 )
