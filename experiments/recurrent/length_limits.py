@@ -20,6 +20,7 @@ a state for 1 to T steps (the chrono start), T the length.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -143,7 +144,7 @@ class LengthLimits(Options):
     hidden: int = Field(12, ge=3, description="hidden units of each net")
     examples: int = Field(2000, ge=32, description="training sequences")
     test: int = Field(500, ge=10, description="validation and test sequences each")
-    steps: int = Field(8000, ge=2, description="steps of each training")
+    steps: int = Field(6000, ge=2, description="steps of each training")
     batch: int = Field(1, ge=1, description="sequences of a step")
     tuning_seeds: int = Field(10, ge=1, description="trainings of each net and length with each rate")
 
@@ -200,13 +201,21 @@ def measure(options: LengthLimits) -> dict[str, np.ndarray]:
     """Test accuracy of the plain net on each task (lengths, halves, seeds) and of all nets on the long latch
     (lengths, nets, halves, seeds), with lengths and chosen rates.
     """
+
+    @cache
+    def on_latch(net: int, length: int) -> tuple[np.ndarray, float]:
+        return train(NETS[net], "latch", length, options)
+
     measured = {"long_length": np.array(options.long_lengths)}
-    for task, lengths in (("latch", options.latch_lengths), ("parity", options.parity_lengths)):
-        found = [train(NETS[0], task, length, options) for length in lengths]
+    plain = {
+        "latch": [on_latch(0, length) for length in options.latch_lengths],
+        "parity": [train(NETS[0], "parity", length, options) for length in options.parity_lengths],
+    }
+    for (task, found), lengths in zip(plain.items(), (options.latch_lengths, options.parity_lengths)):
         measured |= {f"{task}_length": np.array(lengths)}
         measured |= {f"{task}_accuracy": np.stack([a for a, _ in found])}
         measured |= {f"{task}_rate": np.array([rate for _, rate in found])}
-    found = [[train(net, "latch", length, options) for net in NETS] for length in options.long_lengths]
+    found = [[on_latch(i, length) for i in range(len(NETS))] for length in options.long_lengths]
     measured["long_accuracy"] = np.stack([np.stack([a for a, _ in row]) for row in found])
     measured["long_rate"] = np.array([[rate for _, rate in row] for row in found])
     return measured
