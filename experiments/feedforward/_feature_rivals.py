@@ -29,12 +29,14 @@ class Kernel(NamedTuple):
 
     Attributes:
       features: of images ``(n, height, width)``: what the kernel is applied to.
-      gram: ``k(a, b)`` of rows of features, from a point's number and the training rows.
+      between: a matrix of two sets of rows of features, scaled by the training rows.
+      gram: the kernel, from a point's number and that matrix.
       points: ``(points, 2)`` a number for the kernel, and C.
     """
 
     features: Callable[[np.ndarray], np.ndarray]
-    gram: Callable[[float, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+    between: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+    gram: Callable[[float, np.ndarray], np.ndarray]
     points: np.ndarray
 
 
@@ -51,14 +53,14 @@ def pixels(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float64)
 
 
-def linear_gram(number: float, a: np.ndarray, b: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """``aᵀb`` over the mean squared length of a training row."""
-    return a @ b.T / np.mean(np.sum(train**2, axis=1))
+def products(a: np.ndarray, b: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """``aᵢᵀbⱼ`` over the mean squared length of a training row."""
+    return a @ b.T / np.mean(np.sum(train.astype(np.float64) ** 2, axis=1))
 
 
-def rbf_gram(number: float, a: np.ndarray, b: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """``exp(−γ ‖a − b‖²)`` with γ in units of one over the median squared distance of training rows."""
-    return np.exp(-number * squared_distances(a, b) / np.median(squared_distances(train, train)))
+def distances(a: np.ndarray, b: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """``‖aᵢ − bⱼ‖²`` over the median one of training rows."""
+    return squared_distances(a, b) / np.median(squared_distances(train, train))
 
 
 def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -67,29 +69,28 @@ def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T, 0.0)
 
 
-def machine_accuracy(kernel: Kernel, split: Split, point: np.ndarray) -> tuple[float, float]:
-    """Training and held-out accuracy of a support vector machine at a point of its grid."""
+def machine_accuracy(kernel: Kernel, split: Split, points: np.ndarray) -> np.ndarray:
+    """Training and held-out accuracy ``(points, 2)`` of support vector machines."""
     from sklearn.svm import SVC
 
     train, held = (kernel.features(part.x[..., 0]) for part in split)
-    gram = kernel.gram(point[0], train, train, train)
-    machine = SVC(kernel="precomputed", C=point[1]).fit(gram, split.train.y)
-    other = kernel.gram(point[0], held, train, train)
-    return machine.score(gram, split.train.y), machine.score(other, split.held.y)
+    within, other = (kernel.between(rows, train, train) for rows in (train, held))
+    found = []
+    for number, C in points:
+        machine = SVC(kernel="precomputed", C=C).fit(kernel.gram(number, within), split.train.y)
+        pairs = ((within, split.train.y), (other, split.held.y))
+        found.append([machine.score(kernel.gram(number, matrix), y) for matrix, y in pairs])
+    return np.array(found)
 
 
 def machine(kernel: Kernel, tuning: list[list[Split]], judged: list[list[Split]]) -> Scores:
     """A machine tuned in each setting on splits of its own, then measured; there are no steps to halve."""
-    held = np.array(
-        [
-            [np.mean([machine_accuracy(kernel, split, p)[1] for split in splits]) for p in kernel.points]
-            for splits in tuning
-        ]
-    )
-    chosen = held.argmax(1)
+    points = kernel.points
+    held = [np.mean([machine_accuracy(kernel, s, points)[:, 1] for s in splits], 0) for splits in tuning]
+    chosen = np.argmax(held, axis=1)
     found = np.array(
         [
-            [machine_accuracy(kernel, split, kernel.points[c]) for split in splits]
+            [machine_accuracy(kernel, split, points[[c]])[0] for split in splits]
             for splits, c in zip(judged, chosen)
         ]
     )
@@ -98,9 +99,9 @@ def machine(kernel: Kernel, tuning: list[list[Split]], judged: list[list[Split]]
 
 def capacity(kernel: Kernel, judged: list[list[Split]], chosen: np.ndarray) -> np.ndarray:
     """Training accuracy ``(settings, seeds)`` of machines that have to fit their training part."""
-    points = [np.array([kernel.points[c, 0], HARD]) for c in chosen]
+    points = [np.array([[kernel.points[c, 0], HARD]]) for c in chosen]
     return np.array(
-        [[machine_accuracy(kernel, s, p)[0] for s in splits] for splits, p in zip(judged, points)]
+        [[machine_accuracy(kernel, s, p)[0, 0] for s in splits] for splits, p in zip(judged, points)]
     )
 
 

@@ -15,6 +15,7 @@ accuracy for training. A run that never reaches it counts as one look more than 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -235,7 +236,7 @@ def draw(options: MeanAndMedian, m: Measured) -> Plot:
     return Plot(figure, table)
 
 
-def slowdown(task: str, loss: int):
+def slowdown(task: str, loss: int) -> Callable[[Measured], Interval]:
     """Steps to the accuracy with a loss over those with cross-entropy, as a function of the measurements."""
     return lambda m: ratio(m[f"{task} steps"][loss], m[f"{task} steps"][CROSS_ENTROPY])
 
