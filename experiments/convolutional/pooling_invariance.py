@@ -78,7 +78,7 @@ def changed(a: Array, b: Array) -> Array:
     Of all outputs ``(images, height, width, maps)``. The last is for the stricter tolerance.
     """
     spread = jnp.stack([a, b]).std((0, 1, 2, 3), keepdims=True)
-    limits = jnp.asarray(TOLERANCES, jnp.float32).reshape(-1, 1, 1, 1, 1) * spread[0]
+    limits = jnp.asarray(TOLERANCES, jnp.float32).reshape(-1, 1, 1, 1, 1) * spread
     apart, larger = jnp.abs(a - b), jnp.maximum(a, b)
     return jnp.append((apart[None] > limits).mean((1, 2, 3, 4)), (apart > STRICT * larger).mean())
 

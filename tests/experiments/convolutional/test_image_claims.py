@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 from PIL import Image
 
 from dlnotes.data.dataset import Examples
@@ -45,10 +46,10 @@ def test_class_maps_are_read_in_the_boxes():
     logits = np.zeros((1, 4, 4, 3))
     logits[0, :, :2, 1] = logits[0, :, 2:, 2] = 100
     found = many.in_boxes(logits, y, inside)
-    assert found == {"own": 1, "other": 0, "right": 1, "box": 1}
+    assert found == pytest.approx({"own": 1, "other": 0, "right": 1, "box": 1})
     logits[0, :2, :2] = [50, 0, 0]
     found = many.in_boxes(logits, y, inside)
-    assert (found["right"], found["own"], found["box"]) == (0.75, 0.75, 1)
+    assert (found["right"], found["own"], found["box"]) == pytest.approx((0.75, 0.75, 1))
     logits[0, :2, :2] = [150, 0, 0]
     assert many.in_boxes(logits, y, inside)["box"] == 0.5
 
