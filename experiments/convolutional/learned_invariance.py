@@ -1,20 +1,21 @@
-"""A maximum over filters with weights of their own learns not to mind a rotation.
+"""How sensitive a maximum over separately learned filters is to a rotation.
 
 The notes: pooling over positions is invariant to shifts; pooling over filters learned separately can learn
-what to be invariant to. Three filters and a maximum can learn to answer a digit whichever way it is turned:
-one of the filters answers, and the maximum is almost the same.
+what to be invariant to. Three filters and a maximum can learn to respond to a digit at every angle: one of
+the filters responds, and the maximum is almost the same.
 
 Measured on MNIST, 14 × 14 pixels, turned by any angle: 16 maximum units over 4 filters of 7 × 7 each
-(convolutional maxout), the largest value of a unit over all places, and a linear output, trained to tell
-the digits. A response is such a largest value, of a unit or of a filter, so where a part of the digit lies
-has no effect. Its sensitivity is the share of its variance, over test digits and twelve angles, that
-turning one and the same digit makes: 0 for a response that only depends on the digit, about 1 for one that
-only depends on the angle. It has no scale.
+(convolutional maxout), the largest value of a unit over all places, and a linear output, trained to
+classify the digits. A response is such a largest value, of a unit or of a filter; so the place of a part
+of the digit has no effect on it. Its sensitivity is the share of its variance, over test digits and twelve
+angles, that turning one and the same digit makes: 0 for a response that depends on the digit only, about 1
+for one that depends on the angle only. It has no scale.
 
-Beside the single filters of the same network stand: the same units before training, the network trained
-on upright digits only, maxima over trained filters taken from different units (each brought to mean 0 and
-deviation 1, so that none is always the largest), and networks of single filters with ReLU, with as many
-outputs or as many filters. All are trained alike.
+The maximum is compared with the single filters of the same network, with the same units before training,
+with a network trained on upright digits only, with maxima over trained filters of different units (each
+brought to mean 0 and deviation 1, so that none is always the largest), and with networks of single filters
+with ReLU, which have as many outputs or as many filters. Each network is trained at its own best learning
+rate, by the validation accuracy of other seeds.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ def responses_of(filters: layers.Convolution, x: np.ndarray) -> np.ndarray:
 
 
 def accuracy_of(r: np.ndarray, output: layers.Dense, labels: np.ndarray) -> np.ndarray:
-    """Share of the turned test images told right from the units' responses, ``(seeds,)``."""
+    """Share of the turned test images that are classified correctly from the responses, ``(seeds,)``."""
     logits = np.einsum("siau,suc->siac", r, output.W) + np.asarray(output.b)[:, None, None]
     return (logits.argmax(-1) == labels[:, None]).mean((1, 2))
 
@@ -260,7 +261,7 @@ def draw(options: LearnedInvariance, m: Measured) -> Plot:
         axis.plot(ANGLES, r[shown, :, members].max(1), color=BLUE, lw=2.2, alpha=0.7, label="the maximum")
         axis.set_xticks([0, 90, 180, 270], ["", "", "", ""] if row < 2 else ["0°", "90°", "180°", "270°"])
         axis.tick_params(labelsize=8)
-    axes["00"].set_title("filters of the three steadiest units", fontsize=9, loc="left")
+    axes["00"].set_title("filters of the three least sensitive units", fontsize=9, loc="left")
     axes["turn0"].set_title("response to a digit, turned", fontsize=9)
     axes["turn0"].set_ylim(top=1.45 * axes["turn0"].get_ylim()[1])  # room for the legend
     axes["turn0"].legend(fontsize=8, loc="upper right")
