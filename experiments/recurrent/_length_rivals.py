@@ -135,7 +135,7 @@ def pooled(hidden: int) -> Model:
         return _init_layer(key, SYMBOLS, hidden)
 
     def apply(params: Layer, x: Array, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
-        there = real(x)[:, :, None]
+        there = real(x)[:, :, None].astype(x.dtype)
         h = jnp.sum(jnp.tanh(x @ params.U + params.b[None, None]) * there, 1) / jnp.sum(there, 1)
         return read_out(h, params.V, params.c)
 
