@@ -51,11 +51,11 @@ SIGMOID, TANH, RELU, SATURATED = range(4)
 COLORS = (ORANGE, BLUE, GREEN, PURPLE)
 KIND = np.array([SIGMOID, TANH, RELU, SIGMOID])
 INPUTS, WIDTH, CLASSES = 784, 64, 10
-SLOW_RATES, FAST_RATES = (0.003, 0.01, 0.03, 0.1, 0.3), (0.03, 0.1, 0.3, 1.0, 3.0)
+SLOW_RATES, FAST_RATES = (0.001, 0.003, 0.01, 0.03, 0.1), (0.01, 0.03, 0.1, 0.3, 1.0)
 RATES = np.array([FAST_RATES, SLOW_RATES, SLOW_RATES, FAST_RATES])
 FLAT = 0.1
 """Saturated is a slope below this share of the largest."""
-FIRST_SEED = 1000
+FIRST_SEED = 2000
 
 
 class DeepSigmoids(Options):
@@ -64,8 +64,8 @@ class DeepSigmoids(Options):
     depths: tuple[int, int] = Field((2, 5), description="hidden layers of the shallow and the deep network")
     images: int = Field(55_000, ge=300, description="training images")
     test: int = Field(10_000, ge=100, description="test images")
-    steps: int = Field(2000, ge=20, description="of each training")
-    batch_size: int = Field(128, ge=1, description="examples of a step")
+    steps: int = Field(5000, ge=20, description="of each training")
+    batch_size: int = Field(50, ge=1, description="examples of a step")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each learning rate, to choose one")
     factor: float = Field(
         10.0, gt=1, description="by which the hidden weights of a saturated start are larger"
@@ -422,5 +422,7 @@ CLAIM = Claim(
     "a stack that never learned, on small digits, and «ReLU is best» by the mean training loss. Now a start "
     "that is saturated is compared with one that is not, the units are compared by test accuracy on "
     "Fashion-MNIST, and ReLU is beside, since the notes do not compare it here. The audit's numbers on the "
-    "old seeds were seen; the judged seeds are fresh.",
+    "old seeds were seen. A first run of the new version with two thousand steps of larger batches left the "
+    "deep sigmoid networks still improving, so that the row was open; the steps were raised and the grids "
+    "of rates moved down, and the judged seeds are fresh again. No rule was changed.",
 )
