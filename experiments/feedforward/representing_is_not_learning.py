@@ -306,7 +306,7 @@ def _shape(widths: tuple[int, ...]) -> str:
 
 
 def _reached_percent(m: Measured) -> dict[str, float]:
-    """Percent of starts that reach a target: of wider networks (NaN where there are none), and the teacher."""
+    """Percent of starts that reach a target: of wider networks (NaN where there are none), the teacher."""
     names = ("XOR", "parity", "teacher", "sawtooth")
     wide = m["wide_left"] if len(m["wide_left"]) else np.full((len(names), 1), np.nan)
     found = {name: np.where(np.isnan(row), np.nan, row < REACHED) for name, row in zip(names, wide)}
