@@ -12,7 +12,12 @@ import numpy as np
 from dlnotes import data, models, outputs
 from dlnotes.claims import Measured
 from dlnotes.training import Fit, Hyperparams, Recipe, fit, initial_params, optimizer, schedules
-from dlnotes.typing import Params
+from dlnotes.typing import Array, Params
+
+FIRST = 1000
+"""First seed that counts; tuning seeds come after those that count."""
+SCENES_SEED = 1071
+"""Of the scenes that are composed."""
 
 
 class Sizes(NamedTuple):
@@ -23,6 +28,7 @@ class Sizes(NamedTuple):
       tuning_seeds: trainings with each learning rate, with other seeds than those.
       scenes: training scenes of a seed, drawn from the pool.
       steps, batch: of a training.
+      tuning_steps: of a training that chooses the rate.
     """
 
     seeds: int
@@ -30,77 +36,117 @@ class Sizes(NamedTuple):
     scenes: int
     steps: int
     batch: int
+    tuning_steps: int
 
 
 class Judged(NamedTuple):
     """A network on the test scenes at its best rate.
 
     Attributes:
-      iou, outlines: ``(seeds,)`` mean intersection over union, and boundary F within one pixel.
+      iou, outlines: ``(guesses, seeds)`` mean intersection over union, and boundary F within one pixel;
+        one guess but of a network that answers several times.
+      iou_half: ``iou`` of trainings of half of the steps.
       rate: the learning rate chosen.
-      labels: ``(seeds, scenes, height, width)``.
+      labels: ``(seeds, scenes, height, width)`` of the last guess.
     """
 
     iou: np.ndarray
     outlines: np.ndarray
+    iou_half: np.ndarray
     rate: float
     labels: np.ndarray
 
 
+def loss_of(guesses: int):
+    """Cross-entropy of all pixels; of a network that answers several times, the mean over its answers."""
+
+    def every(output: Array, y: Array) -> outputs.PerExample:
+        return outputs.over_steps(outputs.cross_entropy, output, y)
+
+    return outputs.cross_entropy if guesses == 1 else every
+
+
 def train(
-    model: models.Model, pool: data.Examples, seeds: np.ndarray, rates: np.ndarray, sizes: Sizes
+    model: models.Model,
+    pool: data.Examples,
+    seeds: np.ndarray,
+    rates: np.ndarray,
+    sizes: Sizes,
+    steps: int,
+    guesses: int = 1,
 ) -> Fit:
     """Adam with a rate that falls to 0 along a cosine; one member per seed and rate, each with its scenes."""
     rows = [np.random.default_rng(s).permutation(pool.size)[: sizes.scenes] for s in seeds]
     chosen = np.stack(rows)
 
     def recipe_of(hyper: Hyperparams) -> Recipe:
-        fall = schedules.cosine(sizes.steps)
-        return Recipe(model, outputs.cross_entropy, {}, optimizer("adam", hyper["rate"], factor=fall))
+        fall = schedules.cosine(steps)
+        return Recipe(model, loss_of(guesses), {}, optimizer("adam", hyper["rate"], factor=fall))
 
     return fit(
         recipe_of,
         data.Examples(pool.x[chosen], pool.y[chosen]),
-        steps=sizes.steps,
+        steps=steps,
         batch_size=min(sizes.batch, sizes.scenes),
         seeds=seeds,
         hyperparams={"rate": rates},
         start=initial_params(model, seeds, "he_convolution"),
-        record=sizes.steps,
+        record=steps,
         convolutions=True,
         data_per_member=True,
     )
 
 
-def judge(model: models.Model, scenes: data.Dataset, sizes: Sizes, rates: Sequence[float]) -> Judged:
+def judge(
+    model: models.Model, scenes: data.Dataset, sizes: Sizes, rates: Sequence[float], guesses: int = 1
+) -> Judged:
     """Choose the rate by the loss on validation scenes, train every seed with it, measure on test scenes."""
-    others = sizes.seeds + np.arange(sizes.tuning_seeds)
     validation, test = scenes.split("validation"), scenes.split("test")
+    others = np.tile(FIRST + sizes.seeds + np.arange(sizes.tuning_seeds), len(rates))
     spread = np.repeat(np.asarray(rates, np.float32), sizes.tuning_seeds)
-    tuning = train(model, scenes.train, np.tile(others, len(rates)), spread, sizes)
+    tuning = train(model, scenes.train, others, spread, sizes, sizes.tuning_steps, guesses)
 
     def loss(p: Params):
-        measured = outputs.cross_entropy(model.apply(p, validation.x), validation.y)
+        measured = loss_of(guesses)(model.apply(p, validation.x), validation.y)
         return jnp.sum(measured.total) / jnp.sum(measured.count)
 
     losses = np.asarray(jax.jit(lambda all: jax.lax.map(loss, all))(tuning.params))
     losses = np.where(tuning.stopped_at >= 0, np.inf, losses).reshape(len(rates), -1).mean(1)
     rate = float(rates[int(np.argmin(losses))])
-    seeds = np.arange(sizes.seeds)
-    result = train(model, scenes.train, seeds, np.full(sizes.seeds, rate, np.float32), sizes)
     answer = jax.jit(lambda all: jax.lax.map(lambda p: jnp.argmax(model.apply(p, test.x), -1), all))
-    labels = np.asarray(answer(result.params)).astype(np.int8)
+
+    def answers(steps: int) -> np.ndarray:
+        """``(guesses, seeds, scenes, height, width)`` after a training of so many steps."""
+        members, same = FIRST + np.arange(sizes.seeds), np.full(sizes.seeds, rate, np.float32)
+        result = train(model, scenes.train, members, same, sizes, steps, guesses)
+        labels = np.asarray(answer(result.params)).astype(np.int8)
+        return labels[None] if guesses == 1 else np.moveaxis(labels, -1, 0)
+
     y, k = np.asarray(test.y), scenes.outputs
+    end, half = answers(sizes.steps), answers(sizes.steps // 2)
+
+    def overlap(labels: np.ndarray) -> np.ndarray:
+        return np.array([[outputs.mean_iou(outputs.confusion(one, y, k)) for one in each] for each in labels])
+
     return Judged(
-        iou=np.array([outputs.mean_iou(outputs.confusion(each, y, k)) for each in labels]),
-        outlines=np.array([outputs.boundary_f(each, y, k) for each in labels]),
+        iou=overlap(end),
+        outlines=np.array([[outputs.boundary_f(one, y, k) for one in each] for each in end]),
+        iou_half=overlap(half),
         rate=rate,
-        labels=labels,
+        labels=end[-1],
     )
 
 
 def small_scenes(
-    side: int, classes: int, pool: int, validation: int, test: int, *, most: int = 3, clutter: int = 4
+    side: int,
+    classes: int,
+    pool: int,
+    validation: int,
+    test: int,
+    *,
+    most: int,
+    clutter: int,
+    object_size: tuple[int, int],
 ) -> data.Dataset:
     """Scenes of one to ``most`` handwritten digits over clutter."""
     return data.load(
@@ -108,12 +154,13 @@ def small_scenes(
         source="mnist",
         size=(side, side),
         objects=(1, most),
-        object_size=(side * 2 // 5, side * 3 // 5),
+        object_size=object_size,
         clutter=clutter,
         classes=classes,
         n_train=pool,
         n_validation=validation,
         n_test=test,
+        seed=SCENES_SEED,
     )
 
 
@@ -126,6 +173,7 @@ def table(names: Sequence[str], m: Measured) -> dict[str, Any]:
         "rate": m["rate"],
         "mean_iou": m["iou"].mean(1),
         "mean_iou_deviation": m["iou"].std(1, ddof=1),
+        "mean_iou_half_of_the_steps": m["iou_half"].mean(1),
         "boundary_f": m["outlines"].mean(1),
         "boundary_f_deviation": m["outlines"].std(1, ddof=1),
     }
