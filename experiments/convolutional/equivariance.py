@@ -118,7 +118,7 @@ def scaled(factor: float) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def shifted(a: np.ndarray, shift: tuple[int, int]) -> np.ndarray:
-    """Images moved by rows and columns; what leaves at one side comes back at the other."""
+    """Images moved by rows and columns; what leaves at one side enters at the other."""
     return np.roll(a, shift, axis=(-3, -2))
 
 
@@ -153,7 +153,7 @@ def errors(params: models.CNN, x: np.ndarray) -> np.ndarray:
         before, worst = f(x, padding), []
         for shift in SHIFTS:
             moved = max(abs(s) for s in shift)
-            # VALID sees no border: only what came back in at the other side must be left out.
+            # VALID sees no border: only what entered at the other side must be left out.
             margin = {"CIRCULAR": 0, "SAME": REACH + moved, "VALID": moved}[padding]
             places = inside(before.shape[2], margin)
             worst.append(error(f(shifted(x, shift), padding), shifted(before, shift), places))
