@@ -15,13 +15,18 @@ from dlnotes.typing import Array, Params
 
 TRAINED = ("cross-entropy", "squared error", "absolute error")
 CROSS_ENTROPY, SQUARED, ABSOLUTE = range(3)
-RATES = np.array([0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300])
+RATES = np.array([[0.01, 0.03, 0.1, 0.3, 1, 3], *[[0.3, 1, 3, 10, 30, 100]] * 2])
+"""Learning rates to choose from, one row a loss."""
 WRONG = 10.0
 """By how many logits the wrong answer leads where gradients are compared."""
 
 
 class Task(NamedTuple):
-    """Two or ten classes, the accuracy that training has to reach, and the steps between two looks at it."""
+    """Two or ten classes, the accuracy that training has to reach, and the steps between two looks at it.
+
+    Where ``bias`` is not 0 it is where the output's bias of one class starts: the network is then sure of a
+    class, which depends on the seed.
+    """
 
     train: data.Examples
     validation: data.Examples
@@ -29,16 +34,17 @@ class Task(NamedTuple):
     logits: int
     accuracy: float
     every: int
+    bias: float = 0.0
 
 
-def digits() -> Task:
+def digits(bias: float) -> Task:
     """Ten classes through softmax, 90%."""
     found = data.load("digits")
-    return Task(found.train, found.split("validation"), found.split("test"), 10, 0.9, 4)
+    return Task(found.train, found.split("validation"), found.split("test"), 10, 0.9, 4, bias)
 
 
-def three_or_five(images: int) -> Task:
-    """MNIST's 3 and 5, two classes that are alike, through a sigmoid, 97%; at most so many to look at."""
+def three_or_five(images: int, bias: float) -> Task:
+    """MNIST's 3 and 5, two classes that are alike, through a sigmoid, 97%; at most so many test images."""
     found = data.load("mnist")
 
     def pair(name: str, most: int | None) -> data.Examples:
@@ -46,7 +52,7 @@ def three_or_five(images: int) -> Task:
         rows = np.flatnonzero((y == 3) | (y == 5))[:most]
         return data.Examples(x[rows], (y[rows] == 5).astype(np.int32))
 
-    return Task(pair("train", None), pair("validation", images), pair("test", images), 1, 0.97, 8)
+    return Task(pair("train", None), pair("validation", images // 2), pair("test", images), 1, 0.97, 8, bias)
 
 
 def of_probabilities(error: Callable[[Array], Array]) -> outputs.LossFn:
@@ -100,12 +106,17 @@ def looked_at(task: Task, rates: np.ndarray, seeds: np.ndarray, looks: int) -> n
 
         return jnp.stack([share(task.validation), share(task.test)])
 
+    members = np.tile(seeds, shape[0] * shape[1])
+    start = jax.jit(jax.vmap(lambda seed: model.init(jax.random.key(seed))))(members)
+    sure = (-1.0) ** members[:, None] if task.logits == 1 else np.eye(task.logits)[members % task.logits]
+    output = start.output._replace(b=start.output.b + (task.bias * sure).astype(np.float32))
     found = fit(
         recipe,
         task.train,
         steps=task.every * looks,
         batch_size=32,
-        seeds=np.tile(seeds, shape[0] * shape[1]),
+        seeds=members,
+        start=start._replace(output=output),
         hyperparams={
             "loss": np.repeat(np.arange(shape[0]), shape[1] * shape[2]),
             "learning_rate": np.repeat(rates, shape[2]),
@@ -128,10 +139,9 @@ def measure_task(task: Task, *, looks: int, seeds: int, tuning_seeds: int, first
 
     The rate is that of the fewest steps to the accuracy on validation, on seeds of its own.
     """
-    rates = np.broadcast_to(RATES, (len(TRAINED), len(RATES)))
     own = first_seed + seeds + np.arange(tuning_seeds)
-    tuning = steps_to(task, looked_at(task, rates, own, looks)[..., 0])
-    chosen = RATES[tuning.mean(-1).argmin(-1)]
+    tuning = steps_to(task, looked_at(task, RATES, own, looks)[..., 0])
+    chosen = RATES[np.arange(len(RATES)), tuning.mean(-1).argmin(-1)]
     found = looked_at(task, chosen[:, None], first_seed + np.arange(seeds), looks)[:, :, 0, :, 1]
     return {
         "steps": steps_to(task, found).astype(np.float64),

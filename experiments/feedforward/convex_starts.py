@@ -60,12 +60,12 @@ FIRST = 1000
 class ConvexStarts(Options):
     """Sizes of the experiment."""
 
-    starts: int = Field(48, ge=10, description="judged starts of each model")
+    starts: int = Field(40, ge=10, description="judged starts of each model")
     tuning_starts: int = Field(
-        16, ge=3, description="other starts: they choose the rate, and are the reference"
+        10, ge=3, description="other starts: they choose the rate, and are the reference"
     )
     tuning_seeds: int = Field(6, ge=1, description="seeds that choose the rates on digits")
-    steps: int = Field(20_000, ge=10, description="steps of SGD on the tables, 32 rows each")
+    steps: int = Field(16_000, ge=10, description="steps of SGD on the tables, 32 rows each")
     digit_steps: int = Field(2000, ge=10, description="steps of SGD on digits, 32 images each")
 
 

@@ -43,6 +43,16 @@ def test_steps_to_an_accuracy():
     np.testing.assert_array_equal(through.steps_to(task, accuracy), [8, 1, 12])
 
 
+def test_sure_starts_answer_one_class():
+    rng = np.random.default_rng(0)
+    part = through.data.Examples(rng.normal(size=(40, 3)).astype(np.float32), np.arange(40) % 2)
+    task = through.Task(part, part, part, 1, 0.9, 1, 50.0)
+    found = through.looked_at(task, np.full((3, 1), 1e-6), np.arange(2), 1)
+    np.testing.assert_allclose(found, 0.5)
+    usual = through.looked_at(task._replace(bias=0.0), np.full((3, 1), 1e-6), np.arange(2), 1)
+    assert np.any(usual != 0.5)
+
+
 def test_gradients_at_a_confident_mistake():
     p = 1 / (1 + np.exp(10.0))  # the probability of the right one of two classes
     slope = p * (1 - p)
