@@ -37,8 +37,8 @@ class Forgetting(Options):
     images: int = Field(5000, ge=10, description="training images of a repetition")
     validation: int = Field(500, ge=10, description="images that stop the training, the same for all")
     test: int = Field(1000, ge=10, description="test images of a repetition")
-    steps: int = Field(1200, ge=4, description="steps of training on each task at most")
-    moments: int = Field(12, ge=2, multiple_of=2, description="moments of a training with a look at errors")
+    steps: int = Field(1000, ge=4, description="steps of training on each task at most")
+    moments: int = Field(10, ge=2, multiple_of=2, description="moments of a training with a look at errors")
     batch: int = Field(50, ge=1, description="examples of a step")
     pool: int = Field(1, ge=1, le=4, description="pixels are means over squares of so many")
 
