@@ -47,8 +47,8 @@ from dlnotes.typing import Array
 ARMS = ("no bound", "weight decay", "deviation of at least")
 FREE, DECAYED, FLOORED = range(3)
 FLOOR = 0.1
-DECAYS = np.array([0.1, 0.3, 1.0, 3.0, 10.0])
-FIRST = 1000
+DECAYS = np.array([0.3, 1.0, 3.0, 10.0, 30.0])
+FIRST = 2000
 """The first of the judged seeds."""
 LEAST = 0.5 * np.log(2 * np.pi) + np.log(FLOOR)
 """The least that −log p can be above the floor."""
@@ -241,7 +241,7 @@ def draw(options: UnboundedLikelihood, m: Measured) -> Plot:
     labels = (ARMS[FREE], f"{ARMS[DECAYED]} {m['decay']:g}", f"{ARMS[FLOORED]} {FLOOR:g}")
     unseen = np.median(m["unseen"], axis=-1)
     for arm, (label, color) in enumerate(zip(labels, (ORANGE, BLUE, GREEN))):
-        label = f"{label}\n(unseen patients: {unseen[arm]:,.0f})"
+        label = f"{label}\n(unseen patients: {unseen[arm]:,.1f})"
         curve(left, "continuous", m["look"], m["nll"][:, arm], color, label, "−log p")
     left.axhline(LEAST, color=GRAY, ls="--", lw=1)
     left.annotate("least above the floor", (1.2, LEAST - 0.6), color=GRAY, fontsize=9)
@@ -264,7 +264,7 @@ def draw(options: UnboundedLikelihood, m: Measured) -> Plot:
     set_title(
         figure,
         f"Without a bound −log p falls by {last:.1f} nats over the last factor √10 in steps; on separable "
-        "classes it tends to 0 while the weights grow",
+        "classes it tends to 0",
     )
     return Plot(figure, table)
 
@@ -396,6 +396,8 @@ CLAIM = Claim(
         "them) was written after a scan of decays, and is a paired difference because ratios per seed had "
         "heavy tails. After an audit of all rows it was measured once more on fresh seeds with the rules as "
         "they stood; the decay is chosen on other seeds than the judged ones since then, and «arbitrarily "
-        "close» has a weaker rule beside the exact power, which the notes do not say."
+        "close» has a weaker rule beside the exact power, which the notes do not say. The first run on fresh "
+        "seeds held too, but chose the largest weight decay of its grid; the grid was moved up and all was "
+        "measured on other seeds again."
     ),
 )
