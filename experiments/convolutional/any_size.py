@@ -72,9 +72,9 @@ class AnySize(Options):
     digits: int = Field(1000, ge=16, le=1000, description="training digits")
     validation: int = Field(300, ge=16, le=300, description="digits on which rates are chosen")
     test: int = Field(480, ge=16, le=497, description="test digits for each range of sizes")
-    steps: int = Field(2400, ge=2, description="of each training")
+    steps: int = Field(2000, ge=2, description="of each training")
     batch: int = Field(16, ge=1, description="images of a step")
-    tuning_steps: int = Field(800, ge=1, description="of a training that chooses a rate")
+    tuning_steps: int = Field(600, ge=1, description="of a training that chooses a rate")
     tuning_seeds: int = Field(3, ge=1, description="trainings with each learning rate")
 
 

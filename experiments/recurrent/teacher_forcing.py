@@ -24,14 +24,13 @@ which knows the frequencies and fits sizes and phases to the 20 values read.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import data, layers, models, outputs
+from dlnotes import data, outputs
 from dlnotes.claims import (
     Above,
     Below,
@@ -51,9 +50,8 @@ from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training import Hyperparams, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array, Params, PRNGKey
 
-PREFIX, AHEAD, TRAINED = 20, 60, 50
-"""Values read, values written in open loop, and length of a training series."""
-FREQUENCIES = (0.21, 0.67)
+from ._open_loop import AHEAD, FREQUENCIES, PREFIX, TRAINED, mixed, predictor, series
+
 NOISES = (0.0, 0.1)
 EXACT, NOISY = 0, 1
 FORCED, SCHEDULED, UNROLLED, OUTPUT_ONLY = WAYS = range(4)
@@ -85,79 +83,6 @@ class TeacherForcing(Options):
     tuning_seeds: int = Field(3, ge=1, description="trainings with each learning rate")
 
 
-class Predictor(NamedTuple):
-    """``h_t = cell(h_{t-1}, y_{t-1})``, ``ŷ_t = h_t V + c``; without hidden recurrence h_{t-1} is 0.
-
-    Attributes:
-      cell: of a GRU with one input.
-      V: (hidden, 1).
-      c: (1,).
-    """
-
-    cell: Params
-    V: Array
-    c: Array
-
-
-def series(n: int, length: int, noise: float, rng: Any) -> tuple[np.ndarray, np.ndarray]:
-    """``(n, length)`` noisy series and the same without noise."""
-    t = np.arange(length)
-    phases, sizes = rng.uniform(0, 2 * np.pi, (2, n, 1)), rng.uniform(0.3, 1.0, (2, n, 1))
-    clean = np.sum([a * np.sin(w * t + phase) for w, a, phase in zip(FREQUENCIES, sizes, phases)], axis=0)
-    return (clean + noise * rng.standard_normal(clean.shape)).astype(np.float32), clean.astype(np.float32)
-
-
-def predictor(hidden: int, known: int | None = None, *, recurrent: bool = True) -> models.Model:
-    """The net; ``x`` (batch, time, 1) holds the values before those that are predicted.
-
-    Args:
-      hidden: units.
-      known: how many values are read from ``x``; from there on the net reads its own predictions, and
-        the gradient passes through them. ``None``: all.
-      recurrent: whether the state is carried on.
-    """
-
-    def init(key: PRNGKey, /) -> Predictor:
-        key_cell, key_V = jax.random.split(key)
-        V = jax.nn.initializers.glorot_uniform()(key_V, (hidden, 1), jnp.float32)
-        return Predictor(layers.gru.init(key_cell, 1, hidden), V, jnp.zeros(1))
-
-    def apply(params: Predictor, x: Array, /, *, key: PRNGKey | None = None, mask: Any = None) -> Array:
-        def step(state, given):
-            t, h, own = state
-            value = given if known is None else jnp.where(t < known, given, own)
-            h, own = one_step(params, h, value, recurrent)
-            return (t + 1, h, own), own
-
-        zeros = jnp.zeros((x.shape[0], hidden), x.dtype)
-        start = (jnp.zeros((), jnp.int32), zeros, jnp.zeros_like(x[:, 0]))
-        return jax.lax.scan(step, start, jnp.swapaxes(x, 0, 1))[1][:, :, 0].T
-
-    return models.Model(init, apply)
-
-
-def one_step(params: Predictor, h: Array, value: Array, recurrent: bool) -> tuple[Array, Array]:
-    """The next state and the prediction."""
-    h, _ = layers.gru.step(params.cell, h if recurrent else jnp.zeros_like(h), value)
-    return h, h @ params.V + params.c[None]
-
-
-def mixed(params: Predictor, x: Array, share: Array, key: PRNGKey) -> Array:
-    """``x`` with a share of its values behind the first 20 replaced by the net's own predictions of them."""
-
-    def step(state, given):
-        t, h, own = state
-        given = jnp.where(
-            layers.bernoulli(layers.fold_in(key, t), share, own.shape) & (t >= PREFIX), own, given
-        )
-        h, own = one_step(params, h, given, True)
-        return (t + 1, h, own), given
-
-    hidden = params.V.shape[0]
-    start = (jnp.zeros((), jnp.int32), jnp.zeros((x.shape[0], hidden)), jnp.zeros_like(x[:, 0]))
-    return jnp.swapaxes(jax.lax.scan(step, start, jnp.swapaxes(x, 0, 1))[1], 0, 1)
-
-
 def recipe_of(hyper: Hyperparams, *, way: int, hidden: int, steps: int) -> Recipe:
     """Adam at a rate that falls along a cosine, on the squared error of all predictions.
 
@@ -179,25 +104,28 @@ def recipe_of(hyper: Hyperparams, *, way: int, hidden: int, steps: int) -> Recip
     )
 
 
-def many(seeds: np.ndarray, n: int, noise: float) -> data.Examples:
-    """Training series of each seed, with a members axis; each value but the first is a target."""
-    found = [series(n, TRAINED, noise, np.random.default_rng([5, int(s)]))[0] for s in seeds]
+def many(seeds: np.ndarray, noises: np.ndarray, n: int) -> data.Examples:
+    """Training series of each member, with a members axis; each value but the first is a target."""
+    found = [
+        series(n, TRAINED, float(noise), np.random.default_rng([5, int(s)]))[0]
+        for s, noise in zip(seeds, noises)
+    ]
     values = np.stack(found)[..., None]
     return data.Examples(values[:, :, :-1], values[:, :, 1:, 0])
 
 
 def train(
     way: int,
-    noise: float,
+    noises: np.ndarray,
     seeds: np.ndarray,
     hyperparams: dict[str, np.ndarray],
     steps: int,
     o: TeacherForcing,
 ) -> Params:
-    """Parameters of every member."""
+    """Parameters of every member, each with a noise, a seed and a rate of its own."""
     return fit(
         partial(recipe_of, way=way, hidden=o.hidden, steps=steps),
-        many(seeds, o.series, noise),
+        many(seeds, noises, o.series),
         steps=steps,
         batch_size=min(o.batch, o.series),
         seeds=seeds,
@@ -207,19 +135,19 @@ def train(
     ).params
 
 
-def errors(
-    way: int, noise: float, params: Params, o: TeacherForcing, rng: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """Relative squared error of every member, in open loop ``(members, ahead)`` and one step ahead."""
-    noisy, clean = series(o.test, PREFIX + AHEAD, noise, rng)
-    x, target = jnp.asarray(noisy[:, :-1, None]), clean[:, 1:]
-    size = np.mean(clean**2)
-    found = []
-    for known in (PREFIX, None):
+def errors(way: int, params: Params, o: TeacherForcing, drawn_by: int) -> tuple[np.ndarray, np.ndarray]:
+    """Relative squared error in open loop ``(noises, members of each, ahead)``, and one step ahead."""
+    found: tuple[list, list] = [], []
+    params = jax.tree.map(lambda a: np.reshape(a, (len(NOISES), -1, *a.shape[1:])), params)
+    for known, errors_of in zip((PREFIX, None), found):
         model = predictor(o.hidden, known, recurrent=way != OUTPUT_ONLY)
-        predicted = np.asarray(jax.jit(jax.vmap(model.apply, (0, None)))(params, x))
-        found.append(((predicted - target) ** 2).mean(1)[:, PREFIX - 1 :] / size)
-    return found[0], found[1].mean(1)
+        apply = jax.jit(jax.vmap(model.apply, (0, None)))
+        for n, noise in enumerate(NOISES):
+            noisy, clean = series(o.test, PREFIX + AHEAD, noise, np.random.default_rng(drawn_by))
+            predicted = np.asarray(apply(jax.tree.map(lambda a, n=n: a[n], params), noisy[:, :-1, None]))
+            squares = ((predicted - clean[:, 1:]) ** 2).mean(1)[:, PREFIX - 1 :]
+            errors_of.append(squares / np.mean(clean**2))
+    return np.stack(found[0]), np.stack(found[1]).mean(2)
 
 
 def least_squares(noise: float, o: TeacherForcing, rng: Any) -> np.ndarray:
@@ -231,16 +159,17 @@ def least_squares(noise: float, o: TeacherForcing, rng: Any) -> np.ndarray:
     return (((waves @ coefficients).T - clean) ** 2).mean(0)[PREFIX:] / np.mean(clean**2)
 
 
-def chosen(way: int, noise: float, o: TeacherForcing) -> np.ndarray:
-    """The rate, and the final share of own outputs, with the least error in open loop on tuning seeds."""
+def chosen(way: int, o: TeacherForcing) -> np.ndarray:
+    """For each noise the rate, and the final share of own outputs, with the least error in open loop."""
     finals = FINALS if way == SCHEDULED else FINALS[:1]  # the others have no such share
     tried = np.array([(r, f) for r in RATES for f in finals], np.float32)
-    spread = np.repeat(tried, o.tuning_seeds, 0).T
-    seeds = np.tile(FIRST + o.seeds + np.arange(o.tuning_seeds), len(tried))
-    params = train(way, noise, seeds, {"rate": spread[0], "final": spread[1]}, o.tuning_steps, o)
-    score = errors(way, noise, params, o, np.random.default_rng(CHOOSING))[0].mean(1)
-    score = np.where(np.isfinite(score), score, np.inf).reshape(len(tried), -1).mean(1)
-    return tried[int(np.argmin(score))]
+    spread = np.tile(np.repeat(tried, o.tuning_seeds, 0), (len(NOISES), 1)).T
+    seeds = np.tile(FIRST + o.seeds + np.arange(o.tuning_seeds), len(NOISES) * len(tried))
+    noises = np.repeat(NOISES, len(tried) * o.tuning_seeds)
+    params = train(way, noises, seeds, {"rate": spread[0], "final": spread[1]}, o.tuning_steps, o)
+    score = errors(way, params, o, CHOOSING)[0].mean(2)
+    score = np.where(np.isfinite(score), score, np.inf).reshape(len(NOISES), len(tried), -1).mean(2)
+    return tried[np.argmin(score, 1)]
 
 
 def measure(options: TeacherForcing) -> dict[str, np.ndarray]:
@@ -255,15 +184,16 @@ def measure(options: TeacherForcing) -> dict[str, np.ndarray]:
         "rate": np.zeros(shape),
         "final": np.zeros(shape),
     }
-    for n, noise in enumerate(NOISES):
-        for way in WAYS:
-            best = chosen(way, noise, o)
-            found["rate"][n, way], found["final"][n, way] = best
-            numbers = {"rate": np.full(o.seeds, best[0]), "final": np.full(o.seeds, best[1])}
-            for half, steps in (("", o.steps), ("_half", o.steps // 2)):
-                params = train(way, noise, FIRST + np.arange(o.seeds), numbers, steps, o)
-                pair = errors(way, noise, params, o, np.random.default_rng(JUDGED))
-                found["open_loop" + half][n, way], found["one_ahead" + half][n, way] = pair
+    seeds = np.tile(FIRST + np.arange(o.seeds), len(NOISES))
+    noises = np.repeat(NOISES, o.seeds)
+    for way in WAYS:
+        best = chosen(way, o)
+        found["rate"][:, way], found["final"][:, way] = best.T
+        rate, final = np.repeat(best, o.seeds, 0).T
+        for half, steps in (("", o.steps), ("_half", o.steps // 2)):
+            params = train(way, noises, seeds, {"rate": rate, "final": final}, steps, o)
+            pair = errors(way, params, o, JUDGED)
+            found["open_loop" + half][:, way], found["one_ahead" + half][:, way] = pair
     found["least_squares"] = np.stack(
         [least_squares(noise, o, np.random.default_rng(JUDGED)) for noise in NOISES]
     )
