@@ -7,6 +7,7 @@ from experiment_module import experiment
 
 from dlnotes import analysis, models, outputs
 from experiments.convolutional import _scene_labels
+from experiments.convolutional import _sized_networks as sized
 
 
 def test_pooling_of_stride_one_keeps_the_size_and_of_two_does_not():
@@ -40,10 +41,9 @@ def test_the_loss_of_several_guesses_is_their_mean(key):
 
 
 def test_convolutions_take_every_size_and_a_matrix_one():
-    module = experiment("convolutional/any_size")
-    assert module.takes(module.NETWORKS[module.ANY]).all()
-    dense = module.takes(module.NETWORKS[module.DENSE])
-    np.testing.assert_array_equal(np.array(module.SIZES)[dense], [module.RESIZED])
+    conv, _, dense = (sized.takes(network) for network in sized.NETWORKS)
+    assert conv.all()
+    np.testing.assert_array_equal(np.array(sized.SIZES)[dense], [sized.RESIZED])
 
 
 def test_neighbors_that_are_alike_are_counted():
