@@ -139,7 +139,7 @@ class LengthLimits(Options):
     latch_lengths: tuple[int, ...] = Field((5, 10, 15, 20, 50, 100), min_length=1, description="plain net")
     parity_lengths: tuple[int, ...] = Field((3, 5, 10, 20), min_length=1, description="plain net")
     long_lengths: tuple[int, ...] = Field(
-        (50, 100), min_length=1, description="of the latch, where the changed nets are trained too"
+        (50,), min_length=1, description="of the latch, where the changed nets are trained too"
     )
     hidden: int = Field(12, ge=3, description="hidden units of each net")
     examples: int = Field(2000, ge=32, description="training sequences")
