@@ -345,8 +345,8 @@ def _helps(net: int) -> Part:
     return Part(
         name,
         f"On long sequences of the latch more trainings succeed with one change of the net: {name}.",
-        what="trainings that succeed on the latch, mean over lengths of {options.long_lengths}, minus the "
-        "plain net's, percentage points",
+        what="trainings that succeed on the latch of {options.long_lengths[0]} steps or more, "
+        "minus the plain net's, percentage points",
         effect=lambda m: paired(long_success(m, net), long_success(m, 0)),
         rule=Above(0.0),
         source=CURES[net - 1],
