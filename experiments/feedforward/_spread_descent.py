@@ -18,7 +18,7 @@ KINDS = ("scale", "variance", "precision")
 SCALE, VARIANCE, PRECISION = range(3)
 ITSELF, SOFTPLUS = range(2)
 SMALL = np.logspace(-6, 1, 71).astype(np.float32)
-RATES = np.logspace(-3, 1, 9)
+RATES = np.logspace(-3, 2, 11)
 WRONG = 4
 """Starts are wrong by up to ten to so much, in variance."""
 SOLVED = 0.01

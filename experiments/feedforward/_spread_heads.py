@@ -13,7 +13,7 @@ from dlnotes.training import Hyperparams, Recipe, fit, initial_params, optimizer
 from dlnotes.typing import Array, Params
 
 TASKS = ("synthetic", "diabetes", "breast cancer")
-RATES = np.array([0.001, 0.003, 0.01, 0.03, 0.1])
+RATES = np.array([0.001, 0.003, 0.01, 0.03, 0.1, 0.3])
 SIZES = (240, 60, 130)
 """Cases for training, validation and test: as many of each task, so that all train in one program."""
 FEATURES = 10
