@@ -341,7 +341,7 @@ CLAIM = Claim(
     method="scikit-learn's digits (1,258 to train on, 359 to test). Networks of one hidden layer of 32 "
     "units of one kind, biases lowered until every unit has z < 0 for all training examples, by a quarter, "
     "one or four deviations of its z; {options.seeds} networks of each kind and margin. Plain SGD, "
-    "{options.steps} steps of {options.batch_size}; the rate of each kind and margin is chosen from six by "
+    "{options.steps} steps of {options.batch_size}; the rate of each kind and margin is chosen from seven by "
     "validation loss, on {options.tuning_seeds} other networks.",
     reading="From a start at which all units are dead the test accuracy is {facts[ReLU]} with ReLU units, "
     "{facts[absolute]} with absolute, {facts[leaky]} with leaky and {facts[parametric]} with parametric "
