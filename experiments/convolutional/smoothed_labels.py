@@ -16,6 +16,7 @@ How good the approximation is, is measured where it can be: on 3×3 pixels, by e
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -54,6 +55,8 @@ SIDE, OBJECT = 28, 14
 COSTS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
 """Of two neighbors with different labels; one of them is chosen."""
 RATE, UPDATES = 0.01, 5
+FIRST = 1000
+"""First seed."""
 SMALL, ENOUGH = 3, 50
 """Side of the fields that are enumerated, and updates to be sure of a fixed point."""
 
@@ -134,7 +137,7 @@ def train(
         examples,
         steps=steps,
         batch_size=min(o.batch, o.scenes),
-        seeds=range(o.seeds),
+        seeds=FIRST + np.arange(o.seeds),
         start=start,
         record=steps,
         convolutions=True,
@@ -162,13 +165,19 @@ def correct(logits: Any, y: np.ndarray) -> np.ndarray:
     return (np.asarray(logits).argmax(-1) == y).mean((1, 2, 3))
 
 
+def cross_entropy(logits: Any, y: np.ndarray) -> np.ndarray:
+    """Mean −log of the true label's probability, nats per pixel, by seed: what training lowers."""
+    log_p = special.log_softmax(np.asarray(logits, np.float64), -1)
+    return -np.take_along_axis(log_p, y[..., None], -1).mean((1, 2, 3, 4))
+
+
 def chosen_smoothing(
-    params: Params, held: data.Examples, test: data.Examples
+    params: Params, held: data.Examples, test: data.Examples, score: Callable
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Test logits smoothed at each seed's best cost on validation scenes; and that cost."""
+    """Test logits smoothed at each seed's cost with the best score on validation scenes; and that cost."""
     z = unary(params, held.x)
     seeds = len(held.y)
-    scores = [correct(smoothing(_potts_of(np.full(seeds, c)), z), held.y) for c in COSTS]
+    scores = [score(smoothing(_potts_of(np.full(seeds, c)), z), held.y) for c in COSTS]
     costs = np.array(COSTS)[np.argmax(scores, 0)]
     return np.asarray(smoothing(_potts_of(costs), unary(params, test.x))), costs
 
@@ -193,7 +202,10 @@ def enumerated(o: SmoothedLabels) -> dict[str, np.ndarray]:
     unlike = (grid[:, 1:] != grid[:, :-1]).sum((1, 2)) + (grid[:, :, 1:] != grid[:, :, :-1]).sum((1, 2))
     member = np.eye(LABELS)[states].reshape(len(states), -1)
     z = np.stack(
-        [np.random.default_rng(s).normal(size=(o.fields, SMALL, SMALL, LABELS)) for s in range(o.seeds)]
+        [
+            np.random.default_rng(FIRST + s).normal(size=(o.fields, SMALL, SMALL, LABELS))
+            for s in range(o.seeds)
+        ]
     )
     scores = z.reshape(-1, member.shape[1]) @ member.T - 0.5 * unlike
     exact = (special.softmax(scores, axis=1) @ member).reshape(z.shape)
@@ -214,14 +226,15 @@ def enumerated(o: SmoothedLabels) -> dict[str, np.ndarray]:
 def three_ways(
     training: data.Examples, held: data.Examples, test: data.Examples, steps: int, o: SmoothedLabels
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Test logits of the network alone, smoothed after, and trained through the updates; and the costs."""
+    """Test logits of `WAYS` and, as a fourth, smoothed after at the cost with the least loss; the costs."""
     first = train(PIXELS, training, None, steps, o)
     longer = train(PIXELS, training, first, steps, o)
     model, start = smoothed_model(), Smoothed(first, _potts_of(np.full(o.seeds, 0.5)))
     together = train(model, training, start, steps, o)
-    after, costs = chosen_smoothing(longer, held, test)
+    after, costs = chosen_smoothing(longer, held, test, correct)
+    likely, _ = chosen_smoothing(longer, held, test, lambda z, y: -cross_entropy(z, y))
     joint = np.asarray(jax.jit(lambda *b: jax.lax.map(lambda p: model.apply(*p), b))(together, test.x))
-    return [np.asarray(unary(longer, test.x)), after, joint], costs
+    return [np.asarray(unary(longer, test.x)), after, joint, likely], costs
 
 
 def alike(labels: np.ndarray) -> np.ndarray:
@@ -234,37 +247,39 @@ def measure(options: SmoothedLabels) -> dict[str, np.ndarray]:
     """Train, smooth, train on in both ways, test; then enumerate small fields."""
     clothes = data.load("fashion_mnist", standardize=False)
 
-    def drawn(part: str, n: int, seed: int) -> data.Examples:
+    def drawn(part: str, n: int, index: int) -> data.Examples:
         of = clothes.split(part)
         kinds = np.where(np.isin(of.y, TOPS), 1, np.where(np.isin(of.y, SHOES), 2, 0))
         halves = of.x.reshape(-1, OBJECT, 2, OBJECT, 2).mean((2, 4))
         made = [
-            scenes(halves, kinds, n, options.noise, np.random.default_rng(seed + s))
+            scenes(halves, kinds, n, options.noise, np.random.default_rng([FIRST + s, index]))
             for s in range(options.seeds)
         ]
         return data.Examples(np.stack([m.x for m in made]), np.stack([m.y for m in made]))
 
     training = drawn("train", options.scenes, 0)
-    held = drawn("validation", max(2, options.scenes // 2), 1000)
-    test = drawn("test", options.test, 2000)
+    held = drawn("validation", max(2, options.scenes // 2), 1)
+    test = drawn("test", options.test, 2)
     ways, costs = three_ways(training, held, test, options.steps, options)
     half, _ = three_ways(training, held, test, options.steps // 2, options)
     return {
-        "accuracy": np.stack([correct(z, test.y) for z in ways]),
-        "regions": np.stack([regions(z.argmax(-1)) for z in ways]),
-        "accuracy_half": np.stack([correct(z, test.y) for z in half]),
-        "regions_half": np.stack([regions(z.argmax(-1)) for z in half]),
+        "accuracy": np.stack([correct(z, test.y) for z in ways[:3]]),
+        "regions": np.stack([regions(z.argmax(-1)) for z in ways[:3]]),
+        "loss": np.stack([cross_entropy(z, test.y) for z in ways]),
+        "loss_half": np.stack([cross_entropy(z, test.y) for z in half]),
+        "accuracy_half": np.stack([correct(z, test.y) for z in half[:3]]),
+        "regions_half": np.stack([regions(z.argmax(-1)) for z in half[:3]]),
         "true_regions": regions(test.y),
         "alike": alike(test.y),
         "cost": costs,
         **enumerated(options),
         "scene": test.x[0, :2, ..., 0],
         "truth": test.y[0, :2],
-        "labels": np.stack([z[0, :2].argmax(-1) for z in ways]),
+        "labels": np.stack([z[0, :2].argmax(-1) for z in ways[:3]]),
     }
 
 
-ALONE, AFTER, JOINT = range(3)
+ALONE, AFTER, JOINT, LIKELY = range(4)
 WAYS = ("network alone", "smoothed after", "trained through it")
 
 
@@ -325,6 +340,13 @@ def _gain(way: int, other: int, key: str = "accuracy"):
     return effect
 
 
+def _loss(key: str = "loss"):
+    def effect(m: Measured) -> Interval:
+        return paired(m[key][JOINT], m[key][LIKELY])
+
+    return effect
+
+
 def _fewer(way: int, key: str = "regions"):
     def effect(m: Measured) -> Interval:
         return ratio(m[key][way], m[key][ALONE])
@@ -377,17 +399,18 @@ CLAIM = Claim(
             learned=Plateau(half=_fewer(AFTER, "regions_half")),
         ),
         Part(
-            "trained for the model",
-            "A network that is trained through the approximation forms fewer regions too.",
-            what="connected regions of a scene, trained through the smoothing over network alone, ratio",
-            effect=_fewer(JOINT),
-            rule=Below(1.0),
+            "trained for the objective",
+            "Training the network through the approximation improves the objective of the graphical model.",
+            what="cross-entropy of the smoothed labels on test scenes, nats per pixel, trained through the "
+            "smoothing minus smoothed after as many steps alone at the cost with the least loss",
+            effect=_loss(),
+            rule=Below(0.0),
             source=notes(
                 SECTION,
                 "alternatively the network can be trained to maximize an approximation of the graphical "
                 "model's training objective",
             ),
-            learned=Plateau(half=_fewer(JOINT, "regions_half")),
+            learned=Plateau(half=_loss("loss_half")),
         ),
         Part(
             "more pixels right",
@@ -412,6 +435,15 @@ CLAIM = Claim(
             learned=Plateau(half=_gain(JOINT, AFTER, "accuracy_half")),
         ),
         Part(
+            "regions, trained through it",
+            "A network that is trained through the approximation forms fewer regions too.",
+            what="connected regions of a scene, trained through the smoothing over network alone, ratio",
+            effect=_fewer(JOINT),
+            rule=Below(1.0),
+            source=ours("whether such a network forms larger regions too; the notes do not say so"),
+            learned=Plateau(half=_fewer(JOINT, "regions_half")),
+        ),
+        Part(
             "nearer to the truth of the model",
             "Mean field is nearer to the field's exact marginals than the pixels taken alone.",
             what="mean error of a label's probability on 3×3 pixels, mean field over pixels alone, ratio",
@@ -432,16 +464,20 @@ CLAIM = Claim(
     "{options.noise}; each seed has {options.scenes} training and {options.test} test scenes. A "
     "convolutional network of two 3×3 layers with 8 maps labels the pixels; Adam at the fixed rate 0.01, "
     "batches of {options.batch}, {options.steps} steps alone and then {options.steps} more alone or through "
-    "five mean-field updates. The cost of unlike neighbors is chosen on validation scenes. {options.seeds} "
-    "seeds; everything is repeated with half of the steps.",
+    "five mean-field updates. The cost of neighbors with different labels is chosen on validation scenes. "
+    "{options.seeds} seeds; everything is repeated with half of the steps.",
     reading="Caution: smoothing makes regions, but it mends few pixels. The network alone is right at "
     "{facts[alone]}% of the pixels, and the gains are small: {parts[more pixels right]} points by smoothing "
-    "afterwards, and {parts[trained through it]} points more by training through it. A scene has "
-    "{facts[true regions]} true regions; the network alone gives {facts[regions alone]}, smoothing "
+    "afterwards, and {parts[trained through it]} points more by training through it. That training changes "
+    "the cross-entropy of the smoothed labels by {parts[trained for the objective]} nats per pixel. A scene "
+    "has {facts[true regions]} true regions; the network alone gives {facts[regions alone]}, smoothing "
     "afterwards {facts[regions after]}, training through it {facts[regions joint]}. In the scenes that are "
     "drawn most errors are whole parts of an object, which the neighbors do not correct.",
     facts=facts,
-    revised="An audit of all rows asked for evidence that the networks have learned. The number of steps was "
-    "then doubled, from 200 to 400, and the same is measured after half of the steps. The parts on true "
-    "neighbors and on regions after training through the model were added. Thresholds stayed.",
+    revised="An audit of all rows asked for evidence that the networks have learned. The number of steps "
+    "was then doubled, from 200 to 400, and the same is measured after half of the steps. A first run at "
+    "this size ascribed to the notes that a network trained through the model forms fewer regions; it was "
+    "open (ratio 0.84 [0.65, 1.14]). The notes say only that the network can be trained for the model's "
+    "objective, so the objective is judged now, on fresh seeds and scenes, and the regions are our own "
+    "part. Thresholds stayed.",
 )

@@ -50,3 +50,11 @@ def test_neighbors_that_are_alike_are_counted():
     module = experiment("convolutional/smoothed_labels")
     scene = np.array([[0, 0], [0, 1]])
     np.testing.assert_allclose(module.alike(scene[None, None]), [0.5])
+
+
+def test_the_loss_of_pixels_is_minus_the_log_of_the_true_label():
+    module = experiment("convolutional/smoothed_labels")
+    z = np.log(np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]))[None, None, None]
+    np.testing.assert_allclose(
+        module.cross_entropy(z, np.array([[[[2, 0]]]])), [-np.log([0.5, 0.6]).mean()], rtol=1e-6
+    )
