@@ -330,7 +330,7 @@ CLAIM = Claim(
             what="mean |log(learned deviation / true deviation)| over the inputs",
             effect=lambda m: mean(spread_error(m)),
             rule=Below(0.2),
-            source=BY_INPUT,
+            source=ours("how near the learned deviation comes to the true one, which is known here"),
             learned=Plateau(half=lambda m: mean(spread_error(m, "found_deviation_half"))),
         ),
         Part(
@@ -373,5 +373,7 @@ CLAIM = Claim(
     "rates and evidence of a plateau, and intervals over re-splits of a table got their correction. The "
     "thresholds stayed. A first such run left two parts open, because doubling the steps still moved their "
     "effects, and chose rates at the ends of both grids: steps were doubled, grids extended, seeds drawn "
-    "anew again, and the parts on descent say now that they are about a given number of steps.",
+    "anew again, and the parts on descent say now that they are about a given number of steps. How near "
+    "the learned deviation comes to the true one is a question of our own, of which the notes say nothing; "
+    "it was marked so after the second run, in which doubling the steps still brought it nearer.",
 )
