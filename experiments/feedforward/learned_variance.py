@@ -144,7 +144,7 @@ def draw(options: LearnedVariance, m: Measured) -> Plot:
     first.annotate("all 0 at 1,\nthe minimum", (0.02, 3e-3), color=GRAY, fontsize=9)
     first.set(xscale="log", yscale="log", ylim=(1e-3, 1e12), xlabel="the parameter's value (error: 1)")
     first.set(ylabel="gradient of −log p", title="gradients near zero")
-    second.set(xscale="log", xlabel="learning rate", ylabel="starts from which descent finds the minimum (%)")
+    second.set(xscale="log", xlabel="learning rate", ylabel="starts that reach the minimum (%)")
     second.set(ylim=(0, 119), title="descent on the spread, variance wrong by ≤ 10⁴")
 
     for i, task in enumerate(TASKS):
