@@ -265,8 +265,8 @@ def draw(options: ThreeClassifiers, m: Measured) -> Plot:
     change = f"{gap:+.1f}".replace("-", "−")
     set_title(
         figure,
-        f"Class maps have {smaller:.1f} times fewer parameters than (a) and {change} points of accuracy; they "
-        f"name the object at {right:.0f}% of its places",
+        f"Class maps have {smaller:.1f} times fewer parameters than (a) and {change} points of accuracy; "
+        f"they name the object at {right:.0f}% of its places",
     )
     cells = [(w, s) for w in range(3) for s in range(len(m["sizes"]))]
     return Plot(
