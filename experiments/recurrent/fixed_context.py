@@ -61,9 +61,9 @@ class FixedContext(Options):
     longest: int = Field(12, ge=4, description="letters of the longest strings")
     strings: int = Field(8000, ge=8, description="training strings of a seed")
     test: int = Field(100, ge=4, description="new strings of each length")
-    steps: int = Field(3000, ge=2, description="steps of each training")
+    steps: int = Field(2400, ge=2, description="steps of each training")
     batch: int = Field(32, ge=1, description="strings of a step")
-    tuning_steps: int = Field(600, ge=1, description="steps of a training that chooses a rate")
+    tuning_steps: int = Field(500, ge=1, description="steps of a training that chooses a rate")
     tuning_seeds: int = Field(3, ge=1, description="trainings of each net with each learning rate")
 
 
