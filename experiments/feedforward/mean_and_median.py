@@ -231,7 +231,8 @@ def draw(options: MeanAndMedian, m: Measured) -> Plot:
             note(f"steps, {task}", name, 0, steps)
         ticks.append(f"{task}\nto {accuracy}%")
         right.plot([4 * t - 0.5, 4 * t + 2.5], [never, never], "--", color=GRAY, lw=1)
-        right.annotate("not within the run", (4 * t - 0.4, 1.1 * never), color=GRAY, fontsize=9)
+        if t == 0:
+            right.annotate("not within the run", (4 * t - 0.4, 1.1 * never), color=GRAY, fontsize=9)
     right.set(xticks=[1, 5, 9, 13], xticklabels=ticks, yscale="log", ylim=(2, 20_000))
     right.set_ylabel("steps of SGD (lines: medians; below: rates)")
     right.grid(axis="x", visible=False)
@@ -240,7 +241,8 @@ def draw(options: MeanAndMedian, m: Measured) -> Plot:
     set_title(
         figure,
         "Squared error learns the mean, absolute error the median; as a loss of probabilities, squared error "
-        f"needs {min(slower[:2]):.1f} or more times the steps of cross-entropy from sure starts",
+        f"needs {slower[0]:.1f} (digits) and {slower[1]:.1f} (3 or 5) times the steps of cross-entropy from "
+        "sure starts",
     )
     return Plot(figure, table)
 
@@ -270,6 +272,17 @@ def _slower(task: str, loss: int) -> Part:
         rule=Above(1),
         source=POOR if start == "sure" else UNSATURATED,
     )
+
+
+def facts(m: Measured) -> dict[str, float]:
+    """Accuracies at the end on 3 or 5, and how often absolute error never reached the one on digits, in %."""
+    end = 100 * m["3 or 5, usual last"].mean(-1)
+    never = m["digits, sure steps"][ABSOLUTE] >= m["digits, sure longest"]
+    return {
+        "squared": float(end[SQUARED]),
+        "likelihood": float(end[CROSS_ENTROPY]),
+        "never": float(100 * never.mean()),
+    }
 
 
 def _left(m: Measured) -> float:
@@ -340,7 +353,16 @@ CLAIM = Claim(
         ),
         *(_slower(task, loss) for task in TASKS for loss in (SQUARED, ABSOLUTE)),
     ),
-    reading="",
+    reading="Squared and absolute error learn the mean and the median. At a confident mistake both lose "
+    "almost all of their gradient. A learning rate of its own makes up for much of that with squared error: "
+    "it needs {parts[digits, sure, squared]} times the steps of cross-entropy on digits and {parts[3 or 5, "
+    "sure, squared]} times on 3 or 5, where the interval does not decide; from the usual starts it is not "
+    "slower on 3 or 5 ({parts[3 or 5, usual, squared]} times), and the test accuracies at the end are "
+    "{facts[squared]}% with squared error and {facts[likelihood]}% with cross-entropy. Absolute error is "
+    "slower everywhere; from sure starts on digits {facts[never]}% of its networks do not reach the accuracy "
+    "within the run, so that its factor there is a lower bound. Not asked here: deeper networks, and one "
+    "learning rate for all losses.",
+    facts=facts,
     revised="The training part is measured anew after an audit of all rows, whose runs were seen: on breast "
     "cancer, the second task until then, every loss was at 95% after about four steps, before outputs "
     "saturate, and the row was open. MNIST's 3 or 5 takes its place. A pilot on other seeds showed that from "
