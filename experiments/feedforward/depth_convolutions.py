@@ -202,13 +202,15 @@ CLAIM = Claim(
     ),
     facts=lambda m: {
         "accuracy": ", ".join(f"{m['accuracy'][k].mean():.2f}% {name}" for k, name in enumerate(NAMES)),
+        "rates": ", ".join(f"{m['rate'][k]:g} {name}" for k, name in enumerate(NAMES)),
     },
     reading="Test accuracy is {facts[accuracy]}. The deeper network has {parts[deeper against more maps]} "
     "of the test errors of the one with more maps and {parts[deeper against more dense units]} of those of "
-    "the one with more dense units. The cited experiment had networks of up to eleven layers, far more "
-    "parameters and photographs of house numbers; its differences are of several points. Where the level is "
-    "not met, the networks are not trained far enough to judge the sentence; the large budget of this row "
-    "is meant for an accelerator.",
+    "the one with more dense units. The chosen rates are {facts[rates]}; where the largest of the grid is "
+    "best, a still larger one may do better. The seeds are few, and their intervals are little more than "
+    "their range. The cited experiment had networks of up to eleven layers, far more parameters and "
+    "photographs of house numbers; the large budget of this row takes a harder data set and is meant for an "
+    "accelerator.",
     revised="One row judged this sentence and its opposite, on networks that were too small and not trained "
     "far enough, and could never hold. It is split in two after an audit of all rows: this one has the "
     "sentence on parameters without depth. The networks are larger, the images are whole and all used. The "

@@ -56,7 +56,7 @@ class DepthGeneralization(Options):
 
     images: int = Field(55_000, ge=100, description="training images of each task")
     test: int = Field(10_000, ge=100, description="test images of each task")
-    steps: int = Field(2000, ge=2, description="of each training of a dense network")
+    steps: int = Field(1500, ge=2, description="of each training of a dense network")
     batch_size: int = Field(128, ge=1, description="examples of a step")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each rate, to choose one")
     layers: int = Field(3, ge=2, description="hidden layers of the deeper dense network; the other has one")

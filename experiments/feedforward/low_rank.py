@@ -68,7 +68,7 @@ class LowRank(Options):
 
     examples: int = Field(55_000, ge=100, description="training images")
     test: int = Field(10_000, ge=100, description="test images")
-    steps: int = Field(2000, ge=10, description="of each training")
+    steps: int = Field(1500, ge=10, description="of each training")
     batch_size: int = Field(64, ge=1, description="examples of a step")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each learning rate, to choose one")
 

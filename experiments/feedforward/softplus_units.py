@@ -60,7 +60,7 @@ class SoftplusUnits(Options):
     images: int = Field(55_000, ge=100, description="training images of each set")
     test: int = Field(10_000, ge=100, description="test images of each set")
     width: int = Field(128, ge=1, description="units of each of the three hidden layers")
-    steps: int = Field(2500, ge=2, description="of each training")
+    steps: int = Field(2000, ge=2, description="of each training")
     batch_size: int = Field(128, ge=1, description="examples of a step")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each learning rate, to choose one")
 
