@@ -306,9 +306,9 @@ CLAIM = Claim(
     "tanh units learn scikit-learn's digits (ten classes, softmax, 359 test images) and MNIST's 3 or 5 "
     "(sigmoid, {options.images} test images) by plain SGD with 32 images, {options.task_seeds} seeds; the "
     "losses act on the probabilities, and the accuracy is looked at every 4 or 8 steps, {options.looks} "
-    "times. Starts that are sure have an output bias of 6 or −6 logits. Each loss has the learning rate that "
-    "is best on validation for {options.tuning_seeds} other seeds. The intervals cover seeds, not other test "
-    "images.",
+    "times. Starts that are sure have an output bias of 6 logits for one class. Each loss has the learning "
+    "rate that is best on validation for {options.tuning_seeds} other seeds. The intervals cover seeds, not "
+    "other test images.",
     parts=(
         Part(
             "squared error: mean",
