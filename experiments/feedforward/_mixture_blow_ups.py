@@ -11,7 +11,7 @@ from dlnotes.typing import Array
 from ._mixture_rivals import network
 
 WIDTH, COMPONENTS, BATCH = 40, 5, 100
-CLIP_RATES = np.array([0.003, 0.01, 0.03, 0.1, 0.3])
+CLIP_RATES = np.array([0.001, 0.003, 0.01, 0.03, 0.1, 0.3])
 CLIP_NORM = 1.0
 BLOWN_UP = 5.0
 """Nats above the first loss from which a training counts as blown up."""
