@@ -191,9 +191,9 @@ def draw(options: PoolingInvariance, m: Measured) -> Plot:
     )
     set_title(
         figure,
-        f"Moved by a pixel, {plain:.0f}% of a trained convolution's outputs change by more than a quarter "
-        f"of their deviation; pooled over 3 × 3, {best[0]:.0f}% (maximum), {best[1]:.0f}% (mean), "
-        f"{best[2]:.0f}% (L2)",
+        f"Moved by a pixel, {plain:.0f}% of a trained convolution's outputs change by a quarter of their "
+        f"deviation;\nof maxima over 3 × 3 it is {best[0]:.0f}%, of means {best[1]:.0f}%, of L2 norms "
+        f"{best[2]:.0f}%",
     )
     return Plot(figure, table)
 
@@ -310,13 +310,13 @@ CLAIM = Claim(
     "most stay, trained]}% of the L2 norms change by more than a quarter of their map's deviation. But "
     "without any pooling only {facts[unpooled]}% do. Open is whether taking the mean changes that at all: "
     "the ratio is {parts[mean, less than unpooled, trained]} in trained networks and {parts[mean, less than "
-    "unpooled, random]} in random ones, because a mean has a smaller deviation as well as smaller changes. "
-    "The maximum helps most ({parts[maximum, less than unpooled, trained]}). How many outputs change "
-    "depends on what counts as a change: with a tolerance of a tenth of the value itself the shares are "
-    "{facts[unpooled strict]}% without pooling, {parts[maximum, strict tolerance]}%, {parts[mean, strict "
-    "tolerance]}% and {parts[L2 norm, strict tolerance]}%, since a mean or a norm spreads an edge over many "
-    "places, each of which changes a little. The trained networks are right on {facts[accuracy]}% of test "
-    "images.",
+    "unpooled, random]} in random ones, because a mean has a smaller deviation as well as smaller changes; "
+    "with a larger tolerance it changes less than the unpooled maps, with a smaller one more. The maximum "
+    "helps most ({parts[maximum, less than unpooled, trained]}). How many outputs change depends on what "
+    "counts as a change: with a tolerance of a tenth of the value itself the shares are {facts[unpooled "
+    "strict]}% without pooling, {parts[maximum, strict tolerance]}%, {parts[mean, strict tolerance]}% and "
+    "{parts[L2 norm, strict tolerance]}%, since a mean or a norm spreads an edge over many places, each of "
+    "which changes a little. The trained networks are right on {facts[accuracy]}% of test images.",
     facts=lambda m: {
         "unpooled": float(100 * m["unpooled"][TRAINED, TOLERANCE].mean()),
         "unpooled strict": float(100 * m["unpooled_strict"][TRAINED].mean()),
