@@ -354,10 +354,11 @@ CLAIM = Claim(
     "‖f(g(x)) − g(f(x))‖ / ‖g(f(x))‖: 0 where the maps follow exactly, about 1 where they do not follow at "
     "all. Turns by 45° are interpolated; what kernels that follow every turn would show there is "
     "subtracted.",
-    reading="The equality is exact for shifts: what is left is the rounding of single precision. At the "
-    "borders it holds with periodic images only. Training makes the maps follow a quarter turn less than "
-    "random kernels do: {parts[rotation 90°, trained]} against {parts[rotation 90°, random]}. The trained "
-    "networks are right on {facts[accuracy]}% of test images.",
+    reading="The equality is exact for shifts: what is left is the rounding of single precision. Where "
+    "zeros or no values lie beyond the border it holds at the places that no border reaches, and with "
+    "periodic images it holds everywhere. After training the maps follow a quarter turn even less than "
+    "those of random kernels: the error is {parts[rotation 90°, trained]} against {parts[rotation 90°, "
+    "random]}. The trained networks are right on {facts[accuracy]}% of test images.",
     facts=lambda m: {"accuracy": float(100 * m["accuracy"][TRAINED].mean())},
     revised="The verdict was seen with networks trained for 200 steps at a rate that was not chosen; they "
     "are now trained five times as long at a chosen rate, on fresh seeds. No rule was changed.",
