@@ -63,19 +63,19 @@ RIVALS = ("any size", "resized, convolutions", "resized, dense")
 ANY, RESIZED_CONV, DENSE = range(3)
 KNOWN, LARGER = 0, 1
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
-FIRST = 1000
+FIRST = 2000
 """First seed that counts; tuning seeds come after those that count."""
 
 
 class AnySize(Options):
     """Sizes of the experiment."""
 
-    seeds: int = Field(20, ge=2, le=10_000, description="trainings of each network that count")
+    seeds: int = Field(12, ge=2, le=10_000, description="trainings of each network that count")
     copies: int = Field(3, ge=1, description="placings of each training digit")
     digits: int = Field(1000, ge=16, le=1000, description="training digits")
     validation: int = Field(300, ge=16, le=300, description="digits on which rates are chosen")
     test: int = Field(480, ge=16, le=497, description="test digits for each range of sizes")
-    steps: int = Field(2000, ge=2, description="of each training")
+    steps: int = Field(5000, ge=2, description="of each training")
     batch: int = Field(16, ge=1, description="images of a step")
     tuning_steps: int = Field(600, ge=1, description="of a training that chooses a rate")
     tuning_seeds: int = Field(3, ge=1, description="trainings with each learning rate")
@@ -119,7 +119,7 @@ def measure(options: AnySize) -> dict[str, np.ndarray]:
     from sklearn.datasets import load_digits
 
     bunch: Any = load_digits()
-    rng = np.random.default_rng(1075)
+    rng = np.random.default_rng(2075)
     order = rng.permutation(len(bunch.target))
     images, labels = bunch.images[order] / 16, bunch.target[order].astype(np.int32)
     n, o = options.digits, options
@@ -144,7 +144,7 @@ def measure(options: AnySize) -> dict[str, np.ndarray]:
     counted = [compilations(params[0], padded(tests[0] + tests[1], np.tile(y, 2)), k) for k in BUCKETS[1:5]]
     waste, sizes_met = [], []
     for seed in range(options.seeds):
-        own = np.random.default_rng([1075, seed]).integers(SEEN[0], UNSEEN[1] + 1, (1000, 2))
+        own = np.random.default_rng([2075, seed]).integers(SEEN[0], UNSEEN[1] + 1, (1000, 2))
         waste.append([data.choose_buckets(own, most=k).waste for k in BUCKETS])
         sizes_met.append(len(np.unique(own, axis=0)))
     return {
@@ -370,7 +370,9 @@ CLAIM = Claim(
     "larger image smaller than any in training.",
     facts=facts,
     revised="An audit of all rows found the trainings too short, the rate not tuned and the interval too "
-    "narrow, and it saw the results of the old seeds (sizes not seen: six points lost). Now there are more "
-    "steps and seeds, a tuned rate, fresh seeds and fresh draws, and intervals over test digits too. The "
-    "five points are kept as our own part; the parts of the notes are new.",
+    "narrow, and it saw the results of the old seeds (sizes not seen: six points lost). Now the rate is "
+    "tuned, seeds and draws are fresh, and intervals cover test digits too. The five points are kept as our "
+    "own part; the parts of the notes are new. A first full run of 2000 steps was not trained far enough "
+    "(91.7% on sizes seen, four points more than after half of the steps); this one has 5000 steps and "
+    "fresh seeds and draws again, under the same rules.",
 )
