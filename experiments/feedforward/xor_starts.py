@@ -94,7 +94,8 @@ def measure(options: XorStarts) -> dict[str, np.ndarray]:
     params = train(grid, start, options.steps)
     loss = loss_of(outputs_of(params, grid)).reshape(*shape, -1)
     solutions = np.flatnonzero(loss[0, RELU, SGD] < SOLVED) + options.starts * NOTES_SETTING
-    solved_on = train(take(grid, solutions), take(params, solutions), FURTHER * options.steps)
+    half_on = train(take(grid, solutions), take(params, solutions), FURTHER // 2 * options.steps)
+    solved_on = train(take(grid, solutions), half_on, (FURTHER - FURTHER // 2) * options.steps)
 
     failed = loss.reshape(-1, options.starts) >= SOLVED
     some = np.flatnonzero(failed & (np.cumsum(failed, axis=1) <= options.examined))
@@ -111,7 +112,7 @@ def measure(options: XorStarts) -> dict[str, np.ndarray]:
         "failed_gradient": np.asarray(gradient),
         "failed_eigenvalue": np.linalg.eigvalsh(np.nan_to_num(np.asarray(hessian, np.float64)))[:, 0],
         "distance": distance_from_hand(solved_on),
-        "distance_before": distance_from_hand(take(params, solutions)),
+        "distance_half": distance_from_hand(half_on),  # after half of all those steps
     }
 
 
@@ -292,7 +293,7 @@ CLAIM = Claim(
             effect=lambda m: share(m["distance"] > 0.1),
             rule=Above(0.5),
             source=notes(BASICS, "There are other, equivalent solutions that gradient descent can reach."),
-            learned=Plateau(half=lambda m: share(m["distance_before"] > 0.1)),
+            learned=Plateau(half=lambda m: share(m["distance_half"] > 0.1)),
         ),
         Part(
             "more units",
@@ -334,6 +335,7 @@ CLAIM = Claim(
         "At first 85% of the failures of two ReLU units met the criterion of a minimum and the others were "
         "still descending when the steps ran out: failures are now followed for nine times the steps. Later, "
         "after an audit of all rows, solutions are followed too, so that their distance from the solution "
-        "set by hand is measured where training has settled. No rule was changed."
+        "set by hand is measured where training has settled; a first run compared it with a tenth instead of "
+        "half of those steps and was repeated. No rule was changed."
     ),
 )
