@@ -259,7 +259,7 @@ def draw(options: ThreeClassifiers, m: Measured) -> Plot:
             cell.set_axis_off()
             if row:
                 cell.set_title(f"p({names[classes[row - 1]]})", fontsize=8, loc="center", pad=2)
-    grid[0, 0].set_title("two objects, and the map of each one's class (black 0, yellow 1)", fontsize=9, pad=4)
+    grid[0, 0].set_title("two objects and the maps of their classes (black 0, yellow 1)", fontsize=9, pad=4)
     gap = (of_sizes(m, MAPS, TRAINED + BETWEEN) - of_sizes(m, FLAT, TRAINED + BETWEEN)).mean()
     smaller, right = m["parameters"][FLAT] / m["parameters"][MAPS], 100 * m["map_right"].mean()
     change = f"{gap:+.1f}".replace("-", "−")
