@@ -262,9 +262,9 @@ def draw(options: DeepSigmoids, m: Measured) -> Plot:
     left.set(xlabel="step", ylabel="training loss (nats), median and 80% of seeds", yscale="log")
     left.set_title(f"{options.depths[-1]} hidden layers, training")
     left.legend(fontsize=8)
-    middle.set(ylabel="test accuracy (%)")
+    middle.set(ylabel="test accuracy (%), median and 80% of seeds")
     middle.set_title("after training")
-    right.set(ylabel="units × examples with g′ < 10% (%)", ylim=(-3, 103))
+    right.set(ylabel="units × examples with g′ < 10% of the largest (%)", ylim=(-3, 103))
     right.set_title("after training, worst layer")
     for axis in (middle, right):
         axis.set_xticks(range(len(options.depths)), [f"{d} hidden layers" for d in options.depths])
