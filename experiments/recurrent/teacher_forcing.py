@@ -77,7 +77,7 @@ class TeacherForcing(Options):
     hidden: int = Field(32, ge=1, description="units of the state")
     series: int = Field(2000, ge=8, description="training series of a seed")
     test: int = Field(500, ge=8, description="new series")
-    steps: int = Field(2000, ge=1, description="steps of each training")
+    steps: int = Field(3000, ge=1, description="steps of each training")
     batch: int = Field(16, ge=1, description="series of a step")
     tuning_steps: int = Field(600, ge=1, description="steps of a training that chooses a rate")
     tuning_seeds: int = Field(3, ge=1, description="trainings with each learning rate")
@@ -226,8 +226,9 @@ def draw(options: TeacherForcing, m: Measured) -> Plot:
     ]
     set_title(
         figure,
-        f"Error in open loop over that of teacher forcing, scheduled sampling and unrolling: exact values "
-        f"{cures[EXACT]}, noisy values {cures[NOISY]}\ndotted: the length of training; bands: all seeds",
+        "Open-loop error over that of teacher forcing, by scheduled sampling and by unrolling:\n"
+        f"exact values {cures[EXACT]}, noisy values {cures[NOISY]}; dotted: the length of training; bands: all "
+        "seeds",
     )
     rows = [(n, way) for n in range(len(NOISES)) for way in WAYS]
     table = {
