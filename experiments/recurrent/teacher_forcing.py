@@ -226,9 +226,8 @@ def draw(options: TeacherForcing, m: Measured) -> Plot:
     ]
     set_title(
         figure,
-        "Open-loop error over that of teacher forcing, by scheduled sampling and by unrolling:\n"
-        f"exact values {cures[EXACT]}, noisy values {cures[NOISY]}; dotted: the length of training; bands: all "
-        "seeds",
+        "Open-loop error over that of teacher forcing, by scheduled sampling and by unrolling: exact values\n"
+        f"{cures[EXACT]}, noisy values {cures[NOISY]}; dotted: the length of training; bands: all seeds",
     )
     rows = [(n, way) for n in range(len(NOISES)) for way in WAYS]
     table = {
