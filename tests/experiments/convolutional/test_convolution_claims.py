@@ -129,6 +129,13 @@ def test_groups_are_those_of_the_layer_and_regrouping_mixes_units():
     assert learned.regrouped(names).shape == (2, 1, units)
 
 
+def test_how_often_one_filter_is_the_largest():
+    r = np.zeros((2, 2, 2 * learned.GROUP))
+    r[..., 1] = 1  # of the first unit always the same filter
+    r[0, :, learned.GROUP] = r[1, :, learned.GROUP + 2] = 1  # of the second unit one for each image
+    assert learned.one_filter(r) == 0.75
+
+
 def test_a_turned_image_is_turned_then_halved():
     image = np.random.default_rng(0).standard_normal((1, 28, 28, 1))
     want = np.rot90(image[0, :, :, 0]).reshape(14, 2, 14, 2).mean((1, 3))
