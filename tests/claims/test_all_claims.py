@@ -18,7 +18,7 @@ ALLOWED = re.compile(
     r"|\{[^}]*\}"  # numbers from the record
 )
 ASSERTING = re.compile(
-    r"\b(fails?|holds?|is|are|does|do|has|needs?|beats?|helps?|finds?|makes?|learns?|gets?|cannot|no better)\b"
+    r"\b(fails?|holds?|is|are|does|do|has|needs?|beats?|helps?|finds?|makes?|gets?|cannot|no better)\b"
 )
 
 

@@ -19,7 +19,7 @@ VERDICTS = {
     "F3.3": "holds",
     "F3.4": "open",
     "F4.3": "holds",
-    "F4.5": "fails",
+    "F4.5b": "fails",
     "F5.2": "holds",
     "own_claim": "holds",
 }
