@@ -113,7 +113,7 @@ ROWS: tuple[Row, ...] = (
            "outputs.heteroscedastic_nll outputs.full_covariance_nll",
            "outputs/test_continuous outputs/test_units experiments/feedforward/test_learned_variance",
            config="configs/claims/F2.9_learned_variance.toml"),
-    _claim("F2.10", "Mixture densities where a question has several answers",
+    _claim("F2.10", "Mixture densities for questions with several answers",
            "outputs.Mixture outputs.mixture outputs.mixture_nll training.optimizer",
            "outputs/test_continuous outputs/test_units experiments/feedforward/test_mixture_density",
            config="configs/claims/F2.10_mixture_density.toml"),

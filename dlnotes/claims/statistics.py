@@ -231,7 +231,8 @@ def _bootstrap(values: Any, statistic: Any, what: str) -> Interval:
         statistic,
         confidence_level=float(1 - 2 * stats.norm.sf(wider)),
         n_resamples=_RESAMPLES,
-        method="percentile" if statistic is np.median else "BCa",
+        # Of two values the widened level is 1: the interval from one to the other, where BCa gives NaN.
+        method="percentile" if statistic is np.median or n == 2 else "BCa",
         rng=np.random.default_rng(0),
     ).confidence_interval
     return Interval(value, float(found.low), float(found.high), n, method)

@@ -42,7 +42,7 @@ COLORS = (GRAY, BLUE, GREEN, ORANGE)
 class DepthConvolutions(Options):
     """Sizes of the experiment."""
 
-    seeds: int = Field(4, ge=2, le=10_000, description="trainings of each network that are judged")
+    seeds: int = Field(10, ge=2, le=10_000, description="trainings of each network that are judged")
     dataset: Name = Field("mnist", description="images of 28 × 28 pixels")
     images: int = Field(55_000, ge=100, description="training images")
     test: int = Field(10_000, ge=100, description="test images")

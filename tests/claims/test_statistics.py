@@ -63,6 +63,12 @@ def test_equal_values_have_an_interval_of_no_width():
     assert mean([0.25] * 10)[:3] == (0.25, 0.25, 0.25)
 
 
+def test_two_values_give_the_interval_between_them():
+    assert mean([1.0, 0.9])[1:3] == (0.9, 1.0)
+    assert median([1.0, 0.9])[1:3] == (0.9, 1.0)
+    assert np.isfinite(mean([1.0, 0.9, 0.5]).low)
+
+
 def test_median_ignores_an_outlier():
     values = [1.0, 1.1, 0.9, 1.05, 0.95, 1.02, 0.98, 1.01, 0.99, 1e9]
     assert median(values).value == pytest.approx(1.005)
