@@ -215,7 +215,8 @@ def draw(options: LowRank, m: Measured) -> Plot:
             for name, value in zip(table, (title, str(q), count, a.mean(), a.std())):
                 table[name].append(value)
     for q, count in zip(RANKS, m["counted"]):
-        axis.annotate(f"q = {q}" if q == RANKS[0] else f"{q}", (count, 0.02), xycoords=("data", "axes fraction"), ha="center", fontsize=9,
+        label = f"q = {q}" if q == RANKS[0] else f"{q}"
+        axis.annotate(label, (count, 0.02), xycoords=("data", "axes fraction"), ha="center", fontsize=9,
                       color=GRAY)  # fmt: skip
     axis.set(xscale="log", xlabel="parameters of the hidden layer's matrix", ylabel="test accuracy (%)")
     axis.legend(loc="lower right", bbox_to_anchor=(1, 0.08), fontsize=9, title="mean and deviation of seeds")
