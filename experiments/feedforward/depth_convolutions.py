@@ -176,7 +176,7 @@ CLAIM = Claim(
     "pooling, and {options.units} dense units; the others have {options.more_maps} and twice as many maps, "
     "or {options.more_units} dense units, or {options.more} more convolutions. They are trained by Adam for "
     "{options.steps} steps of {options.batch_size} images with a rate that falls to zero along a cosine; "
-    "its start is chosen for each network from three by the validation loss of {options.tuning_seeds} other "
+    "its start is chosen for each network from four by the validation loss of {options.tuning_seeds} other "
     "seeds in trainings of an eighth of the steps. {options.seeds} seeds are judged on {options.test} test "
     "images; intervals cover seeds only.",
     parts=(
@@ -206,13 +206,15 @@ CLAIM = Claim(
     },
     reading="Test accuracy is {facts[accuracy]}. The deeper network has {parts[deeper against more maps]} "
     "of the test errors of the one with more maps and {parts[deeper against more dense units]} of those of "
-    "the one with more dense units. The chosen rates are {facts[rates]}; where the largest of the grid is "
-    "best, a still larger one may do better. The seeds are few, and their intervals are little more than "
-    "their range. The cited experiment had networks of up to eleven layers, far more parameters and "
-    "photographs of house numbers; the large budget of this row takes a harder data set and is meant for an "
-    "accelerator.",
+    "the one with more dense units. The chosen rates are {facts[rates]}. The cited experiment had networks "
+    "of up to eleven layers, far more parameters and photographs of house numbers; the large budget of this "
+    "row takes a harder data set and is meant for an accelerator.",
     revised="One row judged this sentence and its opposite, on networks that were too small and not trained "
     "far enough, and could never hold. It is split in two after an audit of all rows: this one has the "
     "sentence on parameters without depth. The networks are larger, the images are whole and all used. The "
-    "audit's numbers on the old seeds were seen (depth did not gain there); the judged seeds are fresh.",
+    "audit's numbers on the old seeds were seen (depth did not gain there). Trials on validation images of "
+    "Fashion-MNIST stayed below the published level, so MNIST was taken. A first run with four seeds held, "
+    "with 0.69 [0.64, 0.74] and 0.78 [0.72, 0.83] of the errors of the wider networks; two of its networks "
+    "had the largest rate of the grid. Now there are ten fresh seeds and a larger rate in the grid. No rule "
+    "was changed.",
 )
