@@ -238,7 +238,7 @@ CLAIM = Claim(
     method="One sigmoid unit without inputs, h = σ(w h + b), 50 steps, loss (h₅₀ − 0.7)². Plain descent for "
     "{options.steps} steps from {options.starts} random starts above the cliff for each of {options.seeds} "
     "seeds, without clipping, clipped by norm and clipped by value, threshold 1. Each way has its best of "
-    "six rates by the final loss from {options.tuning_starts} other starts; steps are compared at one "
+    "eight rates by the final loss from {options.tuning_starts} other starts; steps are compared at one "
     "common rate.",
     reading="The typical largest step is {parts[largest step]} times as large without clipping. The "
     "longest is {facts[longest]} times as long as the longest of clipped descent. At its own best rate "
