@@ -256,7 +256,7 @@ def _texts(opened: Opened, measured: Measured, parts: list[dict[str, Any]]) -> d
         "parts": {part["name"]: effect_text(part["effect"]) for part in parts},
         "facts": claim.facts(measured),
     }
-    reading = claim.reading if options == claim.options() else ""
+    reading = claim.reading if options == claim.options.model_validate({}) else ""
     return {"method": texts.fill(claim.method, **numbers), "reading": texts.fill(reading, **numbers)}
 
 

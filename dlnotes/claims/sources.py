@@ -74,4 +74,4 @@ def deciding(sources: Iterable[Source]) -> Speaker:
     found = {source.who for source in sources}
     if not found:
         raise ValueError("sources: got none, needed is one or more")
-    return min(found, key=SPEAKERS.index)
+    return next(who for who in SPEAKERS if who in found)

@@ -177,7 +177,7 @@ def measure(options: LearnedInvariance) -> dict[str, np.ndarray]:
         # The same images, each turned by an angle of its own and upright.
         images, labels = part.x[:n], part.y[:n]
         angles = rng.uniform(0, 360, len(images))
-        return tuple(data.Examples(turned(images, a), labels) for a in (angles, 0 * angles))
+        return tuple(data.Examples(turned(images, a), labels) for a in (angles, 0 * angles))  # type: ignore
 
     every, straight = both(digits.train, options.images)
     held, held_straight = both(digits.split("validation"), options.validation)

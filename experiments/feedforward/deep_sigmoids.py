@@ -125,7 +125,7 @@ def starts(depth: int, hyperparams: dict[str, np.ndarray], seeds: np.ndarray) ->
         inputs, units = layer.W.shape[-2:]
         glorot_over_he = (inputs / (inputs + units)) ** 0.5
         return layer._replace(
-            W=layer.W * along(hyperparams["factor"] * np.where(relu, 1.0, glorot_over_he), layer.W)
+            W=layer.W * along(hyperparams["factor"] * np.where(relu, 1.0, glorot_over_he), layer.W)  # type: ignore
         )
 
     return Net(scaled(first), rest._replace(hidden=scaled(rest.hidden)))
@@ -169,7 +169,7 @@ def curves() -> dict[str, np.ndarray]:
     z = np.linspace(-20, 20, 40_001, dtype=np.float32)
     identity = layers.tanh(jnp.asarray(z)) - (2 * layers.sigmoid(jnp.asarray(2 * z)) - 1)
     slope = jax.vmap(jax.grad(layers.sigmoid))(jnp.asarray(z))
-    return {"identity": np.abs(np.asarray(identity)), "flat_domain": np.mean(np.asarray(slope) < FLAT / 4)}
+    return {"identity": np.abs(np.asarray(identity)), "flat_domain": np.mean(np.asarray(slope) < FLAT / 4)}  # type: ignore
 
 
 def measure(options: DeepSigmoids) -> dict[str, np.ndarray]:
@@ -335,7 +335,7 @@ CLAIM = Claim(
             "saturated domain",
             "The sigmoid is saturated in most of its domain: its slope is below a tenth of the largest.",
             what="share of z in [−20, 20] where the slope of σ is below a tenth of 1/4",
-            effect=lambda m: exact(m["flat_domain"]),
+            effect=lambda m: exact(m["flat_domain"]),  # type: ignore
             rule=Above(0.5),
             source=notes(SECTION, "sigmoid units saturate in most of their domain"),
         ),
