@@ -54,7 +54,7 @@ NETWORKS = {
 }
 FULL, COARSE, COARSE_WIDE, DECODER = range(4)
 COLORS = (BLUE, ORANGE, ORANGE, GREEN)
-RATES = (0.003, 0.01, 0.03)
+RATES = (0.003, 0.01, 0.03, 0.1)
 CLASSES, MOST, CLUTTER, OBJECT = 2, 2, 1, (8, 11)
 EXAMPLES = 4
 """Test scenes that are drawn."""
@@ -298,7 +298,7 @@ CLAIM = Claim(
     "{options.test} test scenes are for judging. The full-size network has three stages of dilated 3×3 "
     "convolutions with 8, 12 and 16 maps and max-pooling of stride one; coarse networks pool with stride "
     "two and enlarge their table linearly; the encoder-decoder goes back up with skips. Adam, "
-    "{options.steps} steps, batches of {options.batch}, rate falling along a cosine from one of three, "
+    "{options.steps} steps, batches of {options.batch}, rate falling along a cosine from one of four, "
     "chosen by the validation loss of {options.tuning_seeds} other seeds after {options.tuning_steps} "
     "steps. {options.seeds} seeds. Overlap is mean "
     "intersection over union, outlines are boundary F within a pixel.",

@@ -43,7 +43,7 @@ from dlnotes.training import Hyperparams, Recipe, evaluate, fit, initial_params,
 from dlnotes.typing import Array, Params, PRNGKey
 
 LETTERS = 8
-RATES = (3e-3, 1e-2, 3e-2)
+RATES = (3e-3, 1e-2, 3e-2, 1e-1)
 FIRST = 1000
 """First seed that counts; tuning seeds come after those that count."""
 ATTENTION = -1
@@ -342,7 +342,7 @@ CLAIM = Claim(
     "decoder of {options.decoder} units at each step and as its first state. Only the size of the context "
     "varies: {facts[sizes]}; the net with additive attention reads all encoder states of "
     "{options.annotation} numbers each. Adam, {options.steps} steps, batches of {options.batch}, rate "
-    "falling along a cosine, gradient norm clipped at 1; the rate is one of three, chosen by the validation "
+    "falling along a cosine, gradient norm clipped at 1; the rate is one of four, chosen by the validation "
     "loss of {options.tuning_seeds} other seeds after {options.tuning_steps} steps. {options.seeds} seeds; "
     "all trainings are repeated with half of the steps.",
     reading="The size of the context is all that differs between the fixed nets. With contexts of "
