@@ -257,6 +257,14 @@ def stacking(m: Measured, steps: int, when: int = END) -> Interval:
 
 HERE = "profundidad y recursividad"
 
+
+def facts(m: Measured) -> dict[str, Any]:
+    """The ways of reading, and the test error of each net by rows, %."""
+    right = m["right"][m["steps"].tolist().index(ROWS), :, END].mean((1, 2))
+    errors = {name: float(100 * (1 - share)) for name, share in zip(NETS, right)}
+    return errors | {"readings": " and in ".join(str(n) for n in m["steps"])}
+
+
 CLAIM = Claim(
     id="R11.1",
     statement="Several layers of state improve a recurrent net. A layer between two states can make training "
@@ -310,8 +318,11 @@ CLAIM = Claim(
     "Adam, {options.steps} steps of {options.batch} images, gradient clipped to norm 1, orthogonal start, "
     "the best of four rates by the validation accuracy of {options.tuning_seeds} other seeds; "
     "{options.seeds} seeds.",
-    reading="",
-    facts=lambda m: {"readings": " and in ".join(str(n) for n in m["steps"])},
+    reading="Test errors by rows are {facts[plain]}% for the plain net, {facts[stacked]}% for the stacked "
+    "one, {facts[deep transition]}% for the deep transition and {facts[with a skip]}% with a skip. The "
+    "nets are small; Graves and others stacked up to five layers of hundreds of units. Where a part is "
+    "open or fails, an expert would ask next for nets of that size and for longer sequences.",
+    facts=facts,
     revised="The first version trained on a latch and on 1,258 small images of digits. After an audit it "
     "was redone with ten seeds that chose the rate, forty that counted on the latch, and the stacked net "
     "judged. That run was seen: every net learned the latch in at least 97% of trainings, so it told "

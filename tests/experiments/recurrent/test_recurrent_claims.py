@@ -174,10 +174,10 @@ def test_gates_start_by_keeping_a_state_for_a_part_of_the_sequence(key):
 
 def test_a_length_that_was_not_measured_is_refused():
     module = experiment("recurrent/length_limits")
-    right = np.array([[[0.5, 0.5], [1.0, 0.9]], [[0.5, 0.5], [0.5, 0.5]]])
+    right = np.array([[[0.5, 0.9], [1.0, 0.99]], [[0.5, 0.5], [0.5, 0.9]]])
     measured = {"latch_length": np.array([5, 20]), "latch_accuracy": right}
-    assert module.at(5, "latch")(measured).value == 0.5
-    assert module.falls("latch")(measured).value == 50
+    assert [module.at(5, "latch", when)(measured).value for when in (module.HALF, module.END)] == [0, 1]
+    assert module.falls("latch")(measured).value == 100
     with pytest.raises(ValueError, match=r"length: got 10, measured on the latch are \[5, 20\]"):
         module.at(10, "latch")(measured)
     with pytest.raises(ValueError, match="needed is 20 among them"):
