@@ -63,10 +63,10 @@ class DepthGeneralization(Options):
     wide: int = Field(150, ge=1, description="units of the shallower dense network's layer")
     narrow: int = Field(115, ge=1, description="units of each layer of the deeper one")
     dataset_convolutional: Name = Field("mnist", description="images of the convolutional networks")
-    seeds_convolutional: int = Field(4, ge=2, description="judged trainings of each convolutional network")
+    seeds_convolutional: int = Field(10, ge=2, description="judged trainings of each convolutional network")
     steps_convolutional: int = Field(1200, ge=1, description="of each training of a convolutional network")
-    maps: int = Field(18, ge=1, description="of the shallower convolutional network's first layer")
-    maps_deep: int = Field(16, ge=1, description="of the deeper one's")
+    maps: int = Field(14, ge=1, description="of the shallower convolutional network's first layer")
+    maps_deep: int = Field(12, ge=1, description="of the deeper one's")
     more: int = Field(2, ge=1, description="further convolutions of the deeper one; the other has two")
 
 
@@ -214,7 +214,7 @@ CLAIM = Claim(
     options=DepthGeneralization,
     measure=measure,
     draw=draw,
-    method="Pairs of networks with about as many parameters, more than a hundred thousand: fully connected "
+    method="Pairs of networks with about as many parameters, ninety thousand or more: fully connected "
     "ones with one layer of {options.wide} or {options.layers} of {options.narrow} ReLU units on MNIST and "
     "on Fashion-MNIST, and convolutional ones on {options.dataset_convolutional} with two convolutions or "
     "{options.more} more. {options.images} training images; Adam, {options.steps} steps of "

@@ -58,7 +58,7 @@ SHORTEST, LONGEST = 4, 12
 LENGTHS = (4, 8, 12, 16, 24, 32, 48)
 TWICE = LENGTHS.index(2 * LONGEST)
 RATES = np.array([3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1])
-FIRST_SEED = 1000
+FIRST_SEED = 2000
 """Of strings and nets: earlier ones were looked at."""
 NETS = ("shared", "own at each step", "dense on padding", "window of 12", "window of 48", "pooled")
 SHARED, OWN, DENSE, NARROW, WIDE, POOLED = range(len(NETS))
@@ -79,14 +79,14 @@ ON_FEW = (SHARED, OWN, DENSE)
 class UnseenLengths(Options):
     """Sizes of the experiment."""
 
-    seeds: int = Field(15, ge=2, description="trainings of each net that count")
+    seeds: int = Field(30, ge=2, description="trainings of each net that count")
     hidden: int = Field(32, ge=1, description="hidden units of each net")
     examples: int = Field(2000, ge=10, description="training strings")
     few: int = Field(100, ge=10, description="training strings where they are few")
     test: int = Field(500, ge=10, description="test strings of each length")
     steps: int = Field(1000, ge=2, description="steps of each training")
     batch: int = Field(50, ge=1, description="strings of a step")
-    tuning_seeds: int = Field(3, ge=1, description="trainings of each net with each learning rate")
+    tuning_seeds: int = Field(8, ge=1, description="trainings of each net with each learning rate")
 
 
 def strings(rng: np.random.Generator, lengths: np.ndarray, longest: int) -> data.Examples:
@@ -354,5 +354,8 @@ CLAIM = Claim(
     "shared net at 24 symbols. The part had been taken for the notes'; but the notes speak of parameters "
     "for each time index, and random beginnings train a place's weights at all of them, so it stands "
     "beside. The part on what the dense net learns from few strings was added, the rate there is chosen by "
-    "accuracy from a wider grid, and all strings and seeds of this third measurement are fresh.",
+    "accuracy from a wider grid, with fresh strings and seeds. In that third measurement all parts held on "
+    "one device, and the first was open on two: two rates are almost equally good on validation strings, and "
+    "rounding decided which of them was taken. So eight tuning seeds choose it now and thirty seeds are "
+    "judged, all fresh; no rule was changed.",
 )
