@@ -18,6 +18,8 @@ from dlnotes.data import csv_table as table
 from dlnotes.data.assemble import Parts, assemble, pad_boxes
 from dlnotes.data.dataset import Dataset, InputKind, Task
 from dlnotes.data.download import sha256
+from dlnotes.data.folders import class_folders, folder_images, say_left_out
+from dlnotes.data.pictures import read_images
 from dlnotes.data.split import split_indices
 
 
@@ -369,7 +371,8 @@ def image_folder(
       FileNotFoundError: when there is no such folder.
       ValueError: when a file is not a readable image, a class has none, or there is a single class.
     """
-    folders = arrays.class_folders(path)
+    left: list[Path] = []
+    folders = class_folders(path, left=left)
     if len(folders) < 2:
         raise ValueError(f"{path}: the only class is {folders[0].name!r}, two sub-folders are needed")
     own = size == "own"
@@ -379,9 +382,12 @@ def image_folder(
         )
     if max_size < 1:
         raise ValueError(f"max_size: got {max_size}, allowed is at least 1 pixel")
-    files = [(label, file) for label, folder in enumerate(folders) for file in arrays.folder_images(folder)]
+    files = [
+        (label, file) for label, folder in enumerate(folders) for file in folder_images(folder, left=left)
+    ]
+    say_left_out(left)
     shape = None if isinstance(size, str) else size
-    read = [arrays.read_image(file, size=shape, channels=channels, max_size=max_size) for _, file in files]
+    read = read_images([file for _, file in files], size=shape, channels=channels, max_size=max_size)
     x, mask = pad_boxes(read) if own else (np.stack(read), None)
     y = np.array([label for label, _ in files])
     classes = tuple(folder.name for folder in folders)

@@ -26,7 +26,9 @@ from dlnotes.data import arrays, standardize
 from dlnotes.data import csv_table as table
 from dlnotes.data.assemble import length_mask, pad, pad_boxes
 from dlnotes.data.dataset import Dataset, Examples, Pair, are_characters, is_special
-from dlnotes.data.images.image_masks import check_classes, paired, read_mask
+from dlnotes.data.folders import class_folders, folder_images
+from dlnotes.data.images.image_masks import BINARY, paired, read_masks
+from dlnotes.data.pictures import read_images
 from dlnotes.data.time_series.csv_series import series_of
 from dlnotes.data.time_series.forecasting import windows_of
 from dlnotes.data.time_series.ts_files import pad_series, read_ts
@@ -280,8 +282,8 @@ def _read_images(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
     if with_targets and dataset.task == "pixels":
         pairs = paired(path)
         files = [image for image, _ in pairs]
-        y = np.stack([read_mask(mask, image=image, size=(height, width)) for image, mask in pairs])
-        check_classes(pairs, y, dataset.outputs)
+        binary = dataset.notation == BINARY
+        y = read_masks(pairs, size=(height, width), count=dataset.outputs, binary=binary).labels
     elif with_targets:
         if not path.is_dir():
             raise ValueError(
@@ -289,18 +291,16 @@ def _read_images(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
             )
         folders = [
             (_label(path, f"folder {folder.name}", folder.name, dataset), folder)
-            for folder in arrays.class_folders(path)
+            for folder in class_folders(path)
         ]
-        labeled = [(label, file) for label, folder in folders for file in arrays.folder_images(folder)]
+        labeled = [(label, file) for label, folder in folders for file in folder_images(folder)]
         files = [file for _, file in labeled]
         y = np.array([label for label, _ in labeled])
     else:
-        files = arrays.folder_images(path) if path.is_dir() else [path]
+        files = folder_images(path) if path.is_dir() else [path]
     own = dataset.train.mask is not None  # images of their own sizes, up to the largest known
     size = None if own else (height, width)
-    read = [
-        arrays.read_image(file, size=size, channels=channels, max_size=max(height, width)) for file in files
-    ]
+    read = read_images(files, size=size, channels=channels, max_size=max(height, width))
     x, mask = pad_boxes(read) if own else (np.stack(read), None)
     rows = tuple(str(f.relative_to(path)) if path.is_dir() else f.name for f in files)
     return Inputs(standardize.apply(dataset.standardize, x, mask), rows, mask), y

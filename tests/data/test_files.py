@@ -265,9 +265,11 @@ def test_image_folder_refuses(pictures, tmp_path):
     with pytest.raises(ValueError, match="empty: the folder holds no images"):
         data.image_folder(pictures, size=(4, 4))
     (pictures / "empty").rmdir()
-    (pictures / "notes.txt").write_text("x")
-    with pytest.raises(ValueError, match=r"notes.txt: a file where only sub-folders"):
+    stray = pictures / "3.png"
+    stray.write_bytes(whole)
+    with pytest.raises(ValueError, match=r"3\.png: a file where only sub-folders.*begin its name with a dot"):
         data.image_folder(pictures, size=(4, 4))
+    stray.unlink()
     only = tmp_path / "only"
     (only / "a").mkdir(parents=True)
     with pytest.raises(ValueError, match="the only class is 'a'"):

@@ -16,6 +16,7 @@ from dlnotes.data import arrays
 from dlnotes.data.assemble import assemble, length_mask
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.download import sha256
+from dlnotes.data.folders import class_folders, of_the_system, say_left_out
 from dlnotes.data.split import split_indices
 from dlnotes.data.time_series.ts_files import pad_series
 
@@ -224,7 +225,7 @@ def sound_folder(
     """Your own recordings: a folder with one sub-folder of ``.wav`` files for each class.
 
     Files may lie in folders inside those of the classes. Sounds of different lengths are padded at the
-    end, with a mask; where all are as long there is none.
+    end, with a mask; where all are as long there is none. Other files are left out, which is said.
 
     Args:
       path: the folder.
@@ -249,10 +250,12 @@ def sound_folder(
     if longest < 4:
         raise ValueError(f"seconds: got {seconds}, which is {longest} samples, at least 4 are needed")
     _check_form(form, window, hop, longest if form == "spectrogram" else max(window, longest))
-    folders = arrays.class_folders(path)
+    left: list[Path] = []
+    folders = class_folders(path, left=left)
     if len(folders) < 2:
         raise ValueError(f"{path}: the only class is {folders[0].name!r}, two sub-folders are needed")
-    files = [(label, file) for label, folder in enumerate(folders) for file in _wav_files(folder)]
+    files = [(label, file) for label, folder in enumerate(folders) for file in _wav_files(folder, left)]
+    say_left_out(left)
     y = np.array([label for label, _ in files])
     x, lengths = pad_series([read_wav(file, rate=rate)[:longest, None] for _, file in files])
     sizes = lengths.sum(axis=1)
@@ -286,8 +289,12 @@ def sound_folder(
     )
 
 
-def _wav_files(folder: Path) -> list[Path]:
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() == ".wav" and p.is_file())
+def _wav_files(folder: Path, left: list[Path]) -> list[Path]:
+    """The ``.wav`` files in a folder and those inside it; ``left`` takes the others but hidden ones."""
+    inside = sorted(p for p in folder.rglob("*") if p.is_file())
+    seen = [p for p in inside if not any(of_the_system(part) for part in p.relative_to(folder).parts)]
+    files = [p for p in seen if p.suffix.lower() == ".wav"]
+    left += [p for p in seen if p.suffix.lower() != ".wav"]
     if not files:
         raise ValueError(f"{folder}: the folder holds no .wav files")
     return files
