@@ -198,6 +198,7 @@ def targets(
             )
         y = y.astype(np.float64).reshape(len(y), -1)
         arrays.check_finite(path, "y", y)
+        arrays.check_size(path, "y", y)
         return y, "regression", y.shape[1], ()
     if task in ("tokens", "pixels"):
         axes, what = (2, "symbol") if task == "tokens" else (3, "class")
@@ -210,6 +211,7 @@ def targets(
             raise ValueError(
                 f"{path}: y: row {row} holds {y[row].min()}, allowed is a {what} from 0, and -1 for none"
             )
+        arrays.check_count(path, "y", y, what)
         if int(y.max()) < 1:
             raise ValueError(f"{path}: y: the largest {what} is {y.max()}, two are needed")
         return y, task, int(y.max()) + 1, tuple(str(i) for i in range(int(y.max()) + 1))

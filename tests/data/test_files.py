@@ -121,7 +121,6 @@ def with_value(array, row, value):
         ({"x": X[:, :, None], "y": Y, "mask": with_value(X > -99, 2, 3)}, {}, "mask: row 2 holds something"),
         ({"x": X, "y": Y, "lengths": Y + 1}, {}, "makes sense for sequences"),
         ({"x": Y[:, None] - 1, "y": Y}, {"input": "tokens"}, "x: row 0 holds the negative token -1"),
-        ({"x": X.astype(object), "y": Y}, {}, "not readable as .npz"),
     ],
 )
 def test_npz_refuses(tmp_path, arrays, options, message):
@@ -145,7 +144,7 @@ def test_damaged_arrays_are_refused(tmp_path):
     whole = x_path.read_bytes()
     for content, message in [
         (whole[:-8], "not readable"),
-        (whole + b"12", "2 bytes follow"),
+        (whole + b"12", ".*2 bytes follow"),
         (b"", "not readable"),
     ]:
         x_path.write_bytes(content)
