@@ -134,13 +134,14 @@ def evaluate(
     with answers(debug):
         _opened(folder)
         from dlnotes.experiment.evaluate import evaluate_run
-        from dlnotes.formatting import measured_in_words
+        from dlnotes.formatting import measured_in_words, metric_in_words
 
         measured = evaluate_run(folder, split=split, data_path=data)
         where = split if data is None else data.name
-        width = max(map(len, measured))
+        names = {name: metric_in_words(name, measured) for name in measured}
+        width = max(map(len, names.values()))
         for name, value in measured.items():
-            _out(f"{where} {name:<{width}}  {measured_in_words(name, value)}")
+            _out(f"{where} {names[name]:<{width}}  {measured_in_words(name, value)}")
 
 
 @app.command()

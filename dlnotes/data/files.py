@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from dlnotes.data.assemble import Parts, assemble, pad_boxes
 from dlnotes.data.dataset import Dataset, InputKind, Task
 from dlnotes.data.download import sha256
 from dlnotes.data.folders import class_folders, folder_images, say_left_out
+from dlnotes.data.levels import PICTURES, levels_of
+from dlnotes.data.missing_cells import Strategy, fit_fills
+from dlnotes.data.own_files import read_as
 from dlnotes.data.pictures import read_images
 from dlnotes.data.split import split_indices
 
@@ -73,6 +76,7 @@ def npz(
         path,
         found[x],
         found[y],
+        reading={"x": x, "y": y, "mask": mask, "lengths": lengths},
         inner=inner,
         mask=mask,
         lengths=lengths,
@@ -109,6 +113,7 @@ def npy(
         y_path,
         arrays.read_npy(x_path),
         arrays.read_npy(y_path),
+        reading={},
         inner={},
         mask="mask",
         lengths="lengths",
@@ -129,6 +134,7 @@ def _from_arrays(
     x: np.ndarray,
     y: np.ndarray,
     *,
+    reading: dict[str, Any],
     inner: dict[str, np.ndarray],
     mask: str,
     lengths: str,
@@ -149,10 +155,13 @@ def _from_arrays(
         )
     axes = {"image": 2, "volume": 3}.get(kind, 1)
     real = arrays.read_mask(x_path, inner, x, mask=mask, lengths=lengths, axes=axes)
+    raw = x
     x = arrays.check_inputs(x_path, x, kind, real)
+    if kind in ("image", "volume"):
+        reading["levels"] = levels_of(raw.reshape(x.shape), real)
     y, job, outputs, classes = targets(y_path, y, task, x=x)
     symbols = tuple(str(i) for i in range(int(x.max()) + 1)) if kind == "tokens" else ()
-    return assemble(
+    made = assemble(
         name,
         x,
         y,
@@ -174,6 +183,7 @@ def _from_arrays(
         symbols=symbols,
         sources=sources,
     )
+    return read_as(made, form="arrays", **reading)
 
 
 def targets(
@@ -246,7 +256,11 @@ def csv(
     task: Literal["auto", "classification", "regression"] = "auto",
     categorical: Sequence[str] = (),
     drop: Sequence[str] = (),
+    dates: Sequence[str] = (),
+    impute: Strategy | None = None,
     delimiter: str = ",",
+    decimal: Literal[".", ","] = ".",
+    thousands: str = "",
     validation: float | int = 0.1,
     test: float | int = 0.2,
     seed: int = 0,
@@ -255,7 +269,7 @@ def csv(
     """A CSV file with a header row: one column is the target, the others are inputs.
 
     Columns of numbers become one input each. A column of texts (at most 100 different ones) becomes
-    one input a text, named "color=red", 1 where the row has it and 0 elsewhere.
+    one input a text, named "color=red", 1 where the row has it and 0 elsewhere. Blank lines are left out.
 
     Args:
       path: the file, UTF-8.
@@ -263,8 +277,14 @@ def csv(
       task: "auto" takes texts, and up to 20 different whole numbers, for classes; other numbers for
         regression. Classes keep their names.
       categorical: columns of numbers to be taken as texts (post codes, say).
-      drop: columns to leave out.
+      drop: columns to leave out; "" is a column without a name.
+      dates: columns of dates (2020-12-31, with a time or not), to be taken as days since 1970-01-01.
+      impute: fill missing cells of the inputs with the training part's "median", "mean" or "most_frequent"
+        number, in texts always the most frequent one; for each column with a missing cell in the training
+        part an input named "age=" is 1 where one was. Without it they are refused.
       delimiter: between cells.
+      decimal: before the decimals of a number.
+      thousands: between groups of three digits of a number.
       validation: share or number of rows for validation.
       test: the same for the test part.
       seed: of the split.
@@ -274,8 +294,10 @@ def csv(
       FileNotFoundError: when there is no such file.
       ValueError: when it cannot be used; the message has the file and the line.
     """
-    read = table.read_table(path, delimiter=delimiter)
-    for option, names in (("target", [target]), ("categorical", categorical), ("drop", drop)):
+    options = {"delimiter": delimiter, "decimal": decimal, "thousands": thousands}
+    read = table.read_table(path, **options)
+    named = (("target", [target]), ("categorical", categorical), ("drop", drop), ("dates", dates))
+    for option, names in named:
         for name in names:
             if name not in read.header:
                 raise ValueError(
@@ -284,22 +306,26 @@ def csv(
     columns = [name for name in read.header if name != target and name not in drop]
     if not columns:
         raise ValueError(f"{path}: no column is left for the inputs")
-    features = table.feature_names(read, columns, categorical)
-    x = table.encode(read, features)
-    y, job, classes = _csv_target(read, target, task)
-    return assemble(
+    features = table.feature_names(read, columns, categorical, dates)
+    y, job, classes = _csv_target(read, target, task, as_texts=target in categorical)
+    parts = _split(
+        path,
+        len(y),
+        np.array(classes)[y] if job == "classification" else None,
+        [f"line {line}" for line in read.lines],
+        validation=validation,
+        test=test,
+        seed=seed,
+    )
+    encoding: dict[str, Any] = {"dates": list(dates)} if dates else {}
+    if impute is not None:
+        encoding["fills"], marks = fit_fills(read, features, parts[0], impute, dates)
+        features += marks
+    made = assemble(
         Path(path).stem,
-        x,
+        table.encode(read, features, **encoding),
         y,
-        _split(
-            path,
-            len(x),
-            np.array(classes)[y] if job == "classification" else None,
-            [f"line {line}" for line in read.lines],
-            validation=validation,
-            test=test,
-            seed=seed,
-        ),
+        parts,
         input="vector",
         task=job,
         outputs=len(classes) if job == "classification" else 1,
@@ -308,17 +334,27 @@ def csv(
         features=features,
         sources={str(path): sha256(path)},
     )
+    return read_as(made, form="table", target=target, table=options, encoding=encoding)
 
 
 def _csv_target(
-    read: table.Table, target: str, task: str
+    read: table.Table, target: str, task: str, *, as_texts: bool
 ) -> tuple[np.ndarray, Literal["classification", "regression"], tuple[str, ...]]:
     if task not in ("auto", "classification", "regression"):
         raise ValueError(f"task: got {task!r}, allowed are auto, classification, regression")
-    values = table.numbers(read, target)
     cells = read.column(target)
+    if read.header.count(target) > 1:
+        raise ValueError(f"{read.path}: line 1: column {target!r} appears {read.header.count(target)} times")
+    if "" in cells:
+        raise ValueError(
+            f"{read.path}: line {read.lines[cells.index('')]}: column {target!r} is empty, every row needs its "
+            "target"
+        )
+    values = None
+    if not as_texts and table.holds_numbers(read, target):
+        values = table.numbers(read, target)
     if values is None and task == "regression":
-        row = next(i for i, cell in enumerate(cells) if table.number(cell) is None)
+        row = next((i for i, cell in enumerate(cells) if read.number(cell) is None), 0)
         raise ValueError(
             f"{read.path}: line {read.lines[row]}: target {target!r} holds {cells[row]!r}, a number is needed"
         )
@@ -393,7 +429,7 @@ def image_folder(
     x, mask = pad_boxes(read) if own else (np.stack(read), None)
     y = np.array([label for label, _ in files])
     classes = tuple(folder.name for folder in folders)
-    return assemble(
+    made = assemble(
         Path(path).name,
         x,
         y,
@@ -414,3 +450,4 @@ def image_folder(
         classes=classes,
         sources={str(file): sha256(file) for _, file in files},
     )
+    return read_as(made, form="images", max_size=max_size, levels=PICTURES)

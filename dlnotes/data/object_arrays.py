@@ -22,7 +22,7 @@ class _Kept:
 
     def __init__(self, kind: str, made_of: tuple[Any, ...]):
         self.kind, self.made_of = kind, made_of
-        self.state: Any = ()
+        self.state: Any = None
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
@@ -98,10 +98,11 @@ def _scalar(kept: _Kept) -> Any:
     parts = kept.made_of
     wrapped = kept.kind == "scalar" and len(parts) == 2 and isinstance(parts[0], _Kept)
     if wrapped and isinstance(parts[1], bytes):
-        name, state = parts[0].made_of[:1], parts[0].state
-        known = isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", "|")
+        state: Any = parts[0].state
+        name = parts[0].made_of[:1]
+        order = state[1] if isinstance(state, tuple) and len(state) > 1 else "="  # pyright: ignore[reportGeneralTypeIssues]
         if name and isinstance(name[0], str) and re.fullmatch(r"[biufU]\d{1,6}", name[0]):
-            dtype = np.dtype(name[0]).newbyteorder(state[1] if known else "=")
+            dtype = np.dtype(name[0]).newbyteorder(order if order in ("<", ">", "|") else "=")
             if dtype.itemsize == len(parts[1]):
                 return np.frombuffer(parts[1], dtype)[0].item()
     return kept

@@ -8,7 +8,7 @@ from typing import Any
 from dlnotes import data
 from dlnotes.config import ConfigError
 from dlnotes.experiment.decoding import answers_of, decoding_metrics, references_of
-from dlnotes.experiment.final_metrics import label_quality
+from dlnotes.experiment.final_metrics import label_quality, regression_quality
 from dlnotes.experiment.predict import _opened
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.summary import mean_interval
@@ -18,7 +18,7 @@ from dlnotes.formatting import SHARES
 def evaluate_run(
     run: str | Path | Trained, *, split: str = "test", data_path: str | Path | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Loss and metrics of a trained run over its seeds.
+    """Loss and metrics of a trained run over its seeds; of a regression in the target's own units.
 
     Args:
       run: its folder, or what `open_run` returned.
@@ -38,12 +38,13 @@ def evaluate_run(
             examples = trained.dataset.split(split)
             measured = trained.evaluator.evaluate(members, split)
         else:
-            examples = data.evaluate_inputs(
-                data_path, trained.dataset, target=getattr(trained.config.data, "target", None)
-            )
+            target = trained.config.data.target if trained.config.data.kind == "csv" else None
+            examples = data.evaluate_inputs(data_path, trained.dataset, target=target)
             measured = trained.evaluator.evaluate_examples(members, examples)
         if trained.dataset.task == "pixels":
             measured |= label_quality(trained.evaluator, members, examples)
+        if trained.dataset.task == "regression":
+            measured |= regression_quality(trained.evaluator, members, examples)
         if trained.config.model.kind == "seq2seq":
             known = data_path is None
             answers = references_of(trained.dataset, split) if known else answers_of(examples)

@@ -12,15 +12,14 @@ from dlnotes.data.assemble import assemble
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.download import sha256
 from dlnotes.data.folders import folder_images
+from dlnotes.data.levels import PICTURES
+from dlnotes.data.own_files import read_as
 from dlnotes.data.pictures import read_class_numbers, read_images, shown_size
 from dlnotes.data.split import split_indices
 from dlnotes.typing import IGNORE
 
 UNLABELED = 255
 """The number in a mask of a pixel without a target; in masks of 0 and 255 alone it is class 1."""
-
-BINARY = "0 and 255"
-"""``Dataset.notation`` of masks of 0 and 255 alone."""
 
 
 def image_masks(
@@ -63,7 +62,7 @@ def image_masks(
     _check_present(path, masks.numbers, tuple(classes))
     count = len(classes) or masks.numbers[-1] + 1
     y = masks.labels
-    return assemble(
+    made = assemble(
         Path(path).name,
         x,
         y,
@@ -74,8 +73,8 @@ def image_masks(
         standardize=standardize,
         classes=tuple(classes) or tuple(str(i) for i in range(count)),
         sources={str(file): sha256(file) for pair in pairs for file in pair},
-        notation=BINARY if masks.binary else "",
     )
+    return read_as(made, form="images", levels=PICTURES, binary=masks.binary)
 
 
 def paired(path: str | Path) -> list[tuple[Path, Path]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from dlnotes.data.assemble import assemble, consecutive
 from dlnotes.data.dataset import Dataset
+from dlnotes.data.own_files import read_as
 from dlnotes.data.split import part_sizes
 
 UNKNOWN = "<unk>"
@@ -53,7 +55,7 @@ def text(
       window: length of a window, in characters.
       validation: share or number of the windows for validation.
       test: the same for the test part.
-      limit: only the first so many characters are used; ``None`` takes all.
+      limit: only the first so many characters are used, which is said of a file; ``None`` takes all.
 
     Raises:
       ValueError: when the file is not UTF-8 text, or too short for a window in each part.
@@ -72,6 +74,12 @@ def text(
         except UnicodeDecodeError as error:
             line = data[: error.start].count(b"\n") + 1
             raise ValueError(f"{path}: line {line}: not UTF-8 text ({error.reason})") from None
+    if path is not None and limit is not None and len(corpus) > limit:
+        warnings.warn(
+            f"{path}: the first {limit:,} of {len(corpus):,} characters are used (limit = {len(corpus)} "
+            "takes all)",
+            stacklevel=2,
+        )
     corpus = corpus[:limit]
     blocks = [validation != 0, test != 0]
     windows = (len(corpus) - 1 - sum(blocks)) // window
@@ -91,7 +99,7 @@ def text(
         for part, offset in ((x, 0), (y, 1)):
             begin = start + offset
             part.append(codes[begin : begin + size * window].reshape(size, window))
-    return assemble(
+    made = assemble(
         "text",
         np.concatenate(x),
         np.concatenate(y),
@@ -103,3 +111,4 @@ def text(
         symbols=symbols,
         sources={"embedded corpus" if path is None else name: hashlib.sha256(data).hexdigest()},
     )
+    return made if path is None else read_as(made, form="text")

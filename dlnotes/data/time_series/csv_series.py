@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from dlnotes.data import csv_table as table
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.download import sha256
+from dlnotes.data.own_files import read_as
 from dlnotes.data.time_series.forecasting import forecast
 
 
@@ -21,6 +23,8 @@ def csv_series(
     window: int = 24,
     horizon: int = 1,
     delimiter: str = ",",
+    decimal: Literal[".", ","] = ".",
+    thousands: str = "",
     validation: float | int = 0.1,
     test: float | int = 0.2,
     standardize: bool = True,
@@ -38,6 +42,8 @@ def csv_series(
       window: rows seen.
       horizon: how many rows ahead.
       delimiter: between cells.
+      decimal: before the decimals of a number.
+      thousands: between groups of three digits of a number.
       validation: share or number of the examples for validation.
       test: the same for the test part.
       standardize: whether each column is standardized, by the training part.
@@ -46,13 +52,14 @@ def csv_series(
       FileNotFoundError: when there is no such file.
       ValueError: when it cannot be used; the message has the file and the line.
     """
-    read = table.read_table(path, delimiter=delimiter)
+    options = {"delimiter": delimiter, "decimal": decimal, "thousands": thousands}
+    read = table.read_table(path, **options)
     features = tuple(columns) or read.header
     for option, names, allowed in (("columns", features, read.header), ("targets", targets, features)):
         for i, name in enumerate(names):
             if name not in allowed or name in tuple(names)[:i]:
                 raise ValueError(f"{option}: got {name!r}, allowed are (once) {', '.join(allowed)} of {path}")
-    return forecast(
+    made = forecast(
         Path(path).stem,
         series_of(read, features),
         features=features,
@@ -64,6 +71,7 @@ def csv_series(
         standardize=standardize,
         sources={str(path): sha256(path)},
     )
+    return read_as(made, form="windows", table=options)
 
 
 def series_of(read: table.Table, features: Sequence[str]) -> np.ndarray:
@@ -72,11 +80,13 @@ def series_of(read: table.Table, features: Sequence[str]) -> np.ndarray:
     Raises:
       ValueError: naming file, line and column, when a cell is no finite number or a column is not there.
     """
-    for name in features:
-        if name in read.header and table.numbers(read, name) is None:
-            i = next(i for i, cell in enumerate(read.column(name)) if table.number(cell) is None)
+    known = [name for name in features if name in read.header]
+    table.check_names(read, known)
+    for name in known:
+        if not table.holds_numbers(read, name):
+            i = next(i for i, cell in enumerate(read.column(name)) if read.number(cell) is None)
             raise ValueError(
                 f"{read.path}: line {read.lines[i]}: column {name!r} holds {read.column(name)[i]!r}, numbers "
                 "are needed (columns leaves others out)"
             )
-    return table.encode(read, features)
+    return table.encode(read, features, hint="")
