@@ -25,7 +25,7 @@ _CLOSE_IN_HALF = 0.1
 """The same where training and prediction compute in 16 bits, the exported program in 32."""
 
 
-def check_export(content: bytes, trained: Trained, one: Member, shapes: Sequence[Any]) -> None:
+def check_export(content: bytes | bytearray, trained: Trained, one: Member, shapes: Sequence[Any]) -> None:
     """Refuses an exported program that does not answer as the run does on its first training examples.
 
     Where the data are gone, examples are made up.

@@ -56,7 +56,7 @@ def metrics_of(dataset: Dataset, spread: Unit | None = None) -> dict[str, LossFn
     }[dataset.task]
     found = {name: METRICS[name] for name in names}
     if dataset.standardize_y is not None:
-        scale = np.asarray(dataset.standardize_y.scale, np.float32)
+        scale = np.asarray(dataset.standardize_y.scale, np.float32)[None]
         found = {name: partial(_in_units, scale, metric) for name, metric in found.items()}
     if spread is None:
         return found
@@ -65,7 +65,10 @@ def metrics_of(dataset: Dataset, spread: Unit | None = None) -> dict[str, LossFn
 
 
 def _in_units(scale: np.ndarray, metric: LossFn, prediction: Array, y: Array) -> PerExample:
-    """The metric of an error, which is as good without the means: no large number loses its last digits."""
+    """The metric of an error, which is as good without the means: no large number loses its last digits.
+
+    The scale is ``(1, outputs)``.
+    """
     return metric(prediction.astype(np.float32) * scale, y * scale)
 
 
