@@ -178,7 +178,8 @@ def holds_numbers(table: Table, name: str) -> bool:
         i = next(iter(found))
         raise ValueError(
             f"{table.path}: line {table.lines[i]}: column {name!r} holds {cells[i]!r}, in "
-            f"{len(found)} of {len(cells)} rows a number with {found[i]}; categorical = [{name!r}] takes the cells as texts"
+            f"{len(found)} of {len(cells)} rows a number with {found[i]}; categorical = "
+            f"[{name!r}] takes the cells as texts"
         )
     if 2 * sum(spelled_numbers.looks_like_a_date(cells[i]) for i in wrong) > len(present):
         raise ValueError(
@@ -228,7 +229,7 @@ def day_numbers(table: Table, name: str, *, fill: float | None = None) -> np.nda
             zoned.setdefault(found[1], line)
     if len(zoned) > 1:
         raise ValueError(
-            f"{table.path}: column {name!r}: line {zoned[True]} names a time zone, line {zoned[False]} does not"
+            f"{table.path}: column {name!r}: line {zoned[True]} names a zone, line {zoned[False]} does not"
         )
     return _floats(table, name, values, fill, _HINT)
 
@@ -282,7 +283,7 @@ def feature_names(
                 f"{table.path}: column {column!r} has {len(categories)} different texts, at most "
                 f"{MAX_CATEGORIES} are taken as categories (leave it out with drop)"
             )
-        if len(categories) > MANY_CATEGORIES:
+        if len(categories) > MANY_CATEGORIES and column not in categorical:
             many.append(f"column {column!r} holds {len(categories)} different texts")
         names += [f"{column}={category}" for category in categories]
     if many:

@@ -347,8 +347,8 @@ def _csv_target(
         raise ValueError(f"{read.path}: line 1: column {target!r} appears {read.header.count(target)} times")
     if "" in cells:
         raise ValueError(
-            f"{read.path}: line {read.lines[cells.index('')]}: column {target!r} is empty, every row needs its "
-            "target"
+            f"{read.path}: line {read.lines[cells.index('')]}: column {target!r} is empty, every row needs "
+            "a target"
         )
     values = None
     if not as_texts and table.holds_numbers(read, target):

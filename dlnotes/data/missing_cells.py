@@ -45,7 +45,7 @@ def fit_fills(
             imputer = SimpleImputer(strategy=strategy)
         else:
             values = np.array(cells, object)
-            imputer = SimpleImputer(strategy="most_frequent", missing_values="")
+            imputer = SimpleImputer(strategy="most_frequent", missing_values="")  # pyright: ignore[reportArgumentType]
         seen = values[train][:, None]
         lost = np.array([cell in MISSING if column in features else not cell for cell in cells])[train]
         if lost.all():

@@ -10,8 +10,8 @@ MISSING = frozenset(
 )
 """What stands for no number in a column of numbers; in a column of texts only an empty cell does."""
 
-_SPACES = "   "
-_DIGITS = r"\d[\d.,'’ _   ]*"
+_SPACES = " \u00a0\u2009\u202f"
+_DIGITS = rf"\d[\d.,'’_{_SPACES}]*"
 _SIGN = r"[-+−–]?"
 _CURRENCY = r"(?:[$€£¥₹₽₩]|(?:USD|EUR|GBP|CHF|JPY|CNY|INR)\b)"
 _SPELLED = (
