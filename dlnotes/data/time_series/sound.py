@@ -207,6 +207,7 @@ def read_wav(path: str | Path, *, rate: int) -> np.ndarray:
     else:
         x = raw / float(-int(np.iinfo(raw.dtype).min))
     arrays.check_finite(path, "samples", x)
+    arrays.check_size(path, "samples", x)
     x = x.mean(axis=1) if x.ndim == 2 else x
     if own != rate:
         common = int(np.gcd(own, rate))
