@@ -53,7 +53,7 @@ def test_every_door_fills_alike(filled, tmp_path):
 
 
 def test_the_option_is_named(tmp_path):
-    (tmp_path / "own.csv").write_text("a,y\n1,2.5\n,3.5\n")
+    (tmp_path / "own.csv").write_text("a,y\n1,2.5\n,3.5\n" + "4,5.5\n" * 20)
     data = {"kind": "csv", "path": str(tmp_path / "own.csv"), "target": "y"}
     with pytest.raises(ConfigError, match="line 3: column 'a' is empty .impute = .median. in"):
         run(parse(tiny(tmp_path / "runs") | {"data": data}))
