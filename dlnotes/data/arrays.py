@@ -122,7 +122,7 @@ def _usable(where: str, found: np.ndarray | ValueError) -> np.ndarray | ValueErr
         )
     kind = found.dtype.kind
     if kind == "f" and found.dtype.itemsize > 8:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused later
             return found.astype(np.float64)
     if kind == "S":
         try:
@@ -357,7 +357,8 @@ def whole_labels(path: str | Path, y: np.ndarray) -> np.ndarray:
     """``y`` as int64, refusing with its row any label that is not a whole number of 0 or more."""
     if y.dtype.kind not in "biuf":
         raise ValueError(f"{path}: y has type {y.dtype}, labels are whole numbers or texts")
-    values = y.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        values = y.astype(np.float64)
     wrong = ~np.isfinite(values) | (values != np.floor(values)) | (values < 0) | (values >= 2**53)
     if wrong.any():
         row = int(np.argmax(wrong))

@@ -206,8 +206,8 @@ def targets(
             raise ValueError(
                 f"{path}: y has shape {y.shape} and type {y.dtype}, (n,) or (n, outputs) numbers are needed"
             )
-        y = y.astype(np.float64).reshape(len(y), -1)
         arrays.check_finite(path, "y", y)
+        y = y.astype(np.float64).reshape(len(y), -1)
         arrays.check_size(path, "y", y)
         return y, "regression", y.shape[1], ()
     if task in ("tokens", "pixels"):

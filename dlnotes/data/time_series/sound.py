@@ -201,12 +201,12 @@ def read_wav(path: str | Path, *, rate: int) -> np.ndarray:
     if not 100 <= own <= 1_000_000:
         raise ValueError(f"{path}: has {own} samples a second, allowed is 100..1000000")
     if raw.dtype.kind == "f":
+        arrays.check_finite(path, "samples", raw)
         x = raw.astype(np.float64)
     elif raw.dtype == np.uint8:
         x = (raw.astype(np.float64) - 128) / 128
     else:
         x = raw / float(-int(np.iinfo(raw.dtype).min))
-    arrays.check_finite(path, "samples", x)
     arrays.check_size(path, "samples", x)
     x = x.mean(axis=1) if x.ndim == 2 else x
     if own != rate:
