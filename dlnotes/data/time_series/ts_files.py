@@ -58,7 +58,7 @@ def read_ts(path: str | Path) -> Series:
         if not line or line.startswith("#"):
             continue
         if classes is None and line.startswith("@"):
-            name, *words = line[1:].split()
+            name, *words = line[1:].split() or [""]
             header[name.lower()] = words
             if name.lower() == "data":
                 classes, channels = _declared(path, header)

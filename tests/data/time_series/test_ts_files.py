@@ -174,3 +174,9 @@ def test_japanese_vowels_are_the_published_ones():
         np.testing.assert_array_equal(x[mask], expected.astype(np.float32))
         assert d.classes[y] == label
     assert catalog.check("japanese_vowels") == []
+
+
+def test_a_line_of_an_at_sign_alone_is_a_header_without_a_name(tmp_path):
+    path = tmp_path / "own.ts"
+    path.write_text("@\n@classLabel true a b\n@data\n1,2:a\n")
+    assert ts_files.read_ts(path).labels == ["a"]
