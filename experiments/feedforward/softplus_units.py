@@ -229,7 +229,7 @@ CLAIM = Claim(
             "hard tanh is bounded",
             "Hard tanh is never beyond ±1.",
             what="largest |hard tanh| for a in [−20, 20]",
-            effect=lambda m: exact(m["largest"]),  # type: ignore
+            effect=lambda m: exact(m["largest"]),
             rule=Within(0.0, 1.0),
             source=notes(SECTION, "unlike the rectifier, hard tanh is bounded"),
         ),
