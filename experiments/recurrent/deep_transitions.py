@@ -107,8 +107,8 @@ def network(net: int, task: Task, hidden: int) -> models.Model:
 
 
 def drawn_starts(model: models.Model, seeds: np.ndarray) -> Params:
-    """Starting parameters of every member, leaves (members, ...): Glorot's, orthogonal from state to "
-    "state."""
+    """Starting parameters of every member, leaves (members, ...): Glorot's, orthogonal from
+    state to state."""
     shapes: Any = jax.eval_shape(model.init, jax.random.key(0))
     skips = getattr(shapes.forward[0], "S", None) is not None
     rngs = {seed: np.random.default_rng(seed) for seed in np.unique(seeds)}
