@@ -341,7 +341,7 @@ CLAIM = Claim(
     "{options.steps} steps of {options.batch}, its rate going down to 0, on each of four kinds of trees. "
     "Each kind has its best of three rates by the right answers of {options.tuning_seeds} other seeds "
     "after {options.tuning_steps} steps. {options.seeds} seeds.",
-    reading="On these short lists given trees are ahead of found ones by {parts[given against found]} points. "
+    reading="On these short lists given trees beat found ones by {parts[given against found]} points. "
     "The rest is ours and depends on the grammar of the lists: the true trees take in one argument after "
     "another from the left, so chains share {facts[chain f1]}% of their brackets, balanced trees "
     "{facts[balanced f1]}%. The trees found share {facts[found f1]}%, and {facts[other f1]}% with the "
