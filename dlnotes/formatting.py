@@ -103,7 +103,7 @@ def measured_in_words(metric: str, measured: Mapping[str, Any]) -> str:
 
     Args:
       metric: its name, which decides the unit.
-      measured: as made by `dlnotes.experiment.summary.mean_interval`.
+      measured: as made by `dlnotes.experiment.intervals.mean_interval`.
 
     Returns:
       ``"98.47% (95% interval 98.16–98.77, 8 seeds)"``, or ``"98.47% (1 seed)"``.

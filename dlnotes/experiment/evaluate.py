@@ -9,10 +9,9 @@ from dlnotes import data
 from dlnotes.config import ConfigError
 from dlnotes.experiment.decoding import answers_of, decoding_metrics, references_of
 from dlnotes.experiment.final_metrics import label_quality
+from dlnotes.experiment.intervals import limits_of, mean_interval
 from dlnotes.experiment.predict import _opened
 from dlnotes.experiment.result import Trained
-from dlnotes.experiment.summary import mean_interval
-from dlnotes.formatting import SHARES
 
 
 def evaluate_run(
@@ -52,4 +51,5 @@ def evaluate_run(
     except (ValueError, OSError) as error:
         raise ConfigError(str(data_path or trained.folder.path), [str(error)]) from None
     seeds = trained.config.training.seeds
-    return {name: mean_interval(v[:seeds], share=name in SHARES) for name, v in measured.items()}
+    loss = trained.config.training.loss
+    return {name: mean_interval(v[:seeds], limits=limits_of(name, loss)) for name, v in measured.items()}

@@ -12,8 +12,8 @@ from dlnotes.data.dataset import Dataset, Examples, are_characters
 from dlnotes.data.texts.ngrams import ngram_bits, xz_bits
 from dlnotes.experiment.figures.common import Draw, shown_point, styled
 from dlnotes.experiment.figures.predictions import shown_split, symbols_of
+from dlnotes.experiment.intervals import POSITIVE, mean_interval
 from dlnotes.experiment.run_folder import RunFolder, write_text
-from dlnotes.experiment.summary import mean_interval
 from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def bits_per_symbol(kept: RunFolder, result: Result, evaluators: list[Evaluator]
     split, examples = shown_split(dataset)
     train, test = text_codes(dataset.train), text_codes(examples)
     losses = result.summary["points"][position]["metrics"][split]["loss"]["values"]
-    own = mean_interval(np.array([math.nan if v is None else v for v in losses]) / math.log(2))
+    own = mean_interval(
+        np.array([math.nan if v is None else v for v in losses]) / math.log(2), limits=POSITIVE
+    )
     rows: list[tuple[str, float]] = []
     if are_characters(dataset.symbols):
         texts = [
