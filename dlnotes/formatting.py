@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 Record = Mapping[str, Any]
@@ -137,3 +139,14 @@ def duration_in_words(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def in_shell(path: Path) -> str:
+    """A path as a shell's command takes it: quoted where it must be, and never an option.
+
+    Example:
+      >>> in_shell(Path("runs/a")), in_shell(Path("runs [2]/a")), in_shell(Path("-runs/a"))
+      ('runs/a', "'runs [2]/a'", './-runs/a')
+    """
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)

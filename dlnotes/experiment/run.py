@@ -33,8 +33,9 @@ from dlnotes.experiment.run_folder import RunFolder, keep_metadata, read_json, w
 from dlnotes.experiment.setup import prepare
 from dlnotes.experiment.summary import summarize_group
 from dlnotes.experiment.trainer import Outcome, Trainer, restore
+from dlnotes.formatting import in_shell
 from dlnotes.models.model import Model
-from dlnotes.training.checkpoints import Checkpoints
+from dlnotes.training.checkpoints import Checkpoints, LostCheckpoint
 
 
 class Interrupted(Exception):
@@ -46,7 +47,7 @@ class Interrupted(Exception):
 
     def __init__(self, folder: Path | None):
         self.folder = folder
-        how = f"resume with: dlnotes resume {folder}" if folder is not None else "nothing was kept"
+        how = f"resume with: dlnotes resume {in_shell(folder)}" if folder is not None else "nothing was kept"
         super().__init__(f"interrupted; {how}")
 
 
@@ -275,7 +276,7 @@ def _train_all(
     started = time.perf_counter()
     points: list[dict[str, Any]] = []
     outcomes: list[Outcome] = []
-    with _named_in_errors(kept), _full_disk_is_said(kept), _stoppable() as stop:
+    with _named_in_errors(kept), _lost_files_are_said(kept), _stoppable() as stop:
         for index, trainer in enumerate(trainers):
             folder = kept.group(index, len(trainers)) if kept is not None else None
             if folder is not None and first:
@@ -301,7 +302,7 @@ def _train_all(
         states=tuple(o.state for o in outcomes),
     )
     if kept is not None and first:
-        with _named_in_errors(kept), _full_disk_is_said(kept):
+        with _named_in_errors(kept), _lost_files_are_said(kept):
             write_json(kept.summary_path, summary)
             if config.output.figures:
                 from dlnotes.experiment.figures import draw as figures
@@ -323,16 +324,19 @@ def _setting(point: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _full_disk_is_said(kept: RunFolder | None) -> Iterator[None]:
-    """Turn a full disk into a `RunFailed` that says how to go on."""
+def _lost_files_are_said(kept: RunFolder | None) -> Iterator[None]:
+    """Turn a full disk, or a checkpoint that is not what was saved, into a `RunFailed` that says how to go on."""
+    again = f"dlnotes resume {in_shell(kept.path)}" if kept else ""
     try:
         yield
+    except LostCheckpoint as error:
+        raise RunFailed(f"{error}; when the cause is mended, go on with: {again}") from error
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise RunFailed(
             f"no space left on device while writing {kept.path if kept else 'the run'}: free some, then "
-            f"go on with: dlnotes resume {kept.path if kept else ''}"
+            f"go on with: {again}"
         ) from error
 
 
