@@ -108,10 +108,13 @@ def measured_in_words(metric: str, measured: Mapping[str, Any]) -> str:
       measured: as made by `dlnotes.experiment.intervals.mean_interval`.
 
     Returns:
-      ``"98.47% (95% interval 98.16–98.77, 8 seeds)"``, or ``"98.47% (1 seed)"``.
+      ``"98.47% (95% interval 98.16–98.77, 8 seeds)"``, ``"98.47% (1 seed)"`` or
+      ``"98.47% (1 seed, 2 failed)"``.
     """
     count = sum(v is not None and math.isfinite(v) for v in measured["values"])
     seeds = f"{count} seed{'' if count == 1 else 's'}"
+    if failed := len(measured["values"]) - count:
+        seeds += f", {failed} failed"
     text = value_in_words(metric, measured["mean"])
     if measured["low"] is None:
         return f"{text} ({seeds})"

@@ -48,7 +48,24 @@ BudgetOption = Annotated[
         "published experiment's sizes, for a GPU.",
     ),
 ]
-MemberOption = Annotated[int, typer.Option("--member", min=0, help="Which of the trained seeds.")]
+MemberOption = Annotated[
+    int | None,
+    typer.Option(
+        "--member",
+        min=0,
+        help="Which of the trained members, counted over all points and seeds; by default the first seed of "
+        "the best point that did not fail.",
+    ),
+]
+PointOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--point",
+        metavar="N|OPTION=VALUE",
+        help="Which point of a sweep: its number in the table, or its values (once for each option); by "
+        "default the best on validation.",
+    ),
+]
 
 
 def _version(wanted: bool) -> None:
@@ -128,15 +145,23 @@ def evaluate(
     folder: RunDir,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     data: Annotated[Path | None, typer.Option(help="Measure on this file instead.")] = None,
+    point: PointOption = None,
     debug: Debug = False,
 ) -> None:
-    """Measure a trained run on a split or your own file."""
+    """Measure a trained run on a split or your own file.
+
+    After a sweep its best point (on validation), which the first line names, or the one of --point.
+    """
     with answers(debug):
         _opened(folder)
         from dlnotes.experiment.evaluate import evaluate_run
+        from dlnotes.experiment.run import open_run
         from dlnotes.formatting import measured_in_words
 
-        measured = evaluate_run(folder, split=split, data_path=data)
+        trained = open_run(folder, point=_point(point))
+        measured = evaluate_run(trained, split=split, data_path=data)
+        if told := trained.chosen.in_words():
+            _out(told)
         where = split if data is None else data.name
         width = max(map(len, measured))
         for name, value in measured.items():
@@ -148,7 +173,8 @@ def predict(
     folder: RunDir,
     inputs: Annotated[Path, typer.Argument(metavar="INPUT", help="Inputs like the training data.")],
     output: Output = None,
-    member: MemberOption = 0,
+    point: PointOption = None,
+    member: MemberOption = None,
     beam: Annotated[
         int | None, typer.Option(min=1, help="Beams of an encoder-decoder; by default the config's.")
     ] = None,
@@ -157,17 +183,25 @@ def predict(
 ) -> None:
     """Predict for the inputs in a file.
 
-    Prints the path of the .csv or .npz file written.
+    Prints the path of the .csv or .npz file written. Which of several trained members predicts is said on
+    standard error.
     """
     with answers(debug):
         _opened(folder)
         from dlnotes.experiment.predict import predict_run
 
-        _out(str(predict_run(folder, inputs, output=output, member=member, beam=beam, best=best)))
+        trained = _with_member(folder, point, member)
+        _out(str(predict_run(trained, inputs, output=output, beam=beam, best=best)))
 
 
 @app.command()
-def export(folder: RunDir, output: Output = None, member: MemberOption = 0, debug: Debug = False) -> None:
+def export(
+    folder: RunDir,
+    output: Output = None,
+    point: PointOption = None,
+    member: MemberOption = None,
+    debug: Debug = False,
+) -> None:
     """Write a trained model as one file.
 
     It needs only jax to be loaded. Prints its path, beside which a README shows how.
@@ -176,7 +210,7 @@ def export(folder: RunDir, output: Output = None, member: MemberOption = 0, debu
         _opened(folder)
         from dlnotes.experiment.export import export_run
 
-        _out(str(export_run(folder, output=output, member=member)))
+        _out(str(export_run(_with_member(folder, point, member), output=output)))
 
 
 @app.command()
@@ -396,6 +430,40 @@ def _opened(folder: Path) -> None:
     from dlnotes.experiment.run_folder import RunFolder
 
     RunFolder.open(folder)
+
+
+def _point(given: list[str] | None) -> Any:
+    """``--point 3`` as a number, ``--point model.widths=[16]`` as a mapping."""
+    from dlnotes.config import ConfigError, toml_value
+
+    if not given:
+        return None
+    if len(given) == 1 and given[0].strip().isdecimal():
+        return int(given[0])
+    found = {}
+    for text in given:
+        path, equals, value = text.partition("=")
+        if not equals:
+            told = f"--point: got {text!r}, allowed is a number of the table or model.widths=[16]"
+            raise ConfigError("usage", [told])
+        found[path.strip()] = toml_value(value)
+    return found
+
+
+def _with_member(folder: Path, point: list[str] | None, member: int | None) -> Any:
+    """A run opened for use; which of its members is used goes to standard error."""
+    from dlnotes.config import ConfigError
+    from dlnotes.experiment.members import member_in_words
+    from dlnotes.experiment.run import open_run
+
+    trained = open_run(folder, point=_point(point), member=member)
+    try:
+        told = member_in_words(trained.chosen, trained.state.members)
+    except ValueError as error:
+        raise ConfigError(str(folder), [str(error)]) from None
+    if told:
+        print(told, file=sys.stderr, flush=True)
+    return trained
 
 
 def _join_processes(

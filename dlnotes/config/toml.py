@@ -122,17 +122,26 @@ def _find_files(raw: dict[str, Any], folder: Path) -> None:
             section[name] = str((wanted if wanted.exists() or not beside.exists() else beside).absolute())
 
 
+def toml_value(text: str) -> Any:
+    """A value as TOML writes it; what is none is taken as text.
+
+    Example:
+      >>> toml_value("[16, 8]"), toml_value("relu")
+      ([16, 8], 'relu')
+    """
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
 def _override(raw: dict[str, Any], text: str) -> str | None:
     path, equals, value = text.partition("=")
     path = path.strip()
     if not equals or not path or any(not p for p in path.split(".")):
         return f"override {text!r}: must look like model.width=256"
     try:
-        parsed = tomllib.loads(f"v = {value}")["v"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    try:
-        set_path(raw, path, parsed)
+        set_path(raw, path, toml_value(value))
     except ValueError as error:
         return f"override {text!r}: {error}"
     return None

@@ -27,6 +27,7 @@ from dlnotes.devices.prepare import prepare as prepare_cpu
 from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.final_metrics import final_metrics
 from dlnotes.experiment.groups import Group, groups
+from dlnotes.experiment.members import PointName, choose
 from dlnotes.experiment.progress import Watch
 from dlnotes.experiment.result import Result, Trained
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata, read_json, write_json
@@ -289,7 +290,8 @@ def _train_all(
             if outcome.interrupted:
                 raise Interrupted(kept.path if kept is not None else None)
             outcomes.append(outcome)
-            metrics = final_metrics(trainer.evaluator, outcome.state.members)
+            several = sum(len(t.setup.group.points) for t in trainers) > 1
+            metrics = final_metrics(trainer.evaluator, outcome.state.members, chosen=several)
             points += summarize_group(trainer.setup.group, outcome, metrics)
     points.sort(key=lambda p: p["point"])
     summary = _summary(config, trainers, outcomes, points, time.perf_counter() - started)
@@ -325,7 +327,7 @@ def _setting(point: dict[str, Any]) -> str:
 
 @contextmanager
 def _lost_files_are_said(kept: RunFolder | None) -> Iterator[None]:
-    """Turn a full disk, or a checkpoint that is not what was saved, into a `RunFailed` that says how to go on."""
+    """Turn a full disk or a lost checkpoint into a `RunFailed` that says how to go on."""
     again = f"dlnotes resume {in_shell(kept.path)}" if kept else ""
     try:
         yield
@@ -381,41 +383,51 @@ def _tensorboard(config: Config, folder: Path | None) -> tuple[tuple, Callable[[
 def open_run(
     folder: str | Path,
     *,
-    group: int = 0,
+    point: PointName = None,
+    member: int | None = None,
     model: Model | None = None,
     dataset: Dataset | None = None,
 ) -> Trained:
-    """Load a run's newest checkpoint.
+    """Load a run's newest checkpoint: of the best point of its sweep, or of another that is named.
 
     Where its data are gone or are not what they were, it has the vocabulary, classes and scales that were
     kept in its folder: it can predict, and refuses to be evaluated on a split.
 
     Args:
       folder: of the run.
-      group: which compiled program of a sweep over sizes.
+      point: of the sweep, by its number from 0 or by its values (``{"model.widths": [16]}``); by default
+        the best one on validation.
+      member: the one that predicts and is exported, counted over all seeds of all points from 0, or with
+        ``point`` over the seeds of that point; by default the first seed that did not fail.
       model, dataset: again, if the run was started with one.
 
     Raises:
-      ConfigError: when it is no run folder or has no checkpoint yet.
+      ConfigError: when it is no run folder, has no checkpoint yet, or has no such point or member.
+
+    Example:
+      ``open_run("runs/sweep/…", point={"optimizer.learning_rate": 0.01}).chosen.in_words()``
     """
     kept = RunFolder.open(folder)
     config = kept.config()
     all_groups = groups(config)
-    prepare_devices(config, all_groups)
-    dataset = _known_data(kept, config) if dataset is None else dataset
-    if not 0 <= group < len(all_groups):
-        raise ConfigError(str(folder), [f"group: got {group}, the run has {len(all_groups)}"])
-    chosen = all_groups[group]
     try:
-        setup = prepare(chosen, dataset, model=model)
+        chosen = choose(all_groups, (kept.summary() or {}).get("points"), point, member)
     except ValueError as error:
         raise ConfigError(str(folder), [str(error)]) from None
-    store = Checkpoints(kept.group(group, len(all_groups)) / "checkpoints")
-    restored = restore(setup, store, lambda message: None)
+    prepare_devices(config, all_groups)
+    dataset = _known_data(kept, config) if dataset is None else dataset
+    own = all_groups[chosen.group]
+    try:
+        setup = prepare(own, dataset, model=model)
+    except ValueError as error:
+        raise ConfigError(str(folder), [str(error)]) from None
+    store = Checkpoints(kept.group(chosen.group, len(all_groups)) / "checkpoints")
+    told: list[str] = []
+    restored = restore(setup, store, told.append)
     if restored is None:
-        raise ConfigError(str(folder), ["has no whole checkpoint yet"])
+        raise ConfigError(str(folder), ["has no whole checkpoint", *told])
     evaluator = Evaluator(setup, place("single", members=1))
-    return Trained(kept, chosen.config, dataset, evaluator, restored[0])
+    return Trained(kept, own.config, dataset, evaluator, restored[0], chosen, tuple(all_groups))
 
 
 def summary_of(folder: str | Path) -> dict[str, Any] | None:

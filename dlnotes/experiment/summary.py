@@ -76,23 +76,40 @@ def better(name: str) -> str:
     return "max" if name in LARGER else "min"
 
 
-def best_point(points: Sequence[Mapping[str, Any]]) -> int | None:
-    """Which sweep point is best, chosen on validation where there is such a part.
-
-    Choosing on the test part would make its number too good.
+def chosen_on(points: Sequence[Mapping[str, Any]]) -> str | None:
+    """The split on which a point of a sweep is chosen: never the test, which would make its number too good.
 
     Args:
       points: the records of summary.json.
 
     Returns:
-      Position in ``points``, ``None`` when no point has a finite value.
+      "validation", "train" where there is no such part, ``None`` where only a test was measured.
     """
-    from dlnotes.experiment.summary import better, headline
+    return next((s for s in ("validation", "train") if any(p["metrics"].get(s) for p in points)), None)
 
-    found: list[tuple[float, int]] = []
+
+def best_point(points: Sequence[Mapping[str, Any]]) -> int | None:
+    """Which sweep point is best, by the mean over its seeds that did not fail; of equals, by the loss.
+
+    Args:
+      points: the records of summary.json.
+
+    Returns:
+      Position in ``points``, ``None`` when no point has a finite value on the split of `chosen_on`.
+    """
+    split = chosen_on(points)
+    found: list[tuple[float, float, int]] = []
     for i, point in enumerate(points):
-        metrics = {s: m for s, m in point["metrics"].items() if s != "test"} or point["metrics"]
+        metrics = {} if split is None else {split: point["metrics"].get(split, {})}
         shown = headline({"metrics": metrics})
-        if shown is not None and shown[2]["mean"] is not None and math.isfinite(shown[2]["mean"]):
-            found.append((shown[2]["mean"] * (-1 if better(shown[1]) == "max" else 1), i))
-    return min(found)[1] if found else None
+        if shown is None or (value := _finite(shown[2])) is None:
+            continue
+        loss = _finite(metrics[split].get("loss", {})) if split is not None else None
+        sign = -1 if better(shown[1]) == "max" else 1
+        found.append((sign * value, math.inf if loss is None else loss, i))
+    return min(found)[2] if found else None
+
+
+def _finite(measured: Mapping[str, Any]) -> float | None:
+    mean = measured.get("mean")
+    return mean if mean is not None and math.isfinite(mean) else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dlnotes.experiment.figures.common import shown_point, styled
+from dlnotes.experiment.figures.common import good_members, shown_point, styled
 from dlnotes.experiment.figures.predictions import shown_split
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.plotting import (
@@ -72,9 +72,10 @@ def errors_by_length(kept: RunFolder, result: Result, evaluators: list[Evaluator
     from dlnotes.training.state import evaluated_params
 
     dataset = result.dataset
-    _, g, members, title = shown_point(result)
+    _, g, _, title = shown_point(result)
     split, examples = shown_split(dataset)
-    params = jax.tree.map(lambda a: a[members.start], evaluated_params(result.states[g].members, best=True))
+    shown = good_members(result)[0]
+    params = jax.tree.map(lambda a: a[shown], evaluated_params(result.states[g].members, best=True))
     source, mask = np.asarray(examples.x.source), np.asarray(examples.mask)
     symbols = write(dataset, params, source, mask, result.config.decoding).symbols[:, 0]
     references, lengths = references_of(dataset, split), mask.sum(1)

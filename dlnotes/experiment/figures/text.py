@@ -10,7 +10,7 @@ import numpy as np
 
 from dlnotes.data.dataset import Dataset, Examples, are_characters
 from dlnotes.data.texts.ngrams import ngram_bits, xz_bits
-from dlnotes.experiment.figures.common import Draw, shown_point, styled
+from dlnotes.experiment.figures.common import Draw, good_members, shown_point, styled
 from dlnotes.experiment.figures.predictions import shown_split, symbols_of
 from dlnotes.experiment.intervals import POSITIVE, mean_interval
 from dlnotes.experiment.run_folder import RunFolder, write_text
@@ -88,9 +88,10 @@ def samples(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> lis
     from dlnotes.models.recurrent.sequence import sample
     from dlnotes.training.state import evaluated_params
 
-    _, g, members, _ = shown_point(result)
+    _, g, _, _ = shown_point(result)
     split, examples = shown_split(result.dataset)
-    params = jax.tree.map(lambda a: a[members.start], evaluated_params(result.states[g].members, best=True))
+    shown = good_members(result)[0]
+    params = jax.tree.map(lambda a: a[shown], evaluated_params(result.states[g].members, best=True))
     rows = np.linspace(0, examples.size - 1, min(3, examples.size)).astype(int)
     prefix = jnp.asarray(np.asarray(examples.x)[rows])
 
