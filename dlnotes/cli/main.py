@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from dlnotes.cli.errors import FAILED, INTERRUPTED, answers, fail
+from dlnotes.cli.streams import write_plainly
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -421,6 +422,7 @@ def data_check(name: Annotated[str, typer.Argument(help="As in the list.")], deb
 
 def main() -> None:
     """The entry point of the command ``dlnotes``."""
+    write_plainly()
     warnings.formatwarning = lambda message, category, *_, **__: f"warning: {message}\n"
     app(prog_name="dlnotes")
 

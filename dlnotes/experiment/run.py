@@ -17,6 +17,8 @@ import numpy as np
 
 from dlnotes import data
 from dlnotes.config import Config, ConfigError, load, parse
+from dlnotes.config.places import expanded_if_set
+from dlnotes.config.toml import FILES
 from dlnotes.data.buckets import Buckets
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.metadata import changes, dataset_of
@@ -93,6 +95,7 @@ def load_data(config: Config) -> Dataset:
       ConfigError: when the files are missing or wrong, with the reason.
     """
     options = config.data.model_dump(exclude={"kind"})
+    options |= {name: str(expanded_if_set(options[name])) for name in FILES if options.get(name)}
     try:
         return data.load(config.data.kind, **options)
     except (ValueError, OSError) as error:
