@@ -32,6 +32,10 @@ app.add_typer(data_app, name="data", help="List data sets, fetch one, check one.
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="OPTION=VALUE", help="Such as model.width=256; values are TOML.")
 ]
+LongerOption = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="OPTION=VALUE", help="training.duration='40 epochs'; devices.*, checkpoint.*."),
+]
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file.", show_default=False)]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Plain lines of progress instead of a live bar.")]
@@ -121,15 +125,17 @@ def run(
 @app.command()
 def resume(
     folder: RunDir,
+    overrides: LongerOption = None,
     quiet: Quiet = False,
     processes: Annotated[int | None, typer.Option(help="Processes that train together.")] = None,
     process_id: Annotated[int | None, typer.Option(help="This process's number, from 0.")] = None,
     coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0.")] = None,
     debug: Debug = False,
 ) -> None:
-    """Go on with an interrupted run.
+    """Go on with an interrupted run, or train one for longer.
 
-    The numbers will be those of a run that had never stopped.
+    The numbers will be those of a run that had never stopped. With training.duration="40 epochs" a run
+    that has ended goes on too, if a run of 40 epochs would have begun like it.
     """
     with answers(debug):
         from dlnotes.experiment.run_folder import RunFolder
@@ -138,7 +144,7 @@ def resume(
         first = _join_processes(checked, processes, process_id, coordinator)
         from dlnotes.experiment import run as running
 
-        _show_run(lambda watch: running.resume(folder, watch=watch), checked, quiet, first)
+        _show_run(lambda watch: running.resume(folder, overrides or (), watch=watch), checked, quiet, first)
 
 
 @app.command()

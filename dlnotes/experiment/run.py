@@ -27,6 +27,7 @@ from dlnotes.devices.placement import Placement, place
 from dlnotes.devices.prepare import cpu_count
 from dlnotes.devices.prepare import prepare as prepare_cpu
 from dlnotes.experiment.evaluator import Evaluator
+from dlnotes.experiment.extension import extend, extensions, made_with, refuse_edits, with_overrides
 from dlnotes.experiment.final_metrics import final_metrics
 from dlnotes.experiment.groups import Group, groups
 from dlnotes.experiment.members import PointName, choose
@@ -176,23 +177,32 @@ def run(
 
 def resume(
     folder: str | Path,
+    overrides: tuple[str, ...] | list[str] = (),
     *,
     watch: Watch | None = None,
     model: Model | None = None,
     dataset: Dataset | None = None,
 ) -> Result:
-    """Go on with an interrupted run, bit for bit as if it had not been.
+    """Go on with an interrupted run, bit for bit as if it had not been; or with one that ended, for longer.
 
     Args:
       folder: of the run.
+      overrides: a longer ``training.duration``, and options of [devices], [checkpoint] and [output]. The
+        longer run is that which would have been trained from the start; it is noted in the folder.
       watch: told of progress.
       model, dataset: again, if the run was started with one.
 
     Raises:
-      ConfigError: when it is no run folder, or its checkpoints are not of this config, network or data.
+      ConfigError: when it is no run folder, or its checkpoints are not of this config, network or data; or
+        when a run of the new duration would not have begun like this one (a cosine over the whole of it).
+
+    Example:
+      ``dlnotes.resume("runs/quickstart/…", ["training.duration='40 epochs'"])``
     """
     kept = RunFolder.open(folder)
-    config = kept.config()
+    before = kept.config()
+    refuse_edits(kept, before)
+    config = with_overrides(kept, before, overrides)
     plan = groups(config)
     prepare_devices(config, plan)
     dataset = load_data(config) if dataset is None else dataset
@@ -202,6 +212,8 @@ def resume(
     trainers = _trainers(config, plan, dataset, model)
     enable_compilation_cache()
     first = jax.process_index() == 0
+    if overrides:
+        extend(kept, before, config, groups(before), [t.setup for t in trainers], write=first)
     return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
 
 
@@ -287,7 +299,14 @@ def _train_all(
                 folder.mkdir(parents=True, exist_ok=True)
             writers, close = _tensorboard(config, folder if first else None)
             try:
-                outcome = trainer.train(folder=folder, watch=watch, stop=stop, first=first, writers=writers)
+                outcome = trainer.train(
+                    folder=folder,
+                    watch=watch,
+                    stop=stop,
+                    first=first,
+                    writers=writers,
+                    record=made_with(config),
+                )
             finally:
                 close()
             if outcome.interrupted:
@@ -298,6 +317,8 @@ def _train_all(
             points += summarize_group(trainer.setup.group, outcome, metrics)
     points.sort(key=lambda p: p["point"])
     summary = _summary(config, trainers, outcomes, points, time.perf_counter() - started)
+    if kept is not None and (longer := extensions(kept)):
+        summary["extended"] = longer
     result = Result(
         folder=kept.path if kept is not None else None,
         config=config,
@@ -412,6 +433,7 @@ def open_run(
     """
     kept = RunFolder.open(folder)
     config = kept.config()
+    refuse_edits(kept, config)
     all_groups = groups(config)
     try:
         chosen = choose(all_groups, (kept.summary() or {}).get("points"), point, member)

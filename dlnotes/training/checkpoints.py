@@ -118,6 +118,15 @@ class Checkpoints:
             int(p.name) for p in self.folder.iterdir() if p.name.isdigit() and (p / MANIFEST).is_file()
         )
 
+    def newest_extra(self) -> dict[str, Any]:
+        """The extra of the newest checkpoint whose extra can be read, not verified; empty without any."""
+        for step in reversed(self.steps()):
+            try:
+                return json.loads((self.folder / str(step) / _EXTRA).read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
+        return {}
+
     def verify(self, step: int) -> None:
         """Hold every file of a checkpoint against the manifest.
 
@@ -251,8 +260,8 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether two arrays have the same bits."""
     if a.dtype != b.dtype or a.shape != b.shape:
         return False
-    bits = (np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in (a, b))
-    return np.array_equal(*bits)
+    one, other = (np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in (a, b))
+    return np.array_equal(one, other)
 
 
 @contextmanager
