@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from dlnotes.cli.errors import FAILED, INTERRUPTED, answers, fail
+from dlnotes.cli.members import MemberOption, PointOption, point_of, with_member
 from dlnotes.cli.streams import write_plainly
 
 app = typer.Typer(
@@ -51,24 +52,6 @@ BudgetOption = Annotated[
         metavar="quick|full|large",
         help="How much to spend on a claim: quick shows that it runs, full decides on two cores, large has a "
         "published experiment's sizes, for a GPU.",
-    ),
-]
-MemberOption = Annotated[
-    int | None,
-    typer.Option(
-        "--member",
-        min=0,
-        help="Which of the trained members, counted over all points and seeds; by default the first seed of "
-        "the best point that did not fail.",
-    ),
-]
-PointOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--point",
-        metavar="N|OPTION=VALUE",
-        help="Which point of a sweep: its number in the table, or its values (once for each option); by "
-        "default the best on validation.",
     ),
 ]
 
@@ -165,7 +148,7 @@ def evaluate(
         from dlnotes.experiment.run import open_run
         from dlnotes.formatting import measured_in_words
 
-        trained = open_run(folder, point=_point(point))
+        trained = open_run(folder, point=point_of(point))
         measured = evaluate_run(trained, split=split, data_path=data)
         if told := trained.chosen.in_words():
             _out(told)
@@ -197,7 +180,7 @@ def predict(
         _opened(folder)
         from dlnotes.experiment.predict import predict_run
 
-        trained = _with_member(folder, point, member)
+        trained = with_member(folder, point, member)
         _out(str(predict_run(trained, inputs, output=output, beam=beam, best=best)))
 
 
@@ -217,7 +200,7 @@ def export(
         _opened(folder)
         from dlnotes.experiment.export import export_run
 
-        _out(str(export_run(_with_member(folder, point, member), output=output)))
+        _out(str(export_run(with_member(folder, point, member), output=output)))
 
 
 @app.command()
@@ -440,40 +423,6 @@ def _opened(folder: Path) -> None:
     RunFolder.open(folder)
 
 
-def _point(given: list[str] | None) -> Any:
-    """``--point 3`` as a number, ``--point model.widths=[16]`` as a mapping."""
-    from dlnotes.config import ConfigError, toml_value
-
-    if not given:
-        return None
-    if len(given) == 1 and given[0].strip().isdecimal():
-        return int(given[0])
-    found = {}
-    for text in given:
-        path, equals, value = text.partition("=")
-        if not equals:
-            told = f"--point: got {text!r}, allowed is a number of the table or model.widths=[16]"
-            raise ConfigError("usage", [told])
-        found[path.strip()] = toml_value(value)
-    return found
-
-
-def _with_member(folder: Path, point: list[str] | None, member: int | None) -> Any:
-    """A run opened for use; which of its members is used goes to standard error."""
-    from dlnotes.config import ConfigError
-    from dlnotes.experiment.members import member_in_words
-    from dlnotes.experiment.run import open_run
-
-    trained = open_run(folder, point=_point(point), member=member)
-    try:
-        told = member_in_words(trained.chosen, trained.state.members)
-    except ValueError as error:
-        raise ConfigError(str(folder), [str(error)]) from None
-    if told:
-        print(told, file=sys.stderr, flush=True)
-    return trained
-
-
 def _join_processes(
     config: Any, processes: int | None, process_id: int | None, coordinator: str | None
 ) -> bool:
@@ -523,7 +472,8 @@ def _show_run(train: Callable[[Any], Any], config: Any, quiet: bool, first: bool
         Console(highlight=False).print(display.results_table(result.summary))
     else:
         _out(display.results_text(result.summary))
-    _out(str(result.folder))
+    folder = str(result.folder)
+    _out(f"./{folder}" if folder.startswith("-") else folder)
 
 
 def _out(text: str, end: str = "\n") -> None:

@@ -195,6 +195,8 @@ def _best(every: list[Chosen], records: Sequence[Mapping[str, Any]] | None) -> C
 
 def _named(every: list[Chosen], point: int | Mapping[str, Any]) -> int:
     """The position of the point that is named."""
+    if not isinstance(point, (int, np.integer, Mapping)) or isinstance(point, bool):
+        raise ValueError(f"point: got {point!r}, allowed are a number from 0 and a mapping of options")
     if not isinstance(point, Mapping):
         if not 0 <= point < len(every):
             only = "the run has no sweep" if len(every) == 1 else f"the run has {len(every)}, from 0"

@@ -39,6 +39,13 @@ class RunFolder:
         """
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         path = runs_of(config) / config.name / f"{stamp}-{secrets.token_hex(3)}"
+        text = to_toml(config)
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            name = text[max(0, error.start - 30) : error.end + 30]
+            told = f"{name!r}: a name whose bytes are not UTF-8 cannot be kept in config.toml"
+            raise ConfigError("config", [told]) from None
         try:
             path.mkdir(parents=True)
         except (OSError, ValueError) as error:
@@ -47,7 +54,7 @@ class RunFolder:
             told = f"output.directory: got {given!r}, no run folder can be made there: {reason}"
             raise ConfigError("config", [told]) from None
         folder = cls(path)
-        write_text(folder.config_path, to_toml(config))
+        write_text(folder.config_path, text)
         write_json(path / "environment.json", environment(command))
         return folder
 

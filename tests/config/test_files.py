@@ -142,6 +142,13 @@ def test_a_place_where_no_folder_can_be_made_is_told(kind, tmp_path, monkeypatch
         RunFolder.create(parse(SECTIONS | {"output": {"directory": given}}))
 
 
+def test_a_path_of_other_bytes_than_text_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"caf.udce9.*bytes are not UTF-8"):
+        RunFolder.create(parse(SECTIONS | {"output": {"directory": "caf\udce9"}}))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "name", ["runs [v2]", "-r", "a b", "a*?", "50%#1", 'it\'s "x"', "año 猫", "two\nlines", "a\\b", "../up/x"]
 )

@@ -1,6 +1,6 @@
 """Which of a run's members is used: the best point's by default, any by name, a failed one never."""
 
-# pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false, reportArgumentType=false
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportOptionalSubscript=false, reportArgumentType=false
 import csv
 import json
 
@@ -139,6 +139,7 @@ def test_the_history_is_that_of_the_chosen_points_seeds(swept):
         ({"point": {RATE: 0.05}}, "which 2 points have: point 1"),
         ({"point": {RATE: 0.3}}, "which no point has: point 0"),
         ({"point": {"model.width": 3}}, "point: got 'model.width', swept are model.widths, optimizer"),
+        ({"point": "1"}, "point: got '1', allowed are a number from 0 and a mapping"),
         ({"member": 12}, "member: got 12, the run has 12, from 0"),
         ({"point": 1, "member": 2}, "member: got 2, point 1"),
         ({"point": 2}, "every seed of point 2 (model.widths = 1, optimizer.learning_rate = 1e+30) failed"),
