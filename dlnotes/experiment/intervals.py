@@ -115,3 +115,21 @@ def _ends(mean: float, half: float, values: np.ndarray, limits: Limits) -> tuple
 def _share(odds: float, shift: float) -> float:
     """The share whose log-odds are ``log odds + shift``."""
     return float(1 / (1 + np.exp(-np.log(odds) - shift)))
+
+
+def share_interval(share: float, examples: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a share of so many examples, which lies within 0 and 1.
+
+    Args:
+      share: of the examples, from 0 to 1.
+      examples: how many there are.
+      confidence: of the interval.
+
+    Example:
+      >>> low, high = share_interval(1.0, 20)
+      >>> round(low, 3), high
+      (0.839, 1.0)
+    """
+    found = stats.binomtest(round(float(share) * examples), examples)
+    low, high = found.proportion_ci(confidence, method="wilson")
+    return float(low), float(high)

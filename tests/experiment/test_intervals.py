@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from dlnotes.experiment.intervals import FREE, POSITIVE, SHARE, limits_of, mean_interval
+from dlnotes.experiment.intervals import FREE, POSITIVE, SHARE, limits_of, mean_interval, share_interval
 
 
 def test_the_interval_is_students():
@@ -97,7 +97,7 @@ DRAWN = {
 @pytest.mark.parametrize("name", DRAWN)
 def test_it_covers_the_mean_at_least_as_often_as_the_plain_interval(name, seeds):
     draw, mean, limits, least = DRAWN[name]
-    drawn = draw(np.random.default_rng(7), (3000, seeds))
+    drawn = draw(np.random.default_rng(7), (1500, seeds))
     found = np.array([ends(values, limits) for values in drawn])
     plain = np.array([ends(values, FREE) for values in drawn])
     covered, before = (np.mean((e[:, 0] <= mean) & (mean <= e[:, 1])) for e in (found, plain))
@@ -116,3 +116,13 @@ def test_what_the_metrics_of_runs_can_be():
     for loss in ("gaussian_nll", "laplace_nll", "heteroscedastic_nll", "mixture_nll"):
         assert limits_of("loss", loss) == FREE
     assert limits_of("unheard_of") == FREE
+
+
+def test_shares_of_examples_have_wilsons_interval():
+    for right, n in ((0, 5), (3, 5), (20, 20), (97, 100)):
+        low, high = share_interval(right / n, n)
+        z, p = stats.norm.ppf(0.975), right / n
+        middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+        np.testing.assert_allclose([low, high], [middle - half, middle + half], atol=1e-12)
+        assert 0 <= low <= p <= high <= 1

@@ -11,6 +11,7 @@ import numpy as np
 
 from dlnotes.experiment.figures.common import good_members, shown_point, styled
 from dlnotes.experiment.figures.predictions import shown_split
+from dlnotes.experiment.intervals import share_interval
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.plotting import (
     BLUE,
@@ -128,7 +129,8 @@ def _drawn(runs: dict[str, list[ByLength]], title: str, table: Path) -> Path:
     for (name, rows), color in zip(runs.items(), (BLUE, ORANGE, GREEN, PURPLE)):
         place = [np.mean([row.first, row.last]) for row in rows]
         share = np.array([row.sequence for row in rows])
-        error = 1.96 * np.sqrt(share * (1 - share) / [row.examples for row in rows])
+        ends = np.array([share_interval(row.sequence, row.examples) for row in rows]).T
+        error = np.stack([share - ends[0], ends[1] - share]).clip(0)
         left.errorbar(place, 100 * share, 100 * error, color=color, marker="o", capsize=2, label=name)
         right.plot(place, [100 * row.token for row in rows], color=color, marker="o", label=name)
     rows = next(iter(runs.values()))
