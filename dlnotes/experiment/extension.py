@@ -43,16 +43,11 @@ def refuse_edits(kept: RunFolder, config: Config) -> None:
     folders = [kept.path / "checkpoints", *sorted(kept.path.glob("group-*/checkpoints"))]
     for one in filter(None, [Checkpoints(f).newest_extra().get("config") for f in folders]):
         if problems := _edits(one, config, extensions(kept)):
+            told = problems[:MOST]
+            told += [f"and {len(problems) - MOST} more"] if len(problems) > MOST else []
             longer = f'dlnotes resume {in_shell(kept.path)} training.duration="40 epochs"'
-            raise ConfigError(
-                str(kept.config_path),
-                [
-                    "is not what the checkpoint was made with; put it back, or start a new run",
-                    *problems[:MOST],
-                    *([f"and {len(problems) - MOST} more"] if len(problems) > MOST else []),
-                    f"to train longer: {longer}",
-                ],
-            )
+            told[-1] += f"\n  (put it back; a run is trained for longer by: {longer})"
+            raise ConfigError(f"{kept.config_path} is not what the checkpoint was made with", told)
 
 
 def _edits(saved: Mapping[str, Any], config: Config, known: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -137,7 +137,8 @@ def test_an_edited_config_is_refused_with_what_differs(section, use, ended):
         path.write_text(before)
     option = section if section == "seed" else f"{section}.{next(iter(edit))}"
     assert f"{option}: got " in str(error.value)
-    assert "to train longer: dlnotes resume" in str(error.value)
+    assert "is trained for longer by: dlnotes resume" in str(error.value)
+    assert len(error.value.problems) == 1
 
 
 def test_what_does_not_change_the_training_may_be_edited(ended):

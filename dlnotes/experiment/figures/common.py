@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from dlnotes.experiment.evaluator import Evaluator
-from dlnotes.experiment.members import failed_members
 from dlnotes.experiment.result import Result
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.experiment.summary import best_point
@@ -37,17 +36,25 @@ def shown_point(result: Result) -> tuple[int, int, slice, str]:
       Its position in the summary, its group, its members in the group, and a title.
     """
     points = result.summary["points"]
-    chosen = result.chosen(best_point(points) or 0)
-    values = ", ".join(f"{k} = {choice_in_words(v)}" for k, v in chosen.values.items())
-    title = result.config.name + (f", best of the sweep: {values}" if values else "")
-    return chosen.point, chosen.group, chosen.members, title
+    position = best_point(points) or 0
+    index = points[position]["point"]
+    seeds = len(points[position].get("seeds", ())) or result.config.training.seeds
+    for g, group in enumerate(result.groups):
+        if index in group.indices:
+            p = group.indices.index(index)
+            values = ", ".join(f"{k} = {choice_in_words(v)}" for k, v in points[position]["values"].items())
+            title = result.config.name + (f", best of the sweep: {values}" if values else "")
+            return position, g, slice(p * seeds, (p + 1) * seeds), title
+    raise ValueError(f"points: no group has point {index}")
 
 
 def good_members(result: Result) -> np.ndarray:
     """The shown point's members that did not fail, counted in their group; all of them where all did."""
-    _, g, mine, _ = shown_point(result)
-    failed = failed_members(result.states[g].members)[mine]
-    return mine.start + np.flatnonzero(~failed | failed.all())
+    position, _, mine, _ = shown_point(result)
+    stopped = result.summary["points"][position].get("stopped", ())
+    failed = {s["member"] for s in stopped if s["reason"].startswith("non-finite")}
+    every = range(mine.stop - mine.start)
+    return mine.start + np.array([m for m in every if m not in failed] or list(every))
 
 
 def metric_title(metric: str) -> str:
