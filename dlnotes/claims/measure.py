@@ -21,7 +21,7 @@ from dlnotes.claims.load import experiments_beside, load_claim, module_path
 from dlnotes.claims.rules import verdict_of
 from dlnotes.claims.statistics import Interval
 from dlnotes.config import ClaimConfig, ConfigError, is_claim, read_raw, validate_as
-from dlnotes.experiment.run_folder import RunFolder, read_json, write_json
+from dlnotes.experiment.run_folder import RunFolder, read_json, runs_of, write_json
 from dlnotes.formatting import effect_text
 
 MEASUREMENTS = "measurements.npz"
@@ -287,7 +287,7 @@ def last_measured(opened: Opened) -> Path | None:
     It is the same where options, code and the version of jax are.
     """
     wanted = {"fingerprint": opened.fingerprint, "jax": metadata.version("jax")}
-    for path in sorted((Path(opened.config.output.directory) / opened.name).glob("*/measurement.json"))[::-1]:
+    for path in sorted((runs_of(opened.config) / opened.name).glob("*/measurement.json"))[::-1]:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:

@@ -11,15 +11,17 @@ import numpy as np
 
 from dlnotes.data.dataset import Standardize
 from dlnotes.experiment.decoding import decoded_length
+from dlnotes.experiment.members import PointName, member_in_words
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.predict import _member, _opened, _params, predicts_next
 from dlnotes.experiment.result import Trained
 from dlnotes.models import greedy_decode
+from dlnotes.training.state import Hyperparams
 from dlnotes.typing import Params
 
 _README = """# {name}: an exported model
 
-`{file}` holds a trained {kind} as one program for {platforms}, parameters included. It needs only
+`{file}` holds a trained {kind}{which} as one program for {platforms}, parameters included. It needs only
 `jax` and `flatbuffers` (not dlnotes):
 
 ```python
@@ -36,7 +38,13 @@ Result: {result}
 {classes}"""
 
 
-def export_run(run: str | Path | Trained, *, output: str | Path | None = None, member: int = 0) -> Path:
+def export_run(
+    run: str | Path | Trained,
+    *,
+    output: str | Path | None = None,
+    point: PointName = None,
+    member: int | None = None,
+) -> Path:
     """Write one member as a single file of ``jax.export``, for cpu, cuda and tpu and any batch size.
 
     Inputs are raw (what the data held before they were standardized), outputs are probabilities,
@@ -45,15 +53,18 @@ def export_run(run: str | Path | Trained, *, output: str | Path | None = None, m
     Args:
       run: its folder, or what `open_run` returned.
       output: the file; by default export/model.jax in the run folder.
-      member: which of the trained members.
+      point: of a sweep, by its number from 0 or by its values; by default the best one on validation.
+      member: which of the trained members, counted over all seeds of all points from 0, or with ``point``
+        over its seeds; by default the first that did not fail.
 
     Returns:
       The path written.
     """
-    trained = _opened(run)
-    params = _params(_member(trained, member))
+    trained = _opened(run, point, member)
+    one = _member(trained)
+    params, which = _params(one), member_in_words(trained.chosen, trained.state.members)
     path = Path(output) if output is not None else trained.folder.path / "export" / "model.jax"
-    function, arguments, result = _exportable(trained, params)
+    function, arguments, result = _exportable(trained, params, {name: v[0] for name, v in one.hyper.items()})
     exported = jax.export.export(jax.jit(function), platforms=("cpu", "cuda", "tpu"))(*arguments.values())
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(exported.serialize())
@@ -63,6 +74,7 @@ def export_run(run: str | Path | Trained, *, output: str | Path | None = None, m
         name=trained.config.name,
         file=path.name,
         kind=trained.config.model.kind,
+        which=f" ({which})" if which else "",
         platforms="cpu, cuda and tpu",
         call=", ".join(arguments),
         arguments="\n".join(f"- `{name}`: {shape}" for name, shape in shapes.items()),
@@ -89,13 +101,10 @@ def _length(name: str, trained: Trained) -> str:
     return name if not finds or mask is None else str(mask.shape[1])
 
 
-def _exportable(trained: Trained, params: Params):
+def _exportable(trained: Trained, params: Params, hyper: Hyperparams):
     """The function of raw arrays, its arguments' shapes by name, and what it returns."""
     dataset, train = trained.dataset, trained.dataset.train
-    # Swept numbers shape training and the start only: any point's do for a forward pass.
-    hyper = {
-        name: jnp.asarray(values[0]) for name, values in trained.evaluator.setup.group.hyperparams.items()
-    }
+    hyper = {name: jnp.asarray(value) for name, value in hyper.items()}
     model = trained.evaluator.setup.recipe_of(hyper).model
     scope = jax.export.SymbolicScope()
 
