@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +89,23 @@ PERCENT = SHARES | {"token_error", "sequence_error"}
 """Metrics that are shown in per cent."""
 
 
-LARGER = SHARES | {"bleu", "chrf"}
+LARGER = SHARES | {"bleu", "chrf", "r2"}
 """Metrics of which larger is better."""
+
+
+def metric_in_words(metric: str, measured: Iterable[str] = ()) -> str:
+    """A metric's name, with what it is of where that is not the data's own units.
+
+    Args:
+      metric: its name.
+      measured: the names of all that was measured with it.
+
+    Example:
+      >>> metric_in_words("r2"), metric_in_words("loss", ["loss", "standardized_absolute_error"])
+      ('R²', 'loss (standardized target)')
+    """
+    of = " (standardized target)" if metric == "loss" and "standardized_absolute_error" in measured else ""
+    return {"r2": "R²"}.get(metric, metric.replace("_", " ")) + of
 
 
 def value_in_words(metric: str, value: float | None) -> str:

@@ -146,16 +146,17 @@ def evaluate(
         _opened(folder)
         from dlnotes.experiment.evaluate import evaluate_run
         from dlnotes.experiment.run import open_run
-        from dlnotes.formatting import measured_in_words
+        from dlnotes.formatting import measured_in_words, metric_in_words
 
         trained = open_run(folder, point=point_of(point))
         measured = evaluate_run(trained, split=split, data_path=data)
         if told := trained.chosen.in_words():
             _out(told)
         where = split if data is None else data.name
-        width = max(map(len, measured))
+        names = {name: metric_in_words(name, measured) for name in measured}
+        width = max(map(len, names.values()))
         for name, value in measured.items():
-            _out(f"{where} {name:<{width}}  {measured_in_words(name, value)}")
+            _out(f"{where} {names[name]:<{width}}  {measured_in_words(name, value)}")
 
 
 @app.command()

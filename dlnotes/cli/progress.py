@@ -16,6 +16,7 @@ from dlnotes.formatting import (
     duration_in_words,
     interval_in_words,
     measured_in_words,
+    metric_in_words,
     value_in_words,
 )
 
@@ -230,8 +231,9 @@ def _lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A single point's metrics, the headline's split first."""
     found = []
     for split in ("test", "validation", "train"):
-        for metric, measured in sorted(summary["points"][0]["metrics"].get(split, {}).items()):
-            found.append((f"{split} {metric.replace('_', ' ')}", measured_in_words(metric, measured)))
+        metrics = summary["points"][0]["metrics"].get(split, {})
+        for metric, measured in sorted(metrics.items()):
+            found.append((f"{split} {metric_in_words(metric, metrics)}", measured_in_words(metric, measured)))
     return found
 
 

@@ -7,6 +7,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from dlnotes.data.assemble import box_mask, length_mask
 from dlnotes.data.buckets import masked_sizes
 from dlnotes.data.dataset import InputKind
+from dlnotes.data.levels import as_in_training
 
 _DAMAGE = (  # what numpy and zipfile raise on bytes that are not what they say (found by fuzzing)
     ValueError,
@@ -89,10 +91,23 @@ def guess_input(path: str | Path, x: np.ndarray) -> InputKind:
     return kinds[x.ndim]
 
 
-def check_inputs(path: str | Path, x: np.ndarray, kind: str, mask: np.ndarray | None) -> np.ndarray:
+def check_inputs(
+    path: str | Path,
+    x: np.ndarray,
+    kind: str,
+    mask: np.ndarray | None,
+    levels: Mapping[str, Any] | None = None,
+) -> np.ndarray:
     """``x`` as the float array (int32 for tokens) of its kind, checked row by row.
 
     Bytes (uint8) of an image or a volume become gray levels / 255; without a channel axis they get one.
+
+    Args:
+      path: for messages.
+      x: as in the file.
+      kind: of input.
+      mask: of the real positions.
+      levels: of the images of the training data, where they are known (see `dlnotes.data.levels`).
 
     Raises:
       ValueError: naming file and row.
@@ -115,11 +130,12 @@ def check_inputs(path: str | Path, x: np.ndarray, kind: str, mask: np.ndarray | 
             row = int(np.argmax((x < 0).any(axis=1)))
             raise ValueError(f"{path}: x: row {row} holds the negative token {x[row].min()}")
         return x.astype(np.int32)
-    if kind in ("image", "volume") and x.dtype == np.uint8:
-        return x.astype(np.float32) / 255
-    if x.dtype.kind in "biu":
+    if x.dtype.kind == "f":
+        check_finite(path, "x", x, mask)
+    if kind in ("image", "volume"):
+        x = as_in_training(path, x, levels, mask)
+    elif x.dtype.kind in "biu":
         return x.astype(np.float64 if x.dtype.itemsize > 2 else np.float32)
-    check_finite(path, "x", x, mask)
     x = x.astype(np.float32) if x.dtype == np.float16 else x
     if mask is not None:
         x = np.where(mask[..., None], x, np.zeros((), x.dtype))
@@ -195,10 +211,7 @@ def class_labels(path: str | Path, y: np.ndarray) -> tuple[np.ndarray, tuple[str
     if y.ndim != 1:
         raise ValueError(f"{path}: y has shape {y.shape}, one label for each row is needed")
     if y.dtype.kind in "US":
-        texts = y.astype(str)
-        if (texts == "").any():
-            raise ValueError(f"{path}: y: row {int(np.argmax(texts == ''))} is an empty label")
-        names, labels = np.unique(texts, return_inverse=True)
+        names, labels = np.unique(texts(path, y), return_inverse=True)
         classes = tuple(str(name) for name in names)
     else:
         labels = whole_labels(path, y)
@@ -214,6 +227,17 @@ def class_labels(path: str | Path, y: np.ndarray) -> tuple[np.ndarray, tuple[str
     if len(classes) < 2:
         raise ValueError(f"{path}: y: every row has the label {', '.join(classes)!r}, two classes are needed")
     return labels.astype(np.int32), classes
+
+
+def texts(path: str | Path, y: np.ndarray) -> list[str]:
+    """Labels that are texts or bytes of ASCII as texts, refusing with its row any that is empty."""
+    try:
+        found = [str(name) for name in y.astype(str)]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: y: a label is not ASCII ({error}), store labels as texts") from None
+    if "" in found:
+        raise ValueError(f"{path}: y: row {found.index('')} is an empty label")
+    return found
 
 
 def whole_labels(path: str | Path, y: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from dlnotes.data import csv_table as table
 from dlnotes.data.assemble import Parts, assemble, pad_boxes
 from dlnotes.data.dataset import Dataset, InputKind, Task
 from dlnotes.data.download import sha256
+from dlnotes.data.levels import PICTURES, levels_of
+from dlnotes.data.own_files import read_as
 from dlnotes.data.split import split_indices
 
 
@@ -71,6 +73,7 @@ def npz(
         path,
         found[x],
         found[y],
+        reading={"x": x, "y": y, "mask": mask, "lengths": lengths},
         inner=inner,
         mask=mask,
         lengths=lengths,
@@ -107,6 +110,7 @@ def npy(
         y_path,
         arrays.read_npy(x_path),
         arrays.read_npy(y_path),
+        reading={},
         inner={},
         mask="mask",
         lengths="lengths",
@@ -127,6 +131,7 @@ def _from_arrays(
     x: np.ndarray,
     y: np.ndarray,
     *,
+    reading: dict[str, Any],
     inner: dict[str, np.ndarray],
     mask: str,
     lengths: str,
@@ -147,10 +152,13 @@ def _from_arrays(
         )
     axes = {"image": 2, "volume": 3}.get(kind, 1)
     real = arrays.read_mask(x_path, inner, x, mask=mask, lengths=lengths, axes=axes)
+    raw = x
     x = arrays.check_inputs(x_path, x, kind, real)
+    if kind in ("image", "volume"):
+        reading["levels"] = levels_of(raw.reshape(x.shape), real)
     y, job, outputs, classes = targets(y_path, y, task, x=x)
     symbols = tuple(str(i) for i in range(int(x.max()) + 1)) if kind == "tokens" else ()
-    return assemble(
+    made = assemble(
         name,
         x,
         y,
@@ -172,6 +180,7 @@ def _from_arrays(
         symbols=symbols,
         sources=sources,
     )
+    return read_as(made, form="arrays", **reading)
 
 
 def targets(
@@ -270,7 +279,8 @@ def csv(
       FileNotFoundError: when there is no such file.
       ValueError: when it cannot be used; the message has the file and the line.
     """
-    read = table.read_table(path, delimiter=delimiter)
+    options = {"delimiter": delimiter}
+    read = table.read_table(path, **options)
     for option, names in (("target", [target]), ("categorical", categorical), ("drop", drop)):
         for name in names:
             if name not in read.header:
@@ -283,7 +293,7 @@ def csv(
     features = table.feature_names(read, columns, categorical)
     x = table.encode(read, features)
     y, job, classes = _csv_target(read, target, task)
-    return assemble(
+    made = assemble(
         Path(path).stem,
         x,
         y,
@@ -304,6 +314,7 @@ def csv(
         features=features,
         sources={str(path): sha256(path)},
     )
+    return read_as(made, form="table", target=target, table=options)
 
 
 def _csv_target(
@@ -385,7 +396,7 @@ def image_folder(
     x, mask = pad_boxes(read) if own else (np.stack(read), None)
     y = np.array([label for label, _ in files])
     classes = tuple(folder.name for folder in folders)
-    return assemble(
+    made = assemble(
         Path(path).name,
         x,
         y,
@@ -406,3 +417,4 @@ def image_folder(
         classes=classes,
         sources={str(file): sha256(file) for _, file in files},
     )
+    return read_as(made, form="images", max_size=max_size, levels=PICTURES)

@@ -1,13 +1,14 @@
 """New inputs for a trained model: from a file to what the model was trained on.
 
-What a file may be depends on the data set that the model knows:
+Files like those of the training data are read as these were: with the array names, the delimiter and
+the columns, the sounds and the ending that [data] says. Besides, by what the data set holds:
 
 - "vector": ``.csv`` with the same columns, ``.npz``, ``.npy``;
 - "image": an image file, a folder of images (for evaluation one of sub-folders by class, or of
-  ``images/`` and ``masks/``), ``.npz``, ``.npy``;
+  ``images/`` and ``masks/``), ``.npz``, ``.npy``; of a folder of sounds a ``.wav`` file or a folder of them;
 - "volume": ``.npz``, ``.npy``;
 - "sequence": ``.ts``, ``.npz`` (with "mask" or "lengths"), ``.npy``; ``.csv`` with the same columns where
-  the model forecasts a series: every window of its rows;
+  the model forecasts a series: every window of its rows; of a folder of sounds as for "image";
 - "tokens": ``.txt``, ``.npz``, ``.npy``; "pair" and "tree": ``.txt``.
 
 A ``.txt`` file has one example a line. For evaluation the target follows after a tab (class name, or
@@ -17,6 +18,7 @@ its own target. Symbols are single characters, or separated by spaces where some
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,14 +26,15 @@ import numpy as np
 
 from dlnotes.data import arrays, standardize
 from dlnotes.data import csv_table as table
-from dlnotes.data.assemble import length_mask, pad, pad_boxes
-from dlnotes.data.dataset import Dataset, Examples, Pair, are_characters, is_special
+from dlnotes.data.assemble import pad_boxes
+from dlnotes.data.dataset import Dataset, Examples
 from dlnotes.data.images.image_masks import check_classes, paired, read_mask
+from dlnotes.data.levels import are_gray, known_levels
+from dlnotes.data.line_inputs import read_line_inputs
+from dlnotes.data.own_files import reading_of
 from dlnotes.data.time_series.csv_series import series_of
 from dlnotes.data.time_series.forecasting import windows_of
 from dlnotes.data.time_series.ts_files import pad_series, read_ts
-
-UNKNOWN = "<unk>"
 
 
 class Inputs(NamedTuple):
@@ -93,19 +96,22 @@ def _read(
 ) -> tuple[Inputs, np.ndarray | None]:
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file or folder")
-    end = path.suffix.lower()
-    kind = dataset.input
-    if kind in ("tokens", "pair", "tree") and end == ".txt":
-        return _read_lines(path, dataset, with_targets)
-    if kind in ("vector", "image", "volume", "sequence", "tokens") and end in (".npz", ".npy"):
+    end, kind, form = path.suffix.lower(), dataset.input, reading_of(dataset).get("form", "")
+    if kind in ("vector", "image", "volume", "sequence", "tokens") and _holds_arrays(path, form):
         return _read_arrays(path, dataset, with_targets)
-    if kind == "sequence" and end == ".ts":
+    if form == "sounds" and (end == ".wav" or path.is_dir()):
+        return _read_sounds(path, dataset, with_targets)
+    if form in _OF_FILES and path.is_dir():
+        raise ValueError(f"{path}: is a folder, {dataset.name} is read from a file")
+    if form in ("pairs", "trees", "text") or (kind in ("tokens", "pair", "tree") and end == ".txt"):
+        return _read_lines(path, dataset, with_targets)
+    if form == "series" or (kind == "sequence" and end == ".ts"):
         return _read_series(path, dataset, with_targets)
-    if kind == "sequence" and end == ".csv" and dataset.forecast is not None:
+    if form == "windows" or (kind == "sequence" and end == ".csv" and dataset.forecast is not None):
         return _read_windows(path, dataset, with_targets)
-    if kind == "vector" and end == ".csv":
+    if form == "table" or (kind == "vector" and end == ".csv"):
         return _read_csv(path, dataset, target, with_targets)
-    if kind == "image" and end not in (".csv", ".txt"):
+    if kind == "image" and form != "sounds" and end not in (".csv", ".txt"):
         return _read_images(path, dataset, with_targets)
     allowed = {
         "vector": ".csv, .npz, .npy",
@@ -114,7 +120,21 @@ def _read(
         "sequence": ".ts, .npz, .npy" if dataset.forecast is None else ".csv, .npz, .npy",
         "tokens": ".txt, .npz, .npy",
     }
-    raise ValueError(f"{path}: {kind!r} inputs of {dataset.name} are read from {allowed.get(kind, '.txt')}")
+    known = "a .wav file, a folder of them, .npz, .npy" if form == "sounds" else allowed.get(kind, ".txt")
+    raise ValueError(f"{path}: {kind!r} inputs of {dataset.name} are read from {known}")
+
+
+_OF_FILES = ("table", "windows", "series", "pairs", "trees", "text")
+"""The forms of which an example is in a file, whatever its ending."""
+
+
+def _holds_arrays(path: Path, form: str) -> bool:
+    """Whether a file is .npz or .npy: by its ending, or, as training reads any, by how it begins."""
+    if path.is_dir():
+        return False
+    if path.suffix.lower() in (".npz", ".npy"):
+        return True
+    return form == "arrays" and path.read_bytes()[:6].startswith((b"PK", b"\x93NUMPY"))
 
 
 def _label(path: Path, where: str, name: str, dataset: Dataset) -> int:
@@ -128,7 +148,9 @@ def _label(path: Path, where: str, name: str, dataset: Dataset) -> int:
 def _read_csv(
     path: Path, dataset: Dataset, target: str | None, with_targets: bool
 ) -> tuple[Inputs, np.ndarray | None]:
-    read = table.read_table(path)
+    reading = reading_of(dataset)
+    read = table.read_table(path, **reading.get("table", {}))
+    target = reading.get("target") if target is None else target
     if not dataset.features:
         raise ValueError(f"{path}: {dataset.name} has no column names, use .npz or .npy")
     x = standardize.apply(dataset.standardize, table.encode(read, dataset.features))
@@ -165,9 +187,7 @@ def _read_csv(
 
 
 def _read_arrays(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:
-    found = {"x": arrays.read_npy(path)} if path.suffix.lower() == ".npy" else arrays.read_npz(path)
-    if "x" not in found:
-        raise ValueError(f"{path}: holds no array 'x', it has {', '.join(found) or 'none'}")
+    found = _named_arrays(path, dataset)
     x, kind = found["x"], dataset.input
     spatial = kind in ("image", "volume")
     own_size = spatial and dataset.train.mask is not None
@@ -183,7 +203,7 @@ def _read_arrays(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
         axes = len(dataset.inputs) - 1
         mask = arrays.read_mask(path, found, x, mask="mask", lengths="lengths", axes=axes)
         mask = np.ones(x.shape[: 1 + axes], bool) if mask is None else mask
-    x = arrays.check_inputs(path, x, kind, mask)
+    x = arrays.check_inputs(path, x, kind, mask, known_levels(dataset))
     if kind == "tokens":
         if int(x.max()) >= dataset.inputs[0]:
             row = int(np.argmax((x >= dataset.inputs[0]).any(axis=1)))
@@ -205,6 +225,25 @@ def _read_arrays(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
     return Inputs(x, tuple(str(i) for i in range(len(x))), mask), y
 
 
+def _named_arrays(path: Path, dataset: Dataset) -> dict[str, np.ndarray]:
+    """The arrays of a file as "x", "y", "mask" and "lengths", by the names that the training data give them.
+
+    A file without the training data's inputs may have those four names themselves.
+    """
+    with path.open("rb") as file:
+        single = file.read(6) == b"\x93NUMPY"
+    if single or path.suffix.lower() == ".npy":
+        return {"x": arrays.read_npy(path)}
+    found = arrays.read_npz(path)
+    roles = ("x", "y", "mask", "lengths")
+    names = {role: reading_of(dataset).get(role, role) for role in roles}
+    if names["x"] not in found and "x" in found:
+        names = dict(zip(roles, roles))
+    if names["x"] not in found:
+        raise ValueError(f"{path}: holds no array {names['x']!r}, it has {', '.join(found) or 'none'}")
+    return {role: found[name] for role, name in names.items() if name in found}
+
+
 def _read_series(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:
     found = read_ts(path)
     channels = dataset.inputs[-1]
@@ -222,7 +261,8 @@ def _read_series(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
 
 
 def _read_windows(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:
-    read, forecast = table.read_table(path), dataset.forecast
+    read = table.read_table(path, **reading_of(dataset).get("table", {}))
+    forecast = dataset.forecast
     window, _ = dataset.inputs
     series = series_of(read, dataset.features)
     left = forecast.horizon if with_targets and forecast is not None else 0
@@ -266,8 +306,13 @@ def _array_targets(path: Path, y: np.ndarray, x: np.ndarray, dataset: Dataset) -
     if y.ndim != 1:
         raise ValueError(f"{path}: y has shape {y.shape}, one label for each row is needed")
     if y.dtype.kind in "US":
-        return np.array([_label(path, f"row {i}", str(name), dataset) for i, name in enumerate(y)])
+        return np.array(
+            [_label(path, f"row {i}", name, dataset) for i, name in enumerate(arrays.texts(path, y))]
+        )
     labels = arrays.whole_labels(path, y)
+    places = tuple(str(i) for i in range(dataset.outputs))
+    if dataset.classes != places and any(map(str.isdecimal, dataset.classes)):  # numbers are names here
+        return np.array([_label(path, f"row {i}", str(label), dataset) for i, label in enumerate(labels)])
     if int(labels.max()) >= dataset.outputs:
         row = int(np.argmax(labels >= dataset.outputs))
         raise ValueError(f"{path}: y: row {row} is {labels[row]}, allowed is 0..{dataset.outputs - 1}")
@@ -276,6 +321,12 @@ def _array_targets(path: Path, y: np.ndarray, x: np.ndarray, dataset: Dataset) -
 
 def _read_images(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:
     height, width, channels = dataset.inputs
+    levels = known_levels(dataset)
+    if levels is not None and not are_gray(levels):
+        raise ValueError(
+            f"{path}: image files hold gray levels from 0 to 1, the model was trained on numbers from "
+            f"{levels['low']:g} to {levels['high']:g}: store them like the training data (.npz)"
+        )
     y = None
     if with_targets and dataset.task == "pixels":
         pairs = paired(path)
@@ -287,103 +338,60 @@ def _read_images(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
             raise ValueError(
                 f"{path}: one image has no target, a folder with one sub-folder a class is needed"
             )
-        folders = [
-            (_label(path, f"folder {folder.name}", folder.name, dataset), folder)
-            for folder in arrays.class_folders(path)
-        ]
-        labeled = [(label, file) for label, folder in folders for file in arrays.folder_images(folder)]
-        files = [file for _, file in labeled]
-        y = np.array([label for label, _ in labeled])
+        files, y = _in_class_folders(path, dataset, arrays.folder_images)
     else:
         files = arrays.folder_images(path) if path.is_dir() else [path]
     own = dataset.train.mask is not None  # images of their own sizes, up to the largest known
     size = None if own else (height, width)
-    read = [
-        arrays.read_image(file, size=size, channels=channels, max_size=max(height, width)) for file in files
-    ]
+    longest = reading_of(dataset).get("max_size", max(height, width))
+    read = [arrays.read_image(file, size=size, channels=channels, max_size=longest) for file in files]
     x, mask = pad_boxes(read) if own else (np.stack(read), None)
     rows = tuple(str(f.relative_to(path)) if path.is_dir() else f.name for f in files)
     return Inputs(standardize.apply(dataset.standardize, x, mask), rows, mask), y
 
 
-def encode_symbols(string: str, symbols: tuple[str, ...], *, path: str | Path, line: int) -> list[int]:
-    """Symbol numbers of one line: characters, or words between spaces where some symbols are longer.
+def _in_class_folders(
+    path: Path, dataset: Dataset, files_of: Callable[[Path], list[Path]]
+) -> tuple[list[Path], np.ndarray]:
+    """The files in the sub-folders of a folder, and the class that each sub-folder is named after."""
+    folders = [
+        (_label(path, f"folder {folder.name}", folder.name, dataset), folder)
+        for folder in arrays.class_folders(path)
+    ]
+    labeled = [(label, file) for label, folder in folders for file in files_of(folder)]
+    return [file for _, file in labeled], np.array([label for label, _ in labeled])
 
-    A symbol that is not among ``symbols`` is taken in lower case, or becomes ``<unk>`` where the data set
-    has it.
 
-    Raises:
-      ValueError: naming line and symbol when one is unknown.
-    """
-    index = {symbol: i for i, symbol in enumerate(symbols)}
-    special = [s for s in symbols if is_special(s)]
-    if not are_characters(symbols):
-        parts = string.split()
-    elif " " in index:
-        parts = list(string)
+def _read_sounds(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:
+    from dlnotes.data.time_series.sound import read_sounds, wav_files
+
+    y = None
+    if with_targets:
+        if not path.is_dir():
+            raise ValueError(
+                f"{path}: one sound has no target, a folder with one sub-folder a class is needed"
+            )
+        files, y = _in_class_folders(path, dataset, wav_files)
     else:
-        parts = list("".join(string.split()))
-    codes = []
-    for part in parts:
-        code = index.get(part, index.get(part.lower(), index.get(UNKNOWN)))
-        if code is None or part in special:
-            known = " ".join(s for s in symbols if s not in special)
-            raise ValueError(f"{path}: line {line}: unknown symbol {part!r}, known are: {known}")
-        codes.append(code)
-    return codes
+        files = wav_files(path) if path.is_dir() else [path]
+    x, mask = read_sounds(files, **reading_of(dataset)["sounds"])
+    if dataset.train.mask is None and dataset.input == "image":
+        wide = mask.any(axis=1).sum(axis=1)
+        if (wide != dataset.inputs[1]).any() or x.shape[1:] != dataset.inputs:
+            i = int(np.argmax(wide != dataset.inputs[1]))
+            raise ValueError(
+                f"{files[i]}: is {wide[i]} frames long, the sounds of {dataset.name} are all "
+                f"{dataset.inputs[1]} frames long and the network takes no other length"
+            )
+    real = None if dataset.train.mask is None and mask.all() else mask
+    rows = tuple(str(f.relative_to(path)) if path.is_dir() else f.name for f in files)
+    return Inputs(standardize.apply(dataset.standardize, x, real), rows, real), y
 
 
 def _read_lines(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-    if not lines:
-        raise ValueError(f"{path}: the file is empty, one example a line is needed")
-    own_target = dataset.input == "tokens" and dataset.task == "tokens" and dataset.classes == dataset.symbols
-    numbered, wanted = [], []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            raise ValueError(f"{path}: line {number} is empty, one example a line is needed")
-        left, tab, right = (line, "", "") if own_target else line.partition("\t")
-        inside = dataset.notation == "classes"  # the classes of trees stand in their brackets
-        if with_targets and not (own_target or inside) and not (tab and right.strip()):
-            raise ValueError(f"{path}: line {number}: the target after a tab is missing")
-        numbered.append((number, left))
-        wanted.append(right.strip())
-    rows = tuple(f"line {number}" for number, _ in numbered)
-    if dataset.input == "tree":
-        from dlnotes.data.trees.tree_inputs import tree_lines
-
-        x, mask, y = tree_lines(path, numbered, dataset, with_targets)
-        if y is not None:
-            return Inputs(x, rows, mask), y
-    else:
-        codes = [encode_symbols(line, dataset.symbols, path=path, line=number) for number, line in numbered]
-        if own_target and with_targets:
-            for number, code in enumerate(codes, 1):
-                if len(code) < 2:
-                    raise ValueError(f"{path}: line {number}: two symbols are needed, to predict the second")
-            y = pad([code[1:] for code in codes], value=-1)
-            codes = [code[:-1] for code in codes]
-            return Inputs(pad(codes), rows, y >= 0), y
-        source = pad(codes)
-        mask = length_mask([len(code) for code in codes], source.shape[1])
-        begin = np.full((len(codes), 1), len(dataset.classes), np.int32)
-        x = Pair(source, begin) if dataset.input == "pair" else source
-    if not with_targets:
-        return Inputs(x, rows, mask), None
-    if dataset.task == "classification":
-        y = np.array([_label(path, row, name, dataset) for row, name in zip(rows, wanted)])
-        return Inputs(x, rows, mask), y
-    if not isinstance(x, Pair):
-        raise ValueError(f"{path}: {dataset.name} is evaluated from .npz, with x and y")
-    end = dataset.classes.index("<end>")
-    answers = [
-        [*encode_symbols(answer, dataset.classes, path=path, line=number), end]
-        for (number, _), answer in zip(numbered, wanted)
-    ]
-    from dlnotes.data.texts.number_words import shift_right
-
-    y = pad(answers, value=-1)
-    return Inputs(Pair(x.source, shift_right(y, len(dataset.classes))), rows, mask), y
+    found = read_line_inputs(path, dataset, with_targets)
+    rows = tuple(f"line {line}" for line in found.lines)
+    y = found.y
+    if found.names is not None:
+        y = np.array([_label(path, row, name, dataset) for row, name in zip(rows, found.names)])
+    return Inputs(found.x, rows, found.mask), y if with_targets else None

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from dlnotes.data.dataset import Dataset, Examples, Forecast, Pair, Standardize, Trees
+from dlnotes.data.levels import known_levels
+from dlnotes.data.own_files import OwnDataset, reading_of
 
 _PLAIN = (
     "name",
@@ -40,6 +42,8 @@ def metadata_of(dataset: Dataset) -> dict[str, Any]:
             "dtype": str(scale.mean.dtype),
         }
     metadata["forecast"] = dataset.forecast and dataset.forecast._asdict()
+    levels = known_levels(dataset)
+    metadata["reading"] = dict(reading_of(dataset)) | ({} if levels is None else {"levels": levels})
     metadata["splits"] = {name: _shapes(getattr(dataset, name)) for name in _SPLITS}
     metadata["records"] = {
         name: hashlib.sha256(text.encode()).hexdigest() for name, text in dataset.records.items()
@@ -64,7 +68,7 @@ def dataset_of(metadata: dict[str, Any], *, missing: str) -> Dataset:
     if forecast := metadata["forecast"]:
         kept["forecast"] = Forecast(tuple(forecast["targets"]), forecast["horizon"])
     kept |= {name: _zeros(metadata["splits"][name]) for name in _SPLITS}
-    return Dataset(**kept, missing=missing)
+    return OwnDataset(**kept, reading=metadata.get("reading", {}), missing=missing)
 
 
 def changes(metadata: dict[str, Any], dataset: Dataset) -> list[str]:
@@ -77,7 +81,8 @@ def changes(metadata: dict[str, Any], dataset: Dataset) -> list[str]:
         known = set(metadata["sources"].values())
         changed = [path for path, digest in now["sources"].items() if digest not in known]
         found.append(f"{', '.join(changed) or 'a file'} is not the file that the run was trained on")
-    differing = [name for name in now if name != "sources" and metadata.get(name, "") != now[name]]
+    older = {"notation": "", "reading": now["reading"]}  # what runs of older versions did not keep
+    differing = [name for name in now if name != "sources" and (older | metadata).get(name) != now[name]]
     if differing and not found:
         found.append(f"its {', '.join(differing)} are no longer what the run was trained on")
     return found

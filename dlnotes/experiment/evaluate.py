@@ -11,7 +11,7 @@ import numpy as np
 from dlnotes import data
 from dlnotes.config import ConfigError
 from dlnotes.experiment.decoding import answers_of, decoding_metrics, references_of
-from dlnotes.experiment.final_metrics import label_quality
+from dlnotes.experiment.final_metrics import label_quality, regression_quality
 from dlnotes.experiment.intervals import limits_of, mean_interval
 from dlnotes.experiment.members import PointName, failed_members, require_good
 from dlnotes.experiment.predict import _opened
@@ -25,7 +25,7 @@ def evaluate_run(
     data_path: str | Path | None = None,
     point: PointName = None,
 ) -> dict[str, dict[str, Any]]:
-    """Loss and metrics of a trained run over its seeds.
+    """Loss and metrics of a trained run over its seeds; of a regression in the target's own units.
 
     Args:
       run: its folder, or what `open_run` returned.
@@ -49,12 +49,13 @@ def evaluate_run(
             examples = trained.dataset.split(split)
             measured = trained.evaluator.evaluate(members, split)
         else:
-            examples = data.evaluate_inputs(
-                data_path, trained.dataset, target=getattr(trained.config.data, "target", None)
-            )
+            target = trained.config.data.target if trained.config.data.kind == "csv" else None
+            examples = data.evaluate_inputs(data_path, trained.dataset, target=target)
             measured = trained.evaluator.evaluate_examples(members, examples)
         if trained.dataset.task == "pixels":
             measured |= label_quality(trained.evaluator, members, examples)
+        if trained.dataset.task == "regression":
+            measured |= regression_quality(trained.evaluator, members, examples)
         if trained.config.model.kind == "seq2seq":
             known = data_path is None
             answers = references_of(trained.dataset, split) if known else answers_of(examples)

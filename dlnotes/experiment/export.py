@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlnotes.data.dataset import Standardize
+from dlnotes.data.dataset import Dataset, Standardize
+from dlnotes.data.levels import known_levels
 from dlnotes.experiment.decoding import decoded_length
+from dlnotes.experiment.export_check import check_export
 from dlnotes.experiment.members import PointName, member_in_words
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.predict import _member, _opened, _params, predicts_next
@@ -19,6 +22,8 @@ from dlnotes.models import greedy_decode
 from dlnotes.training.state import Hyperparams
 from dlnotes.typing import Params
 
+PLATFORMS = ("cpu", "cuda", "tpu")
+
 _README = """# {name}: an exported model
 
 `{file}` holds a trained {kind}{which} as one program for {platforms}, parameters included. It needs only
@@ -26,16 +31,23 @@ _README = """# {name}: an exported model
 
 ```python
 import jax, numpy as np
-
+{before}
 model = jax.export.deserialize(bytearray(open("{file}", "rb").read()))
 output = model.call({call})
 ```
 
 Arguments (the batch size, and every size that is a letter, is free):
 {arguments}
-
+{inputs}
 Result: {result}
 {classes}"""
+
+_WIDE = """
+jax.config.update("jax_enable_x64", True)  # {columns}: more digits than float32 has
+"""
+
+_LOST = 1e-5
+"""Standard deviations by which float32 may round an input or a target."""
 
 
 def export_run(
@@ -48,7 +60,9 @@ def export_run(
     """Write one member as a single file of ``jax.export``, for cpu, cuda and tpu and any batch size.
 
     Inputs are raw (what the data held before they were standardized), outputs are probabilities,
-    values in the target's own units, or decoded symbols. A README beside the file shows how to load it.
+    values in the target's own units, or decoded symbols. Where float32 would round a column away (the
+    seconds of a date) both are float64. Before the file is written, the program answers some training
+    examples and is compared with what `predict_run` says of them. A README beside it shows how to load it.
 
     Args:
       run: its folder, or what `open_run` returned.
@@ -59,15 +73,23 @@ def export_run(
 
     Returns:
       The path written.
+
+    Raises:
+      ConfigError: when the program does not answer as `predict_run` does; then nothing is written.
     """
     trained = _opened(run, point, member)
     one = _member(trained)
     params, which = _params(one), member_in_words(trained.chosen, trained.state.members)
     path = Path(output) if output is not None else trained.folder.path / "export" / "model.jax"
-    function, arguments, result = _exportable(trained, params, {name: v[0] for name, v in one.hyper.items()})
-    exported = jax.export.export(jax.jit(function), platforms=("cpu", "cuda", "tpu"))(*arguments.values())
+    hyper = {name: v[0] for name, v in one.hyper.items()}
+    columns = rounded_columns(trained.dataset)
+    function, arguments, result = _exportable(trained, params, hyper, wide=bool(columns))
+    with jax.enable_x64(bool(columns)):
+        exported = jax.export.export(jax.jit(function), platforms=PLATFORMS)(*arguments.values())
+        content = exported.serialize()
+        check_export(content, trained, one, list(arguments.values()))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(exported.serialize())
+    path.write_bytes(content)
     dataset = trained.dataset
     shapes = {name: f"{a.dtype} ({', '.join(map(str, a.shape))})" for name, a in arguments.items()}
     text = _README.format(
@@ -76,8 +98,10 @@ def export_run(
         kind=trained.config.model.kind,
         which=f" ({which})" if which else "",
         platforms="cpu, cuda and tpu",
+        before=_WIDE.format(columns=", ".join(columns)) if columns else "",
         call=", ".join(arguments),
         arguments="\n".join(f"- `{name}`: {shape}" for name, shape in shapes.items()),
+        inputs=_inputs_in_words(dataset),
         result=result,
         classes=f"\nClasses, in order: {', '.join(map(repr, dataset.classes))}\n" if dataset.classes else "",
     )
@@ -85,14 +109,56 @@ def export_run(
     return path
 
 
+def rounded_columns(dataset: Dataset) -> list[str]:
+    """The inputs and targets whose spread is so small beside their size that float32 would round it away."""
+    found = []
+    for scale, names, word in (
+        (dataset.standardize, dataset.features, "input"),
+        (dataset.standardize_y, dataset.forecast.targets if dataset.forecast else (), "target"),
+    ):
+        if scale is None:
+            continue
+        mean, deviation = (np.atleast_1d(np.asarray(part, np.float64)) for part in scale)
+        lost = np.abs(mean) / deviation * 2.0**-24 > _LOST
+        places = np.flatnonzero(lost)
+        named = len(names) == len(lost)
+        found += [f"{word} {names[i]}" if named else f"{word} {i}" for i in places]
+    return found
+
+
+def _inputs_in_words(dataset: Dataset) -> str:
+    """What the numbers of the inputs are."""
+    if dataset.features:
+        return f"\nColumns of `x`, in order: {', '.join(map(repr, dataset.features))}\n"
+    levels = known_levels(dataset)
+    if levels is not None and levels["bytes"]:
+        return "\n`x` holds gray levels from 0 to 1, bytes divided by 255.\n"
+    if levels is not None:
+        return f"\n`x` of the training data is from {levels['low']:g} to {levels['high']:g}.\n"
+    return ""
+
+
 def _aligned(a: np.ndarray, x: jax.Array) -> jax.Array:
-    """Host numbers of the last axes of ``x``, with axes of length one before."""
-    a = np.asarray(a, np.float32)
+    """Host numbers of the last axes of ``x``, of its type, with axes of length one before."""
+    a = np.asarray(a, x.dtype)
     return jnp.asarray(a.reshape((1,) * (x.ndim - a.ndim) + a.shape))
 
 
 def _standardized(x: jax.Array, scale: Standardize | None) -> jax.Array:
-    return x if scale is None else (x - _aligned(scale.mean, x)) / _aligned(scale.scale, x)
+    x = x if scale is None else (x - _aligned(scale.mean, x)) / _aligned(scale.scale, x)
+    return x if jnp.issubdtype(x.dtype, jnp.integer) else x.astype(jnp.float32)
+
+
+def _in_float32(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """The function as a program of its own, in which no number becomes float64 where jax would let it."""
+
+    def call(*arguments: Any) -> jax.Array:
+        shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), arguments)
+        with jax.enable_x64(False):
+            program = jax.export.export(jax.jit(function), platforms=PLATFORMS)(*shapes)
+        return program.call(*arguments)
+
+    return call
 
 
 def _length(name: str, trained: Trained) -> str:
@@ -101,12 +167,25 @@ def _length(name: str, trained: Trained) -> str:
     return name if not finds or mask is None else str(mask.shape[1])
 
 
-def _exportable(trained: Trained, params: Params, hyper: Hyperparams):
-    """The function of raw arrays, its arguments' shapes by name, and what it returns."""
+def _exportable(trained: Trained, params: Params, hyper: Hyperparams, *, wide: bool):
+    """The function of raw arrays, its arguments' shapes by name, and what it returns.
+
+    Args:
+      trained: the run.
+      params: of the member.
+      hyper: its swept numbers.
+      wide: take and give float64; the network between computes in float32 as ever.
+    """
     dataset, train = trained.dataset, trained.dataset.train
     hyper = {name: jnp.asarray(value) for name, value in hyper.items()}
     model = trained.evaluator.setup.recipe_of(hyper).model
     scope = jax.export.SymbolicScope()
+    number = jnp.float64 if wide else jnp.float32
+
+    def apply(x: Any, **options: Any) -> jax.Array:
+        if not wide:
+            return model.apply(params, x, **options)
+        return _in_float32(lambda x, options: model.apply(params, x, **options))(x, options)
 
     def shape(text: str, dtype: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(jax.export.symbolic_shape(text, scope=scope), dtype)
@@ -116,6 +195,7 @@ def _exportable(trained: Trained, params: Params, hyper: Hyperparams):
     def answer(logits):
         if dataset.task == "regression":
             logits = logits if spread is None else spread.distribution(logits).mean
+            logits = logits.astype(number)
             scale = dataset.standardize_y
             if scale is None:
                 return logits
@@ -131,26 +211,26 @@ def _exportable(trained: Trained, params: Params, hyper: Hyperparams):
         sizes = ", ".join("dhw"[-(len(dataset.inputs) - 1) :])
 
         def sized(x, mask):
-            return answer(model.apply(params, _standardized(x, scale), mask=mask))
+            return answer(apply(_standardized(x, scale), mask=mask))
 
-        x = shape(f"b, {sizes}, {dataset.inputs[-1]}", jnp.float32)
+        x = shape(f"b, {sizes}, {dataset.inputs[-1]}", number)
         return sized, {"x": x, "mask": shape(f"b, {sizes}", jnp.bool_)}, result
     if dataset.input in ("vector", "image", "volume"):
         scale = dataset.standardize
 
         def plain(x):
             x = _standardized(x, scale)
-            return answer(model.apply(params, x))
+            return answer(apply(x))
 
-        return plain, {"x": shape(", ".join(["b", *map(str, dataset.inputs)]), jnp.float32)}, result
+        return plain, {"x": shape(", ".join(["b", *map(str, dataset.inputs)]), number)}, result
     if dataset.input in ("tokens", "sequence"):
         features = f", {dataset.inputs[-1]}" if dataset.input == "sequence" else ""
-        kind = jnp.float32 if dataset.input == "sequence" else jnp.int32
+        kind = number if dataset.input == "sequence" else jnp.int32
         scale = dataset.standardize
 
         def sequence(x, mask):
             x = _standardized(x, scale)
-            return answer(model.apply(params, x, mask=mask))
+            return answer(apply(x, mask=mask))
 
         t = _length("t", trained)
         arguments = {"x": shape(f"b, {t}{features}", kind), "mask": shape(f"b, {t}", jnp.bool_)}
@@ -174,6 +254,6 @@ def _exportable(trained: Trained, params: Params, hyper: Hyperparams):
     }
 
     def recursive(label, mask, children, order):
-        return answer(model.apply(params, tree(label, children, order), mask=mask))
+        return answer(apply(tree(label, children, order), mask=mask))
 
     return recursive, arguments, result

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import jax.numpy as jnp
 import numpy as np
 
 from dlnotes.data.dataset import Examples
 from dlnotes.experiment.decoding import decoding_metrics, references_of
+from dlnotes.experiment.objective import unit_of
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
 from dlnotes.training.state import Member
 
@@ -34,6 +36,37 @@ def label_quality(evaluator: Evaluator, members: Member, examples: Examples) -> 
     }
 
 
+def regression_quality(evaluator: Evaluator, members: Member, examples: Examples) -> dict[str, np.ndarray]:
+    """How good the predicted numbers of every member are, beside the absolute error, each ``(members,)``.
+
+    Args:
+      evaluator: of the members.
+      members: trained ones.
+      examples: with standardized numbers as targets.
+
+    Returns:
+      "root_mean_squared_error" in the target's own units; "r2", ``1 − Σe²/Σ(y − ȳ)²``, the mean over
+      outputs, where the targets differ; and, where the target is standardized,
+      "standardized_absolute_error", in standard deviations.
+    """
+    dataset = evaluator.setup.dataset
+    spread = unit_of(evaluator.setup.group.config, dataset)
+    outputs = evaluator.predict(members, examples)
+    if spread is not None:
+        outputs = np.asarray(spread.distribution(jnp.asarray(outputs)).mean)
+    y = np.asarray(examples.y, np.float64)
+    scale = 1.0 if dataset.standardize_y is None else dataset.standardize_y.scale.astype(np.float64)
+    with np.errstate(all="ignore"):  # members that failed
+        error = outputs.astype(np.float64).reshape(-1, *y.shape) - y
+        squares = np.square(error).mean(axis=1)
+        found = {"root_mean_squared_error": np.sqrt((squares * scale**2).mean(axis=-1))}
+        if np.ptp(y, axis=0).all():
+            found["r2"] = (1 - squares / y.var(axis=0)).mean(axis=-1)
+    if dataset.standardize_y is not None:
+        found["standardized_absolute_error"] = np.abs(error).mean(axis=(1, 2))
+    return found
+
+
 def final_metrics(
     evaluator: Evaluator, members: Member, *, chosen: bool = False
 ) -> dict[str, dict[str, np.ndarray]]:
@@ -52,6 +85,9 @@ def final_metrics(
     if dataset.task == "pixels":
         for name, metrics in found.items():
             metrics |= label_quality(evaluator, members, dataset.split(name))
+    if dataset.task == "regression":
+        for name, metrics in found.items():
+            metrics |= regression_quality(evaluator, members, dataset.split(name))
     if dataset.input == "pair":
         split = "test" if "test" in found else next(iter(found))
         references, how = references_of(dataset, split), evaluator.setup.group.config.decoding

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+
 from dlnotes.config import Config
 from dlnotes.data.dataset import Dataset
 from dlnotes.outputs import LOSSES, METRICS, UNITS, LossFn, PerExample, Unit, likelihood, pinball, unit
@@ -42,17 +44,32 @@ def loss_of(config: Config, dataset: Dataset) -> LossFn:
 
 
 def metrics_of(dataset: Dataset, spread: Unit | None = None) -> dict[str, LossFn]:
-    """The metrics of a task by name; of the distribution's mean where the network gives one."""
+    """The metrics of a task by name; of the distribution's mean where the network gives one.
+
+    Those of a regression are in the target's own units, while the loss is of the standardized target.
+    """
     names = {
         "classification": ("accuracy",),
         "regression": ("absolute_error",),
         "pixels": ("accuracy",),
         "tokens": ("accuracy", "exact_match") if dataset.input == "pair" else ("accuracy",),
     }[dataset.task]
+    found = {name: METRICS[name] for name in names}
+    if dataset.standardize_y is not None:
+        scale = np.asarray(dataset.standardize_y.scale, np.float32)[None]
+        found = {name: partial(_in_units, scale, metric) for name, metric in found.items()}
     if spread is None:
-        return {name: METRICS[name] for name in names}
+        return found
     mean = partial(_of_mean, spread.distribution)
-    return {name: partial(mean, METRICS[name]) for name in names}
+    return {name: partial(mean, metric) for name, metric in found.items()}
+
+
+def _in_units(scale: np.ndarray, metric: LossFn, prediction: Array, y: Array) -> PerExample:
+    """The metric of an error, which is as good without the means: no large number loses its last digits.
+
+    The scale is ``(1, outputs)``.
+    """
+    return metric(prediction.astype(np.float32) * scale, y * scale)
 
 
 def _of_mean(distribution: Callable, metric: LossFn, raw: Array, y: Array) -> PerExample:

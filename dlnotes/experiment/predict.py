@@ -61,9 +61,9 @@ def predict_run(
 
     Pixels: a mask for each image, class numbers as the gray levels of a PNG file, or all in one ``.npz``.
     Classification: class and probability of every class; regression: the value in the target's own
-    units; sequences to sequences: the decoded symbols and their log-probability; a class for every
-    position: their names, with spaces between, or for the nodes of a tree in its brackets; language models:
-    bits per symbol and the most probable next symbol.
+    units, with all its digits; sequences to sequences: the decoded symbols and their log-probability; a
+    class for every position: their names, with spaces between, or for the nodes of a tree in its brackets;
+    language models: bits per symbol and the most probable next symbol.
 
     Args:
       run: its folder, or what `open_run` returned.
@@ -229,4 +229,5 @@ def _headers(columns: dict[str, np.ndarray], dataset: Dataset) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, np.floating) else str(value)
+    """A number with as many digits as give the same number when read again; texts as they are."""
+    return str(value)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import dlnotes.data as data
+from dlnotes.data.metadata import dataset_of, metadata_of
 from dlnotes.data.texts.number_words import number_to_words
 
 RNG = np.random.default_rng(0)
@@ -36,8 +37,10 @@ def test_csv_is_encoded_as_in_training(tmp_path):
     np.testing.assert_allclose(d.standardize.inverse(x), [[3, 0, 0, 1], [2, 1, 0, 0]], atol=1e-5)
     assert rows == ("line 2", "line 3")
     assert mask is None
-    with pytest.raises(ValueError, match=r"line 2: target 'note' holds 'foo'"):
+    with pytest.raises(ValueError, match=r"target: got 'y', the columns of .* are note, color, a"):
         data.evaluate_inputs(new, d)
+    with pytest.raises(ValueError, match=r"line 2: target 'note' holds 'foo'"):
+        data.evaluate_inputs(new, d, target="note")
     assert data.evaluate_inputs(new, d, target="a").y.shape == (2, 1)
     for content, message in [
         ("color,a\nr,1\nz,2\n", "line 3: column 'color' holds 'z', known are b, g, r"),
@@ -50,7 +53,7 @@ def test_csv_is_encoded_as_in_training(tmp_path):
             data.read_inputs(new, d)
     new.write_text("color,a\nr,1\n")
     with pytest.raises(ValueError, match="has 0 columns besides"):
-        data.evaluate_inputs(new, d)
+        data.evaluate_inputs(new, dataset_of(metadata_of(d) | {"reading": {}}, missing="an older run"))
 
 
 def test_csv_classes_go_by_name(tmp_path):

@@ -11,6 +11,8 @@ from dlnotes.data import arrays
 from dlnotes.data.assemble import assemble
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.download import sha256
+from dlnotes.data.levels import PICTURES
+from dlnotes.data.own_files import read_as
 from dlnotes.data.split import split_indices
 from dlnotes.typing import IGNORE
 
@@ -58,7 +60,7 @@ def image_masks(
     if count < 2:
         raise ValueError(f"{path}: the masks hold {count} class numbers, two classes are needed")
     check_classes(pairs, y, count)
-    return assemble(
+    made = assemble(
         Path(path).name,
         x,
         y,
@@ -70,6 +72,7 @@ def image_masks(
         classes=tuple(classes) or tuple(str(i) for i in range(count)),
         sources={str(file): sha256(file) for pair in pairs for file in pair},
     )
+    return read_as(made, form="images", levels=PICTURES)
 
 
 def paired(path: str | Path) -> list[tuple[Path, Path]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dlnotes.data.assemble import assemble, consecutive
 from dlnotes.data.dataset import Dataset
+from dlnotes.data.own_files import read_as
 from dlnotes.data.split import part_sizes
 
 UNKNOWN = "<unk>"
@@ -91,7 +92,7 @@ def text(
         for part, offset in ((x, 0), (y, 1)):
             begin = start + offset
             part.append(codes[begin : begin + size * window].reshape(size, window))
-    return assemble(
+    made = assemble(
         "text",
         np.concatenate(x),
         np.concatenate(y),
@@ -103,3 +104,4 @@ def text(
         symbols=symbols,
         sources={"embedded corpus" if path is None else name: hashlib.sha256(data).hexdigest()},
     )
+    return made if path is None else read_as(made, form="text")

@@ -17,6 +17,8 @@ from typing import Literal, NamedTuple
 from dlnotes.data import download as store
 from dlnotes.data.assemble import Parts, assemble, consecutive, length_mask, pad
 from dlnotes.data.dataset import Dataset, Pair
+from dlnotes.data.lines import read_lines
+from dlnotes.data.own_files import read_as
 from dlnotes.data.split import split_indices
 from dlnotes.data.texts.number_words import shift_right
 
@@ -124,32 +126,51 @@ def read_pairs(path: str | Path, *, source: int | str = 1, target: int | str = 2
     Raises:
       ValueError: naming file and line, when a column is missing, a cell empty or the file no UTF-8 text.
     """
-    for option, column in (("source", source), ("target", target)):
+    return [(left, right) for _, left, right in numbered_pairs(path, source=source, target=target)]
+
+
+def numbered_pairs(
+    path: str | Path, *, source: int | str = 1, target: int | str = 2, with_targets: bool = True
+) -> list[tuple[int, str, str]]:
+    """`read_pairs` with the number of each line, from 1; empty lines are left out.
+
+    Args:
+      path, source, target: as for `read_pairs`.
+      with_targets: whether the target's column is needed. Without, the targets are empty texts, and a line
+        without tabs is a source.
+
+    Raises:
+      ValueError: as `read_pairs`.
+    """
+    options = (("source", source), ("target", target))[: 1 + with_targets]
+    for option, column in options:
         if isinstance(column, int) and column < 1:
             raise ValueError(f"{option}: got {column}, allowed is a column's number from 1, or its name")
-    data = store.read_bytes(path)
-    try:
-        lines = data.decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise ValueError(f"{path}: line {line}: not UTF-8 text ({error.reason})") from None
-    rows = [(i, line.rstrip("\r").split("\t")) for i, line in enumerate(lines, 1) if line.strip()]
+    rows = [(i, line.split("\t")) for i, line in enumerate(read_lines(path), 1) if line.strip()]
     header = rows.pop(0)[1] if rows and (isinstance(source, str) or isinstance(target, str)) else []
+    header = [name.strip() for name in header]
     places = []
-    for option, column in (("source", source), ("target", target)):
+    for option, column in options:
         if isinstance(column, str) and column not in header:
             raise ValueError(f"{option}: got {column!r}, the columns of {path} are {', '.join(header)}")
         places.append(header.index(column) if isinstance(column, str) else column - 1)
     pairs = []
     for line, cells in rows:
-        if len(cells) <= max(places):
-            raise ValueError(f"{path}: line {line}: {len(cells)} columns, {max(places) + 1} are needed")
-        pair = cells[places[0]].strip(), cells[places[1]].strip()
+        if len(cells) == 1 and not with_targets:
+            at = [0]
+        elif len(cells) <= max(places):
+            missing = f", the target of column {max(places) + 1} is missing" if places[-1] > places[0] else ""
+            raise ValueError(
+                f"{path}: line {line}: {len(cells)} columns, {max(places) + 1} are needed{missing}"
+            )
+        else:
+            at = places
+        pair = [cells[place].strip() for place in at]
         if "" in pair:
-            raise ValueError(f"{path}: line {line}: column {places[pair.index('')] + 1} is empty")
-        pairs.append(pair)
+            raise ValueError(f"{path}: line {line}: column {at[pair.index('')] + 1} is empty")
+        pairs.append((line, pair[0], pair[1] if with_targets else ""))
     if not pairs:
-        raise ValueError(f"{path}: holds no pairs")
+        raise ValueError(f"{path}: holds no pairs" if with_targets else f"{path}: holds no texts")
     return pairs
 
 
@@ -187,7 +208,7 @@ def text_pairs(
         if value is not None and value < 1:
             raise ValueError(f"{name}: got {value}, allowed is at least 1")
     found = read_pairs(path, source=source, target=target)
-    return _split_pairs(
+    made = _split_pairs(
         Path(path).name.partition(".")[0],
         path,
         found,
@@ -198,6 +219,7 @@ def text_pairs(
         test=test,
         seed=seed,
     )
+    return read_as(made, form="pairs", source=source, target=target, tokens=tokens)
 
 
 def _split_pairs(

@@ -10,6 +10,7 @@ import numpy as np
 from dlnotes.data import csv_table as table
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.download import sha256
+from dlnotes.data.own_files import read_as
 from dlnotes.data.time_series.forecasting import forecast
 
 
@@ -46,13 +47,14 @@ def csv_series(
       FileNotFoundError: when there is no such file.
       ValueError: when it cannot be used; the message has the file and the line.
     """
-    read = table.read_table(path, delimiter=delimiter)
+    options = {"delimiter": delimiter}
+    read = table.read_table(path, **options)
     features = tuple(columns) or read.header
     for option, names, allowed in (("columns", features, read.header), ("targets", targets, features)):
         for i, name in enumerate(names):
             if name not in allowed or name in tuple(names)[:i]:
                 raise ValueError(f"{option}: got {name!r}, allowed are (once) {', '.join(allowed)} of {path}")
-    return forecast(
+    made = forecast(
         Path(path).stem,
         series_of(read, features),
         features=features,
@@ -64,6 +66,7 @@ def csv_series(
         standardize=standardize,
         sources={str(path): sha256(path)},
     )
+    return read_as(made, form="windows", table=options)
 
 
 def series_of(read: table.Table, features: Sequence[str]) -> np.ndarray:

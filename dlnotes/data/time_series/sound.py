@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from dlnotes.data import arrays
 from dlnotes.data.assemble import assemble, length_mask
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.download import sha256
+from dlnotes.data.own_files import read_as
 from dlnotes.data.split import split_indices
 from dlnotes.data.time_series.ts_files import pad_series
 
@@ -162,7 +164,7 @@ def sound(
     y = np.arange(n) % len(CLASSES)
     x = np.stack([synthesize(CLASSES[label], rng, noise=noise) for label in y])
     waves = form == "waveform"
-    return assemble(
+    made = assemble(
         "sound",
         x[..., None] if waves else spectrogram(x, window=window, hop=hop)[..., None],
         y,
@@ -173,6 +175,9 @@ def sound(
         standardize=standardize,
         classes=CLASSES,
     )
+    seconds = SAMPLES / RATE
+    options = {"form": form, "rate": RATE, "seconds": seconds, "window": window, "hop": hop}
+    return read_as(made, form="sounds", sounds=options)
 
 
 def read_wav(path: str | Path, *, rate: int) -> np.ndarray:
@@ -252,18 +257,10 @@ def sound_folder(
     folders = arrays.class_folders(path)
     if len(folders) < 2:
         raise ValueError(f"{path}: the only class is {folders[0].name!r}, two sub-folders are needed")
-    files = [(label, file) for label, folder in enumerate(folders) for file in _wav_files(folder)]
+    files = [(label, file) for label, folder in enumerate(folders) for file in wav_files(folder)]
     y = np.array([label for label, _ in files])
-    x, lengths = pad_series([read_wav(file, rate=rate)[:longest, None] for _, file in files])
-    sizes = lengths.sum(axis=1)
-    waves = form == "waveform"
-    if waves:
-        mask = lengths
-    else:
-        x = np.pad(x[..., 0], ((0, 0), (0, max(0, window - x.shape[1]))))
-        x = spectrogram(x, window=window, hop=hop)[..., None]
-        frames = frame_counts(np.maximum(sizes, window), window=window, hop=hop)
-        mask = np.repeat(length_mask(frames, x.shape[2])[:, None], x.shape[1], axis=1)
+    options = {"form": form, "rate": rate, "seconds": seconds, "window": window, "hop": hop}
+    x, mask = read_sounds([file for _, file in files], **options)
     classes = tuple(folder.name for folder in folders)
     try:
         parts = split_indices(
@@ -271,12 +268,12 @@ def sound_folder(
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return assemble(
+    made = assemble(
         Path(path).name,
         x,
         y,
         parts,
-        input="sequence" if waves else "image",
+        input="sequence" if form == "waveform" else "image",
         task="classification",
         outputs=len(classes),
         mask=None if mask.all() else mask,
@@ -284,9 +281,42 @@ def sound_folder(
         classes=classes,
         sources={str(file): sha256(file) for _, file in files},
     )
+    return read_as(made, form="sounds", sounds=options)
 
 
-def _wav_files(folder: Path) -> list[Path]:
+def read_sounds(
+    files: Sequence[Path], *, form: str, rate: int, seconds: float, window: int, hop: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Some ``.wav`` files as waveforms or spectrograms, padded at the end, and the mask of what is real.
+
+    Args:
+      files: at least one.
+      form, rate, seconds, window, hop: as for `sound_folder`.
+
+    Returns:
+      ``(n, time, 1)`` and ``(n, time)``, or ``(n, window / 2 + 1, frames, 1)`` and ``(n, window / 2 + 1,
+      frames)``.
+
+    Raises:
+      ValueError: naming a file that is not a readable sound.
+    """
+    longest = int(rate * seconds)
+    x, mask = pad_series([read_wav(file, rate=rate)[:longest, None] for file in files])
+    if form == "waveform":
+        return x, mask
+    sizes = mask.sum(axis=1)
+    x = np.pad(x[..., 0], ((0, 0), (0, max(0, window - x.shape[1]))))
+    x = spectrogram(x, window=window, hop=hop)[..., None]
+    frames = frame_counts(np.maximum(sizes, window), window=window, hop=hop)
+    return x, np.repeat(length_mask(frames, x.shape[2])[:, None], x.shape[1], axis=1)
+
+
+def wav_files(folder: Path) -> list[Path]:
+    """The ``.wav`` files of a folder and of those inside it, in sorted order.
+
+    Raises:
+      ValueError: when there is none.
+    """
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() == ".wav" and p.is_file())
     if not files:
         raise ValueError(f"{folder}: the folder holds no .wav files")

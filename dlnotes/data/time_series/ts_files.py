@@ -19,6 +19,8 @@ import numpy as np
 from dlnotes.data import download as store
 from dlnotes.data.assemble import assemble, length_mask
 from dlnotes.data.dataset import Dataset
+from dlnotes.data.lines import read_lines
+from dlnotes.data.own_files import read_as
 from dlnotes.data.split import split_indices
 
 
@@ -46,10 +48,7 @@ def read_ts(path: str | Path) -> Series:
       ValueError: naming file and line, when a header is missing or wrong, a value is missing or no finite
         number, channels of an example differ in length, a label is undeclared, or series have time stamps.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    lines = read_lines(path)
     header: dict[str, list[str]] = {}
     classes: tuple[str, ...] | None = None
     channels: int | None = None
@@ -85,9 +84,9 @@ def read_ts(path: str | Path) -> Series:
 
 def _declared(path: str | Path, header: dict[str, list[str]]) -> tuple[tuple[str, ...], int | None]:
     """The classes and the number of channels that a header declares."""
-    if header.get("timestamps", ["false"])[:1] == ["true"]:
+    if _says_yes(header, "timestamps"):
         raise ValueError(f"{path}: its series have time stamps; values at equal steps are needed")
-    if header.get("targetlabel", ["false"])[:1] == ["true"]:
+    if _says_yes(header, "targetlabel"):
         raise ValueError(f"{path}: its targets are numbers (@targetLabel), classes are needed")
     labeled, *classes = header.get("classlabel", ["false"]) or ["false"]
     if labeled.lower() not in ("true", "false"):
@@ -98,11 +97,15 @@ def _declared(path: str | Path, header: dict[str, list[str]]) -> tuple[tuple[str
         )
     counts = header.get("dimensions", header.get("dimension"))
     if counts is None:
-        univariate = header.get("univariate", ["false"])[:1] == ["true"]
+        univariate = _says_yes(header, "univariate")
         return (tuple(classes) if labeled.lower() == "true" else ()), 1 if univariate else None
     if len(counts) != 1 or not counts[0].isdecimal() or int(counts[0]) < 1:
         raise ValueError(f"{path}: @dimensions is {' '.join(counts)!r}, a whole number from 1 is needed")
     return (tuple(classes) if labeled.lower() == "true" else ()), int(counts[0])
+
+
+def _says_yes(header: dict[str, list[str]], name: str) -> bool:
+    return [word.lower() for word in header.get(name, [])[:1]] == ["true"]
 
 
 def _example(where: str, parts: list[str]) -> np.ndarray:
@@ -213,7 +216,7 @@ def _assemble(
         )
     except ValueError as error:
         raise ValueError(f"{paths[0]}: {error}") from None
-    return assemble(
+    made = assemble(
         name,
         x,
         y,
@@ -226,6 +229,7 @@ def _assemble(
         classes=first.classes,
         sources={str(path): store.sha256(path) for path in paths},
     )
+    return read_as(made, form="series")
 
 
 JAPANESE_VOWELS = store.FileSet(

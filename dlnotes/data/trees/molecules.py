@@ -10,6 +10,7 @@ import numpy as np
 from dlnotes.data import download as store
 from dlnotes.data.assemble import assemble
 from dlnotes.data.dataset import Dataset
+from dlnotes.data.lines import read_lines
 from dlnotes.data.split import split_groups, split_indices
 from dlnotes.data.trees.smiles import Molecule, parse_smiles, smiles_tree
 from dlnotes.data.trees.tree import batch_trees, vocabulary
@@ -31,10 +32,7 @@ def read_molecules(path: str | Path) -> tuple[list[str], np.ndarray]:
     Raises:
       ValueError: naming file and line, when it has other columns, labels or cells.
     """
-    try:
-        lines = store.read_bytes(path).decode("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    lines = read_lines(path)
     header = lines[0].split("\t") if lines else []
     if header != ["smiles", "label"]:
         raise ValueError(f"{path}: line 1: got columns {', '.join(header)}, allowed are smiles, label")

@@ -12,6 +12,8 @@ import numpy as np
 from dlnotes.data import download as store
 from dlnotes.data.assemble import assemble
 from dlnotes.data.dataset import Dataset
+from dlnotes.data.lines import read_lines, split_lines
+from dlnotes.data.own_files import read_as
 from dlnotes.data.split import split_indices
 from dlnotes.data.trees.brackets import parse_brackets
 from dlnotes.data.trees.smiles import smiles_tree
@@ -99,7 +101,7 @@ def tree_file(
     parts = split_indices(len(read[0][0]), validation=validation, test=share, seed=seed)
     if test_path is not None:
         parts = (*parts[:2], np.arange(len(read[0][0]), len(trees)))
-    return _assembled(
+    made = _assembled(
         "tree_file",
         trees,
         classes,
@@ -110,6 +112,7 @@ def tree_file(
         sources={str(file): store.sha256(file) for file in files},
         notation=form,
     )
+    return read_as(made, form="trees")
 
 
 def read_trees(path: Path, form: str, targets: str = "root") -> tuple[list[Tree], list[tuple[str, ...]]]:
@@ -121,12 +124,8 @@ def read_trees(path: Path, form: str, targets: str = "root") -> tuple[list[Tree]
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     trees, classes = [], []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
         text, _, after = line.partition("\t")
@@ -191,7 +190,7 @@ def sst(
     rows = []
     for part, text in enumerate(texts):
         first = len(trees)
-        for number, line in enumerate(filter(str.strip, text.split("\n")), 1):
+        for number, line in enumerate(filter(str.strip, split_lines(text)), 1):
             try:
                 tree = parse_brackets(line, "target")
                 own = tuple(names[k] for k in tree.target)
