@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dlnotes.config.fields import Part, Source, Split
+from dlnotes.config.fields import Decimal, Part, Source, Split
 from dlnotes.config.sequence_data import SequenceData
 from dlnotes.config.tree_data import TreeData
 
@@ -90,8 +90,19 @@ class Csv(Split):
     target: str
     task: Literal["auto", "classification", "regression"] = "auto"
     categorical: tuple[str, ...] = Field(default=(), description="numeric columns to treat as categories")
-    drop: tuple[str, ...] = Field(default=(), description="columns to leave out")
+    drop: tuple[str, ...] = Field(
+        default=(), description='columns to leave out; "" is a column without a name'
+    )
+    dates: tuple[str, ...] = Field(
+        default=(), description="columns of dates (2020-12-31), to be taken as days since 1970-01-01"
+    )
+    impute: Literal["median", "mean", "most_frequent"] | None = Field(
+        default=None,
+        description="fills missing cells, with inputs that mark them; else they are refused",
+    )
     delimiter: str = Field(default=",", min_length=1, max_length=1)
+    decimal: Decimal = Field(default=".", description="before the decimals of a number")
+    thousands: str = Field(default="", max_length=1, description="between groups of three digits of a number")
     standardize: bool = True
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -63,6 +63,10 @@ def dynamic(default: Any = ..., **limits: Any) -> Any:
 
 Part = Annotated[int | float, Field(ge=0)]
 """A share (below 1) or a number of examples."""
+
+
+Decimal = Literal[".", ","]
+"""The mark before a number's decimals in a text file."""
 
 
 Provided = tuple[str, str]

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from dlnotes.config.fields import Part, Source, Split
+from dlnotes.config.fields import Decimal, Part, Source, Split
 
 
 class SeriesFiles(Source):
@@ -56,6 +56,8 @@ class CsvSeries(Source):
     window: int = Field(default=24, ge=1, description="rows seen")
     horizon: int = Field(default=1, ge=1, description="how many rows ahead")
     delimiter: str = Field(default=",", min_length=1, max_length=1)
+    decimal: Decimal = Field(default=".", description="before the decimals of a number")
+    thousands: str = Field(default="", max_length=1, description="between groups of three digits of a number")
     validation: Part = 0.1
     test: Part = 0.2
     standardize: bool = True

@@ -1,4 +1,4 @@
-"""Reading and checking the arrays and images in a person's own files."""
+"""Reading and checking the arrays in a person's own files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,13 @@ from dlnotes.data.assemble import box_mask, length_mask
 from dlnotes.data.buckets import masked_sizes
 from dlnotes.data.dataset import InputKind
 from dlnotes.data.levels import as_in_training
+from dlnotes.data.object_arrays import read_objects
+
+LARGEST = 1e30
+"""Numbers above this are refused: their squares leave float64 or they themselves float32."""
+
+MOST = 1_000_000
+"""Symbols and classes that arrays may have."""
 
 _DAMAGE = (  # what numpy and zipfile raise on bytes that are not what they say (found by fuzzing)
     ValueError,
@@ -35,11 +42,34 @@ _DAMAGE = (  # what numpy and zipfile raise on bytes that are not what they say 
 )
 
 
-def read_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """All arrays of an ``.npz`` file.
+class Arrays(Mapping[str, np.ndarray]):
+    """The arrays of a file by name; one that cannot be used is refused when it is asked for."""
+
+    def __init__(self, read: dict[str, np.ndarray | ValueError]):
+        self._read = read
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        found = self._read[name]
+        if isinstance(found, ValueError):
+            raise found
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
+
+
+def read_npz(path: str | Path) -> Arrays:
+    """All arrays of an ``.npz`` file, long doubles as float64.
+
+    Objects that are all texts or all numbers become an array of these (see
+    `dlnotes.data.object_arrays`); arrays of others, of complex numbers, of dates and of records are refused
+    when they are asked for.
 
     Raises:
-      ValueError: naming the file, when it is damaged, empty or holds Python objects.
+      ValueError: naming the file, when it is damaged or empty; later naming the array.
     """
     data = io.BytesIO(Path(path).read_bytes())
     try:
@@ -48,27 +78,80 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
             if not isinstance(loaded, np.lib.npyio.NpzFile):
                 raise ValueError("it holds one array, not named ones (.npy?)")
             with loaded:
-                return {name: loaded[name] for name in loaded.files}
+                return Arrays({name: _member(path, loaded, name) for name in loaded.files})
     except _DAMAGE as error:
         raise ValueError(f"{path}: not readable as .npz, is it complete? ({error})") from None
 
 
+def _member(path: str | Path, loaded: Any, name: str) -> np.ndarray | ValueError:
+    """An array of an ``.npz`` file, or why it cannot be used."""
+    stored = f"{name}.npy" if f"{name}.npy" in loaded.zip.namelist() else name
+    data = loaded.zip.read(stored)
+    if not data.startswith(np.lib.format.MAGIC_PREFIX):
+        return ValueError(f"{path}: {name} is a file that holds no array")
+    return _usable(f"{path}: {name}", _array(data))
+
+
+def _array(data: bytes) -> np.ndarray | ValueError:
+    """The array of an ``.npy`` file's content; an error where it is one of objects that are not read."""
+    f = io.BytesIO(data)
+    version = np.lib.format.read_magic(f)
+    if version in ((1, 0), (2, 0)):
+        head = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        if head(f)[2].hasobject:
+            try:
+                return read_objects(data)
+            except ValueError as error:
+                return error
+    f.seek(0)
+    found = np.lib.format.read_array(f, allow_pickle=False)
+    rest = len(f.read())
+    if rest:
+        raise ValueError(f"{rest} bytes follow the array")
+    return found
+
+
+def _usable(where: str, found: np.ndarray | ValueError) -> np.ndarray | ValueError:
+    """The array with a type that is read, or an error that says what to save instead."""
+    if isinstance(found, ValueError):
+        return ValueError(
+            f"{where} holds {found}, which are not read; save np.array(values, dtype=str) of texts, "
+            "np.array(values, dtype=float) of numbers"
+        )
+    kind = found.dtype.kind
+    if kind == "f" and found.dtype.itemsize > 8:
+        with np.errstate(over="ignore"):
+            return found.astype(np.float64)
+    if kind == "S":
+        try:
+            return np.char.decode(found, "utf-8")
+        except UnicodeDecodeError as error:
+            return ValueError(f"{where} holds bytes that are not UTF-8 text ({error.reason})")
+    other = {
+        "c": "complex numbers, which are not read; save real and imaginary parts as two columns",
+        "M": "dates, which are not read; save numbers, such as (dates - first) / np.timedelta64(1, 'D')",
+        "m": "times, which are not read; save numbers, such as times / np.timedelta64(1, 's')",
+        "V": f"records ({found.dtype}), which are not read; save a plain array, one column a field",
+    }
+    return ValueError(f"{where} holds {other[kind]}") if kind in other else found
+
+
 def read_npy(path: str | Path) -> np.ndarray:
-    """The array of an ``.npy`` file.
+    """The array of an ``.npy`` file, its types as those of `read_npz`.
 
     Raises:
-      ValueError: naming the file, when it is damaged, has trailing bytes or holds Python objects.
+      ValueError: naming the file, when it is damaged, has trailing bytes or holds what is not read.
     """
-    data = io.BytesIO(Path(path).read_bytes())
+    data = Path(path).read_bytes()
     try:
-        with data as f:
-            array = np.lib.format.read_array(f, allow_pickle=False)
-            rest = len(f.read())
+        found = _usable(str(path), _array(data))
     except _DAMAGE as error:
         raise ValueError(f"{path}: not readable as .npy, is it complete? ({error})") from None
-    if rest:
-        raise ValueError(f"{path}: {rest} bytes follow the array")
-    return array
+    if isinstance(found, ValueError):
+        raise found
+    return found
 
 
 def check_finite(path: str | Path, name: str, array: np.ndarray, mask: np.ndarray | None = None) -> None:
@@ -78,6 +161,28 @@ def check_finite(path: str | Path, name: str, array: np.ndarray, mask: np.ndarra
         if not np.all(finite):
             kind = "NaN" if np.isnan(values if mask is None else values[mask[row]]).any() else "infinity"
             raise ValueError(f"{path}: {name}: row {row} holds {kind}")
+
+
+def check_size(path: str | Path, name: str, array: np.ndarray, mask: np.ndarray | None = None) -> None:
+    """Refuses numbers above `LARGEST`, naming the first row that has one (where the mask is True)."""
+    if array.dtype.itemsize < 4:
+        return
+    large = np.abs(array) > LARGEST
+    large &= True if mask is None else mask[(...,) + (None,) * (array.ndim - mask.ndim)]
+    if large.any():
+        row = int(np.argmax(large.reshape(len(array), -1).any(axis=1)))
+        raise ValueError(
+            f"{path}: {name}: row {row} holds {array[row][large[row]].flat[0]:g}, at most {LARGEST:g} is read"
+        )
+
+
+def check_count(path: str | Path, name: str, array: np.ndarray, what: str) -> None:
+    """Refuses whole numbers from `MOST` on, which would be so many symbols or classes."""
+    if int(array.max()) >= MOST:
+        row = int(np.argmax(array.reshape(len(array), -1).max(axis=1) >= MOST))
+        raise ValueError(
+            f"{path}: {name}: row {row} holds the {what} {array[row].max()}, allowed is 0..{MOST - 1}"
+        )
 
 
 def guess_input(path: str | Path, x: np.ndarray) -> InputKind:
@@ -129,6 +234,7 @@ def check_inputs(
         if int(x.min()) < 0:
             row = int(np.argmax((x < 0).any(axis=1)))
             raise ValueError(f"{path}: x: row {row} holds the negative token {x[row].min()}")
+        check_count(path, "x", x, "token")
         return x.astype(np.int32)
     if x.dtype.kind == "f":
         check_finite(path, "x", x, mask)
@@ -136,6 +242,7 @@ def check_inputs(
         x = as_in_training(path, x, levels, mask)
     elif x.dtype.kind in "biu":
         return x.astype(np.float64 if x.dtype.itemsize > 2 else np.float32)
+    check_size(path, "x", x, mask)
     x = x.astype(np.float32) if x.dtype == np.float16 else x
     if mask is not None:
         x = np.where(mask[..., None], x, np.zeros((), x.dtype))
@@ -143,7 +250,13 @@ def check_inputs(
 
 
 def read_mask(
-    path: str | Path, arrays: dict[str, np.ndarray], x: np.ndarray, *, mask: str, lengths: str, axes: int = 1
+    path: str | Path,
+    arrays: Mapping[str, np.ndarray],
+    x: np.ndarray,
+    *,
+    mask: str,
+    lengths: str,
+    axes: int = 1,
 ) -> np.ndarray | None:
     """``(n, *sizes)`` booleans from an array of masks or of lengths, or ``None`` when there is neither.
 
@@ -245,90 +358,8 @@ def whole_labels(path: str | Path, y: np.ndarray) -> np.ndarray:
     if y.dtype.kind not in "biuf":
         raise ValueError(f"{path}: y has type {y.dtype}, labels are whole numbers or texts")
     values = y.astype(np.float64)
-    wrong = ~np.isfinite(values) | (values != np.floor(values)) | (values < 0)
+    wrong = ~np.isfinite(values) | (values != np.floor(values)) | (values < 0) | (values >= 2**53)
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ValueError(f"{path}: y: row {row} is {y[row]}, labels are whole numbers from 0")
     return y.astype(np.int64)
-
-
-def read_image(
-    path: str | Path, *, size: tuple[int, int] | None, channels: int, max_size: int | None = None
-) -> np.ndarray:
-    """An image file as ``(height, width, channels)`` float32 in [0, 1], resized bilinearly.
-
-    Args:
-      path: the file.
-      size: ``(height, width)``, or ``None`` for its own.
-      channels: 1 (gray) or 3 (color).
-      max_size: without ``size``, a longer side is brought down to this, the other in proportion.
-
-    Raises:
-      ValueError: naming the file, when it is not a complete image.
-    """
-    import warnings
-
-    from PIL import Image, ImageOps
-
-    if channels not in (1, 3):
-        raise ValueError(f"channels: got {channels}, allowed are 1 (gray) and 3 (color)")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.simplefilter("ignore", UserWarning)  # palettes with transparency, odd metadata
-            with Image.open(path) as opened:
-                opened.verify()  # checksums and the end, where the format has them; then it must be reopened
-            with Image.open(path) as opened:
-                image = ImageOps.exif_transpose(opened)
-                image = image.convert("L" if channels == 1 else "RGB")
-    except (
-        OSError,
-        EOFError,
-        IndexError,
-        SyntaxError,
-        struct.error,
-        ValueError,
-        zlib.error,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
-        raise ValueError(f"{path}: not readable as an image, is it complete? ({error})") from None
-    if size is None:
-        scale = min(1.0, (max_size or max(image.size)) / max(image.size))
-        width, height = (max(1, round(side * scale)) for side in image.size)
-    else:
-        height, width = size
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    pixels = np.asarray(image, np.float32) / 255
-    return pixels[..., None] if channels == 1 else pixels
-
-
-def folder_images(path: str | Path) -> list[Path]:
-    """The files of a folder in sorted order, hidden ones left out.
-
-    Raises:
-      ValueError: when there is none, or a folder is among them.
-    """
-    files = sorted(p for p in Path(path).iterdir() if not p.name.startswith("."))
-    for file in files:
-        if file.is_dir():
-            raise ValueError(f"{file}: a folder where images are expected")
-    if not files:
-        raise ValueError(f"{path}: the folder holds no images")
-    return files
-
-
-def class_folders(path: str | Path) -> list[Path]:
-    """The sub-folders of a folder in sorted order, hidden ones left out.
-
-    Raises:
-      ValueError: when the folder holds something else, or nothing.
-    """
-    entries = sorted(p for p in Path(path).iterdir() if not p.name.startswith("."))
-    for entry in entries:
-        if not entry.is_dir():
-            raise ValueError(f"{entry}: a file where only sub-folders, one for each class, are expected")
-    if not entries:
-        raise ValueError(f"{path}: there are no sub-folders, one for each class is needed")
-    return entries

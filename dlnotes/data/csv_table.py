@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from dlnotes.data import spelled_numbers
+from dlnotes.data.spelled_numbers import MISSING
+
 MAX_CATEGORIES = 100
+MANY_CATEGORIES = 20
+"""More categories than this in a column are said."""
+
+_HINT = 'impute = "median" in [data] fills empty cells'
 
 
 class Table(NamedTuple):
@@ -20,48 +29,69 @@ class Table(NamedTuple):
       header: column names.
       rows: the cells, every row as long as the header.
       lines: the line of the file on which each row ends (the header is on line 1).
+      decimal, thousands: how its numbers are written (see `dlnotes.data.spelled_numbers.number`).
     """
 
     path: Path
     header: tuple[str, ...]
     rows: list[list[str]]
     lines: list[int]
+    decimal: str = "."
+    thousands: str = ""
 
     def column(self, name: str) -> list[str]:
         """The cells of one column."""
         j = self.header.index(name)
         return [row[j] for row in self.rows]
 
+    def number(self, cell: str) -> float | None:
+        """The cell as a float, or ``None`` where it is not written as one."""
+        return spelled_numbers.number(cell, self.decimal, self.thousands)
 
-def read_table(path: str | Path, *, delimiter: str = ",") -> Table:
+
+def read_table(path: str | Path, *, delimiter: str = ",", decimal: str = ".", thousands: str = "") -> Table:
     """Reads a UTF-8 CSV file with a header row.
 
+    Blank lines are no rows, and a column without a name and without a cell is none. Whether names and cells
+    can be used is checked by those who use them.
+
+    Args:
+      path: the file.
+      delimiter: between cells.
+      decimal: before the decimals of a number, "." or ",".
+      thousands: between groups of three digits; none if empty.
+
     Raises:
-      ValueError: when the file has no rows, a row of another length, an empty cell, or a header with
-        an empty, repeated or "="-holding name ("=" marks one-hot columns); the message names the line.
+      ValueError: when the file has no rows, or a row is of another length; the message names the line.
     """
     import csv
 
     path = Path(path)
+    if decimal not in (".", ","):
+        raise ValueError(f"decimal: got {decimal!r}, allowed are '.' and ','")
+    if thousands == decimal or len(thousands) > 1:
+        raise ValueError(f"thousands: got {thousands!r}, allowed is one character other than {decimal!r}")
     header: list[str] = []
-    rows, lines = [], []
+    rows, lines, blank = [], [], 0
     try:
         with open(path, newline="", encoding="utf-8-sig") as f:
             reader = csv.reader(f, delimiter=delimiter, strict=True)
             for row in reader:
                 line = reader.line_num
                 cells = [cell.strip() for cell in row]
+                if not cells or cells == [""]:
+                    blank = blank or (line if header else 0)
+                    continue
                 if not header:
-                    if not cells:
-                        raise ValueError(f"{path}: line {line}: a header with column names is needed")
                     header = cells
                     continue
+                if blank and len(header) == 1:  # it may be a row whose only cell is empty
+                    raise ValueError(f"{path}: line {blank}: column {header[0]!r} is empty")
                 if len(cells) != len(header):
                     raise ValueError(
                         f"{path}: line {line}: {len(cells)} cells where the header has {len(header)}"
+                        + _other_delimiter(header, delimiter)
                     )
-                if "" in cells:
-                    raise ValueError(f"{path}: line {line}: column {header[cells.index('')]!r} is empty")
                 rows.append(cells)
                 lines.append(line)
     except csv.Error as error:
@@ -70,78 +100,216 @@ def read_table(path: str | Path, *, delimiter: str = ",") -> Table:
         raise ValueError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     if not header:
         raise ValueError(f"{path}: the file is empty, a header and at least one row are needed")
-    for name in header:
-        if not name or "=" in name:
-            raise ValueError(f"{path}: line 1: column name {name!r}, a name without '=' is needed")
-        if header.count(name) > 1:
-            raise ValueError(f"{path}: line 1: column {name!r} appears {header.count(name)} times")
+    while rows and not any(rows[-1]):  # what a spreadsheet leaves at the end
+        rows.pop()
+        lines.pop()
     if not rows:
         raise ValueError(f"{path}: there are no rows under the header")
-    return Table(path, tuple(header), rows, lines)
+    if len(header) == 1 and _other_delimiter(header, delimiter):
+        raise ValueError(f"{path}: line 1: one column{_other_delimiter(header, delimiter)}")
+    kept = [j for j, name in enumerate(header) if name or any(row[j] for row in rows)]
+    if len(kept) < len(header):
+        header, rows = [header[j] for j in kept], [[row[j] for j in kept] for row in rows]
+    return Table(path, tuple(header), rows, lines, decimal, thousands)
+
+
+def _other_delimiter(header: list[str], delimiter: str) -> str:
+    """What to say where a header looks as if cells were divided by another mark."""
+    for mark, name in ((";", ";"), ("\t", "\\t"), ("|", "|"), (",", ",")):
+        if mark != delimiter and len(header) == 1 and mark in header[0]:
+            return f' ({header[0]!r}: is it divided by another mark? delimiter = "{name}")'
+    return ""
 
 
 def number(cell: str) -> float | None:
     """The cell as a float, or ``None`` where it is not written as one."""
-    try:
-        return None if "_" in cell else float(cell)
-    except ValueError:
-        return None
+    return spelled_numbers.number(cell)
 
 
-def numbers(table: Table, name: str) -> np.ndarray | None:
-    """A column as float64, or ``None`` where it holds categories.
+def check_names(table: Table, columns: Sequence[str]) -> None:
+    """Refuses columns without a name of their own, or with "=", which marks one-hot inputs.
+
+    Raises:
+      ValueError: naming the column and the option that helps.
+    """
+    for name in columns:
+        place = table.header.index(name) + 1
+        if not name:
+            raise ValueError(
+                f'{table.path}: line 1: column {place} has no name (an index? drop = [""] leaves it out)'
+            )
+        if re.fullmatch(r"Unnamed: \d+", name):
+            raise ValueError(
+                f"{table.path}: line 1: column {name!r} is the index of another table; drop = [{name!r}] "
+                "leaves it out, a name of its own keeps it"
+            )
+        if "=" in name:
+            raise ValueError(
+                f"{table.path}: line 1: column name {name!r}, a name without '=' is needed (drop leaves a "
+                "column out)"
+            )
+        if table.header.count(name) > 1:
+            raise ValueError(
+                f"{table.path}: line 1: column {name!r} appears {table.header.count(name)} times"
+            )
+
+
+def holds_numbers(table: Table, name: str) -> bool:
+    """Whether a column holds numbers, and not categories; cells of `MISSING` count as neither.
 
     A column is numeric when every cell is a number, and categorical when at most half are.
 
     Raises:
-      ValueError: with the line, when a cell is not finite, or when a column mostly of numbers has a
-        cell that is not one.
+      ValueError: with the line, when a column mostly of numbers has a cell that is not one; with the option
+        that helps, when its cells look like numbers in another spelling, or like dates; when it is empty.
     """
     cells = table.column(name)
-    values = [number(cell) for cell in cells]
-    wrong = [i for i, value in enumerate(values) if value is None]
-    if wrong and 2 * len(wrong) >= len(values):
-        return None
-    if wrong:
-        i = wrong[0]
+    present = [i for i, cell in enumerate(cells) if cell not in MISSING]
+    wrong = [i for i in present if table.number(cells[i]) is None]
+    if not present:
+        if any(cells):
+            return False
+        raise ValueError(f"{table.path}: column {name!r} is empty in every row (drop leaves it out)")
+    if not wrong:
+        return True
+    where = f"{table.path}: line {table.lines[wrong[0]]}: column {name!r} holds {cells[wrong[0]]!r}"
+    found = {i: spelling for i in wrong if (spelling := _spelling(table, cells[i]))}
+    if found and 2 * (len(wrong) - len(found)) < len(present):
+        i = next(iter(found))
         raise ValueError(
-            f"{table.path}: line {table.lines[i]}: column {name!r} holds {cells[i]!r} among numbers"
+            f"{table.path}: line {table.lines[i]}: column {name!r} holds {cells[i]!r}, in "
+            f"{len(found)} of {len(cells)} rows a number with {found[i]}; categorical = "
+            f"[{name!r}] takes the cells as texts"
         )
-    return _finite(table, name, cells, values)
+    if 2 * sum(spelled_numbers.looks_like_a_date(cells[i]) for i in wrong) > len(present):
+        raise ValueError(
+            f"{where}, a date: dates = [{name!r}] takes dates such as 2020-12-31 as days since 1970-01-01, "
+            "drop leaves the column out, categorical takes the cells as texts"
+        )
+    if 2 * len(wrong) >= len(present):
+        return False
+    raise ValueError(f"{where} among numbers")
 
 
-def _finite(table: Table, name: str, cells: list[str], values: Sequence[float | None]) -> np.ndarray:
-    for line, cell, value in zip(table.lines, cells, values):
-        if value is None or not math.isfinite(value):
-            raise ValueError(
-                f"{table.path}: line {line}: column {name!r} holds {cell!r}, a finite number is needed"
-            )
-    return np.array(values, np.float64)
+def _spelling(table: Table, cell: str) -> str:
+    return spelled_numbers.spelling(cell, table.decimal, table.thousands)
 
 
-def feature_names(table: Table, columns: Sequence[str], categorical: Sequence[str] = ()) -> tuple[str, ...]:
-    """Names of the inputs that the columns become: "age" for numbers, "color=red" one-hot.
+def numbers(table: Table, name: str, *, fill: float | None = None, hint: str = "") -> np.ndarray:
+    """A column of numbers as float64.
+
+    Args:
+      table: that has it.
+      name: of the column.
+      fill: for missing cells; without it they are refused.
+      hint: what helps against missing cells.
 
     Raises:
-      ValueError: as `numbers`, and for a column with more than `MAX_CATEGORIES` categories.
+      ValueError: with the line, when a cell is missing, no finite number or too large.
     """
-    names = []
+    return _floats(table, name, [table.number(cell) for cell in table.column(name)], fill, hint)
+
+
+def day_numbers(table: Table, name: str, *, fill: float | None = None) -> np.ndarray:
+    """A column of dates in ISO 8601's form as days since 1970-01-01, float64.
+
+    Raises:
+      ValueError: with the line, when a cell is no date, or some name their time zone and others do not.
+    """
+    values, zoned = [], {}
+    for line, cell in zip(table.lines, table.column(name)):
+        found = spelled_numbers.days(cell)
+        if found is None and cell not in MISSING:
+            raise ValueError(
+                f"{table.path}: line {line}: column {name!r} holds {cell!r}, a date such as 2020-12-31 or "
+                "2020-12-31T23:59 is needed"
+            )
+        values.append(None if found is None else found[0])
+        if found is not None:
+            zoned.setdefault(found[1], line)
+    if len(zoned) > 1:
+        raise ValueError(
+            f"{table.path}: column {name!r}: line {zoned[True]} names a zone, line {zoned[False]} does not"
+        )
+    return _floats(table, name, values, fill, _HINT)
+
+
+def _floats(
+    table: Table, name: str, values: Sequence[float | None], fill: float | None, hint: str
+) -> np.ndarray:
+    cells, kept = table.column(name), []
+    for line, cell, value in zip(table.lines, cells, values):
+        if cell in MISSING:
+            if fill is None:
+                holds = f"holds {cell!r}, a number is needed" if cell else "is empty"
+                raise ValueError(
+                    f"{table.path}: line {line}: column {name!r} {holds}{f' ({hint})' if hint else ''}"
+                )
+            value = fill
+        elif value is None or not math.isfinite(value) or abs(value) > 1e30:
+            spelled = _spelling(table, cell) if value is None else ""
+            raise ValueError(
+                f"{table.path}: line {line}: column {name!r} holds {cell!r}, a finite number is needed"
+                + (f" (it looks like one with {spelled})" if spelled else "")
+                + (" of at most 1e30" if value is not None and math.isfinite(value) else "")
+            )
+        kept.append(value)
+    return np.array(kept, np.float64)
+
+
+def feature_names(
+    table: Table,
+    columns: Sequence[str],
+    categorical: Sequence[str] = (),
+    dates: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """Names of the inputs that the columns become: "age" for numbers, "color=red" one-hot.
+
+    A column that becomes many inputs is said.
+
+    Raises:
+      ValueError: as `check_names` and `holds_numbers`, and for a column with more than `MAX_CATEGORIES`
+        categories.
+    """
+    check_names(table, columns)
+    names, many = [], []
     for column in columns:
-        if column not in categorical and numbers(table, column) is not None:
+        if column in dates or (column not in categorical and holds_numbers(table, column)):
             names.append(column)
             continue
-        categories = sorted(set(table.column(column)))
+        categories = sorted(set(table.column(column)) - {""})
         if len(categories) > MAX_CATEGORIES:
             raise ValueError(
                 f"{table.path}: column {column!r} has {len(categories)} different texts, at most "
                 f"{MAX_CATEGORIES} are taken as categories (leave it out with drop)"
             )
+        if len(categories) > MANY_CATEGORIES and column not in categorical:
+            many.append(f"column {column!r} holds {len(categories)} different texts")
         names += [f"{column}={category}" for category in categories]
+    if many:
+        warnings.warn(
+            f"{table.path}: {', '.join(many)}, each of which becomes an input (drop leaves a column out)",
+            stacklevel=3,
+        )
     return tuple(names)
 
 
-def encode(table: Table, features: Sequence[str]) -> np.ndarray:
+def encode(
+    table: Table,
+    features: Sequence[str],
+    *,
+    fills: Mapping[str, float | str] | None = None,
+    dates: Sequence[str] = (),
+    hint: str = _HINT,
+) -> np.ndarray:
     """The table's ``(rows, features)`` float64 inputs, by names as from `feature_names`.
+
+    Args:
+      table: whose columns are taken by name.
+      features: inputs. One that ends in "=" ("age=") is 1 where the cell of its column is missing.
+      fills: what is taken for a missing cell, by column (see `dlnotes.data.missing_cells`).
+      dates: columns of dates.
+      hint: what helps against missing cells.
 
     Raises:
       ValueError: with the line, when a number is missing or not finite or a category is unknown; or
@@ -156,14 +324,32 @@ def encode(table: Table, features: Sequence[str]) -> np.ndarray:
         raise ValueError(
             f"{table.path}: column {', '.join(missing)} is missing, it has {', '.join(table.header)}"
         )
-    x = np.zeros((len(table.rows), len(features)))
+    fills, x = fills or {}, np.zeros((len(table.rows), len(features)))
     for column, places in columns.items():
+        if table.header.count(column) > 1:
+            raise ValueError(
+                f"{table.path}: line 1: column {column!r} appears {table.header.count(column)} times"
+            )
         cells = table.column(column)
-        if places[0][1] is None:
-            x[:, places[0][0]] = _finite(table, column, cells, [number(cell) for cell in cells])
-            continue
         known = {category: j for j, category in places}
+        is_number, indicator = None in known, known.pop("", None)
+        if indicator is not None:
+            x[:, indicator] = [cell in MISSING if is_number else not cell for cell in cells]
+        fill = fills.get(column)
+        if is_number:
+            value = None if fill is None else float(fill)
+            if column in dates:
+                x[:, known[None]] = day_numbers(table, column, fill=value)
+            else:
+                x[:, known[None]] = numbers(table, column, fill=value, hint=hint)
+            continue
         for i, cell in enumerate(cells):
+            cell = str(fill) if not cell and fill is not None else cell
+            if not cell:
+                raise ValueError(
+                    f"{table.path}: line {table.lines[i]}: column {column!r} is empty"
+                    f"{f' ({hint})' if hint else ''}"
+                )
             if cell not in known:
                 raise ValueError(
                     f"{table.path}: line {table.lines[i]}: column {column!r} holds {cell!r}, "

@@ -18,8 +18,11 @@ from dlnotes.data import csv_table as table
 from dlnotes.data.assemble import Parts, assemble, pad_boxes
 from dlnotes.data.dataset import Dataset, InputKind, Task
 from dlnotes.data.download import sha256
+from dlnotes.data.folders import class_folders, folder_images, say_left_out
 from dlnotes.data.levels import PICTURES, levels_of
+from dlnotes.data.missing_cells import Strategy, fit_fills
 from dlnotes.data.own_files import read_as
+from dlnotes.data.pictures import read_images
 from dlnotes.data.split import split_indices
 
 
@@ -205,6 +208,7 @@ def targets(
             )
         y = y.astype(np.float64).reshape(len(y), -1)
         arrays.check_finite(path, "y", y)
+        arrays.check_size(path, "y", y)
         return y, "regression", y.shape[1], ()
     if task in ("tokens", "pixels"):
         axes, what = (2, "symbol") if task == "tokens" else (3, "class")
@@ -217,6 +221,7 @@ def targets(
             raise ValueError(
                 f"{path}: y: row {row} holds {y[row].min()}, allowed is a {what} from 0, and -1 for none"
             )
+        arrays.check_count(path, "y", y, what)
         if int(y.max()) < 1:
             raise ValueError(f"{path}: y: the largest {what} is {y.max()}, two are needed")
         return y, task, int(y.max()) + 1, tuple(str(i) for i in range(int(y.max()) + 1))
@@ -251,7 +256,11 @@ def csv(
     task: Literal["auto", "classification", "regression"] = "auto",
     categorical: Sequence[str] = (),
     drop: Sequence[str] = (),
+    dates: Sequence[str] = (),
+    impute: Strategy | None = None,
     delimiter: str = ",",
+    decimal: Literal[".", ","] = ".",
+    thousands: str = "",
     validation: float | int = 0.1,
     test: float | int = 0.2,
     seed: int = 0,
@@ -260,7 +269,7 @@ def csv(
     """A CSV file with a header row: one column is the target, the others are inputs.
 
     Columns of numbers become one input each. A column of texts (at most 100 different ones) becomes
-    one input a text, named "color=red", 1 where the row has it and 0 elsewhere.
+    one input a text, named "color=red", 1 where the row has it and 0 elsewhere. Blank lines are left out.
 
     Args:
       path: the file, UTF-8.
@@ -268,8 +277,14 @@ def csv(
       task: "auto" takes texts, and up to 20 different whole numbers, for classes; other numbers for
         regression. Classes keep their names.
       categorical: columns of numbers to be taken as texts (post codes, say).
-      drop: columns to leave out.
+      drop: columns to leave out; "" is a column without a name.
+      dates: columns of dates (2020-12-31, with a time or not), to be taken as days since 1970-01-01.
+      impute: fill missing cells of the inputs with the training part's "median", "mean" or "most_frequent"
+        number, in texts always the most frequent one; for each column with a missing cell in the training
+        part an input named "age=" is 1 where one was. Without it they are refused.
       delimiter: between cells.
+      decimal: before the decimals of a number.
+      thousands: between groups of three digits of a number.
       validation: share or number of rows for validation.
       test: the same for the test part.
       seed: of the split.
@@ -279,9 +294,10 @@ def csv(
       FileNotFoundError: when there is no such file.
       ValueError: when it cannot be used; the message has the file and the line.
     """
-    options = {"delimiter": delimiter}
+    options = {"delimiter": delimiter, "decimal": decimal, "thousands": thousands}
     read = table.read_table(path, **options)
-    for option, names in (("target", [target]), ("categorical", categorical), ("drop", drop)):
+    named = (("target", [target]), ("categorical", categorical), ("drop", drop), ("dates", dates))
+    for option, names in named:
         for name in names:
             if name not in read.header:
                 raise ValueError(
@@ -290,22 +306,26 @@ def csv(
     columns = [name for name in read.header if name != target and name not in drop]
     if not columns:
         raise ValueError(f"{path}: no column is left for the inputs")
-    features = table.feature_names(read, columns, categorical)
-    x = table.encode(read, features)
-    y, job, classes = _csv_target(read, target, task)
+    features = table.feature_names(read, columns, categorical, dates)
+    y, job, classes = _csv_target(read, target, task, as_texts=target in categorical)
+    parts = _split(
+        path,
+        len(y),
+        np.array(classes)[y] if job == "classification" else None,
+        [f"line {line}" for line in read.lines],
+        validation=validation,
+        test=test,
+        seed=seed,
+    )
+    encoding: dict[str, Any] = {"dates": list(dates)} if dates else {}
+    if impute is not None:
+        encoding["fills"], marks = fit_fills(read, features, parts[0], impute, dates)
+        features += marks
     made = assemble(
         Path(path).stem,
-        x,
+        table.encode(read, features, **encoding),
         y,
-        _split(
-            path,
-            len(x),
-            np.array(classes)[y] if job == "classification" else None,
-            [f"line {line}" for line in read.lines],
-            validation=validation,
-            test=test,
-            seed=seed,
-        ),
+        parts,
         input="vector",
         task=job,
         outputs=len(classes) if job == "classification" else 1,
@@ -314,18 +334,27 @@ def csv(
         features=features,
         sources={str(path): sha256(path)},
     )
-    return read_as(made, form="table", target=target, table=options)
+    return read_as(made, form="table", target=target, table=options, encoding=encoding)
 
 
 def _csv_target(
-    read: table.Table, target: str, task: str
+    read: table.Table, target: str, task: str, *, as_texts: bool
 ) -> tuple[np.ndarray, Literal["classification", "regression"], tuple[str, ...]]:
     if task not in ("auto", "classification", "regression"):
         raise ValueError(f"task: got {task!r}, allowed are auto, classification, regression")
-    values = table.numbers(read, target)
     cells = read.column(target)
+    if read.header.count(target) > 1:
+        raise ValueError(f"{read.path}: line 1: column {target!r} appears {read.header.count(target)} times")
+    if "" in cells:
+        raise ValueError(
+            f"{read.path}: line {read.lines[cells.index('')]}: column {target!r} is empty, every row needs "
+            "a target"
+        )
+    values = None
+    if not as_texts and table.holds_numbers(read, target):
+        values = table.numbers(read, target)
     if values is None and task == "regression":
-        row = next(i for i, cell in enumerate(cells) if table.number(cell) is None)
+        row = next((i for i, cell in enumerate(cells) if read.number(cell) is None), 0)
         raise ValueError(
             f"{read.path}: line {read.lines[row]}: target {target!r} holds {cells[row]!r}, a number is needed"
         )
@@ -380,7 +409,8 @@ def image_folder(
       FileNotFoundError: when there is no such folder.
       ValueError: when a file is not a readable image, a class has none, or there is a single class.
     """
-    folders = arrays.class_folders(path)
+    left: list[Path] = []
+    folders = class_folders(path, left=left)
     if len(folders) < 2:
         raise ValueError(f"{path}: the only class is {folders[0].name!r}, two sub-folders are needed")
     own = size == "own"
@@ -390,9 +420,12 @@ def image_folder(
         )
     if max_size < 1:
         raise ValueError(f"max_size: got {max_size}, allowed is at least 1 pixel")
-    files = [(label, file) for label, folder in enumerate(folders) for file in arrays.folder_images(folder)]
+    files = [
+        (label, file) for label, folder in enumerate(folders) for file in folder_images(folder, left=left)
+    ]
+    say_left_out(left)
     shape = None if isinstance(size, str) else size
-    read = [arrays.read_image(file, size=shape, channels=channels, max_size=max_size) for _, file in files]
+    read = read_images([file for _, file in files], size=shape, channels=channels, max_size=max_size)
     x, mask = pad_boxes(read) if own else (np.stack(read), None)
     y = np.array([label for label, _ in files])
     classes = tuple(folder.name for folder in folders)

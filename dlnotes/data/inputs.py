@@ -28,10 +28,12 @@ from dlnotes.data import arrays, standardize
 from dlnotes.data import csv_table as table
 from dlnotes.data.assemble import pad_boxes
 from dlnotes.data.dataset import Dataset, Examples
-from dlnotes.data.images.image_masks import check_classes, paired, read_mask
+from dlnotes.data.folders import class_folders, folder_images
+from dlnotes.data.images.image_masks import paired, read_masks
 from dlnotes.data.levels import are_gray, known_levels
 from dlnotes.data.line_inputs import read_line_inputs
 from dlnotes.data.own_files import reading_of
+from dlnotes.data.pictures import read_images
 from dlnotes.data.time_series.csv_series import series_of
 from dlnotes.data.time_series.forecasting import windows_of
 from dlnotes.data.time_series.ts_files import pad_series, read_ts
@@ -153,7 +155,9 @@ def _read_csv(
     target = reading.get("target") if target is None else target
     if not dataset.features:
         raise ValueError(f"{path}: {dataset.name} has no column names, use .npz or .npy")
-    x = standardize.apply(dataset.standardize, table.encode(read, dataset.features))
+    x = standardize.apply(
+        dataset.standardize, table.encode(read, dataset.features, **reading.get("encoding", {}))
+    )
     inputs = Inputs(x, tuple(f"line {line}" for line in read.lines), None)
     if not with_targets:
         return inputs, None
@@ -172,7 +176,7 @@ def _read_csv(
     cells = read.column(target)
     y = []
     for line, cell in zip(read.lines, cells):
-        value = table.number(cell)
+        value = read.number(cell)
         if dataset.task == "regression":
             if value is None or not np.isfinite(value):
                 raise ValueError(
@@ -331,20 +335,20 @@ def _read_images(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
     if with_targets and dataset.task == "pixels":
         pairs = paired(path)
         files = [image for image, _ in pairs]
-        y = np.stack([read_mask(mask, image=image, size=(height, width)) for image, mask in pairs])
-        check_classes(pairs, y, dataset.outputs)
+        binary = reading_of(dataset).get("binary", False)
+        y = read_masks(pairs, size=(height, width), count=dataset.outputs, binary=binary).labels
     elif with_targets:
         if not path.is_dir():
             raise ValueError(
                 f"{path}: one image has no target, a folder with one sub-folder a class is needed"
             )
-        files, y = _in_class_folders(path, dataset, arrays.folder_images)
+        files, y = _in_class_folders(path, dataset, folder_images)
     else:
-        files = arrays.folder_images(path) if path.is_dir() else [path]
+        files = folder_images(path) if path.is_dir() else [path]
     own = dataset.train.mask is not None  # images of their own sizes, up to the largest known
     size = None if own else (height, width)
     longest = reading_of(dataset).get("max_size", max(height, width))
-    read = [arrays.read_image(file, size=size, channels=channels, max_size=longest) for file in files]
+    read = read_images(files, size=size, channels=channels, max_size=longest)
     x, mask = pad_boxes(read) if own else (np.stack(read), None)
     rows = tuple(str(f.relative_to(path)) if path.is_dir() else f.name for f in files)
     return Inputs(standardize.apply(dataset.standardize, x, mask), rows, mask), y
@@ -356,7 +360,7 @@ def _in_class_folders(
     """The files in the sub-folders of a folder, and the class that each sub-folder is named after."""
     folders = [
         (_label(path, f"folder {folder.name}", folder.name, dataset), folder)
-        for folder in arrays.class_folders(path)
+        for folder in class_folders(path)
     ]
     labeled = [(label, file) for label, folder in folders for file in files_of(folder)]
     return [file for _, file in labeled], np.array([label for label, _ in labeled])

@@ -35,5 +35,5 @@ def read_lines(path: str | Path) -> list[str]:
     except UnicodeDecodeError as error:
         if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise ValueError(f"{path}: not UTF-8 text but UTF-16, save it as UTF-8") from None
-        line = len(_ENDS.split(data[: error.start].decode("utf-8-sig")))
+        line = len(_ENDS.split(data[: error.start].decode("utf-8", "replace")))
         raise ValueError(f"{path}: line {line}: not UTF-8 text ({error.reason})") from None

@@ -15,9 +15,10 @@ class OwnDataset(Dataset):
 
     Attributes:
       reading: what [data] says of how its files are read, as what JSON can hold. "form" is the kind of
-        file: "arrays" (with the names "x", "y", "mask", "lengths"), "table" ("target", and under "table" the
-        options of `dlnotes.data.csv_table.read_table`), "windows" of a table (likewise), "series", "pairs"
-        ("source", "target", "tokens"), "trees", "text", "images" ("max_size"), "sounds" (under "sounds" the
+        file: "arrays" (with the names "x", "y", "mask", "lengths"), "table" ("target", under "table" the
+        options of `dlnotes.data.csv_table.read_table`, under "encoding" those of its `encode`),
+        "windows" of a table (likewise), "series", "pairs" ("source", "target", "tokens"), "trees", "text",
+        "images" ("max_size", of masks "binary"), "sounds" (under "sounds" the
         options of `dlnotes.data.time_series.sound.read_sounds`). "levels" are those of images (see
         `dlnotes.data.levels`).
     """

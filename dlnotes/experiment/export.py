@@ -12,6 +12,7 @@ import numpy as np
 
 from dlnotes.data.dataset import Dataset, Standardize
 from dlnotes.data.levels import known_levels
+from dlnotes.data.own_files import reading_of
 from dlnotes.experiment.decoding import decoded_length
 from dlnotes.experiment.export_check import check_export
 from dlnotes.experiment.members import PointName, member_in_words
@@ -161,6 +162,20 @@ def _in_float32(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     return call
 
 
+def _filled(x: jax.Array, dataset: Dataset) -> jax.Array:
+    """Inputs of a table with NaN, a missing number, filled and marked as the training data were."""
+    encoding = reading_of(dataset).get("encoding", {})
+    for column, fill in encoding.get("fills", {}).items():
+        if column in dataset.features:
+            j = dataset.features.index(column)
+            lost = jnp.isnan(x[:, j])
+            if f"{column}=" in dataset.features:
+                mark = dataset.features.index(f"{column}=")
+                x = x.at[:, mark].set(jnp.where(lost, jnp.ones((), x.dtype), x[:, mark]))
+            x = x.at[:, j].set(jnp.where(lost, jnp.asarray(fill, x.dtype), x[:, j]))
+    return x
+
+
 def _length(name: str, trained: Trained) -> str:
     """The length of exported inputs: open; nets that find trees are programs for one length."""
     mask, finds = trained.dataset.train.mask, trained.config.model.latent_trees
@@ -219,7 +234,7 @@ def _exportable(trained: Trained, params: Params, hyper: Hyperparams, *, wide: b
         scale = dataset.standardize
 
         def plain(x):
-            x = _standardized(x, scale)
+            x = _standardized(_filled(x, dataset), scale)
             return answer(apply(x))
 
         return plain, {"x": shape(", ".join(["b", *map(str, dataset.inputs)]), number)}, result

@@ -121,7 +121,6 @@ def with_value(array, row, value):
         ({"x": X[:, :, None], "y": Y, "mask": with_value(X > -99, 2, 3)}, {}, "mask: row 2 holds something"),
         ({"x": X, "y": Y, "lengths": Y + 1}, {}, "makes sense for sequences"),
         ({"x": Y[:, None] - 1, "y": Y}, {"input": "tokens"}, "x: row 0 holds the negative token -1"),
-        ({"x": X.astype(object), "y": Y}, {}, "not readable as .npz"),
     ],
 )
 def test_npz_refuses(tmp_path, arrays, options, message):
@@ -145,7 +144,7 @@ def test_damaged_arrays_are_refused(tmp_path):
     whole = x_path.read_bytes()
     for content, message in [
         (whole[:-8], "not readable"),
-        (whole + b"12", "2 bytes follow"),
+        (whole + b"12", ".*2 bytes follow"),
         (b"", "not readable"),
     ]:
         x_path.write_bytes(content)
@@ -265,9 +264,11 @@ def test_image_folder_refuses(pictures, tmp_path):
     with pytest.raises(ValueError, match="empty: the folder holds no images"):
         data.image_folder(pictures, size=(4, 4))
     (pictures / "empty").rmdir()
-    (pictures / "notes.txt").write_text("x")
-    with pytest.raises(ValueError, match=r"notes.txt: a file where only sub-folders"):
+    stray = pictures / "3.png"
+    stray.write_bytes(whole)
+    with pytest.raises(ValueError, match=r"3\.png: a file where only sub-folders.*begin its name with a dot"):
         data.image_folder(pictures, size=(4, 4))
+    stray.unlink()
     only = tmp_path / "only"
     (only / "a").mkdir(parents=True)
     with pytest.raises(ValueError, match="the only class is 'a'"):

@@ -177,7 +177,7 @@ def test_labels_of_another_spelling(tmp_path):
     with pytest.raises(ValueError, match="row 0: class '0' is unknown, own has 1, 10, 2"):
         data.evaluate_inputs(path, made)
     np.savez(path, x=x, y=np.array([b"\xff"] * 12))
-    with pytest.raises(ValueError, match="a label is not ASCII"):
+    with pytest.raises(ValueError, match="y holds bytes that are not UTF-8"):
         data.evaluate_inputs(path, made)
     np.savez(path, x=x, y=np.array(["no", "yes"] * 6))
     made = data.npz(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def text(
       window: length of a window, in characters.
       validation: share or number of the windows for validation.
       test: the same for the test part.
-      limit: only the first so many characters are used; ``None`` takes all.
+      limit: only the first so many characters are used, which is said of a file; ``None`` takes all.
 
     Raises:
       ValueError: when the file is not UTF-8 text, or too short for a window in each part.
@@ -73,6 +74,12 @@ def text(
         except UnicodeDecodeError as error:
             line = data[: error.start].count(b"\n") + 1
             raise ValueError(f"{path}: line {line}: not UTF-8 text ({error.reason})") from None
+    if path is not None and limit is not None and len(corpus) > limit:
+        warnings.warn(
+            f"{path}: the first {limit:,} of {len(corpus):,} characters are used (limit = {len(corpus)} "
+            "takes all)",
+            stacklevel=2,
+        )
     corpus = corpus[:limit]
     blocks = [validation != 0, test != 0]
     windows = (len(corpus) - 1 - sum(blocks)) // window

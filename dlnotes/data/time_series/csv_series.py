@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -22,6 +23,8 @@ def csv_series(
     window: int = 24,
     horizon: int = 1,
     delimiter: str = ",",
+    decimal: Literal[".", ","] = ".",
+    thousands: str = "",
     validation: float | int = 0.1,
     test: float | int = 0.2,
     standardize: bool = True,
@@ -39,6 +42,8 @@ def csv_series(
       window: rows seen.
       horizon: how many rows ahead.
       delimiter: between cells.
+      decimal: before the decimals of a number.
+      thousands: between groups of three digits of a number.
       validation: share or number of the examples for validation.
       test: the same for the test part.
       standardize: whether each column is standardized, by the training part.
@@ -47,7 +52,7 @@ def csv_series(
       FileNotFoundError: when there is no such file.
       ValueError: when it cannot be used; the message has the file and the line.
     """
-    options = {"delimiter": delimiter}
+    options = {"delimiter": delimiter, "decimal": decimal, "thousands": thousands}
     read = table.read_table(path, **options)
     features = tuple(columns) or read.header
     for option, names, allowed in (("columns", features, read.header), ("targets", targets, features)):
@@ -75,11 +80,13 @@ def series_of(read: table.Table, features: Sequence[str]) -> np.ndarray:
     Raises:
       ValueError: naming file, line and column, when a cell is no finite number or a column is not there.
     """
-    for name in features:
-        if name in read.header and table.numbers(read, name) is None:
-            i = next(i for i, cell in enumerate(read.column(name)) if table.number(cell) is None)
+    known = [name for name in features if name in read.header]
+    table.check_names(read, known)
+    for name in known:
+        if not table.holds_numbers(read, name):
+            i = next(i for i, cell in enumerate(read.column(name)) if read.number(cell) is None)
             raise ValueError(
                 f"{read.path}: line {read.lines[i]}: column {name!r} holds {read.column(name)[i]!r}, numbers "
                 "are needed (columns leaves others out)"
             )
-    return table.encode(read, features)
+    return table.encode(read, features, hint="")

@@ -17,6 +17,7 @@ from dlnotes.data import arrays
 from dlnotes.data.assemble import assemble, length_mask
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.download import sha256
+from dlnotes.data.folders import class_folders, of_the_system, say_left_out
 from dlnotes.data.own_files import read_as
 from dlnotes.data.split import split_indices
 from dlnotes.data.time_series.ts_files import pad_series
@@ -206,6 +207,7 @@ def read_wav(path: str | Path, *, rate: int) -> np.ndarray:
     else:
         x = raw / float(-int(np.iinfo(raw.dtype).min))
     arrays.check_finite(path, "samples", x)
+    arrays.check_size(path, "samples", x)
     x = x.mean(axis=1) if x.ndim == 2 else x
     if own != rate:
         common = int(np.gcd(own, rate))
@@ -229,7 +231,7 @@ def sound_folder(
     """Your own recordings: a folder with one sub-folder of ``.wav`` files for each class.
 
     Files may lie in folders inside those of the classes. Sounds of different lengths are padded at the
-    end, with a mask; where all are as long there is none.
+    end, with a mask; where all are as long there is none. Other files are left out, which is said.
 
     Args:
       path: the folder.
@@ -254,10 +256,12 @@ def sound_folder(
     if longest < 4:
         raise ValueError(f"seconds: got {seconds}, which is {longest} samples, at least 4 are needed")
     _check_form(form, window, hop, longest if form == "spectrogram" else max(window, longest))
-    folders = arrays.class_folders(path)
+    left: list[Path] = []
+    folders = class_folders(path, left=left)
     if len(folders) < 2:
         raise ValueError(f"{path}: the only class is {folders[0].name!r}, two sub-folders are needed")
-    files = [(label, file) for label, folder in enumerate(folders) for file in wav_files(folder)]
+    files = [(label, file) for label, folder in enumerate(folders) for file in wav_files(folder, left=left)]
+    say_left_out(left)
     y = np.array([label for label, _ in files])
     options = {"form": form, "rate": rate, "seconds": seconds, "window": window, "hop": hop}
     x, mask = read_sounds([file for _, file in files], **options)
@@ -311,13 +315,24 @@ def read_sounds(
     return x, np.repeat(length_mask(frames, x.shape[2])[:, None], x.shape[1], axis=1)
 
 
-def wav_files(folder: Path) -> list[Path]:
-    """The ``.wav`` files of a folder and of those inside it, in sorted order.
+def wav_files(folder: Path, *, left: list[Path] | None = None) -> list[Path]:
+    """The ``.wav`` files of a folder and of those inside it, in sorted order, hidden ones left out.
+
+    Args:
+      folder: where they are.
+      left: takes the files that are no ``.wav`` files; without it they are said at once.
 
     Raises:
       ValueError: when there is none.
     """
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() == ".wav" and p.is_file())
+    inside = sorted(p for p in folder.rglob("*") if p.is_file())
+    seen = [p for p in inside if not any(of_the_system(part) for part in p.relative_to(folder).parts)]
+    files = [p for p in seen if p.suffix.lower() == ".wav"]
     if not files:
         raise ValueError(f"{folder}: the folder holds no .wav files")
+    others = [p for p in seen if p.suffix.lower() != ".wav"]
+    if left is None:
+        say_left_out(others)
+    else:
+        left += others
     return files

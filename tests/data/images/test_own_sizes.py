@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from dlnotes import data
-from dlnotes.data.arrays import read_image
 from dlnotes.data.assemble import box_mask, pad_boxes
 from dlnotes.data.images.sized_digits import placed, stretched
+from dlnotes.data.pictures import read_image
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (9, 17), (31, 12), (5, 8), (3, 20)])

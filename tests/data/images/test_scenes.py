@@ -139,7 +139,8 @@ def test_image_masks(folder):
     # Resized to half: each mask pixel is one of the old ones, not a mean.
     half = data.image_masks(folder, size=(3, 4), validation=0, test=0)
     np.testing.assert_array_equal(half.train.y, d.train.y[:, 1::2, 1::2])
-    named = data.image_masks(folder, size=(6, 8), classes=("sky", "sea", "land", "rock"))
+    with pytest.warns(UserWarning, match="no pixel is of class 'rock'"):
+        named = data.image_masks(folder, size=(6, 8), classes=("sky", "sea", "land", "rock"))
     assert (named.outputs, named.classes[3]) == (4, "rock")
     with pytest.raises(ValueError, match=r"masks/\d\.png: holds class 2, allowed is 0\.\.1"):
         data.image_masks(folder, size=(6, 8), classes=("sky", "sea"))
@@ -147,8 +148,8 @@ def test_image_masks(folder):
 
 def test_image_masks_refuse(folder):
     load = lambda: data.image_masks(folder, size=(6, 8))  # noqa: E731
-    Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(folder / "masks/3.png")
-    with pytest.raises(ValueError, match=r"masks/3\.png: is a RGB image"):
+    Image.fromarray(np.full((6, 8, 3), (1, 0, 0), np.uint8)).save(folder / "masks/3.png")
+    with pytest.raises(ValueError, match=r"masks/3\.png: is a RGB image with colors"):
         load()
     Image.fromarray(np.zeros((5, 8), np.uint8)).save(folder / "masks/3.png")
     with pytest.raises(ValueError, match=r"masks/3\.png: has 5 x 8 pixels, .*images/3\.png has 6 x 8"):

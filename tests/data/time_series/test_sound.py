@@ -139,8 +139,16 @@ def recordings(tmp_path):
         x = rng.uniform(-1, 1, 3 if i == 0 else int(rng.integers(30, 90))).astype(np.float32)
         wavfile.write(folder / f"{i:02}.wav", 200, x)
         kept[i] = x
-    (tmp_path / "own" / "high" / "notes.txt").write_text("not a sound")
+    (tmp_path / "own" / "high" / "._00.wav").write_text("what a Mac leaves beside each file")
     return tmp_path / "own", kept
+
+
+def test_other_files_among_sounds_are_said(recordings):
+    path, _ = recordings
+    (path / "readme.md").write_text("x")
+    (path / "low" / "inner" / "a.mp3").write_text("x")
+    with pytest.warns(UserWarning, match=r"readme\.md and 1 other file: left out"):
+        data.sound_folder(path, rate=200, window=20, hop=10)
 
 
 def test_folder_of_waveforms(recordings):
