@@ -44,6 +44,10 @@ Debug = Annotated[
     bool,
     typer.Option("--debug", envvar="DLNOTES_DEBUG", show_envvar=False, help="Print tracebacks too."),
 ]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Run the experiment of this config, wherever its code lies."),
+]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
 BudgetOption = Annotated[
     str | None,
@@ -85,6 +89,7 @@ def run(
     process_id: Annotated[int | None, typer.Option(help="This process's number, from 0.")] = None,
     coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0.")] = None,
     budget: BudgetOption = None,
+    trust: Trust = False,
     debug: Debug = False,
 ) -> None:
     """Train what a config describes, or measure its claim.
@@ -95,7 +100,7 @@ def run(
         from dlnotes.config import ConfigError, is_claim, load, read_raw
 
         if is_claim(read_raw(config)):
-            return _run_claim(config, overrides or [], budget)
+            return _run_claim(config, overrides or [], budget, trust)
         if budget is not None:
             raise ConfigError(str(config), ["--budget: is for the config of a claim, this one trains"])
         checked = load(config, overrides or ())
@@ -205,7 +210,7 @@ def export(
 
 
 @app.command()
-def judge(folder: RunDir, debug: Debug = False) -> None:
+def judge(folder: RunDir, trust: Trust = False, debug: Debug = False) -> None:
     """Judge a measured claim again.
 
     Applies the claim's rules as they are now to what was measured, and draws its figure anew.
@@ -214,7 +219,7 @@ def judge(folder: RunDir, debug: Debug = False) -> None:
         from dlnotes.claims.measure import judge as judge_again
         from dlnotes.cli.claims import record_text
 
-        _out(record_text(judge_again(folder)))
+        _out(record_text(judge_again(folder, trust=trust)))
 
 
 @app.command()
@@ -294,6 +299,7 @@ def report(
     with answers(debug):
         from dlnotes.claims import listing
         from dlnotes.claims.fingerprint import marked
+        from dlnotes.claims.records import file_inside
         from dlnotes.claims.report import page, tables
         from dlnotes.claims.reproduce import newest_records
         from dlnotes.claims.rows import ROWS
@@ -310,8 +316,7 @@ def report(
         records = marked([record for record, _ in newest.values()], listing.folder_of("experiments"))
 
         def file_of(record: Any, kind: str) -> Path | None:
-            path = newest[record["name"]][1] / record[kind]
-            return path if path.is_file() else None
+            return file_inside(newest[record["name"]][1], record[kind])
 
         output.parent.mkdir(parents=True, exist_ok=True)
         _out(str(page.write(records, output, rows=ROWS, files=file_of)))
@@ -321,7 +326,7 @@ def report(
 
 
 @app.command()
-def show(config: ConfigFile, overrides: Overrides = None, debug: Debug = False) -> None:
+def show(config: ConfigFile, overrides: Overrides = None, trust: Trust = False, debug: Debug = False) -> None:
     """Print the resolved config as TOML, with defaults; below, as comments, the network's layers.
 
     For each layer: its output, parameters, multiply-adds and receptive field, for one example.
@@ -332,7 +337,7 @@ def show(config: ConfigFile, overrides: Overrides = None, debug: Debug = False) 
         if is_claim(read_raw(config)):
             from dlnotes.claims.measure import open_claim
 
-            _out(to_toml(open_claim(config, overrides or ()).config), end="")
+            _out(to_toml(open_claim(config, overrides or (), reading=True, trust=trust).config), end="")
             return
         checked = load(config, overrides or ())
         _out(to_toml(checked), end="")
@@ -444,12 +449,12 @@ def _join_processes(
     return found.index == 0
 
 
-def _run_claim(config: Path, overrides: list[str], budget: str | None) -> None:
+def _run_claim(config: Path, overrides: list[str], budget: str | None, trust: bool) -> None:
     from dlnotes.claims.measure import open_claim, run_claim
     from dlnotes.cli.claims import record_text
     from dlnotes.data.download import DataNotFound
 
-    opened = open_claim(config, overrides, budget=budget)
+    opened = open_claim(config, overrides, budget=budget, trust=trust)
     try:
         folder, record = run_claim(opened, command=sys.argv)
     except DataNotFound as error:
