@@ -24,6 +24,8 @@ _LIMITS: dict[str, Limits] = {
     "token_error": POSITIVE,  # more symbols may be wrong than there are
     "absolute_error": POSITIVE,
     "squared_error": POSITIVE,
+    "root_mean_squared_error": POSITIVE,
+    "standardized_absolute_error": POSITIVE,
     "grad_norm": POSITIVE,
     "bleu": (0.0, 100.0),
     "chrf": (0.0, 100.0),
