@@ -18,6 +18,8 @@ def known(recipe: Recipe, examples: Examples, x: Array, params: layers.Dense) ->
     """Types through every kind of facade."""
     assert_type(dlnotes.models.mlp(4, (8,), 2), Model)
     assert_type(models.seq2seq(4, 3, 8), Model)
+    assert_type(models.forward_mode(models.mlp(4, (8,), 2)), Model)
+    assert_type(layers.forward_mode(layers.dense)(params, x), Array)
     assert_type(layers.dense(params, x), Array)
     assert_type(dlnotes.data.digits(), Dataset)
     assert_type(data.load("xor"), Dataset)
