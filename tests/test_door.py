@@ -100,6 +100,22 @@ def test_distributions_of_numbers():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_an_image_without_its_batch_axis(channels):
     x = jnp.ones((8, 8, channels))
+    for pool in (
+        layers.max_pool,
+        layers.avg_pool,
+        layers.l2_pool,
+        layers.distance_weighted_pool,
+        layers.upsample,
+    ):
+        with pytest.raises(ValueError, match=r"x: got shape \(8, 8, .\), an image without its batch axis"):
+            pool(x)
+        assert pool(x[None]).ndim == 4
+        assert pool(x, (2,)).shape[::2] == (8, channels)  # signals
+    with pytest.raises(ValueError, match="image without its batch axis"):
+        layers.adaptive_pool(x, 2)
+    for pool in (layers.global_avg_pool, lambda x: layers.clustered_pool(x, 2)):
+        with pytest.raises(ValueError, match=r"x: got shape \(8, 8, .\).*x\[None\]"):
+            pool(x)
     kernel = jnp.ones((3, 3, channels, 2))
     params = layers.Convolution(kernel, jnp.zeros(2))
     for run in (

@@ -27,6 +27,35 @@ _KERNEL = {"params.K": "+window inputs outputs", "params.b": ("outputs", "")}
 _MASKED = {"x": "batch *sizes channels", "mask": "batch *sizes"}
 
 
+def _one_size_each(size: str) -> Callable[[Mapping[str, Any]], None]:
+    """A check that signals (batch, positions, channels) are told from an image without its batch axis.
+
+    Args:
+      size: the argument that is one number for all axes, or a number for each.
+    """
+
+    def check(given: Mapping[str, Any]) -> None:
+        x, value = given["x"], given.get(size, 2)
+        if x.ndim < 3:
+            raise ValueError(f"x: got shape {x.shape}, allowed is (batch, at least one size, channels)")
+        if x.ndim == 3 and isinstance(value, int):
+            raise ValueError(
+                f"x: got shape {x.shape}, an image without its batch axis or a batch of signals; allowed is "
+                f"x[None] for one image, {size}=({value},) for signals (batch, positions, channels)"
+            )
+
+    return check
+
+
+def _images_only(given: Mapping[str, Any]) -> None:
+    x = given["x"]
+    if x.ndim < 4:
+        raise ValueError(
+            f"x: got shape {x.shape}, allowed is (batch, two or more sizes, channels): x[None] of one image, "
+            "x[:, :, None] of signals (batch, positions, channels)"
+        )
+
+
 def _kernel(given: Mapping[str, Any]) -> None:
     """The kernel's rank tells the number of sizes; the rest is checked by the convolution itself."""
     fit_together({"kernel": "+window inputs outputs", "x": "batch ~window channels"}, given)
@@ -99,6 +128,14 @@ FITS: dict[str, Fit] = {
     "depthwise": _kernel,
     "transposed_convolve": _kernel,
     "locally_connected": _locally_connected,
+    "max_pool": _one_size_each("window"),
+    "avg_pool": _one_size_each("window"),
+    "l2_pool": _one_size_each("window"),
+    "distance_weighted_pool": _one_size_each("window"),
+    "adaptive_pool": _one_size_each("grid"),
+    "upsample": _one_size_each("factor"),
+    "global_avg_pool": _images_only,
+    "clustered_pool": _images_only,
     "masked_mean": _MASKED,
     "masked_adaptive_pool": _MASKED,
     "masked_group_norm": {
