@@ -1,6 +1,7 @@
 """What a person at a notebook gives: seeds and keys of both styles, numbers, lists, an image alone."""
 
 import pickle
+from inspect import signature
 
 import jax
 import jax.numpy as jnp
@@ -181,3 +182,18 @@ def test_public_functions_are_what_they_say():
         assert pickle.loads(pickle.dumps(function)) is function
     assert layers.cell_of(layers.lstm.init(0, 2, 3)) is layers.lstm
     assert layers.recurrent_cell("gru") is layers.gru
+
+
+def test_models_take_inputs_then_sizes_then_outputs():
+    """Sizes that have a default stand behind the star."""
+    last = {"character_model", "sequence_distribution", "stack_net", "mirrored", "from_flax", "deep_output"}
+    for name in models.__all__:
+        made = getattr(models, name)
+        if getattr(made, "__annotations__", {}).get("return") == "Model" and name not in last:
+            plain = [p.name for p in signature(made).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+            outputs = plain.index("outputs")
+            assert plain[0] in ("inputs", "vocabulary"), name
+            assert plain[outputs + 1 :] == [], name
+    old = models.seq2seq(source_vocabulary=4, outputs=3, hidden=8)  # pyright: ignore[reportCallIssue]
+    new = models.seq2seq(4, 8, 3)
+    assert jax.eval_shape(old.init, jax.random.key(0)) == jax.eval_shape(new.init, jax.random.key(0))

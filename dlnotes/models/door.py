@@ -70,6 +70,9 @@ SHAPES: dict[str, Callable[[Made], Mapping[str, Shape]]] = {
 }
 """The shapes that a model takes, from the arguments it was made with; other models check them themselves."""
 
+RENAMED = {"seq2seq": {"source_vocabulary": "vocabulary"}}
+"""Older keywords of a constructor and what they are called now."""
+
 WORDS = {"character_model", "chart_tree", "gumbel_tree"}
 """Models whose inputs are whole numbers."""
 
@@ -96,6 +99,7 @@ def opened_constructor(function: Callable[..., Model], module: str) -> Callable[
 
     @wraps(inner)
     def construct(*args: Any, **kwargs: Any) -> Model:
+        kwargs = {RENAMED.get(name, {}).get(word, word): value for word, value in kwargs.items()}
         model = inner(*args, **kwargs)
         bound = of.bind(*args, **kwargs)
         bound.apply_defaults()
