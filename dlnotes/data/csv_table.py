@@ -126,7 +126,7 @@ def number(cell: str) -> float | None:
     return spelled_numbers.number(cell)
 
 
-def check_names(table: Table, columns: Sequence[str]) -> None:
+def check_names(table: Table, columns: Sequence[str], *, option: str = "drop") -> None:
     """Refuses columns without a name of their own, or with "=", which marks one-hot inputs.
 
     Raises:
@@ -134,19 +134,20 @@ def check_names(table: Table, columns: Sequence[str]) -> None:
     """
     for name in columns:
         place = table.header.index(name) + 1
+        left_out = f'{option} = ["{name}"]' if option == "drop" else option
         if not name:
             raise ValueError(
-                f'{table.path}: line 1: column {place} has no name (an index? drop = [""] leaves it out)'
+                f"{table.path}: line 1: column {place} has no name (an index? {left_out} leaves it out)"
             )
         if re.fullmatch(r"Unnamed: \d+", name):
             raise ValueError(
-                f"{table.path}: line 1: column {name!r} is the index of another table; drop = [{name!r}] "
+                f"{table.path}: line 1: column {name!r} is the index of another table; {left_out} "
                 "leaves it out, a name of its own keeps it"
             )
         if "=" in name:
             raise ValueError(
-                f"{table.path}: line 1: column name {name!r}, a name without '=' is needed (drop leaves a "
-                "column out)"
+                f"{table.path}: line 1: column name {name!r}, a name without '=' is needed ({left_out} "
+                "leaves the column out)"
             )
         if table.header.count(name) > 1:
             raise ValueError(

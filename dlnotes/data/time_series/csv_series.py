@@ -12,6 +12,7 @@ from dlnotes.data import csv_table as table
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.download import sha256
 from dlnotes.data.own_files import read_as
+from dlnotes.data.spelled_numbers import MISSING, spelling
 from dlnotes.data.time_series.forecasting import forecast
 
 
@@ -81,12 +82,14 @@ def series_of(read: table.Table, features: Sequence[str]) -> np.ndarray:
       ValueError: naming file, line and column, when a cell is no finite number or a column is not there.
     """
     known = [name for name in features if name in read.header]
-    table.check_names(read, known)
+    table.check_names(read, known, option="columns")
     for name in known:
-        if not table.holds_numbers(read, name):
-            i = next(i for i, cell in enumerate(read.column(name)) if read.number(cell) is None)
+        cells = read.column(name)
+        i = next((i for i, c in enumerate(cells) if c not in MISSING and read.number(c) is None), None)
+        if i is not None:
+            found = spelling(cells[i], read.decimal, read.thousands)
             raise ValueError(
-                f"{read.path}: line {read.lines[i]}: column {name!r} holds {read.column(name)[i]!r}, numbers "
-                "are needed (columns leaves others out)"
+                f"{read.path}: line {read.lines[i]}: column {name!r} holds {cells[i]!r}, "
+                + (f"a number with {found}" if found else "numbers are needed (columns leaves others out)")
             )
     return table.encode(read, features, hint="")
