@@ -186,7 +186,15 @@ def test_public_functions_are_what_they_say():
 
 def test_models_take_inputs_then_sizes_then_outputs():
     """Sizes that have a default stand behind the star."""
-    last = {"character_model", "sequence_distribution", "stack_net", "mirrored", "from_flax", "deep_output"}
+    last = {
+        "forward_mode",
+        "character_model",
+        "sequence_distribution",
+        "stack_net",
+        "mirrored",
+        "from_flax",
+        "deep_output",
+    }
     for name in models.__all__:
         made = getattr(models, name)
         if getattr(made, "__annotations__", {}).get("return") == "Model" and name not in last:
