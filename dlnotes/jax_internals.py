@@ -8,7 +8,7 @@ must speak before jax starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -426,19 +426,28 @@ def operations(stage: Any) -> float:
     return float((stage.cost_analysis() or {}).get("flops", float("nan")))
 
 
-def without_rules(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function without the rules that its parts bring along for their gradients and for vmap.
+def without_rules(function: Callable[..., Any], files: Collection[str]) -> Callable[..., Any]:
+    """A function without the rules that some of its parts bring along for their gradients and for vmap.
 
     It computes the same; jax then derives everything itself, in forward mode too. The function is written
     down as a program at each call and its operations are carried out, so arguments that are no arrays
     must be plain Python values.
+
+    Args:
+      function: of arrays.
+      files: where the functions stand whose rules are left out, each the derivative of the function's value.
+
+    Raises:
+      TypeError: by the function, for the gradient of a function that stands elsewhere: it may be another
+        than the derivative of the value, such as that of a straight-through choice.
 
     Example:
       >>> @jax.custom_vjp
       ... def double(x):
       ...     return 2 * x
       >>> double.defvjp(lambda x: (double(x), None), lambda saved, g: (2 * g,))
-      >>> jax.jvp(without_rules(double), (3.0,), (1.0,))
+      >>> here = {double.__wrapped__.__code__.co_filename}
+      >>> jax.jvp(without_rules(double, here), (3.0,), (1.0,))
       (Array(6., dtype=float32, weak_type=True), Array(2., dtype=float32, weak_type=True))
     """
     from functools import wraps
@@ -463,7 +472,7 @@ def without_rules(function: Callable[..., Any]) -> Callable[..., Any]:
             return results
 
         found = jax.make_jaxpr(flat)(*given)
-        return shape.unflatten(_carried_out(found, given))
+        return shape.unflatten(_carried_out(found, given, files))
 
     return plain
 
@@ -472,8 +481,8 @@ _RULES = {"custom_vjp_call": "call_jaxpr", "custom_vjp_call_jaxpr": "fun_jaxpr",
 """Equations that bring rules along, with the option that holds what they compute."""
 
 
-def _carried_out(found: Any, arguments: Any) -> list[Any]:
-    """The results of a program with its constants, in which `_RULES` are followed by nobody."""
+def _carried_out(found: Any, arguments: Any, files: Collection[str]) -> list[Any]:
+    """The results of a program with its constants, without the rules of the functions of some files."""
     from jax.extend.core import Literal
 
     inner = getattr(found, "jaxpr", found)
@@ -485,8 +494,16 @@ def _carried_out(found: Any, arguments: Any) -> list[Any]:
 
     for equation in inner.eqns:
         inputs = [of(variable) for variable in equation.invars]
-        if equation.primitive.name in _RULES:
-            results = _carried_out(equation.params[_RULES[equation.primitive.name]], inputs)
+        name = equation.primitive.name
+        called: Any = equation.params[_RULES[name]] if name in _RULES else None
+        where = None if called is None else getattr(called, "jaxpr", called).debug_info
+        if where is not None and where.func_filename in files:
+            results = _carried_out(called, inputs, files)
+        elif where is not None and name != "custom_vmap_call":
+            raise TypeError(
+                f"{where.func_src_info}: its own gradient may be another than the derivative of its value, so"
+                " that it has no forward mode"
+            )
         else:
             options = equation.params
             if any(
@@ -494,26 +511,30 @@ def _carried_out(found: Any, arguments: Any) -> list[Any]:
                 for inside in _equation(equation).programs
                 for part in every_equation(inside)
             ):
-                options = {name: _rewritten(option) for name, option in options.items()}
+                options = {name: _rewritten(option, files) for name, option in options.items()}
             results = equation.primitive.bind(*inputs, **equation.primitive.get_bind_params(options))
             results = results if equation.primitive.multiple_results else [results]
         values.update(zip(equation.outvars, results))
     return [of(variable) for variable in inner.outvars]
 
 
-def _rewritten(option: Any) -> Any:
+def _rewritten(option: Any, files: Collection[str]) -> Any:
     """An option of an equation, with the rules left out of the programs in it."""
     import jax
     from jax.extend.core import Jaxpr
 
     if isinstance(option, (tuple, list)):
-        return type(option)(map(_rewritten, option)) if not hasattr(option, "_fields") else option
+        return (
+            type(option)(_rewritten(part, files) for part in option)
+            if not hasattr(option, "_fields")
+            else option
+        )
     inner = getattr(option, "jaxpr", option)
     if not isinstance(inner, Jaxpr):
         return option
     found: list[Any] = [v.aval for v in inner.invars]
     places = [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in found]
-    new = jax.make_jaxpr(lambda *arguments: _carried_out(option, arguments))(*places)
+    new = jax.make_jaxpr(lambda *arguments: _carried_out(option, arguments, files))(*places)
     if type(option) is type(new):
         return new
     if getattr(new, "consts", ()):

@@ -176,6 +176,19 @@ def test_second_derivatives_by_one_option():
     np.testing.assert_allclose(jax.jvp(convolve, (x,), (x,))[1], convolve(x), rtol=1e-5)
 
 
+def test_a_gradient_that_is_an_estimate_has_no_forward_mode():
+    """The straight-through gradient of a choice is not the derivative of its value."""
+    model = models.forward_mode(models.gumbel_tree(5, 4, 2))
+    params, x = model.init(0), jnp.array([[1, 2, 3]])
+    with pytest.raises(TypeError, match="gumbel.py.* it has no forward mode"):
+        model.apply(params, x)
+    relaxed = models.forward_mode(models.gumbel_tree(5, 4, 2, relaxed=True))
+    assert jax.eval_shape(lambda p: jax.jvp(lambda p: relaxed.apply(p, x), (p,), (p,)), params)[0].shape == (
+        1,
+        2,
+    )
+
+
 def test_public_functions_are_what_they_say():
     """Behind a door a function keeps its name, its signature and its place in a pickle."""
     for function in (layers.max_pool, models.mlp, outputs.cross_entropy, training.fit):

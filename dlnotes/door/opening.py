@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from inspect import Parameter, Signature, isclass, signature
+from pathlib import Path
 from types import ModuleType
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
@@ -83,6 +84,19 @@ def opened(
     return door
 
 
+EXACT = frozenset(
+    str(Path(__file__).parents[1] / file)
+    for file in (
+        "layers/convolutional/convolution.py",
+        "layers/recurrent/bptt.py",
+        "layers/recursive/schedule.py",
+        "layers/recursive/wavefront.py",
+        "autodiff/checkpointing.py",
+    )
+)
+"""Where gradients are written out that are the derivatives of the values, no estimates."""
+
+
 def forward_mode(function: Callable[P, R]) -> Callable[P, R]:
     """The same function, of layers or whole networks, with derivatives in forward mode too.
 
@@ -94,6 +108,10 @@ def forward_mode(function: Callable[P, R]) -> Callable[P, R]:
     Args:
       function: of arrays and trees of arrays; other arguments must be plain Python values.
 
+    Raises:
+      TypeError: by the function, where a gradient is an estimate and not the derivative of the value, as that
+        of a choice in `dlnotes.models.gumbel_tree` (``relaxed=True`` has forward mode), or not the library's.
+
     Example:
       >>> from dlnotes import layers
       >>> x = jnp.ones((1, 3, 1))
@@ -101,7 +119,7 @@ def forward_mode(function: Callable[P, R]) -> Callable[P, R]:
       >>> float(jax.jvp(forward_mode(square), (x,), (x,))[1])
       32.0
     """
-    return jax_internals.without_rules(function)
+    return jax_internals.without_rules(function, EXACT)
 
 
 def _look_for_forward_mode(function: Callable[..., Any], name: str, args: Any, kwargs: Any) -> None:

@@ -20,6 +20,13 @@ Made = Mapping[str, Any]
 
 _MASK = {"mask": "batch time"}
 _WORDS = {"x": "batch time", **_MASK}
+_LEAVES = {
+    "x": "batch time",
+    "x.label": "batch time",
+    "x.children": "batch time _",
+    "x.order": "batch time",
+    **_MASK,
+}
 _MAP_MASK = {"x": "batch height width _", "mask": "batch height width"}
 
 
@@ -44,8 +51,8 @@ SHAPES: dict[str, Callable[[Made], Mapping[str, Shape]]] = {
     "sequence_classifier": _sequence,
     "sequence_labeler": _sequence,
     "character_model": lambda made: _WORDS,
-    "chart_tree": lambda made: _WORDS,
-    "gumbel_tree": lambda made: _WORDS,
+    "chart_tree": lambda made: _LEAVES,
+    "gumbel_tree": lambda made: _LEAVES,
     "tree_net": lambda made: {
         "x.label": "batch nodes",
         "x.children": f"batch nodes {made['arity']}",
@@ -162,9 +169,14 @@ def forward_mode(model: Model) -> Model:
     agrees up to rounding, and takes longer on a CPU.
 
     Args:
-      model: of any kind.
+      model: whose gradients are derivatives of its values; of `gumbel_tree`, one that is ``relaxed``.
+
+    Raises:
+      TypeError: by ``apply``, where a gradient is an estimate, or is written out elsewhere.
 
     Example:
+      >>> import jax
+      >>> from dlnotes.models import cnn
       >>> model = forward_mode(cnn((4, 4, 1), 2, channels=(3,), dense=()))
       >>> params, x = model.init(jax.random.key(0)), jnp.ones((1, 4, 4, 1))
       >>> jax.hessian(lambda x: model.apply(params, x)[0, 0] ** 2)(x).shape

@@ -114,8 +114,7 @@ SLOW_FORWARD = (
     "seq2seq additive",
     "recurrent in four directions",
     "encoder_decoder",
-    "gumbel tree",
-    "chart tree",
+    "gumbel tree on an lstm",
 )
 
 
