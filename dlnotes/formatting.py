@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 Record = Mapping[str, Any]
@@ -118,13 +120,16 @@ def measured_in_words(metric: str, measured: Mapping[str, Any]) -> str:
 
     Args:
       metric: its name, which decides the unit.
-      measured: as made by `dlnotes.experiment.summary.mean_interval`.
+      measured: as made by `dlnotes.experiment.intervals.mean_interval`.
 
     Returns:
-      ``"98.47% (95% interval 98.16–98.77, 8 seeds)"``, or ``"98.47% (1 seed)"``.
+      ``"98.47% (95% interval 98.16–98.77, 8 seeds)"``, ``"98.47% (1 seed)"`` or
+      ``"98.47% (1 seed, 2 failed)"``.
     """
     count = sum(v is not None and math.isfinite(v) for v in measured["values"])
     seeds = f"{count} seed{'' if count == 1 else 's'}"
+    if failed := len(measured["values"]) - count:
+        seeds += f", {failed} failed"
     text = value_in_words(metric, measured["mean"])
     if measured["low"] is None:
         return f"{text} ({seeds})"
@@ -152,3 +157,14 @@ def duration_in_words(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def in_shell(path: Path) -> str:
+    """A path as a shell's command takes it: quoted where it must be, and never an option.
+
+    Example:
+      >>> in_shell(Path("runs/a")), in_shell(Path("runs [2]/a")), in_shell(Path("-runs/a"))
+      ('runs/a', "'runs [2]/a'", './-runs/a')
+    """
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)

@@ -8,7 +8,7 @@ must speak before jax starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -424,3 +424,178 @@ def operations(stage: Any) -> float:
       60.0
     """
     return float((stage.cost_analysis() or {}).get("flops", float("nan")))
+
+
+def without_rules(function: Callable[..., Any], files: Collection[str]) -> Callable[..., Any]:
+    """A function without the rules that some of its parts bring along for their gradients and for vmap.
+
+    It computes the same; jax then derives everything itself, in forward mode too. The function is written
+    down as a program at each call and its operations are carried out, so arguments that are no arrays
+    must be plain Python values.
+
+    Args:
+      function: of arrays.
+      files: where the functions stand whose rules are left out, each the derivative of the function's value.
+
+    Raises:
+      TypeError: by the function, for the gradient of a function that stands elsewhere: it may be another
+        than the derivative of the value, such as that of a straight-through choice.
+
+    Example:
+      >>> @jax.custom_vjp
+      ... def double(x):
+      ...     return 2 * x
+      >>> double.defvjp(lambda x: (double(x), None), lambda saved, g: (2 * g,))
+      >>> here = {double.__wrapped__.__code__.co_filename}
+      >>> jax.jvp(without_rules(double, here), (3.0,), (1.0,))
+      (Array(6., dtype=float32, weak_type=True), Array(2., dtype=float32, weak_type=True))
+    """
+    from functools import wraps
+
+    import jax
+    import numpy as np
+
+    @wraps(function)
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        leaves, structure = jax.tree.flatten((args, kwargs))
+        kinds = (jax.Array, np.ndarray, np.generic, float, complex)
+        given = [leaf for leaf in leaves if isinstance(leaf, kinds)]
+        shape: Any = None
+
+        def flat(*arrays: Any) -> list[Any]:
+            nonlocal shape
+            filled = iter(arrays)
+            parts, options = structure.unflatten(
+                [next(filled) if isinstance(leaf, kinds) else leaf for leaf in leaves]
+            )
+            results, shape = jax.tree.flatten(function(*parts, **options))
+            return results
+
+        found = jax.make_jaxpr(flat)(*given)
+        return shape.unflatten(_carried_out(found, given, files))
+
+    return plain
+
+
+_RULES = {"custom_vjp_call": "call_jaxpr", "custom_vjp_call_jaxpr": "fun_jaxpr", "custom_vmap_call": "call"}
+"""Equations that bring rules along, with the option that holds what they compute."""
+
+
+def _carried_out(found: Any, arguments: Any, files: Collection[str]) -> list[Any]:
+    """The results of a program with its constants, without the rules of the functions of some files."""
+    from jax.extend.core import Literal
+
+    inner = getattr(found, "jaxpr", found)
+    values = dict(zip(inner.constvars, getattr(found, "consts", ())))
+    values.update(zip(inner.invars, arguments))
+
+    def of(variable: Any) -> Any:
+        return variable.val if isinstance(variable, Literal) else values[variable]
+
+    for equation in inner.eqns:
+        inputs = [of(variable) for variable in equation.invars]
+        name = equation.primitive.name
+        called: Any = equation.params[_RULES[name]] if name in _RULES else None
+        where = None if called is None else getattr(called, "jaxpr", called).debug_info
+        if where is not None and where.func_filename in files:
+            results = _carried_out(called, inputs, files)
+        elif where is not None and name != "custom_vmap_call":
+            raise TypeError(
+                f"{where.func_src_info}: its own gradient may be another than the derivative of its value, so"
+                " that it has no forward mode"
+            )
+        else:
+            options = equation.params
+            if any(
+                part.name in _RULES
+                for inside in _equation(equation).programs
+                for part in every_equation(inside)
+            ):
+                options = {name: _rewritten(option, files) for name, option in options.items()}
+            results = equation.primitive.bind(*inputs, **equation.primitive.get_bind_params(options))
+            results = results if equation.primitive.multiple_results else [results]
+        values.update(zip(equation.outvars, results))
+    return [of(variable) for variable in inner.outvars]
+
+
+def _rewritten(option: Any, files: Collection[str]) -> Any:
+    """An option of an equation, with the rules left out of the programs in it."""
+    import jax
+    from jax.extend.core import Jaxpr
+
+    if isinstance(option, (tuple, list)):
+        return (
+            type(option)(_rewritten(part, files) for part in option)
+            if not hasattr(option, "_fields")
+            else option
+        )
+    inner = getattr(option, "jaxpr", option)
+    if not isinstance(inner, Jaxpr):
+        return option
+    found: list[Any] = [v.aval for v in inner.invars]
+    places = [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in found]
+    new = jax.make_jaxpr(lambda *arguments: _carried_out(option, arguments, files))(*places)
+    if type(option) is type(new):
+        return new
+    if getattr(new, "consts", ()):
+        raise ValueError("a program without constants was expected here")
+    return new.jaxpr
+
+
+def forward_traced(values: Any) -> str | None:
+    """How values are being differentiated in forward mode: "forward", "over reverse", or not at all.
+
+    Example:
+      >>> found = []
+      >>> f = lambda x: (found.append(forward_traced(x)), x * x)[1]
+      >>> _ = jax.jvp(f, (2.0,), (1.0,)), jax.grad(f)(2.0), jax.hessian(f)(2.0)
+      >>> found
+      ['forward', None, 'over reverse']
+    """
+    import jax
+    from jax._src.interpreters.ad import JVPTracer
+    from jax.core import Tracer
+
+    found = None
+    for leaf in jax.tree.leaves(values):
+        outer, reverse = leaf, False
+        while isinstance(outer, Tracer):
+            if isinstance(outer, JVPTracer):
+                found = "over reverse" if reverse or found == "over reverse" else "forward"
+                break
+            reverse = reverse or hasattr(outer, "primal")
+            outer = getattr(outer, "primal", getattr(outer, "val", None))
+    return found
+
+
+def has_forward_mode(function: Callable[[Any], Any], argument: Any, how: str) -> bool:
+    """Whether a function can be differentiated as `forward_traced` says; nothing is run.
+
+    Args:
+      function: of one tree of arrays.
+      argument: arrays or tracers; their values do not matter.
+      how: "forward" or "over reverse".
+    """
+    import jax
+    import jax.numpy as jnp
+
+    leaves, structure = jax.tree.flatten(argument)
+    real = [hasattr(a, "dtype") and jnp.issubdtype(a.dtype, jnp.floating) for a in leaves]
+    places = [jax.ShapeDtypeStruct(jnp.shape(a), a.dtype) for a, r in zip(leaves, real) if r]
+
+    def one(moving: Any) -> Any:
+        rest = iter(moving)
+        found = function(structure.unflatten([next(rest) if r else a for a, r in zip(leaves, real)]))
+        found = [a for a in jax.tree.leaves(found) if hasattr(a, "dtype")]
+        return [a for a in found if jnp.issubdtype(a.dtype, jnp.floating)]
+
+    def reverse(moving: Any) -> Any:
+        results, pull = jax.vjp(one, moving)
+        return results, pull(results)
+
+    looked = reverse if how == "over reverse" else one
+    try:
+        program = program_of(lambda p, t: jax.jvp(looked, (p,), (t,)), places, places)
+    except Exception as error:  # what cannot be looked at by itself is left to jax
+        return "custom_vjp" not in str(error)
+    return all(equation.name != "custom_lin" for equation in every_equation(program))

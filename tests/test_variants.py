@@ -1,5 +1,6 @@
 """Pure functions of arrays are the same eagerly and under jit, vmap and pmap: one table of them all."""
 
+import re
 import zlib
 from functools import cache
 
@@ -110,7 +111,7 @@ NOT_PURE = {
     "activation", "initializer", "connections", "recurrent_cell", "cell_of", "deep_input", "deep_transition",
     "delayed", "leaky", "lstm_variant", "output_recurrent", "plain_cell", "reservoir", "ridge_readout",
     "output_size", "receptive_field", "stack_geometry", "gru", "lstm", "rnn", "random", "bernoulli",
-    "fold_in",
+    "fold_in", "forward_mode",
     "tree_cell", "tree_lstm", "affine_tree", "tensor_tree", "node_states", "count_waves", "soft_chart",
     "compose_pairs", "connected_regions", "mean_field", "free_run", "memory_curve", "local_window",
 }  # fmt: skip
@@ -221,6 +222,61 @@ class TestLong(_Transformations):
     @parameterized.named_parameters(*((name, name) for name in sorted(LONG)))
     def test_is_eager(self, name):
         self.is_eager(name)
+
+
+OURS = re.compile(r"[\w.\[\]', ]+: (got|gives) ")
+"""How an error begins that says which argument does not fit."""
+
+
+def refused(function, *arguments):
+    """Why a function does not take arguments of these shapes, or ``None`` where it does."""
+    try:
+        jax.eval_shape(function, *arguments)
+    except (TypeError, ValueError, IndexError) as error:
+        return str(error)
+    return None
+
+
+def wrong_shapes(leaf):
+    """Arrays of shapes near that of an argument: one axis less or more, other sizes."""
+    shape = leaf.shape
+    others = [shape[1:], (2, *shape), (*shape[:-1], shape[-1] + 1), (shape[0] + 1, *shape[1:])]
+    others += [(shape[0], shape[1] + 3, *shape[2:])] if len(shape) > 1 else []
+    return [jax.ShapeDtypeStruct(other, leaf.dtype) for other in others]
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE if name not in LONG])
+def test_a_shape_that_does_not_fit_is_named(name):
+    """What is refused is refused by the library, not by the compiler."""
+    leaves, structure = jax.tree.flatten(numbers(name, 0))
+    for i, leaf in enumerate(leaves):
+        for other in wrong_shapes(leaf):
+            given = structure.unflatten([*leaves[:i], other, *leaves[i + 1 :]])
+            refusal = refused(TABLE[name][0], *given)
+            assert refusal is None or OURS.match(refusal), f"{other.shape}: {refusal}"
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE if name not in {*LONG, "outputs.mean_of"}])
+def test_lists_are_arrays(name):
+    given = numbers(name, 0)
+    got = TABLE[name][0](*jax.tree.map(lambda a: a.tolist(), given))
+    want = jax.tree.map(lambda a: a[0], eager(name)[1])
+    chex.assert_trees_all_equal_shapes_and_dtypes(got, want)
+    chex.assert_trees_all_close(got, want, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [f"layers.{name}" for name in ELEMENTWISE])
+def test_whole_numbers_are_numbers(name):
+    """Also in an array: a slope of 0.01 must not become a whole number."""
+    function, want = TABLE[name][0], TABLE[name][0](jnp.array([1.0, -2.0]))
+    for given in ([1, -2], np.array([1, -2]), jnp.array([1, -2]), np.array([1.0, -2.0])):
+        got = function(given)
+        assert got.dtype == jnp.float32
+        np.testing.assert_array_equal(got, want)
+    scalar = function(-2)
+    assert scalar.shape == ()
+    assert not scalar.weak_type
+    np.testing.assert_allclose(scalar, want[1], rtol=1e-6)
 
 
 def test_the_table_is_complete():

@@ -17,7 +17,10 @@ from dlnotes.typing import Array
 def known(recipe: Recipe, examples: Examples, x: Array, params: layers.Dense) -> None:
     """Types through every kind of facade."""
     assert_type(dlnotes.models.mlp(4, (8,), 2), Model)
-    assert_type(models.seq2seq(4, 3, 8), Model)
+    assert_type(models.seq2seq(4, 8, 3), Model)
+    assert_type(models.seq2seq(vocabulary=4, hidden=8, outputs=3), Model)
+    assert_type(models.forward_mode(models.mlp(4, (8,), 2)), Model)
+    assert_type(layers.forward_mode(layers.dense)(params, x), Array)
     assert_type(layers.dense(params, x), Array)
     assert_type(dlnotes.data.digits(), Dataset)
     assert_type(data.load("xor"), Dataset)

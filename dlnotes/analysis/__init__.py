@@ -9,6 +9,7 @@ from dlnotes.analysis.counting import Counts, LayerCounts, by_layer, count, mult
 from dlnotes.analysis.gradient_flow import back_from_the_end, norms_back, step_jacobians
 from dlnotes.analysis.linear_regions import Slice, on_line, on_slice
 from dlnotes.analysis.region_bounds import maxout_regions, relu_regions
+from dlnotes.door import open_package
 
 __all__ = [
     "Counts",
@@ -28,3 +29,5 @@ __all__ = [
     "relu_regions",
     "step_jacobians",
 ]
+
+open_package(globals())

@@ -27,12 +27,12 @@ def last_verdicts() -> dict[str, dict[str, Any]]:
     Records are looked for in ``runs`` and among the committed results.
     """
     from dlnotes.claims.fingerprint import on_this_code
+    from dlnotes.claims.records import committed as committed_in
     from dlnotes.claims.report.wording import is_trial, verdict_text
     from dlnotes.claims.reproduce import newest_records, rank
-    from dlnotes.experiment.run_folder import read_json
 
     folder = folder_of("experiments")
-    committed = [] if folder is None else read_json(folder / "results.json") or []
+    committed = [] if folder is None else committed_in(folder)
     records = [*committed, *(record for record, _ in newest_records(Path("runs")).values())]
     records.sort(key=lambda r: (rank(r), r["measured"]))
     found = {}

@@ -11,6 +11,7 @@ from types import ModuleType
 
 from dlnotes.checks import did_you_mean
 from dlnotes.claims.claim import Claim
+from dlnotes.claims.fingerprint import LIBRARY
 from dlnotes.config import ConfigError
 
 
@@ -33,6 +34,38 @@ def experiments_beside(config: Path) -> Path:
         "experiment: a claim's config must lie in a folder called configs, beside one called experiments"
     )
     raise ConfigError(str(config), [problem])
+
+
+def experiments_folder(config: Path, named: str | None, *, reading: bool, trust: bool) -> Path:
+    """The folder whose modules a claim's config may run.
+
+    A config may come from a stranger, and its experiment is a program. So a folder that the config itself
+    names counts only where it is the ``experiments`` of the current project: of the working directory, of a
+    folder above it, or of this repository. The folder beside the config counts when a person asks to measure
+    the claim.
+
+    Args:
+      config: the file.
+      named: what it says under ``experiments``.
+      reading: the config, or its run, is only shown or judged.
+      trust: the person said that the code may run.
+
+    Raises:
+      ConfigError: when the folder is not to be trusted, with the way out.
+    """
+    folder = Path(named) if named else experiments_beside(config)
+    if trust or (named is None and not reading) or folder.resolve() in _own_folders():
+        return folder
+    problem = (
+        f"experiment: its module would run from {folder}, which is not the experiments folder of the current "
+        f"project ({Path.cwd()}); go to that project, or add --trust if you trust the code there"
+    )
+    raise ConfigError(str(config), [problem])
+
+
+def _own_folders() -> set[Path]:
+    here = Path.cwd().resolve()
+    return {(folder / "experiments").resolve() for folder in (here, *here.parents, LIBRARY.parent)}
 
 
 def module_path(folder: Path, experiment: str, *, source: str) -> Path:

@@ -17,11 +17,11 @@ from dlnotes.claims import texts
 from dlnotes.claims.claim import Claim, Measured, Options, Part
 from dlnotes.claims.fingerprint import fingerprint
 from dlnotes.claims.learned import evidence
-from dlnotes.claims.load import experiments_beside, load_claim, module_path
+from dlnotes.claims.load import experiments_folder, load_claim, module_path
 from dlnotes.claims.rules import verdict_of
 from dlnotes.claims.statistics import Interval
 from dlnotes.config import ClaimConfig, ConfigError, is_claim, read_raw, validate_as
-from dlnotes.experiment.run_folder import RunFolder, read_json, write_json
+from dlnotes.experiment.run_folder import RunFolder, read_json, runs_of, write_json
 from dlnotes.formatting import effect_text
 
 MEASUREMENTS = "measurements.npz"
@@ -56,13 +56,22 @@ class Opened:
         return self.config.name
 
 
-def open_claim(path: str | Path, overrides: Sequence[str] = (), *, budget: str | None = None) -> Opened:
+def open_claim(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    budget: str | None = None,
+    reading: bool = False,
+    trust: bool = False,
+) -> Opened:
     """Read and check a claim's config, and load its experiment module.
 
     Args:
       path: of the TOML file, in a ``configs`` folder beside an ``experiments`` folder.
       overrides: such as ``["options.seeds=20"]``.
       budget: "quick" and "large" take the options of that table; ``None`` leaves it to the file.
+      reading: it is only shown or judged, so only the current project's experiments may run.
+      trust: its experiment may run wherever it lies.
 
     Raises:
       ConfigError: with every problem found.
@@ -74,7 +83,7 @@ def open_claim(path: str | Path, overrides: Sequence[str] = (), *, budget: str |
     if budget is not None:
         raw["budget"] = budget
     config = validate_as(ClaimConfig, raw, source=source)
-    folder = Path(config.experiments) if config.experiments else experiments_beside(path)
+    folder = experiments_folder(path, config.experiments, reading=reading, trust=trust)
     module = module_path(folder, config.experiment, source=source)
     claim = load_claim(folder, module, source=source)
     options = _options(claim, config, config.budget, "options.", source)
@@ -136,12 +145,13 @@ def run_claim(opened: Opened, *, command: list[str] | None = None) -> tuple[Path
     return kept.path, judge(kept.path, opened)
 
 
-def judge(folder: Path, opened: Opened | None = None) -> dict[str, Any]:
+def judge(folder: Path, opened: Opened | None = None, *, trust: bool = False) -> dict[str, Any]:
     """Apply a claim's rules to what a run folder holds, and draw its figure.
 
     Args:
       folder: of a measured claim.
       opened: the claim; ``None`` opens the folder's own config.
+      trust: the experiment that the config names may run wherever it lies.
 
     Returns:
       The record, as written to summary.json.
@@ -155,7 +165,7 @@ def judge(folder: Path, opened: Opened | None = None) -> dict[str, Any]:
         raise ConfigError(
             str(folder), ["holds no measurement of a claim: it was interrupted, or is a training"]
         )
-    given, opened = opened, opened or open_claim(kept.config_path)
+    given, opened = opened, opened or open_claim(kept.config_path, reading=True, trust=trust)
     # An older version did not keep the budget apart from the config.
     budget = given.budget if given else measurement.get("budget", opened.config.budget)
     measured = load_measurements(kept.path / MEASUREMENTS)
@@ -287,7 +297,7 @@ def last_measured(opened: Opened) -> Path | None:
     It is the same where options, code and the version of jax are.
     """
     wanted = {"fingerprint": opened.fingerprint, "jax": metadata.version("jax")}
-    for path in sorted((Path(opened.config.output.directory) / opened.name).glob("*/measurement.json"))[::-1]:
+    for path in sorted((runs_of(opened.config) / opened.name).glob("*/measurement.json"))[::-1]:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:

@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 from dlnotes.checks import did_you_mean
 from dlnotes.claims.measure import Opened, judge, last_measured, open_claim, run_claim
+from dlnotes.claims.records import read_record
 from dlnotes.config import ConfigError, is_claim, read_raw
 from dlnotes.devices.prepare import cpu_count
-from dlnotes.experiment.run_folder import read_json
+from dlnotes.formatting import Record
 from dlnotes.jax_internals import accelerator_installed
 
 State = Literal["measured", "kept", "no data", "failed"]
@@ -192,16 +193,16 @@ def rank(record: Mapping[str, Any]) -> int:
     return ("quick", "own", "full", "large").index(record["budget"])
 
 
-def newest_records(directory: Path) -> dict[str, tuple[dict[str, Any], Path]]:
+def newest_records(directory: Path) -> dict[str, tuple[Record, Path]]:
     """The newest record of each claim's config under a folder of runs, with its run folder.
 
     One of a larger budget comes before one of a smaller, however old.
     """
-    found: dict[str, tuple[dict[str, Any], Path]] = {}
+    found: dict[str, tuple[Record, Path]] = {}
     for path in sorted(directory.glob("*/*/measurement.json"), key=lambda p: p.parent.name):
-        record = read_json(path.parent / "summary.json")
-        if not isinstance(record, dict) or record.get("kind") != "claim" or "decided_by" not in record:
-            continue  # not a claim, or judged by an older version: `dlnotes judge` makes its record anew
+        record = read_record(path.parent)
+        if record is None:
+            continue
         name = record["name"]
         if name in found and rank(found[name][0]) > rank(record):
             continue

@@ -19,7 +19,7 @@ Which statistic, and why:
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsFloat
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Interval(NamedTuple):
     method: str
 
 
-def exact(value: float, n: int = 1) -> Interval:
+def exact(value: SupportsFloat, n: int = 1) -> Interval:
     """A number without sampling error.
 
     Args:

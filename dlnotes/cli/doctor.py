@@ -89,16 +89,14 @@ def _devices() -> list[Line]:
 
 
 def _folders() -> list[Line]:
-    base = os.environ.get("DLNOTES_CACHE") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "dlnotes"
-    )
-    path = Path(base) / "compiled"
+    from dlnotes.devices.compiler import compilation_cache
+
+    path = compilation_cache()
     existing = next((p for p in (path, *path.parents) if p.exists()), Path("/"))
-    writable = os.access(existing, os.W_OK)
+    writable = existing.is_dir() and os.access(existing, os.W_OK)
     files = [f.stat().st_size for f in path.glob("*") if f.is_file()] if path.is_dir() else []
-    told = (
-        f"{path} ({len(files)} files, {sum(files) / 2**20:.0f} MiB)" if writable else f"{path}: not writable"
-    )
+    held = f" ({len(files)} files, {sum(files) / 2**20:.0f} MiB)"
+    told = f"{path}{held if writable else ': not writable, compiled programs are not kept'}"
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     return [
         Line("compilation cache", told, good=writable),

@@ -17,6 +17,8 @@ from typing import Annotated, Any
 import typer
 
 from dlnotes.cli.errors import FAILED, INTERRUPTED, answers, fail
+from dlnotes.cli.members import MemberOption, PointOption, point_of, with_member
+from dlnotes.cli.streams import write_plainly
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,12 +33,20 @@ app.add_typer(data_app, name="data", help="List data sets, fetch one, check one.
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="OPTION=VALUE", help="Such as model.width=256; values are TOML.")
 ]
+LongerOption = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="OPTION=VALUE", help="training.duration='40 epochs'; devices.*, checkpoint.*."),
+]
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file.", show_default=False)]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Plain lines of progress instead of a live bar.")]
 Debug = Annotated[
     bool,
     typer.Option("--debug", envvar="DLNOTES_DEBUG", show_envvar=False, help="Print tracebacks too."),
+]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Run the experiment of this config, wherever its code lies."),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
 BudgetOption = Annotated[
@@ -48,7 +58,6 @@ BudgetOption = Annotated[
         "published experiment's sizes, for a GPU.",
     ),
 ]
-MemberOption = Annotated[int, typer.Option("--member", min=0, help="Which of the trained seeds.")]
 
 
 def _version(wanted: bool) -> None:
@@ -80,6 +89,7 @@ def run(
     process_id: Annotated[int | None, typer.Option(help="This process's number, from 0.")] = None,
     coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0.")] = None,
     budget: BudgetOption = None,
+    trust: Trust = False,
     debug: Debug = False,
 ) -> None:
     """Train what a config describes, or measure its claim.
@@ -90,7 +100,7 @@ def run(
         from dlnotes.config import ConfigError, is_claim, load, read_raw
 
         if is_claim(read_raw(config)):
-            return _run_claim(config, overrides or [], budget)
+            return _run_claim(config, overrides or [], budget, trust)
         if budget is not None:
             raise ConfigError(str(config), ["--budget: is for the config of a claim, this one trains"])
         checked = load(config, overrides or ())
@@ -103,15 +113,17 @@ def run(
 @app.command()
 def resume(
     folder: RunDir,
+    overrides: LongerOption = None,
     quiet: Quiet = False,
     processes: Annotated[int | None, typer.Option(help="Processes that train together.")] = None,
     process_id: Annotated[int | None, typer.Option(help="This process's number, from 0.")] = None,
     coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0.")] = None,
     debug: Debug = False,
 ) -> None:
-    """Go on with an interrupted run.
+    """Go on with an interrupted run, or train one for longer.
 
-    The numbers will be those of a run that had never stopped.
+    The numbers will be those of a run that had never stopped. With training.duration="40 epochs" a run
+    that has ended goes on too, if a run of 40 epochs would have begun like it.
     """
     with answers(debug):
         from dlnotes.experiment.run_folder import RunFolder
@@ -120,7 +132,7 @@ def resume(
         first = _join_processes(checked, processes, process_id, coordinator)
         from dlnotes.experiment import run as running
 
-        _show_run(lambda watch: running.resume(folder, watch=watch), checked, quiet, first)
+        _show_run(lambda watch: running.resume(folder, overrides or (), watch=watch), checked, quiet, first)
 
 
 @app.command()
@@ -128,15 +140,23 @@ def evaluate(
     folder: RunDir,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     data: Annotated[Path | None, typer.Option(help="Measure on this file instead.")] = None,
+    point: PointOption = None,
     debug: Debug = False,
 ) -> None:
-    """Measure a trained run on a split or your own file."""
+    """Measure a trained run on a split or your own file.
+
+    After a sweep its best point (on validation), which the first line names, or the one of --point.
+    """
     with answers(debug):
         _opened(folder)
         from dlnotes.experiment.evaluate import evaluate_run
+        from dlnotes.experiment.run import open_run
         from dlnotes.formatting import measured_in_words, metric_in_words
 
-        measured = evaluate_run(folder, split=split, data_path=data)
+        trained = open_run(folder, point=point_of(point))
+        measured = evaluate_run(trained, split=split, data_path=data)
+        if told := trained.chosen.in_words():
+            _out(told)
         where = split if data is None else data.name
         names = {name: metric_in_words(name, measured) for name in measured}
         width = max(map(len, names.values()))
@@ -149,7 +169,8 @@ def predict(
     folder: RunDir,
     inputs: Annotated[Path, typer.Argument(metavar="INPUT", help="Inputs like the training data.")],
     output: Output = None,
-    member: MemberOption = 0,
+    point: PointOption = None,
+    member: MemberOption = None,
     beam: Annotated[
         int | None, typer.Option(min=1, help="Beams of an encoder-decoder; by default the config's.")
     ] = None,
@@ -158,17 +179,25 @@ def predict(
 ) -> None:
     """Predict for the inputs in a file.
 
-    Prints the path of the .csv or .npz file written.
+    Prints the path of the .csv or .npz file written. Which of several trained members predicts is said on
+    standard error.
     """
     with answers(debug):
         _opened(folder)
         from dlnotes.experiment.predict import predict_run
 
-        _out(str(predict_run(folder, inputs, output=output, member=member, beam=beam, best=best)))
+        trained = with_member(folder, point, member)
+        _out(str(predict_run(trained, inputs, output=output, beam=beam, best=best)))
 
 
 @app.command()
-def export(folder: RunDir, output: Output = None, member: MemberOption = 0, debug: Debug = False) -> None:
+def export(
+    folder: RunDir,
+    output: Output = None,
+    point: PointOption = None,
+    member: MemberOption = None,
+    debug: Debug = False,
+) -> None:
     """Write a trained model as one file.
 
     It needs only jax to be loaded. Prints its path, beside which a README shows how.
@@ -177,11 +206,11 @@ def export(folder: RunDir, output: Output = None, member: MemberOption = 0, debu
         _opened(folder)
         from dlnotes.experiment.export import export_run
 
-        _out(str(export_run(folder, output=output, member=member)))
+        _out(str(export_run(with_member(folder, point, member), output=output)))
 
 
 @app.command()
-def judge(folder: RunDir, debug: Debug = False) -> None:
+def judge(folder: RunDir, trust: Trust = False, debug: Debug = False) -> None:
     """Judge a measured claim again.
 
     Applies the claim's rules as they are now to what was measured, and draws its figure anew.
@@ -190,7 +219,7 @@ def judge(folder: RunDir, debug: Debug = False) -> None:
         from dlnotes.claims.measure import judge as judge_again
         from dlnotes.cli.claims import record_text
 
-        _out(record_text(judge_again(folder)))
+        _out(record_text(judge_again(folder, trust=trust)))
 
 
 @app.command()
@@ -270,6 +299,7 @@ def report(
     with answers(debug):
         from dlnotes.claims import listing
         from dlnotes.claims.fingerprint import marked
+        from dlnotes.claims.records import file_inside
         from dlnotes.claims.report import page, tables
         from dlnotes.claims.reproduce import newest_records
         from dlnotes.claims.rows import ROWS
@@ -286,8 +316,7 @@ def report(
         records = marked([record for record, _ in newest.values()], listing.folder_of("experiments"))
 
         def file_of(record: Any, kind: str) -> Path | None:
-            path = newest[record["name"]][1] / record[kind]
-            return path if path.is_file() else None
+            return file_inside(newest[record["name"]][1], record[kind])
 
         output.parent.mkdir(parents=True, exist_ok=True)
         _out(str(page.write(records, output, rows=ROWS, files=file_of)))
@@ -297,7 +326,7 @@ def report(
 
 
 @app.command()
-def show(config: ConfigFile, overrides: Overrides = None, debug: Debug = False) -> None:
+def show(config: ConfigFile, overrides: Overrides = None, trust: Trust = False, debug: Debug = False) -> None:
     """Print the resolved config as TOML, with defaults; below, as comments, the network's layers.
 
     For each layer: its output, parameters, multiply-adds and receptive field, for one example.
@@ -308,7 +337,7 @@ def show(config: ConfigFile, overrides: Overrides = None, debug: Debug = False) 
         if is_claim(read_raw(config)):
             from dlnotes.claims.measure import open_claim
 
-            _out(to_toml(open_claim(config, overrides or ()).config), end="")
+            _out(to_toml(open_claim(config, overrides or (), reading=True, trust=trust).config), end="")
             return
         checked = load(config, overrides or ())
         _out(to_toml(checked), end="")
@@ -388,6 +417,7 @@ def data_check(name: Annotated[str, typer.Argument(help="As in the list.")], deb
 
 def main() -> None:
     """The entry point of the command ``dlnotes``."""
+    write_plainly()
     warnings.formatwarning = lambda message, category, *_, **__: f"warning: {message}\n"
     app(prog_name="dlnotes")
 
@@ -419,12 +449,12 @@ def _join_processes(
     return found.index == 0
 
 
-def _run_claim(config: Path, overrides: list[str], budget: str | None) -> None:
+def _run_claim(config: Path, overrides: list[str], budget: str | None, trust: bool) -> None:
     from dlnotes.claims.measure import open_claim, run_claim
     from dlnotes.cli.claims import record_text
     from dlnotes.data.download import DataNotFound
 
-    opened = open_claim(config, overrides, budget=budget)
+    opened = open_claim(config, overrides, budget=budget, trust=trust)
     try:
         folder, record = run_claim(opened, command=sys.argv)
     except DataNotFound as error:
@@ -448,7 +478,8 @@ def _show_run(train: Callable[[Any], Any], config: Any, quiet: bool, first: bool
         Console(highlight=False).print(display.results_table(result.summary))
     else:
         _out(display.results_text(result.summary))
-    _out(str(result.folder))
+    folder = str(result.folder)
+    _out(f"./{folder}" if folder.startswith("-") else folder)
 
 
 def _out(text: str, end: str = "\n") -> None:

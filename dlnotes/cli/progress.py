@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from dlnotes.experiment.summary import best_point
+from dlnotes.experiment.summary import best_point, chosen_on
 from dlnotes.formatting import (
     LARGER,
     choice_in_words,
@@ -194,6 +194,8 @@ def _table(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]], int 
     header = [*parameters, f"{split} {metric}", "95% interval", "seeds", f"{split} loss", "failed"]
     if metric == "loss":
         header.pop(-2)
+    if parameters:
+        header.insert(-1, "point")
     header = [h.replace("_", " ") if h not in parameters else h for h in header]
     order = list(range(len(points)))
     if len(order) > MOST_ROWS:
@@ -210,6 +212,8 @@ def _table(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]], int 
         row += [value_in_words(metric, measured["mean"]), interval, str(len(finite))]
         if metric != "loss":
             row.append(value_in_words("loss", points[i]["metrics"][split]["loss"]["mean"]))
+        if parameters:
+            row.append(str(points[i].get("point", i)))
         rows.append([*row, str(len(measured["values"]) - len(finite) or "")])
     if not any(row[-1] for row in rows):
         header, rows = header[:-1], [row[:-1] for row in rows]
@@ -251,7 +255,8 @@ def _about(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _chosen_on(summary: Mapping[str, Any]) -> str:
-    return "validation" if "validation" in summary["points"][0]["metrics"] else "the part shown"
+    split = chosen_on(summary["points"])
+    return "the training part, there is none for validation" if split == "train" else str(split)
 
 
 def results_text(summary: Mapping[str, Any]) -> str:
@@ -276,6 +281,8 @@ def results_text(summary: Mapping[str, Any]) -> str:
 def _after_table(summary: Mapping[str, Any], shown: int) -> list[str]:
     count = len(summary["points"])
     more = f"; the {shown} best of {count} points" if shown < count else ""
+    if best_point(summary["points"]) is None:
+        return [f"no point can be called the best{more}"]
     return [f"* best of the sweep, chosen on {_chosen_on(summary)}{more}"]
 
 

@@ -6,7 +6,7 @@ Nothing here imports jax, so that a mistake is answered at once.
 from dlnotes.config.claim import ClaimConfig
 from dlnotes.config.config import Config, json_schema
 from dlnotes.config.sweep import Point, dynamic_paths, points
-from dlnotes.config.toml import is_claim, load, parse, read_raw, to_toml
+from dlnotes.config.toml import is_claim, load, parse, read_raw, to_toml, toml_value
 from dlnotes.config.validation import ConfigError, validate_as
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "points",
     "read_raw",
     "to_toml",
+    "toml_value",
     "validate_as",
 ]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from dlnotes.config.fields import Section
+from dlnotes.config.places import Name
 
 Budget = Literal["quick", "full", "large"]
 """Quick shows that everything runs, full decides on two cores, large has a published experiment's sizes."""
@@ -15,15 +16,15 @@ Budget = Literal["quick", "full", "large"]
 class ClaimOutput(Section):
     """Where a claim's runs are kept."""
 
-    directory: str = Field(default="runs", description="folder that holds the run folders")
+    directory: str = Field(
+        default="runs", description="folder of the run folders; ~ and $VARIABLE are replaced"
+    )
 
 
 class ClaimConfig(Section):
     """Everything that decides the numbers of a claim."""
 
-    name: str = Field(
-        default="claim", pattern=r"^[A-Za-z0-9._-]+$", description="names the folder of its runs"
-    )
+    name: Name = Field(default="claim", description="names the folder of its runs")
     experiment: str = Field(
         pattern=r"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*$",
         description='the module that measures it, "chapter/name" under the experiments folder',

@@ -12,6 +12,7 @@ from dlnotes.config.data import Data
 from dlnotes.config.fields import Section
 from dlnotes.config.models import Model, that_fit
 from dlnotes.config.older_names import with_present_names
+from dlnotes.config.places import Name
 from dlnotes.config.training import (
     Augment,
     Checkpoint,
@@ -27,7 +28,7 @@ from dlnotes.config.training import (
 class Config(Section):
     """Everything that decides the numbers of a run."""
 
-    name: str = Field(default="run", pattern=r"^[A-Za-z0-9._-]+$", description="names the folder of its runs")
+    name: Name = Field(default="run", description="names the folder of its runs")
     seed: int = Field(default=0, ge=0, lt=2**31, description="the first training seed; seed + i is the i-th")
     data: Data
     model: Model

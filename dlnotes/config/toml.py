@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -13,8 +15,12 @@ from pydantic import BaseModel
 
 from dlnotes.checks import did_you_mean
 from dlnotes.config.config import Config
+from dlnotes.config.places import expanded_if_set, name_of
 from dlnotes.config.sweep import check
 from dlnotes.config.validation import ConfigError, set_path, validate
+
+FILES = ("path", "x_path", "y_path", "train_path", "test_path", "data_dir")
+"""Options of [data] that are paths."""
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -43,7 +49,9 @@ def is_claim(raw: Mapping[str, Any]) -> bool:
 
 
 def read_raw(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """A TOML file with overrides as a nested mapping, not yet checked; ``name`` is the file's stem.
+    """A TOML file with overrides as a nested mapping, not yet checked; ``name`` is made from the file's.
+
+    The file is UTF-8; with a byte order mark it may be UTF-16 or UTF-32 too, as Windows writes them.
 
     Raises:
       ConfigError: when it cannot be read or an override has no such form.
@@ -51,19 +59,57 @@ def read_raw(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     path = Path(path)
     source = str(path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(_text_of(path.read_bytes()))
     except FileNotFoundError:
         beside = [str(p) for p in path.parent.glob("*.toml")] if path.parent.is_dir() else []
         raise ConfigError(source, [f"no such file{did_you_mean(path, beside)}"]) from None
     except IsADirectoryError:
         raise ConfigError(source, ["is a folder, a TOML file is needed"]) from None
     except UnicodeDecodeError as error:
-        raise ConfigError(source, [f"is not UTF-8 text: {error.reason} at byte {error.start}"]) from None
+        line = error.object[: error.start].count(b"\n") + 1
+        told = f"is not UTF-8 text: {error.reason} at byte {error.start}, line {line}; save it as UTF-8"
+        raise ConfigError(source, [told]) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(source, [f"is not TOML: {error}"]) from None
-    raw.setdefault("name", path.stem)
+        raise ConfigError(source, [f"is not TOML: {error}{_odd_sign(path, str(error))}"]) from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(source, [f"cannot be read: {getattr(error, 'strerror', None) or error}"]) from None
+    raw.setdefault("name", name_of(path.stem))
     _override_all(raw, overrides, source)
     return raw
+
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # begins like that of UTF-16, so it is looked for first
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def _text_of(data: bytes) -> str:
+    """The text of a file, its lines ended by a line feed.
+
+    Raises:
+      UnicodeDecodeError: when it is not what its byte order mark says, or UTF-8 without one.
+    """
+    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and b"\0" in data:
+        at = data.index(b"\0")
+        raise UnicodeDecodeError("utf-8", data, at, at + 1, "a zero byte (UTF-16 without its mark?)")
+    return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _odd_sign(path: Path, error: str) -> str:
+    """A sign of the line of the error that looks like one of TOML: what word processors make of quotes."""
+    found = re.search(r"line (\d+)", error)
+    lines = _text_of(path.read_bytes()).split("\n")
+    for sign in lines[int(found[1]) - 1] if found is not None and int(found[1]) <= len(lines) else "":
+        if sign in "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb":
+            return f"; there is {sign!r}, TOML's quotes are \" and '"
+        if sign in "\u00a0\u200b\u2009\u202f\ufeff":
+            return f"; there is {sign!r}, which only looks like a space"
+    return ""
 
 
 def _override_all(raw: dict[str, Any], overrides: Sequence[str], source: str) -> None:
@@ -114,12 +160,25 @@ def _find_files(raw: dict[str, Any], folder: Path) -> None:
     section = raw.get("data")
     if not isinstance(section, dict):
         return
-    for name in ("path", "x_path", "y_path", "train_path", "test_path", "data_dir"):
+    for name in FILES:
         given = section.get(name)
         if isinstance(given, str) and given:
-            wanted = Path(given).expanduser()
+            wanted = expanded_if_set(given)
             beside = folder / wanted
             section[name] = str((wanted if wanted.exists() or not beside.exists() else beside).absolute())
+
+
+def toml_value(text: str) -> Any:
+    """A value as TOML writes it; what is none is taken as text.
+
+    Example:
+      >>> toml_value("[16, 8]"), toml_value("relu")
+      ([16, 8], 'relu')
+    """
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
 
 
 def _override(raw: dict[str, Any], text: str) -> str | None:
@@ -128,11 +187,7 @@ def _override(raw: dict[str, Any], text: str) -> str | None:
     if not equals or not path or any(not p for p in path.split(".")):
         return f"override {text!r}: must look like model.width=256"
     try:
-        parsed = tomllib.loads(f"v = {value}")["v"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    try:
-        set_path(raw, path, parsed)
+        set_path(raw, path, toml_value(value))
     except ValueError as error:
         return f"override {text!r}: {error}"
     return None

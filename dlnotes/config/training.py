@@ -323,7 +323,9 @@ class Output(Section):
 
     figures: bool = True
     tensorboard: bool = Field(default=False, description="event files too (needs the tensorboard extra)")
-    directory: str = Field(default="runs", description="folder that holds the run folders")
+    directory: str = Field(
+        default="runs", description="folder of the run folders; ~ and $VARIABLE are replaced"
+    )
 
 
 class Decoding(Section):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,22 +50,49 @@ def single_use_options() -> dict[str, Any]:
     return _QUICK if _known(tuple(_QUICK.items())) else _LEVEL
 
 
-def enable_compilation_cache(directory: str | Path | None = None) -> Path:
+def enable_compilation_cache(directory: str | Path | None = None) -> Path | None:
     """Keep compiled programs on disk, so that the second run of a config starts at once.
+
+    Where they cannot be kept nothing is lost but that: a warning says so, once for each folder.
 
     Args:
       directory: where; by default ``$DLNOTES_CACHE`` or ``dlnotes`` under the user's cache folder.
 
     Returns:
-      The folder used.
+      The folder used, ``None`` where none can be written.
     """
-    base = os.environ.get("DLNOTES_CACHE") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "dlnotes"
-    )
-    path = Path(directory or os.path.join(base, "compiled"))
-    path.mkdir(parents=True, exist_ok=True)
+    path = Path(directory) if directory is not None else compilation_cache()
+    if (problem := _unwritable(path)) is not None:
+        jax.config.update("jax_compilation_cache_dir", None)
+        _warn_once(f"compiled programs are not kept for later runs: {path}: {problem} (see DLNOTES_CACHE)")
+        return None
     jax.config.update("jax_compilation_cache_dir", str(path))
     # Small programs are most of what a small run compiles: by default they would not be kept.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return path
+
+
+def compilation_cache() -> Path:
+    """The folder of compiled programs, whether it exists or not."""
+    own = os.environ.get("DLNOTES_CACHE")
+    users = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.path.expanduser(own or os.path.join(users, "dlnotes"))) / "compiled"
+
+
+def _unwritable(path: Path) -> str | None:
+    """Why no file can be written in a folder, which is made; ``None`` where it can."""
+    if path.parts[0] == "~":
+        return "this user has no home folder"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path) as file:
+            file.write(b"x")
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return None
+
+
+@cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=3)

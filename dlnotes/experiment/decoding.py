@@ -118,7 +118,7 @@ def decoding_metrics(
       how: the config's [decoding].
     """
     dataset, found = evaluator.setup.dataset, []
-    for m in range(evaluator.setup.group.members):
+    for m in range(len(members.stopped_at)):
         one = jax.tree.map(lambda a, m=m: np.asarray(a)[m], evaluated_params(members, best=True))
         symbols = write(dataset, one, examples.x.source, examples.mask, how).symbols[:, 0]
         rates = error_rates(symbols, references)

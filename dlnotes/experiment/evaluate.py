@@ -5,18 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+
 from dlnotes import data
 from dlnotes.config import ConfigError
 from dlnotes.experiment.decoding import answers_of, decoding_metrics, references_of
 from dlnotes.experiment.final_metrics import label_quality, regression_quality
+from dlnotes.experiment.intervals import limits_of, mean_interval
+from dlnotes.experiment.members import PointName, failed_members, require_good
 from dlnotes.experiment.predict import _opened
 from dlnotes.experiment.result import Trained
-from dlnotes.experiment.summary import mean_interval
-from dlnotes.formatting import SHARES
 
 
 def evaluate_run(
-    run: str | Path | Trained, *, split: str = "test", data_path: str | Path | None = None
+    run: str | Path | Trained,
+    *,
+    split: str = "test",
+    data_path: str | Path | None = None,
+    point: PointName = None,
 ) -> dict[str, dict[str, Any]]:
     """Loss and metrics of a trained run over its seeds; of a regression in the target's own units.
 
@@ -24,16 +31,20 @@ def evaluate_run(
       run: its folder, or what `open_run` returned.
       split: "train", "validation" or "test".
       data_path: measure on this file or folder instead, read as the training data were.
+      point: of a sweep, by its number from 0 or by its values; by default the best one on validation.
 
     Returns:
-      ``{metric: {"mean", "low", "high", "values"}}`` of the first sweep point's seeds.
+      ``{metric: {"mean", "low", "high", "values"}}`` of the point's seeds; those that failed are NaN and
+      not in the mean.
 
     Raises:
-      ConfigError: when the run, the split or the file do not fit.
+      ConfigError: when the run, the split, the point or the file do not fit, or every seed failed.
     """
-    trained = _opened(run)
-    members = trained.state.members
+    trained = _opened(run, point)
+    mine = trained.chosen.members
     try:
+        require_good(trained.chosen, trained.state.members)
+        members = jax.tree.map(lambda a: a[mine], trained.state.members)
         if data_path is None:
             examples = trained.dataset.split(split)
             measured = trained.evaluator.evaluate(members, split)
@@ -52,5 +63,8 @@ def evaluate_run(
             measured |= decoding_metrics(trained.evaluator, members, examples, answers, how)
     except (ValueError, OSError) as error:
         raise ConfigError(str(data_path or trained.folder.path), [str(error)]) from None
-    seeds = trained.config.training.seeds
-    return {name: mean_interval(v[:seeds], share=name in SHARES) for name, v in measured.items()}
+    failed, loss = failed_members(members), trained.config.training.loss
+    return {
+        name: mean_interval(np.where(failed, np.nan, v), limits=limits_of(name, loss))
+        for name, v in measured.items()
+    }

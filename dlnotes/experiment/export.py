@@ -15,17 +15,19 @@ from dlnotes.data.levels import known_levels
 from dlnotes.data.own_files import reading_of
 from dlnotes.experiment.decoding import decoded_length
 from dlnotes.experiment.export_check import check_export
+from dlnotes.experiment.members import PointName, member_in_words
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.predict import _member, _opened, _params, predicts_next
 from dlnotes.experiment.result import Trained
 from dlnotes.models import greedy_decode
+from dlnotes.training.state import Hyperparams
 from dlnotes.typing import Params
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 _README = """# {name}: an exported model
 
-`{file}` holds a trained {kind} as one program for {platforms}, parameters included. It needs only
+`{file}` holds a trained {kind}{which} as one program for {platforms}, parameters included. It needs only
 `jax` and `flatbuffers` (not dlnotes):
 
 ```python
@@ -49,7 +51,13 @@ _LOST = 1e-5
 """Standard deviations by which float32 may round an input or a target."""
 
 
-def export_run(run: str | Path | Trained, *, output: str | Path | None = None, member: int = 0) -> Path:
+def export_run(
+    run: str | Path | Trained,
+    *,
+    output: str | Path | None = None,
+    point: PointName = None,
+    member: int | None = None,
+) -> Path:
     """Write one member as a single file of ``jax.export``, for cpu, cuda and tpu and any batch size.
 
     Inputs are raw (what the data held before they were standardized), outputs are probabilities,
@@ -60,7 +68,9 @@ def export_run(run: str | Path | Trained, *, output: str | Path | None = None, m
     Args:
       run: its folder, or what `open_run` returned.
       output: the file; by default export/model.jax in the run folder.
-      member: which of the trained members.
+      point: of a sweep, by its number from 0 or by its values; by default the best one on validation.
+      member: which of the trained members, counted over all seeds of all points from 0, or with ``point``
+        over its seeds; by default the first that did not fail.
 
     Returns:
       The path written.
@@ -68,11 +78,13 @@ def export_run(run: str | Path | Trained, *, output: str | Path | None = None, m
     Raises:
       ConfigError: when the program does not answer as `predict_run` does; then nothing is written.
     """
-    trained = _opened(run)
-    one = _member(trained, member)
+    trained = _opened(run, point, member)
+    one = _member(trained)
+    params, which = _params(one), member_in_words(trained.chosen, trained.state.members)
     path = Path(output) if output is not None else trained.folder.path / "export" / "model.jax"
+    hyper = {name: v[0] for name, v in one.hyper.items()}
     columns = rounded_columns(trained.dataset)
-    function, arguments, result = _exportable(trained, _params(one), wide=bool(columns))
+    function, arguments, result = _exportable(trained, params, hyper, wide=bool(columns))
     with jax.enable_x64(bool(columns)):
         exported = jax.export.export(jax.jit(function), platforms=PLATFORMS)(*arguments.values())
         content = exported.serialize()
@@ -85,6 +97,7 @@ def export_run(run: str | Path | Trained, *, output: str | Path | None = None, m
         name=trained.config.name,
         file=path.name,
         kind=trained.config.model.kind,
+        which=f" ({which})" if which else "",
         platforms="cpu, cuda and tpu",
         before=_WIDE.format(columns=", ".join(columns)) if columns else "",
         call=", ".join(arguments),
@@ -169,19 +182,17 @@ def _length(name: str, trained: Trained) -> str:
     return name if not finds or mask is None else str(mask.shape[1])
 
 
-def _exportable(trained: Trained, params: Params, *, wide: bool):
+def _exportable(trained: Trained, params: Params, hyper: Hyperparams, *, wide: bool):
     """The function of raw arrays, its arguments' shapes by name, and what it returns.
 
     Args:
       trained: the run.
       params: of the member.
+      hyper: its swept numbers.
       wide: take and give float64; the network between computes in float32 as ever.
     """
     dataset, train = trained.dataset, trained.dataset.train
-    # Swept numbers shape training and the start only: any point's do for a forward pass.
-    hyper = {
-        name: jnp.asarray(values[0]) for name, values in trained.evaluator.setup.group.hyperparams.items()
-    }
+    hyper = {name: jnp.asarray(value) for name, value in hyper.items()}
     model = trained.evaluator.setup.recipe_of(hyper).model
     scope = jax.export.SymbolicScope()
     number = jnp.float64 if wide else jnp.float32

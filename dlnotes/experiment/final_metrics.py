@@ -67,16 +67,21 @@ def regression_quality(evaluator: Evaluator, members: Member, examples: Examples
     return found
 
 
-def final_metrics(evaluator: Evaluator, members: Member) -> dict[str, dict[str, np.ndarray]]:
+def final_metrics(
+    evaluator: Evaluator, members: Member, *, chosen: bool = False
+) -> dict[str, dict[str, np.ndarray]]:
     """Metrics of every split that exists but the training part, which the log has: split → metric → members.
 
     Args:
       evaluator: of the members.
       members: trained ones.
+      chosen: whether one of several settings will be chosen: without a validation part, on the training part.
     """
     dataset = evaluator.setup.dataset
     names = [n for n in ("validation", "test") if getattr(dataset, n) is not None]
-    found = {name: evaluator.evaluate(members, name) for name in names or ["train"]}
+    if not names or (chosen and "validation" not in names):
+        names.append("train")
+    found = {name: evaluator.evaluate(members, name) for name in names}
     if dataset.task == "pixels":
         for name, metrics in found.items():
             metrics |= label_quality(evaluator, members, dataset.split(name))

@@ -34,6 +34,7 @@ class MetricsLog:
         self._sum: np.ndarray | None = None
         self._count = 0
         self._lines: list[str] = []
+        self._before_end: dict[str, Any] | None = None
 
     def steps(self, first: int, metrics: np.ndarray, *, last: int) -> None:
         """Take the metrics ``(steps, metrics, members)`` of the steps ``first + 1 …``.
@@ -47,20 +48,41 @@ class MetricsLog:
             step = first + offset + 1
             total = row if self._sum is None else self._sum + row
             self._sum, self._count = total, self._count + 1
+            if step == last and step % self.every:
+                self.ending()
             if step % self.every == 0 or step == last:
                 self._write(step, "train", dict(zip(self.names, total / self._count)))
                 self._sum, self._count = None, 0
 
-    def evaluation(self, step: int, split: str, metrics: dict[str, np.ndarray]) -> None:
-        """Take the metrics of a split, each ``(members,)``."""
-        self._write(step, split, metrics)
+    def evaluation(
+        self, step: int, split: str, metrics: dict[str, np.ndarray], *, at_end: bool = False
+    ) -> None:
+        """Take the metrics of a split, each ``(members,)``.
 
-    def _write(self, step: int, split: str, metrics: dict[str, Any]) -> None:
+        Args:
+          step: at which it is evaluated.
+          split: its name.
+          metrics: by name.
+          at_end: whether only the end of the run is the reason to evaluate.
+        """
+        if at_end:
+            self.ending()
+        line = self._write(step, split, metrics)
+        if self._before_end is not None and not at_end:
+            self._before_end["lines"].append(line)
+
+    def ending(self) -> None:
+        """Note where the file stands before lines that a longer run would not have."""
+        if self._before_end is None:
+            self._before_end = {**self.position(), "lines": []}
+
+    def _write(self, step: int, split: str, metrics: dict[str, Any]) -> str:
         values = {name: [float(f"{v:.7g}") for v in np.atleast_1d(m)] for name, m in metrics.items()}
         record = {"step": step, "epoch": round(step / self.per_epoch, 4), "split": split, **values}
         self._lines.append(json.dumps(finite(record)))
         for writer in self.writers:
             writer(record)
+        return self._lines[-1]
 
     def flush(self) -> None:
         """Write the lines taken so far."""
@@ -74,15 +96,24 @@ class MetricsLog:
     def position(self) -> dict[str, Any]:
         """What a checkpoint must hold so that the file continues without gap or repeat."""
         self.flush()
-        return {
+        found = {
             "bytes": self.path.stat().st_size if self.path is not None and self.path.exists() else 0,
             "sum": None if self._sum is None else self._sum.tolist(),
             "count": self._count,
         }
+        return found if self._before_end is None else found | {"before_end": self._before_end}
 
-    def rewind(self, position: dict[str, Any] | None) -> None:
-        """Go back to a checkpoint's position; lines written after it will be written again."""
+    def rewind(self, position: dict[str, Any] | None, *, longer: bool = False) -> None:
+        """Go back to a checkpoint's position; lines written after it will be written again.
+
+        Args:
+          position: see `position`.
+          longer: the run had ended there and goes on now: without the lines that only the end brought.
+        """
         position = position or {"bytes": 0, "sum": None, "count": 0}
+        self._before_end = position.get("before_end")
+        if longer and self._before_end is not None:
+            position, self._before_end = self._before_end, None
         self._sum = None if position["sum"] is None else np.array(position["sum"], np.float64)
         self._count = position["count"]
         if self.path is None:
@@ -90,6 +121,7 @@ class MetricsLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(self.path, "ab") as file:
             file.truncate(min(position["bytes"], file.tell()))  # longer would fill up with zeros
+            file.write("".join(f"{line}\n" for line in position.get("lines", ())).encode())
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:

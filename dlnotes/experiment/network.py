@@ -126,7 +126,9 @@ BUILDERS: dict[str, Builder] = {
     "sequence_labeler": _recurrent(models.sequence_labeler),
     "grid_recurrent": _grid_recurrent,
     "character_model": lambda dataset, _, **options: models.character_model(dataset.inputs[0], **options),
-    "seq2seq": lambda dataset, outputs, **options: models.seq2seq(dataset.inputs[0], outputs, **options),
+    "seq2seq": lambda dataset, outputs, **options: models.seq2seq(
+        dataset.inputs[0], outputs=outputs, **options
+    ),
     "tree_net": _tree_net,
     "gumbel_tree": _latent_tree(models.gumbel_tree),
     "chart_tree": _latent_tree(models.chart_tree),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from dlnotes.experiment.decoding import (
     text_of,
     write,
 )
+from dlnotes.experiment.members import PointName, choose, good_member
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.run import open_run
@@ -28,8 +30,21 @@ from dlnotes.training.state import Member, evaluated_params
 from dlnotes.typing import Params
 
 
-def _opened(run: str | Path | Trained) -> Trained:
-    return run if isinstance(run, Trained) else open_run(run)
+def _opened(run: str | Path | Trained, point: PointName = None, member: int | None = None) -> Trained:
+    """A run opened for use, with the point and the member that are asked for."""
+    if not isinstance(run, Trained):
+        return open_run(run, point=point, member=member)
+    if point is None and member is None:
+        return run
+    name = str(run.folder.path)
+    try:
+        chosen = choose(run.groups, (run.folder.summary() or {}).get("points"), point, member)
+    except ValueError as error:
+        raise ConfigError(name, [str(error)]) from None
+    if chosen.group != run.chosen.group:
+        told = f"{chosen.in_words()} is of another program: open_run(folder, point={chosen.point})"
+        raise ConfigError(name, [told])
+    return replace(run, chosen=chosen)
 
 
 def predict_run(
@@ -37,7 +52,8 @@ def predict_run(
     path: str | Path,
     *,
     output: str | Path | None = None,
-    member: int = 0,
+    point: PointName = None,
+    member: int | None = None,
     beam: int | None = None,
     best: int = 1,
 ) -> Path:
@@ -54,7 +70,9 @@ def predict_run(
       path: inputs, in the form of the training data (see `dlnotes.data.read_inputs`).
       output: ``.csv`` or ``.npz``; by default predictions.csv in the run folder. For pixels a folder, by
         default predictions/ in the run folder, or ``.npz``.
-      member: which of the trained members predicts.
+      point: of a sweep, by its number from 0 or by its values; by default the best one on validation.
+      member: which of the trained members predicts, counted over all seeds of all points from 0, or with
+        ``point`` over its seeds; by default the first that did not fail.
       beam: of sequences to sequences, beginnings kept by the beam search; by default the config's.
       best: of sequences to sequences, how many hypotheses are written, at most ``beam``.
 
@@ -64,7 +82,7 @@ def predict_run(
     Raises:
       ConfigError: naming what does not fit.
     """
-    trained = _opened(run)
+    trained = _opened(run, point, member)
     how = _decoding(trained, beam, best)
     target = Path(output) if output is not None else trained.folder.path / "predictions.csv"
     if trained.dataset.task == "pixels":
@@ -73,7 +91,7 @@ def predict_run(
             raise ConfigError(str(target), ["output: must be a folder, for masks, or end in .npz"])
     elif target.suffix not in (".csv", ".npz"):
         raise ConfigError(str(target), ["output: must end in .csv or .npz"])
-    one = _member(trained, member)
+    one = _member(trained)
     try:
         inputs = data.read_inputs(path, trained.dataset)
     except (ValueError, OSError) as error:
@@ -185,12 +203,13 @@ def _values(trained: Trained, outputs: np.ndarray) -> dict[str, np.ndarray]:
     return {k: v * scale.scale if k == "deviation" else scale.inverse(v) for k, v in found.items()}
 
 
-def _member(trained: Trained, member: int) -> Member:
+def _member(trained: Trained) -> Member:
     """The chosen member alone, keeping its axis."""
-    count = trained.evaluator.setup.group.members
-    if not 0 <= member < count:
-        raise ConfigError(str(trained.folder.path), [f"member: got {member}, the run has {count}"])
-    return jax.tree.map(lambda a: a[member : member + 1], trained.state.members)
+    try:
+        which = good_member(trained.chosen, trained.state.members)
+    except ValueError as error:
+        raise ConfigError(str(trained.folder.path), [str(error)]) from None
+    return jax.tree.map(lambda a: a[which : which + 1], trained.state.members)
 
 
 def _params(one: Member) -> Params:

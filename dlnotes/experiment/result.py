@@ -12,6 +12,7 @@ from dlnotes.config import Config
 from dlnotes.data.dataset import Dataset
 from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.groups import Group
+from dlnotes.experiment.members import Chosen, PointName, choose, good_member
 from dlnotes.experiment.metrics_log import read_metrics
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.training.state import TrainState, evaluated_params
@@ -37,20 +38,59 @@ class Result:
     groups: tuple[Group, ...]
     states: tuple[TrainState, ...]
 
+    def chosen(self, point: PointName = None, member: int | None = None) -> Chosen:
+        """The best sweep point (on validation), or the one that is named, and its members.
+
+        Args:
+          point: its number from 0, or its values: ``{"optimizer.learning_rate": 0.01}``.
+          member: counted over all seeds of all points from 0, or with ``point`` over its seeds.
+
+        Raises:
+          ValueError: when there is no such point or member, or every member failed.
+        """
+        return choose(self.groups, self.summary["points"], point, member)
+
     @property
     def metrics(self) -> dict[str, Any]:
-        """Final metrics of the first (or only) sweep point: split → metric → mean, interval, values."""
-        return self.summary["points"][0]["metrics"]
+        """Final metrics of the best (or only) sweep point: split → metric → mean, interval, values."""
+        return self.metrics_of()
 
-    def params(self, member: int = 0, group: int = 0) -> Any:
-        """The parameters that are evaluated, of one member."""
-        return jax.tree.map(lambda a: a[member], evaluated_params(self.states[group].members, best=True))
+    def metrics_of(self, point: PointName = None) -> dict[str, Any]:
+        """As `metrics`, of any sweep point.
 
-    def history(self) -> list[dict[str, Any]]:
-        """The records of metrics.jsonl (of the first group)."""
+        Args:
+          point: see `chosen`.
+        """
+        return self.summary["points"][self.chosen(point).point]["metrics"]
+
+    def params(self, member: int | None = None, *, point: PointName = None) -> Any:
+        """The parameters that are evaluated, of one member: of the best point the first that did not fail.
+
+        Args:
+          member, point: see `chosen`.
+
+        Raises:
+          ValueError: when that member failed, or all did.
+        """
+        chosen = self.chosen(point, member)
+        members = self.states[chosen.group].members
+        which = good_member(chosen, members)
+        return jax.tree.map(lambda a: a[which], evaluated_params(members, best=True))
+
+    def history(self, point: PointName = None) -> list[dict[str, Any]]:
+        """The records of metrics.jsonl, with the values of the best (or only) sweep point's seeds.
+
+        Args:
+          point: see `chosen`.
+        """
         if self.folder is None:
             raise ValueError("history: this run kept no folder")
-        return read_metrics(RunFolder(self.folder).group(0, len(self.groups)) / "metrics.jsonl")
+        chosen = self.chosen(point)
+        path = RunFolder(self.folder).group(chosen.group, len(self.groups)) / "metrics.jsonl"
+        return [
+            {k: v[chosen.members] if isinstance(v, list) else v for k, v in record.items()}
+            for record in read_metrics(path)
+        ]
 
 
 @dataclass(frozen=True)
@@ -63,6 +103,8 @@ class Trained:
       dataset: as in training (for sizes, names and normalization).
       evaluator: of the group.
       state: its newest whole checkpoint.
+      chosen: the sweep point that is used, see `dlnotes.experiment.members.choose`.
+      groups: of the run.
     """
 
     folder: RunFolder
@@ -70,3 +112,5 @@ class Trained:
     dataset: Dataset
     evaluator: Evaluator
     state: TrainState
+    chosen: Chosen
+    groups: tuple[Group, ...]

@@ -17,6 +17,8 @@ import numpy as np
 
 from dlnotes import data
 from dlnotes.config import Config, ConfigError, load, parse
+from dlnotes.config.places import expanded_if_set
+from dlnotes.config.toml import FILES
 from dlnotes.data.buckets import Buckets
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.metadata import changes, dataset_of
@@ -25,16 +27,19 @@ from dlnotes.devices.placement import Placement, place
 from dlnotes.devices.prepare import cpu_count
 from dlnotes.devices.prepare import prepare as prepare_cpu
 from dlnotes.experiment.evaluator import Evaluator
+from dlnotes.experiment.extension import extend, extensions, made_with, refuse_edits, with_overrides
 from dlnotes.experiment.final_metrics import final_metrics
 from dlnotes.experiment.groups import Group, groups
+from dlnotes.experiment.members import PointName, choose
 from dlnotes.experiment.progress import Watch
 from dlnotes.experiment.result import Result, Trained
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata, read_json, write_json
 from dlnotes.experiment.setup import prepare
 from dlnotes.experiment.summary import summarize_group
 from dlnotes.experiment.trainer import Outcome, Trainer, restore
+from dlnotes.formatting import in_shell
 from dlnotes.models.model import Model
-from dlnotes.training.checkpoints import Checkpoints
+from dlnotes.training.checkpoints import Checkpoints, LostCheckpoint
 
 
 class Interrupted(Exception):
@@ -46,7 +51,7 @@ class Interrupted(Exception):
 
     def __init__(self, folder: Path | None):
         self.folder = folder
-        how = f"resume with: dlnotes resume {folder}" if folder is not None else "nothing was kept"
+        how = f"resume with: dlnotes resume {in_shell(folder)}" if folder is not None else "nothing was kept"
         super().__init__(f"interrupted; {how}")
 
 
@@ -91,6 +96,7 @@ def load_data(config: Config) -> Dataset:
       ConfigError: when the files are missing or wrong, with the reason.
     """
     options = config.data.model_dump(exclude={"kind"})
+    options |= {name: str(expanded_if_set(options[name])) for name in FILES if options.get(name)}
     try:
         return data.load(config.data.kind, **options)
     except (ValueError, OSError) as error:
@@ -171,23 +177,32 @@ def run(
 
 def resume(
     folder: str | Path,
+    overrides: tuple[str, ...] | list[str] = (),
     *,
     watch: Watch | None = None,
     model: Model | None = None,
     dataset: Dataset | None = None,
 ) -> Result:
-    """Go on with an interrupted run, bit for bit as if it had not been.
+    """Go on with an interrupted run, bit for bit as if it had not been; or with one that ended, for longer.
 
     Args:
       folder: of the run.
+      overrides: a longer ``training.duration``, and options of [devices], [checkpoint] and [output]. The
+        longer run is that which would have been trained from the start; it is noted in the folder.
       watch: told of progress.
       model, dataset: again, if the run was started with one.
 
     Raises:
-      ConfigError: when it is no run folder, or its checkpoints are not of this config, network or data.
+      ConfigError: when it is no run folder, or its checkpoints are not of this config, network or data; or
+        when a run of the new duration would not have begun like this one (a cosine over the whole of it).
+
+    Example:
+      ``dlnotes.resume("runs/quickstart/…", ["training.duration='40 epochs'"])``
     """
     kept = RunFolder.open(folder)
-    config = kept.config()
+    before = kept.config()
+    refuse_edits(kept, before)
+    config = with_overrides(kept, before, overrides)
     plan = groups(config)
     prepare_devices(config, plan)
     dataset = load_data(config) if dataset is None else dataset
@@ -197,6 +212,8 @@ def resume(
     trainers = _trainers(config, plan, dataset, model)
     enable_compilation_cache()
     first = jax.process_index() == 0
+    if overrides:
+        extend(kept, before, config, groups(before), [t.setup for t in trainers], write=first)
     return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
 
 
@@ -275,23 +292,33 @@ def _train_all(
     started = time.perf_counter()
     points: list[dict[str, Any]] = []
     outcomes: list[Outcome] = []
-    with _named_in_errors(kept), _full_disk_is_said(kept), _stoppable() as stop:
+    with _named_in_errors(kept), _lost_files_are_said(kept), _stoppable() as stop:
         for index, trainer in enumerate(trainers):
             folder = kept.group(index, len(trainers)) if kept is not None else None
             if folder is not None and first:
                 folder.mkdir(parents=True, exist_ok=True)
             writers, close = _tensorboard(config, folder if first else None)
             try:
-                outcome = trainer.train(folder=folder, watch=watch, stop=stop, first=first, writers=writers)
+                outcome = trainer.train(
+                    folder=folder,
+                    watch=watch,
+                    stop=stop,
+                    first=first,
+                    writers=writers,
+                    record=made_with(config),
+                )
             finally:
                 close()
             if outcome.interrupted:
                 raise Interrupted(kept.path if kept is not None else None)
             outcomes.append(outcome)
-            metrics = final_metrics(trainer.evaluator, outcome.state.members)
+            several = sum(len(t.setup.group.points) for t in trainers) > 1
+            metrics = final_metrics(trainer.evaluator, outcome.state.members, chosen=several)
             points += summarize_group(trainer.setup.group, outcome, metrics)
     points.sort(key=lambda p: p["point"])
     summary = _summary(config, trainers, outcomes, points, time.perf_counter() - started)
+    if kept is not None and (longer := extensions(kept)):
+        summary["extended"] = longer
     result = Result(
         folder=kept.path if kept is not None else None,
         config=config,
@@ -301,7 +328,7 @@ def _train_all(
         states=tuple(o.state for o in outcomes),
     )
     if kept is not None and first:
-        with _named_in_errors(kept), _full_disk_is_said(kept):
+        with _named_in_errors(kept), _lost_files_are_said(kept):
             write_json(kept.summary_path, summary)
             if config.output.figures:
                 from dlnotes.experiment.figures import draw as figures
@@ -323,16 +350,19 @@ def _setting(point: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _full_disk_is_said(kept: RunFolder | None) -> Iterator[None]:
-    """Turn a full disk into a `RunFailed` that says how to go on."""
+def _lost_files_are_said(kept: RunFolder | None) -> Iterator[None]:
+    """Turn a full disk or a lost checkpoint into a `RunFailed` that says how to go on."""
+    again = f"dlnotes resume {in_shell(kept.path)}" if kept else ""
     try:
         yield
+    except LostCheckpoint as error:
+        raise RunFailed(f"{error}; when the cause is mended, go on with: {again}") from error
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise RunFailed(
             f"no space left on device while writing {kept.path if kept else 'the run'}: free some, then "
-            f"go on with: dlnotes resume {kept.path if kept else ''}"
+            f"go on with: {again}"
         ) from error
 
 
@@ -377,41 +407,52 @@ def _tensorboard(config: Config, folder: Path | None) -> tuple[tuple, Callable[[
 def open_run(
     folder: str | Path,
     *,
-    group: int = 0,
+    point: PointName = None,
+    member: int | None = None,
     model: Model | None = None,
     dataset: Dataset | None = None,
 ) -> Trained:
-    """Load a run's newest checkpoint.
+    """Load a run's newest checkpoint: of the best point of its sweep, or of another that is named.
 
     Where its data are gone or are not what they were, it has the vocabulary, classes and scales that were
     kept in its folder: it can predict, and refuses to be evaluated on a split.
 
     Args:
       folder: of the run.
-      group: which compiled program of a sweep over sizes.
+      point: of the sweep, by its number from 0 or by its values (``{"model.widths": [16]}``); by default
+        the best one on validation.
+      member: the one that predicts and is exported, counted over all seeds of all points from 0, or with
+        ``point`` over the seeds of that point; by default the first seed that did not fail.
       model, dataset: again, if the run was started with one.
 
     Raises:
-      ConfigError: when it is no run folder or has no checkpoint yet.
+      ConfigError: when it is no run folder, has no checkpoint yet, or has no such point or member.
+
+    Example:
+      ``open_run("runs/sweep/…", point={"optimizer.learning_rate": 0.01}).chosen.in_words()``
     """
     kept = RunFolder.open(folder)
     config = kept.config()
+    refuse_edits(kept, config)
     all_groups = groups(config)
-    prepare_devices(config, all_groups)
-    dataset = _known_data(kept, config) if dataset is None else dataset
-    if not 0 <= group < len(all_groups):
-        raise ConfigError(str(folder), [f"group: got {group}, the run has {len(all_groups)}"])
-    chosen = all_groups[group]
     try:
-        setup = prepare(chosen, dataset, model=model)
+        chosen = choose(all_groups, (kept.summary() or {}).get("points"), point, member)
     except ValueError as error:
         raise ConfigError(str(folder), [str(error)]) from None
-    store = Checkpoints(kept.group(group, len(all_groups)) / "checkpoints")
-    restored = restore(setup, store, lambda message: None)
+    prepare_devices(config, all_groups)
+    dataset = _known_data(kept, config) if dataset is None else dataset
+    own = all_groups[chosen.group]
+    try:
+        setup = prepare(own, dataset, model=model)
+    except ValueError as error:
+        raise ConfigError(str(folder), [str(error)]) from None
+    store = Checkpoints(kept.group(chosen.group, len(all_groups)) / "checkpoints")
+    told: list[str] = []
+    restored = restore(setup, store, told.append)
     if restored is None:
-        raise ConfigError(str(folder), ["has no whole checkpoint yet"])
+        raise ConfigError(str(folder), ["has no whole checkpoint", *told])
     evaluator = Evaluator(setup, place("single", members=1))
-    return Trained(kept, chosen.config, dataset, evaluator, restored[0])
+    return Trained(kept, own.config, dataset, evaluator, restored[0], chosen, tuple(all_groups))
 
 
 def summary_of(folder: str | Path) -> dict[str, Any] | None:

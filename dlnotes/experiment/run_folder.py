@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dlnotes.config import ClaimConfig, Config, ConfigError, load, to_toml
+from dlnotes.config.places import expanded
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.metadata import metadata_of
 
@@ -31,12 +32,29 @@ class RunFolder:
 
     @classmethod
     def create(cls, config: Config | ClaimConfig, command: list[str] | None = None) -> RunFolder:
-        """A new folder ``<output.directory>/<name>/<time>-<id>`` holding config and environment."""
+        """A new folder ``<output.directory>/<name>/<time>-<id>`` holding config and environment.
+
+        Raises:
+          ConfigError: when it cannot be made.
+        """
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        path = Path(config.output.directory) / config.name / f"{stamp}-{secrets.token_hex(3)}"
-        path.mkdir(parents=True)
+        path = runs_of(config) / config.name / f"{stamp}-{secrets.token_hex(3)}"
+        text = to_toml(config)
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            name = text[max(0, error.start - 30) : error.end + 30]
+            told = f"{name!r}: a name whose bytes are not UTF-8 cannot be kept in config.toml"
+            raise ConfigError("config", [told]) from None
+        try:
+            path.mkdir(parents=True)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            given = config.output.directory
+            told = f"output.directory: got {given!r}, no run folder can be made there: {reason}"
+            raise ConfigError("config", [told]) from None
         folder = cls(path)
-        write_text(folder.config_path, to_toml(config))
+        write_text(folder.config_path, text)
         write_json(path / "environment.json", environment(command))
         return folder
 
@@ -83,6 +101,18 @@ class RunFolder:
     def summary(self) -> dict[str, Any] | None:
         """The summary, or ``None`` before the run has ended."""
         return read_json(self.summary_path)
+
+
+def runs_of(config: Config | ClaimConfig) -> Path:
+    """The folder of a config's runs, ``~`` and ``$VARIABLE`` replaced.
+
+    Raises:
+      ConfigError: when a variable is not set.
+    """
+    try:
+        return expanded(config.output.directory)
+    except ValueError as error:
+        raise ConfigError("config", [f"output.directory: {error}"]) from None
 
 
 def keep_metadata(folder: RunFolder, dataset: Dataset) -> None:

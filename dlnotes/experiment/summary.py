@@ -7,42 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from dlnotes.experiment.groups import Group
+from dlnotes.experiment.intervals import limits_of, mean_interval
 from dlnotes.experiment.trainer import Outcome
-from dlnotes.formatting import LARGER, SHARES
-
-
-def mean_interval(values: np.ndarray, *, confidence: float = 0.95, share: bool = False) -> dict[str, Any]:
-    """The mean over seeds with Student's t interval ``x̄ ± t·s/√n``; no interval for one seed.
-
-    Args:
-      values: ``(seeds,)``; not finite ones (of failed seeds) are left out and counted.
-      confidence: of the interval.
-      share: the values are shares, so the interval is cut off at 0 and 1.
-
-    Returns:
-      ``{"mean", "low", "high", "values"}``; low and high are ``None`` where they do not exist.
-
-    Example:
-      >>> r = mean_interval(np.array([0.97, 0.98, 0.99]))
-      >>> round(r["mean"], 3), round(r["low"], 3), round(r["high"], 3)
-      (0.98, 0.955, 1.005)
-    """
-    values = np.asarray(values, np.float64)
-    good = values[np.isfinite(values)]
-    result: dict[str, Any] = {
-        "mean": float(good.mean()) if good.size else None,
-        "low": None,
-        "high": None,
-        "values": [float(v) for v in values],
-    }
-    if good.size > 1:
-        half = stats.t.ppf(0.5 + confidence / 2, good.size - 1) * good.std(ddof=1) / np.sqrt(good.size)
-        low, high = result["mean"] - float(half), result["mean"] + float(half)
-        result |= {"low": max(low, 0.0), "high": min(high, 1.0)} if share else {"low": low, "high": high}
-    return result
+from dlnotes.formatting import LARGER
 
 
 def summarize_group(
@@ -55,7 +24,7 @@ def summarize_group(
       outcome: of its training.
       measured: split → metric → ``(members,)``.
     """
-    seeds = group.config.training.seeds
+    seeds, loss = group.config.training.seeds, group.config.training.loss
     failed = [s for s in outcome.stopped if s["reason"].startswith("non-finite")]
     records = []
     for p, (index, point) in enumerate(zip(group.indices, group.points)):
@@ -74,7 +43,8 @@ def summarize_group(
                 "values": point.values,
                 "metrics": {
                     split: {
-                        name: mean_interval(finished(v), share=name in SHARES) for name, v in metrics.items()
+                        name: mean_interval(finished(v), limits=limits_of(name, loss))
+                        for name, v in metrics.items()
                     }
                     for split, metrics in measured.items()
                 },
@@ -106,23 +76,40 @@ def better(name: str) -> str:
     return "max" if name in LARGER else "min"
 
 
-def best_point(points: Sequence[Mapping[str, Any]]) -> int | None:
-    """Which sweep point is best, chosen on validation where there is such a part.
-
-    Choosing on the test part would make its number too good.
+def chosen_on(points: Sequence[Mapping[str, Any]]) -> str | None:
+    """The split on which a point of a sweep is chosen: never the test, which would make its number too good.
 
     Args:
       points: the records of summary.json.
 
     Returns:
-      Position in ``points``, ``None`` when no point has a finite value.
+      "validation", "train" where there is no such part, ``None`` where only a test was measured.
     """
-    from dlnotes.experiment.summary import better, headline
+    return next((s for s in ("validation", "train") if any(p["metrics"].get(s) for p in points)), None)
 
-    found: list[tuple[float, int]] = []
+
+def best_point(points: Sequence[Mapping[str, Any]]) -> int | None:
+    """Which sweep point is best, by the mean over its seeds that did not fail; of equals, by the loss.
+
+    Args:
+      points: the records of summary.json.
+
+    Returns:
+      Position in ``points``, ``None`` when no point has a finite value on the split of `chosen_on`.
+    """
+    split = chosen_on(points)
+    found: list[tuple[float, float, int]] = []
     for i, point in enumerate(points):
-        metrics = {s: m for s, m in point["metrics"].items() if s != "test"} or point["metrics"]
+        metrics = {} if split is None else {split: point["metrics"].get(split, {})}
         shown = headline({"metrics": metrics})
-        if shown is not None and shown[2]["mean"] is not None and math.isfinite(shown[2]["mean"]):
-            found.append((shown[2]["mean"] * (-1 if better(shown[1]) == "max" else 1), i))
-    return min(found)[1] if found else None
+        if shown is None or (value := _finite(shown[2])) is None:
+            continue
+        loss = _finite(metrics[split].get("loss", {})) if split is not None else None
+        sign = -1 if better(shown[1]) == "max" else 1
+        found.append((sign * value, math.inf if loss is None else loss, i))
+    return min(found)[2] if found else None
+
+
+def _finite(measured: Mapping[str, Any]) -> float | None:
+    mean = measured.get("mean")
+    return mean if mean is not None and math.isfinite(mean) else None

@@ -86,6 +86,7 @@ class Trainer:
         stop: Callable[[], bool],
         first: bool = True,
         writers: tuple = (),
+        record: dict[str, Any] | None = None,
     ) -> Outcome:
         """Train to the end, from the newest checkpoint in ``folder`` if there is one.
 
@@ -95,6 +96,7 @@ class Trainer:
           stop: asked before each chunk; true saves and returns interrupted.
           first: whether this process writes.
           writers: see `MetricsLog`.
+          record: kept in every checkpoint, as its extra's "config".
         """
         started = time.perf_counter()
         config, lengths, placement = self.setup.group.config, self.setup.lengths, self.placement
@@ -116,7 +118,8 @@ class Trainer:
         if store and first:
             store.set_aside_after(int(restored[0].step) if restored else None)
         host, extra = restored or (self.initial(), {})
-        log.rewind(extra.get("log"))
+        ended = bool((np.asarray(host.members.stopped_at) >= 0).all())
+        log.rewind(extra.get("log"), longer=int(host.step) < lengths.total and not ended)
         seconds_before = float(extra.get("seconds", 0.0))
         step, saved_at = int(host.step), time.perf_counter()
         state = put_state(placement, host)
@@ -129,7 +132,8 @@ class Trainer:
             saved = placing.fetch(state)
             if store and first:
                 elapsed = seconds_before + time.perf_counter() - started
-                store.save(step, saved, {"log": log.position(), "seconds": elapsed})
+                kept = {"log": log.position(), "seconds": elapsed}
+                store.save(step, saved, kept if record is None else kept | {"config": record})
             saved_at = time.perf_counter()
 
         watcher.at(step, {}, 0.0, announced)
@@ -169,7 +173,8 @@ class Trainer:
             if lengths.checkpoint_every and step % lengths.checkpoint_every == 0:
                 save()
         log.flush()
-        save()
+        if restored is None or step > int(restored[0].step):
+            save()
         host = placing.fetch(state)
         return Outcome(
             state=host,
@@ -226,7 +231,7 @@ class Trainer:
         if self.setup.dataset.validation is None:
             return state
         metrics = self.evaluator.evaluate(state.members, "validation", best=False)
-        log.evaluation(step, "validation", metrics)
+        log.evaluation(step, "validation", metrics, at_end=step % self.setup.lengths.evaluate_every != 0)
         means = _means(tuple(metrics), np.stack([*metrics.values()]))
         watcher.keep({f"validation {k}": v for k, v in means.items()})
         if self.setup.keep_best:

@@ -1,6 +1,7 @@
 """Pure functions of arrays: the layers from which the models are put together."""
 
-from dlnotes.layers import random
+from dlnotes.door import forward_mode, open_module, open_package
+from dlnotes.layers import door, random
 from dlnotes.layers.activations import (
     ACTIVATIONS,
     absolute,
@@ -138,6 +139,7 @@ __all__ = [
     "elu",
     "factored_dense",
     "fold_in",
+    "forward_mode",
     "free_run",
     "gelu",
     "global_avg_pool",
@@ -203,3 +205,11 @@ __all__ = [
     "unroll",
     "upsample",
 ]
+
+open_module(random)
+open_package(
+    globals(),
+    door.FITS,
+    real=door.REAL,
+    results={Cell: door.opened_cell, TreeCell: door.opened_tree_cell},
+)

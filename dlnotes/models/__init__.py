@@ -5,6 +5,7 @@ from dlnotes.models.convolutional.conv_net import Stage, conv_net
 from dlnotes.models.convolutional.mirrored import mirrored
 from dlnotes.models.convolutional.refinement import recurrent_refinement
 from dlnotes.models.convolutional.segmentation import pixel_labeler
+from dlnotes.models.door import forward_mode, open_models
 from dlnotes.models.feedforward.graph import Function, Layer, graph
 from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP, linear, maxout_mlp, mlp
 from dlnotes.models.feedforward.rbf_network import RBFNetwork, rbf_network
@@ -57,6 +58,7 @@ __all__ = [
     "conv_net",
     "deep_output",
     "exact_fillings",
+    "forward_mode",
     "from_flax",
     "graph",
     "greedy_decode",
@@ -85,3 +87,5 @@ __all__ = [
     "write_aligned",
     "write_sequences",
 ]
+
+open_models(globals())

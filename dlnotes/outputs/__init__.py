@@ -1,6 +1,7 @@
 """Output units as distributions, and the losses and metrics derived from them."""
 
-from dlnotes.outputs import segmentation
+from dlnotes.door import open_class, open_package
+from dlnotes.outputs import door, segmentation
 from dlnotes.outputs.bracket_f1 import bracket_f1, self_agreement
 from dlnotes.outputs.distributions import (
     Bernoulli,
@@ -83,3 +84,7 @@ __all__ = [
     "target_count",
     "unit",
 ]
+
+open_package(globals(), door.FITS, real=door.REAL)
+for _kind in (Bernoulli, Categorical, DiagonalNormal, FullNormal, Laplace, Mixture, Normal):
+    open_class(_kind)

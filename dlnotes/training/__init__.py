@@ -3,6 +3,7 @@
 `fit` trains arrays of your own; `dlnotes.run` trains what a config describes.
 """
 
+from dlnotes.door import open_package
 from dlnotes.training import schedules
 from dlnotes.training.fitting import Fit, fit, predict
 from dlnotes.training.optimizers import max_norm, optimizer
@@ -33,3 +34,5 @@ __all__ = [
     "train_step",
     "tune_and_train",
 ]
+
+open_package(globals())

@@ -3,6 +3,9 @@
 A step's folder counts only once its manifest stands beside the data, and only while every file
 still has the digest written there. So a process killed while saving leaves nothing that looks
 whole, and one flipped byte is found, named, and the checkpoint before it is used.
+
+What was saved is read back and compared before it counts and before an older one is removed: a writer
+that loses something without a word must not cost a training.
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +29,16 @@ MANIFEST = "manifest.json"
 _EXTRA = "extra.json"
 
 
+_PLAIN = re.compile(r"[A-Za-z0-9 ._/~+=@:,-]{1,3000}" if os.sep == "/" else r"[^\[\]*?]{1,200}")
+"""Paths that orbax and tensorstore are given as they are. They take ``[`` and a backslash for a pattern."""
+
+
 class DamagedCheckpoint(ValueError):
     """A checkpoint whose files are not those that were written."""
+
+
+class LostCheckpoint(OSError):
+    """A checkpoint that could not be read back just after it was written."""
 
 
 def flatten(tree: Any) -> dict[str, np.ndarray]:
@@ -73,7 +86,8 @@ class Checkpoints:
         """Save a host state and a JSON-able ``extra``; older ones beyond ``keep`` are removed.
 
         Raises:
-          OSError: when the disk is full or not writable; earlier checkpoints are untouched.
+          OSError: when the disk is full or not writable, or what was written cannot be read back; earlier
+            checkpoints are untouched.
         """
         import orbax.checkpoint as ocp
 
@@ -82,15 +96,17 @@ class Checkpoints:
         self._remove_unfinished()
         if path.exists():
             shutil.rmtree(path)
+        arrays = flatten(state)
         try:
-            with _silent_log(), _checkpointer() as writer:
-                writer.save(path, args=ocp.args.PyTreeSave(flatten(state)))
+            with _silent_log(), _within_reach(self.folder) as folder, _checkpointer() as writer:
+                writer.save(folder / str(step), args=ocp.args.PyTreeSave(arrays))
         except Exception as error:
             if "No space left" in str(error) or "ENOSPC" in str(error):
                 raise OSError(28, "No space left on device", str(path)) from error
             raise
         _write(path / _EXTRA, json.dumps(extra))
         _write(path / MANIFEST, json.dumps(_digests(path), indent=0))
+        self._read_back(step, arrays)
         for old in self.steps()[: -self.keep]:
             shutil.rmtree(self.folder / str(old))
 
@@ -102,6 +118,15 @@ class Checkpoints:
             int(p.name) for p in self.folder.iterdir() if p.name.isdigit() and (p / MANIFEST).is_file()
         )
 
+    def newest_extra(self) -> dict[str, Any]:
+        """The extra of the newest checkpoint whose extra can be read, not verified; empty without any."""
+        for step in reversed(self.steps()):
+            try:
+                return json.loads((self.folder / str(step) / _EXTRA).read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
+        return {}
+
     def verify(self, step: int) -> None:
         """Hold every file of a checkpoint against the manifest.
 
@@ -110,7 +135,7 @@ class Checkpoints:
         """
         path = self.folder / str(step)
         try:
-            written = json.loads((path / MANIFEST).read_text())
+            written = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
             found = _digests(path)
         except (OSError, ValueError) as error:
             raise DamagedCheckpoint(f"{path / MANIFEST}: cannot be read ({error})") from None
@@ -135,11 +160,15 @@ class Checkpoints:
 
         self.verify(step)
         path = self.folder / str(step)
-        with _checkpointer() as reader:
-            names = reader.metadata(path).item_metadata.tree
-            restore = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), dict(names))
-            arrays = reader.restore(path, args=ocp.args.PyTreeRestore(restore_args=restore))
-        return {k: np.asarray(v) for k, v in arrays.items()}, json.loads((path / _EXTRA).read_text())
+        try:
+            with _silent_log(), _within_reach(self.folder) as folder, _checkpointer() as reader:
+                names = reader.metadata(folder / str(step)).item_metadata.tree
+                restore = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), dict(names))
+                arrays = reader.restore(folder / str(step), args=ocp.args.PyTreeRestore(restore_args=restore))
+            extra = json.loads((path / _EXTRA).read_text(encoding="utf-8"))
+        except Exception as error:  # its files are those of the manifest, and still they hold no checkpoint
+            raise DamagedCheckpoint(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
+        return {k: np.asarray(v) for k, v in arrays.items()}, extra
 
     def newest(
         self, report: Callable[[str], None] = lambda message: None
@@ -164,6 +193,28 @@ class Checkpoints:
                 shutil.rmtree(target, ignore_errors=True)
                 os.replace(self.folder / str(newer), target)
 
+    def _read_back(self, step: int, arrays: dict[str, np.ndarray]) -> None:
+        """Hold what the files give against what was saved.
+
+        Raises:
+          LostCheckpoint: when they differ; then the checkpoint does not count any more.
+        """
+        path = self.folder / str(step)
+        try:
+            found = self.load(step)[0]
+            differing = [
+                name
+                for name in sorted(arrays.keys() | found.keys())
+                if name not in arrays or name not in found or not _same(arrays[name], found[name])
+            ]
+            if not differing:
+                return
+            why = f"{differing[0]} is not what was saved"
+        except DamagedCheckpoint as error:
+            why = str(error)
+        (path / MANIFEST).unlink(missing_ok=True)
+        raise LostCheckpoint(f"{path}: the checkpoint cannot be read back after it was written: {why}")
+
     def _remove_unfinished(self) -> None:
         """Delete what a killed process left: folders without a manifest."""
         for path in self.folder.iterdir():
@@ -181,6 +232,36 @@ def _checkpointer() -> Any:
     )
     handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
     return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
+@contextmanager
+def _within_reach(folder: Path) -> Iterator[Path]:
+    """A path to a folder that orbax and tensorstore take as it is meant, whatever its name.
+
+    They see other paths by a link in the folder for temporary files. Nothing is copied, so that a
+    checkpoint still appears at once by a rename within its own folder.
+    """
+    if _PLAIN.fullmatch(str(folder)):
+        yield folder
+        return
+    places = [p for p in (tempfile.gettempdir(), "/tmp", "/var/tmp") if _PLAIN.fullmatch(p)]
+    place = next((p for p in places if os.access(p, os.W_OK)), None)
+    if place is None:
+        raise OSError(
+            f"{folder}: checkpoints need a path without [ ] \\, or a folder for temporary files (TMPDIR)"
+        )
+    with tempfile.TemporaryDirectory(prefix="dlnotes-", dir=place) as beside:
+        link = Path(beside) / "checkpoints"
+        link.symlink_to(folder, target_is_directory=True)
+        yield link
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays have the same bits."""
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    one, other = (np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in (a, b))
+    return np.array_equal(one, other)
 
 
 @contextmanager

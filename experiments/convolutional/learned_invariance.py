@@ -173,11 +173,11 @@ def measure(options: LearnedInvariance) -> dict[str, np.ndarray]:
     digits = data.load("mnist")
     rng = np.random.default_rng(FIRST_SEED)
 
-    def both(part: Any, n: int) -> tuple[data.Examples, data.Examples]:
+    def both(part: Any, n: int) -> tuple[data.Examples, ...]:
         # The same images, each turned by an angle of its own and upright.
         images, labels = part.x[:n], part.y[:n]
         angles = rng.uniform(0, 360, len(images))
-        return tuple(data.Examples(turned(images, a), labels) for a in (angles, 0 * angles))  # type: ignore
+        return tuple(data.Examples(turned(images, a), labels) for a in (angles, 0 * angles))
 
     every, straight = both(digits.train, options.images)
     held, held_straight = both(digits.split("validation"), options.validation)

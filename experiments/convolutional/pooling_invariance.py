@@ -104,7 +104,7 @@ def saved(step: int, axes: int, following: str) -> tuple[float, float]:
     channels, outputs = 4, 5
     size = 6 * step
     pooled = jax.eval_shape(
-        lambda a: max_pool(a, step + 1, step, "EDGE"),
+        lambda a: max_pool(a, (step + 1,) * axes, step, "EDGE"),
         jax.ShapeDtypeStruct((1, *(size,) * axes, channels), jnp.float32),
     )
     found = []

@@ -1,5 +1,5 @@
-"""Convolutional networks on MNIST or Fashion-MNIST that differ in depth or in width: what F4.5a and F4.5b "
-"train."""
+"""Convolutional networks on MNIST or Fashion-MNIST that differ in depth or in width: what F4.5a and F4.5b
+train."""
 
 from __future__ import annotations
 

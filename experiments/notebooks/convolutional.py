@@ -280,7 +280,7 @@ moved = jax.nn.relu(filtered(jnp.roll(photo, 1, 1), across))[75, 10:50]
 
 
 def pooled_row(values, width=5):
-    return layers.max_pool(values[None, :, None], width, 1, "SAME")[0, :, 0]
+    return layers.max_pool(values[None, :, None], (width,), 1, "SAME")[0, :, 0]
 
 
 figure, axes = plt.subplots(2, 1, figsize=(9, 4), sharex=True, layout="constrained")

@@ -220,7 +220,7 @@ for i in (0, 1, 2):
 # %%
 STEPS = 700
 
-network = models.seq2seq(len(words.symbols), len(words.classes), hidden=96, cell="gru")
+network = models.seq2seq(len(words.symbols), 96, len(words.classes), cell="gru")
 recipe = Recipe(
     network,
     outputs.cross_entropy,

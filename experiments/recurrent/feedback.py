@@ -135,7 +135,7 @@ def measure(options: Feedback) -> dict[str, np.ndarray]:
     loss = np.zeros((2, 2, o.seeds))
     exact, rates, kept, same = np.zeros((2, 2)), np.zeros((2, 2)), np.zeros((2, o.seeds)), 0.0
     made = [
-        models.aligned_sequences(CLASSES + 1, CLASSES, o.hidden, feedback=fed == WITH)
+        models.aligned_sequences(CLASSES + 1, o.hidden, CLASSES, feedback=fed == WITH)
         for fed in (WITHOUT, WITH)
     ]
     for task in (LINKED, ALONE):

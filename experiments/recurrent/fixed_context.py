@@ -95,8 +95,8 @@ def networks(o: FixedContext) -> list[models.Model]:
         return masked(
             models.seq2seq(
                 LETTERS + 1,
-                LETTERS + 1,
                 hidden,
+                LETTERS + 1,
                 embedding=o.embedding,
                 attention=attention,
                 bidirectional=False,

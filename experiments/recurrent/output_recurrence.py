@@ -193,7 +193,7 @@ def measure(options: OutputRecurrence) -> dict[str, np.ndarray]:
             trained = train_tuned(
                 model,
                 *parts[:2],
-                RATES,  # type: ignore
+                RATES,  # type: ignore[call-arg]
                 seeds=options.seeds,
                 tuning_seeds=options.tuning_seeds,
                 steps=options.steps,

@@ -243,7 +243,7 @@ def _gradient(kind: int) -> Part:
 CLAIM = Claim(
     id="R12.2",
     statement="The variance of a product of n independent weights is vⁿ; with a selected v, such as "
-    "(v*)^{{1/n}}, a very deep feedforward net neither explodes nor vanishes.",
+    "(v*)^(1/n), a very deep feedforward net neither explodes nor vanishes.",
     source="notes, «largo plazo»; Goodfellow et al. 2016, 10.7; Sussillo 2014",
     options=ScaleOfDepth,
     measure=measure,

@@ -180,9 +180,9 @@ def test_what_a_layer_sees_is_the_support_of_its_gradient(padding):
 
     def apply(params, x, /, *, key=None, mask=None):
         h = convolve(x, params[0][0], dilation=2, padding=padding)
-        h = avg_pool(h, 3, 2, "EDGE")
+        h = avg_pool(h, (3,), 2, "EDGE")
         h = jnp.pad(convolve(h, params[1][0], padding="VALID"), ((0, 0), (1, 0), (0, 0))) + jnp.ones(())
-        h = avg_pool(h, 2)
+        h = avg_pool(h, (2,))
         return convolve(h, params[2][0], padding="VALID")
 
     x = jnp.ones((1, 64, 1))

@@ -5,7 +5,7 @@ from rich.console import Console
 
 from dlnotes.cli import progress as display
 from dlnotes.experiment.progress import Progress
-from dlnotes.experiment.summary import best_point
+from dlnotes.experiment.summary import best_point, chosen_on
 from dlnotes.formatting import duration_in_words, measured_in_words
 
 
@@ -54,20 +54,30 @@ def test_a_metric_is_told_with_its_unit_interval_and_number_of_seeds():
     below = measured_in_words("loss", measured(-1.0, -2.0))
     assert below == "-1.5 (95% interval -1.51 to -1.49, 2 seeds)"
     assert measured_in_words("loss", {"mean": None, "low": None, "high": None, "values": [None]}) == (
-        "none (0 seeds)"
+        "none (0 seeds, 1 failed)"
     )
 
 
 def test_failed_seeds_are_left_out_of_the_count():
     shown = measured(0.5, 0.7) | {"values": [0.5, float("nan"), None, 0.7]}
-    assert "2 seeds" in measured_in_words("accuracy", shown)
+    assert "2 seeds, 2 failed" in measured_in_words("accuracy", shown)
 
 
 def test_the_best_point_is_chosen_on_validation_not_on_the_test():
     points = [point(0, {"a": 1}, [0.9, 0.9], [0.8, 0.8]), point(1, {"a": 2}, [0.8, 0.8], [0.95, 0.95])]
     assert best_point(points) == 0
     for p in points:
-        del p["metrics"]["validation"]
+        p["metrics"]["train"] = p["metrics"].pop("validation")
+    assert (best_point(points), chosen_on(points)) == (0, "train")
+    for p in points:
+        del p["metrics"]["train"]
+    assert (best_point(points), chosen_on(points)) == (None, None)
+
+
+def test_of_points_that_are_as_good_the_one_of_the_smaller_loss_is_best():
+    points = [point(i, {"a": i}, [0.9, 0.9], [0.8, 0.8]) for i in range(3)]
+    for p, loss in zip(points, (0.3, 0.1, 0.2)):
+        p["metrics"]["validation"]["loss"] = measured(loss)
     assert best_point(points) == 1
 
 

@@ -17,6 +17,7 @@ FLOORS = [
     "typing",
     "checks",
     "jax_internals",
+    "door",
     "formatting",
     "plotting",
     "devices",

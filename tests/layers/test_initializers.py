@@ -49,7 +49,7 @@ def test_many_recurrent_nets_start_on_two_devices():
     program = (
         "import jax; jax.config.update('jax_num_cpu_devices', 2)\n"
         "from dlnotes import models\n"
-        "init = models.seq2seq(9, 9, 16).init\n"
+        "init = models.seq2seq(9, 16, 9).init\n"
         "params = jax.jit(jax.vmap(init))(jax.random.split(jax.random.key(0), 4))\n"
         "jax.block_until_ready(params); print('started')\n"
     )

@@ -117,11 +117,11 @@ ROWS = [
         pad,
         learning_rate=3e-2,
     ),
-    row("seq2seq additive", lambda: models.seq2seq(5, 4, 6, embedding=4, dropout=0.3), pairs, pad_pairs),
+    row("seq2seq additive", lambda: models.seq2seq(5, 6, 4, embedding=4, dropout=0.3), pairs, pad_pairs),
     row(
         "seq2seq dot lstm, two layers",
         lambda: models.seq2seq(
-            5, 4, 6, embedding=4, cell="lstm", attention="dot", bidirectional=False, layers=2, dropout=0.3
+            5, 6, 4, embedding=4, cell="lstm", attention="dot", bidirectional=False, layers=2, dropout=0.3
         ),
         pairs,
         pad_pairs,
@@ -130,20 +130,20 @@ ROWS = [
     row(
         "seq2seq local",
         lambda: models.seq2seq(
-            5, 4, 6, embedding=4, cell="rnn", attention="local", window=1, decoder_hidden=7, dropout=0.3
+            5, 6, 4, embedding=4, cell="rnn", attention="local", window=1, decoder_hidden=7, dropout=0.3
         ),
         pairs,
         pad_pairs,
         # Where the window ends the weights jump; a window over everything has no end.
         smooth=lambda: models.seq2seq(
-            5, 4, 6, embedding=4, cell="rnn", attention="local", window=9, decoder_hidden=7
+            5, 6, 4, embedding=4, cell="rnn", attention="local", window=9, decoder_hidden=7
         ),
         slow=True,
     ),
     row(
         "seq2seq of a first state",
         lambda: models.seq2seq(
-            5, 4, 8, embedding=4, cell="rnn", attention="none", context="initial", dropout=0.3
+            5, 8, 4, embedding=4, cell="rnn", attention="none", context="initial", dropout=0.3
         ),
         pairs,
         pad_pairs,
@@ -176,7 +176,7 @@ ROWS = [
     ),
     Row(
         "aligned sequences",
-        lambda: models.aligned_sequences(3, 3, 8),
+        lambda: models.aligned_sequences(3, 8, 3),
         aligned,
         cross_entropy,
         pad=pad_aligned,

@@ -1,6 +1,7 @@
 """What every model promises, held against every model: see contract_row.py for how to add one."""
 
 import importlib
+import re
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import optax
 import pytest
 from contract_row import take
 
+from dlnotes.models import forward_mode
 from dlnotes.models.model import learned_of, with_learned
 
 ROWS = [
@@ -63,6 +65,76 @@ def objective(name):
 def mean_loss(row, model, params, batch, key=None):
     loss = row.loss(model.apply(params, batch.x, key=key, mask=batch.mask), batch)
     return jnp.sum(batch.weight * loss) / jnp.sum(batch.weight)
+
+
+@every
+def test_any_key_is_a_key(row):
+    model, params, batch = setup(row.name)
+    for key in (7, np.int64(7), jax.random.PRNGKey(7)):
+        assert jax.eval_shape(lambda key=key: model.init(key)) == jax.eval_shape(lambda: params)
+    with pytest.raises(ValueError, match=r"key: got 0\.5"):
+        model.init(0.5)
+    for key in (3, jax.random.PRNGKey(3), jax.random.split(jax.random.PRNGKey(3), len(batch.weight))):
+        if row.per_example_keys or np.ndim(key) < 2:
+            jax.eval_shape(lambda key=key: model.apply(params, batch.x, key=key, mask=batch.mask))
+
+
+@every
+def test_lists_are_arrays(row):
+    model, params, batch = setup(row.name)
+    x, mask = jax.tree.map(lambda a: a.tolist(), (batch.x, batch.mask))
+    got = jax.eval_shape(lambda p: model.apply(p, x, mask=mask), params)
+    assert got == jax.eval_shape(lambda p: model.apply(p, batch.x, mask=batch.mask), params)
+
+
+def refused(function, *arguments):
+    """Why a function does not take arguments of these shapes, or ``None`` where it does."""
+    try:
+        jax.eval_shape(function, *arguments)
+    except (TypeError, ValueError, IndexError) as error:
+        return str(error)
+    return None
+
+
+@every
+def test_a_shape_that_does_not_fit_is_named(row):
+    """Whatever is refused is refused by the model, not by the compiler."""
+    model, params, batch = setup(row.name)
+    leaves, structure = jax.tree.flatten((batch.x, batch.mask))
+    for i, a in enumerate(leaves):
+        for shape in (a.shape[1:], (1, *a.shape), (*a.shape[:-1], a.shape[-1] + 1), (3, *a.shape[1:])):
+            other = jax.ShapeDtypeStruct(shape, a.dtype)
+            x, mask = structure.unflatten([*leaves[:i], other, *leaves[i + 1 :]])
+            refusal = refused(lambda p, x, m: model.apply(p, x, mask=m), params, x, mask)
+            assert refusal is None or re.match(r"[\w.\[\]', ]+: got ", refusal), f"{shape}: {refusal}"
+
+
+FORWARD = ("cnn", "lstm", "tree lstm")
+SLOW_FORWARD = (
+    "seq2seq additive",
+    "recurrent in four directions",
+    "encoder_decoder",
+    "gumbel tree on an lstm",
+)
+
+
+@pytest.mark.parametrize("name", [*FORWARD, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW_FORWARD)])
+def test_forward_mode_by_one_option(name):
+    row = next(row for row in ROWS if row.name == name)
+    model, params, batch = setup(name)
+    along = jax.tree.map(lambda p: 0.1 * jnp.cos(jnp.arange(p.size, dtype=p.dtype)).reshape(p.shape), params)
+    with pytest.raises(TypeError, match=r"models\.forward_mode\(model\)"):
+        jax.eval_shape(
+            lambda p, t: jax.jvp(lambda p: mean_loss(row, model, p, batch), (p,), (t,)), params, along
+        )
+    forward = forward_mode(model)
+    value, slope = jax.jit(lambda p, t: jax.jvp(lambda p: mean_loss(row, forward, p, batch), (p,), (t,)))(
+        params, along
+    )
+    want, grads = objective(name)(params, batch)
+    assert_close(value, want)
+    products = jax.tree.map(lambda g, t: jnp.vdot(g, t), grads, along)
+    assert_close(slope, sum(jax.tree.leaves(products)), 1e-3, 1e-4)
 
 
 def assert_close(got, want, rtol=2e-5, atol=2e-5):

@@ -185,3 +185,88 @@ def test_the_manifest_lists_every_file_with_its_digest(store):
     written = json.loads((folder / MANIFEST).read_text())
     assert sorted(written) == [name for name in files_of(folder) if name != MANIFEST]
     assert all(len(digest) == 64 for digest in written.values())
+
+
+NAMES = {
+    "brackets": "runs [v2]",
+    "backslash": "a\\b",
+    "pattern": "a*b?{c}!",
+    "quotes": 'it\'s "x" `y` $HOME',
+    "web": "50%20#1&x=1;y",
+    "unicode": "año 猫 😀",
+    "line": "two\nlines\ttab",
+    "dash": "-r",
+    "long": "/".join(["x" * 200] * 6),
+    "blank": "  lead and trail  ",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_legal_path_holds_checkpoints(name, tmp_path):
+    arrays = {"a": np.arange(3.0), "b": np.array([np.nan, -0.0])}
+    store = Checkpoints(tmp_path / NAMES[name] / "checkpoints")
+    store.save(3, arrays, {"seconds": 1.0})
+    store.save(4, arrays, {"seconds": 2.0})
+    step, got, extra = store.newest()
+    assert (step, extra) == (4, {"seconds": 2.0})
+    equal(unflatten(got, arrays), arrays)
+    moved = shutil.move(store.folder, tmp_path / "plain")  # what was written is a checkpoint like any other
+    equal(unflatten(Checkpoints(moved).newest()[1], arrays), arrays)
+    assert not list(tmp_path.rglob("*.orbax-checkpoint-tmp*"))
+
+
+def test_a_path_of_other_bytes_than_text_holds_checkpoints(tmp_path):
+    path = os.path.join(os.fsencode(tmp_path), b"caf\xe9")
+    try:
+        os.mkdir(path)
+    except OSError:
+        pytest.skip("this file system has names of text only")
+    store = Checkpoints(os.fsdecode(path))
+    store.save(1, {"a": np.ones(2)}, {})
+    assert store.newest()[0] == 1
+
+
+def test_a_relative_path_and_one_through_links_hold_checkpoints(tmp_path, monkeypatch):
+    (tmp_path / "real [1]" / "below").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real [1]")
+    monkeypatch.chdir(tmp_path / "real [1]" / "below")
+    Checkpoints("../checkpoints").save(1, {"a": np.ones(2)}, {})
+    assert Checkpoints(tmp_path / "link" / "checkpoints").newest()[0] == 1
+
+
+@pytest.mark.parametrize("how", ["nothing written", "other numbers", "a leaf less"])
+def test_what_cannot_be_read_back_fails_at_once_and_costs_no_older_one(store, states, monkeypatch, how):
+    import orbax.checkpoint as ocp
+
+    save = ocp.Checkpointer.save
+
+    def careless(self, path, args):
+        if how == "nothing written":
+            path.mkdir()
+            return
+        item = dict(args.item)
+        name = sorted(item)[-1]
+        if how == "a leaf less":
+            del item[name]
+        else:
+            item[name] = item[name] + np.asarray(1, item[name].dtype)
+        save(self, path, args=ocp.args.PyTreeSave(item))
+
+    monkeypatch.setattr(ocp.Checkpointer, "save", careless)
+    for step in (30, 40, 50):
+        with pytest.raises(checkpoints.LostCheckpoint, match=f"{step}: the checkpoint cannot be read back"):
+            store.save(step, states[2], {})
+    monkeypatch.undo()
+    assert store.steps() == [10, 20]
+    assert store.newest()[0] == 20
+
+
+def test_a_checkpoint_that_was_never_whole_is_damaged_though_its_manifest_fits(store):
+    """Older versions wrote such ones below a path with brackets."""
+    folder = store.folder / "20"
+    for name in ("manifest.ocdbt", "_METADATA"):
+        (folder / name).unlink()
+    checkpoints._write(folder / MANIFEST, json.dumps(checkpoints._digests(folder)))
+    told = []
+    assert store.newest(told.append)[0] == 10
+    assert len(told) == 1

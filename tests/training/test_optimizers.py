@@ -121,7 +121,7 @@ FAMILIES = {
     "cnn": lambda m: m.cnn((8, 8, 1), 3, channels=(2, 3), dense=(4,)),
     "lstm": lambda m: m.sequence_classifier(7, 4, 3, embedding=3, cell="lstm", bidirectional=True),
     "gru": lambda m: m.character_model(7, hidden=4, cell="gru"),
-    "seq2seq": lambda m: m.seq2seq(7, 6, hidden=4, embedding=3),
+    "seq2seq": lambda m: m.seq2seq(7, 4, 6, embedding=3),
     "tree_net": lambda m: m.tree_net(7, hidden=4, outputs=3),
 }
 

@@ -8,8 +8,10 @@ and `report.js` beside this file are its form.
 from __future__ import annotations
 
 import datetime
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -60,10 +62,11 @@ def page(records: Iterable[Record], *, files: Files, rows: Sequence[Row] = ROWS)
     """The text of the page; see `write`."""
     found = in_order(records, rows)
     by_id = {row.id: row for row in rows}
-    keys = _keys(found)
+    keys, script = _keys(found), _read("report.js")
     return Template(_read("report.html")).substitute(
         style=_read("report.css"),
-        script=_read("report.js"),
+        script=script,
+        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
         lead=_lead(found, rows),
         counts=_counts(found),
         warning=_trial_warning(found) + _stale_warning(found),

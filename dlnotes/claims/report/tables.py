@@ -9,6 +9,7 @@ from typing import Any
 
 from dlnotes.claims.errata import ERRATA
 from dlnotes.claims.fingerprint import marked
+from dlnotes.claims.records import committed
 from dlnotes.claims.report.wording import (
     HOW_TO_READ,
     MARKS,
@@ -30,7 +31,7 @@ from dlnotes.claims.report.wording import (
 )
 from dlnotes.claims.rows import ROWS, SECTIONS, Row
 from dlnotes.claims.rules import VERDICTS
-from dlnotes.experiment.run_folder import read_json, write_json, write_text
+from dlnotes.experiment.run_folder import write_json, write_text
 from dlnotes.formatting import Record, duration_in_words, effect_text
 
 COMMAND = "dlnotes report --results experiments"
@@ -57,7 +58,7 @@ def write(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     text, data = folder / "RESULTS.md", folder / "results.json"
-    earlier = {record["name"]: record for record in read_json(data) or []}
+    earlier = {record["name"]: record for record in committed(folder)}
     fresh = {record["name"]: record for record in in_order(records, rows)}
     fresh = {
         name: record

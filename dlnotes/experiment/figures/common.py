@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.result import Result
 from dlnotes.experiment.run_folder import RunFolder
@@ -36,7 +38,7 @@ def shown_point(result: Result) -> tuple[int, int, slice, str]:
     points = result.summary["points"]
     position = best_point(points) or 0
     index = points[position]["point"]
-    seeds = result.config.training.seeds
+    seeds = len(points[position].get("seeds", ())) or result.config.training.seeds
     for g, group in enumerate(result.groups):
         if index in group.indices:
             p = group.indices.index(index)
@@ -44,6 +46,15 @@ def shown_point(result: Result) -> tuple[int, int, slice, str]:
             title = result.config.name + (f", best of the sweep: {values}" if values else "")
             return position, g, slice(p * seeds, (p + 1) * seeds), title
     raise ValueError(f"points: no group has point {index}")
+
+
+def good_members(result: Result) -> np.ndarray:
+    """The shown point's members that did not fail, counted in their group; all of them where all did."""
+    position, _, mine, _ = shown_point(result)
+    stopped = result.summary["points"][position].get("stopped", ())
+    failed = {s["member"] for s in stopped if s["reason"].startswith("non-finite")}
+    every = range(mine.stop - mine.start)
+    return mine.start + np.array([m for m in every if m not in failed] or list(every))
 
 
 def metric_title(metric: str) -> str:

@@ -17,9 +17,10 @@ from dlnotes.experiment.figures import predictions as predicted_figures
 from dlnotes.experiment.figures import text as text_figures
 from dlnotes.experiment.figures import trees as tree_figures
 from dlnotes.experiment.figures.common import Draw, metric_title, shown_point, styled
+from dlnotes.experiment.intervals import limits_of, mean_interval
 from dlnotes.experiment.metrics_log import read_metrics
 from dlnotes.experiment.run_folder import RunFolder
-from dlnotes.experiment.summary import best_point, better, headline, mean_interval
+from dlnotes.experiment.summary import best_point, better, headline
 from dlnotes.formatting import PERCENT, choice_in_words, measured_in_words, value_in_words
 from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, save, set_title, write_table
 
@@ -78,7 +79,7 @@ def learning_curve(kept: RunFolder, result: Result, evaluators: list[Evaluator])
     figure = new_figure(4.6 * len(metrics), 3.6)
     rows = []
     for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics):
-        drawn = []
+        drawn, limits = [], limits_of(metric, result.groups[g].config.training.loss)
         for split, color in (("train", BLUE), ("validation", ORANGE)):
             found = [r for r in records if r["split"] == split and metric in r]
             if not found:
@@ -87,10 +88,11 @@ def learning_curve(kept: RunFolder, result: Result, evaluators: list[Evaluator])
             # JSON has null where a seed was not finite or had stopped.
             values = np.array([[np.nan if v is None else v for v in r[metric]][members] for r in found])
             values = values.astype(np.float64)
-            _curve(axes, epochs, values * (100 if metric in PERCENT else 1), split, color)
+            measured = [mean_interval(row, limits=limits) for row in values]
+            factor = 100 if metric in PERCENT else 1
+            _curve(axes, epochs, values, measured, split, color, factor)
             drawn.append(values)
-            for record, row in zip(found, values):
-                m = mean_interval(row)
+            for record, row, m in zip(found, values, measured):
                 rows.append(
                     (record["step"], record["epoch"], split, metric, m["mean"], m["low"], m["high"], *row)
                 )
@@ -124,17 +126,24 @@ def _logarithmic(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, label: str, color: str) -> None:
+def _curve(
+    axes: Axes,
+    epochs: np.ndarray,
+    values: np.ndarray,
+    measured: list[dict[str, Any]],
+    label: str,
+    color: str,
+    factor: float,
+) -> None:
     seeds = values.shape[1]
-    measured = [mean_interval(row) for row in values]
     if seeds < 4:  # an interval of two or three is wider than the picture
         measured = [m | _range(row) for m, row in zip(measured, values)]
     mean, low, high = (
-        np.array([np.nan if m[k] is None else m[k] for m in measured], np.float64)
+        factor * np.array([np.nan if m[k] is None else m[k] for m in measured], np.float64)
         for k in ("mean", "low", "high")
     )
     if 1 < seeds <= 8:
-        axes.plot(epochs, values, color=color, linewidth=0.6, alpha=0.35)
+        axes.plot(epochs, factor * values, color=color, linewidth=0.6, alpha=0.35)
     if seeds > 1:
         axes.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
         label += f" (mean of {seeds}, {'range' if seeds < 4 else '95% interval'})"

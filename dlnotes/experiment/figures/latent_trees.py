@@ -11,7 +11,7 @@ import numpy as np
 
 from dlnotes.config.models import FAMILIES
 from dlnotes.data.dataset import Dataset
-from dlnotes.experiment.figures.common import Draw, shown_point, styled
+from dlnotes.experiment.figures.common import Draw, good_members, shown_point, styled
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.outputs.bracket_f1 import Bracket, bracket_f1, brackets
 from dlnotes.plotting import GRAY, GREEN, new_figure, save, set_title, write_table
@@ -69,8 +69,9 @@ def found_trees(kept: RunFolder, result: Result, evaluators: list[Evaluator]) ->
     from dlnotes.training.state import evaluated_params
 
     dataset = result.dataset
-    _, g, members, title = shown_point(result)
-    params = jax.tree.map(lambda a: a[members.start], evaluated_params(result.states[g].members, best=True))
+    _, g, _, title = shown_point(result)
+    shown = good_members(result)[0]
+    params = jax.tree.map(lambda a: a[shown], evaluated_params(result.states[g].members, best=True))
     split, examples = shown_split(dataset)
     rows = slice(0, MOST_PARSED)
     x, mask = jax.tree.map(lambda a: np.asarray(a)[rows], (examples.x, examples.mask))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dlnotes.experiment.figures.common import shown_point, styled
+from dlnotes.experiment.figures.common import good_members, shown_point, styled
 from dlnotes.experiment.figures.predictions import shown_split
+from dlnotes.experiment.intervals import share_interval
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.plotting import (
     BLUE,
@@ -72,9 +73,10 @@ def errors_by_length(kept: RunFolder, result: Result, evaluators: list[Evaluator
     from dlnotes.training.state import evaluated_params
 
     dataset = result.dataset
-    _, g, members, title = shown_point(result)
+    _, g, _, title = shown_point(result)
     split, examples = shown_split(dataset)
-    params = jax.tree.map(lambda a: a[members.start], evaluated_params(result.states[g].members, best=True))
+    shown = good_members(result)[0]
+    params = jax.tree.map(lambda a: a[shown], evaluated_params(result.states[g].members, best=True))
     source, mask = np.asarray(examples.x.source), np.asarray(examples.mask)
     symbols = write(dataset, params, source, mask, result.config.decoding).symbols[:, 0]
     references, lengths = references_of(dataset, split), mask.sum(1)
@@ -127,7 +129,8 @@ def _drawn(runs: dict[str, list[ByLength]], title: str, table: Path) -> Path:
     for (name, rows), color in zip(runs.items(), (BLUE, ORANGE, GREEN, PURPLE)):
         place = [np.mean([row.first, row.last]) for row in rows]
         share = np.array([row.sequence for row in rows])
-        error = 1.96 * np.sqrt(share * (1 - share) / [row.examples for row in rows])
+        ends = np.array([share_interval(row.sequence, row.examples) for row in rows]).T
+        error = np.stack([share - ends[0], ends[1] - share]).clip(0)
         left.errorbar(place, 100 * share, 100 * error, color=color, marker="o", capsize=2, label=name)
         right.plot(place, [100 * row.token for row in rows], color=color, marker="o", label=name)
     rows = next(iter(runs.values()))

@@ -10,7 +10,7 @@ import numpy as np
 from dlnotes.data.dataset import Dataset, Examples, Pair
 from dlnotes.data.texts.number_words import shift_right
 from dlnotes.experiment.decoding import references_of, text_of, write
-from dlnotes.experiment.figures.common import shown_point, styled
+from dlnotes.experiment.figures.common import good_members, shown_point, styled
 from dlnotes.experiment.figures.lengths import errors_by_length
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.plotting import new_figure, save, set_title, write_table
@@ -33,9 +33,10 @@ def _shown(result: Result) -> tuple[str, Examples, Any, str]:
     from dlnotes.experiment.figures.predictions import shown_split
     from dlnotes.training.state import evaluated_params
 
-    _, g, members, title = shown_point(result)
+    _, g, _, title = shown_point(result)
     split, examples = shown_split(result.dataset)
-    params = jax.tree.map(lambda a: a[members.start], evaluated_params(result.states[g].members, best=True))
+    shown = good_members(result)[0]
+    params = jax.tree.map(lambda a: a[shown], evaluated_params(result.states[g].members, best=True))
     return split, examples, params, title
 
 

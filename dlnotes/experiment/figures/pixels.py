@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlnotes.data.dataset import Dataset, Examples
-from dlnotes.experiment.figures.common import shown_point, styled
+from dlnotes.experiment.figures.common import good_members, shown_point, styled
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.outputs.segmentation import class_iou, confusion, mean_iou
 from dlnotes.plotting import BLUE, GRAY, new_figure, save, set_title, write_table
@@ -28,9 +28,9 @@ def _labels(result: Result, evaluators: list[Evaluator]) -> tuple[str, Examples,
 
     from dlnotes.experiment.figures.predictions import shown_split
 
-    _, g, members, title = shown_point(result)
+    _, g, _, title = shown_point(result)
     split, examples = shown_split(result.dataset)
-    chosen = jax.tree.map(lambda a: a[members], result.states[g].members)
+    chosen = jax.tree.map(lambda a: a[good_members(result)], result.states[g].members)
     return split, examples, evaluators[g].predict(chosen, examples, classes=True), title
 
 

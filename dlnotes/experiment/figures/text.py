@@ -10,10 +10,10 @@ import numpy as np
 
 from dlnotes.data.dataset import Dataset, Examples, are_characters
 from dlnotes.data.texts.ngrams import ngram_bits, xz_bits
-from dlnotes.experiment.figures.common import Draw, shown_point, styled
+from dlnotes.experiment.figures.common import Draw, good_members, shown_point, styled
 from dlnotes.experiment.figures.predictions import shown_split, symbols_of
+from dlnotes.experiment.intervals import POSITIVE, mean_interval
 from dlnotes.experiment.run_folder import RunFolder, write_text
-from dlnotes.experiment.summary import mean_interval
 from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def bits_per_symbol(kept: RunFolder, result: Result, evaluators: list[Evaluator]
     split, examples = shown_split(dataset)
     train, test = text_codes(dataset.train), text_codes(examples)
     losses = result.summary["points"][position]["metrics"][split]["loss"]["values"]
-    own = mean_interval(np.array([math.nan if v is None else v for v in losses]) / math.log(2))
+    own = mean_interval(
+        np.array([math.nan if v is None else v for v in losses]) / math.log(2), limits=POSITIVE
+    )
     rows: list[tuple[str, float]] = []
     if are_characters(dataset.symbols):
         texts = [
@@ -86,9 +88,10 @@ def samples(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> lis
     from dlnotes.models.recurrent.sequence import sample
     from dlnotes.training.state import evaluated_params
 
-    _, g, members, _ = shown_point(result)
+    _, g, _, _ = shown_point(result)
     split, examples = shown_split(result.dataset)
-    params = jax.tree.map(lambda a: a[members.start], evaluated_params(result.states[g].members, best=True))
+    shown = good_members(result)[0]
+    params = jax.tree.map(lambda a: a[shown], evaluated_params(result.states[g].members, best=True))
     rows = np.linspace(0, examples.size - 1, min(3, examples.size)).astype(int)
     prefix = jnp.asarray(np.asarray(examples.x)[rows])
 

@@ -13,6 +13,7 @@ from dlnotes.data.trees.tree import Tree, batch_trees, tree_at
 from dlnotes.experiment.figures.common import Draw, shown_point, styled
 from dlnotes.experiment.figures.lengths import length_groups
 from dlnotes.experiment.figures.predictions import predictions
+from dlnotes.experiment.intervals import share_interval
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.plotting import BLUE, new_figure, save, set_title, write_table
 
@@ -308,8 +309,6 @@ def _of_subtrees(
 @styled
 def accuracy_by_nodes(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """Accuracy at the root by the number of nodes, with its 95% interval over trees, mean over seeds."""
-    from scipy import stats
-
     split, examples, outputs, title = predictions(result, evaluators)
     sizes, y = np.asarray(examples.mask).sum(1), np.asarray(examples.y)
     if y.ndim > 1:
@@ -320,7 +319,7 @@ def accuracy_by_nodes(kept: RunFolder, result: Result, evaluators: list[Evaluato
     rows = []
     for first, last in length_groups(sizes, max(20, len(sizes) // 12)):
         of = right[(sizes >= first) & (sizes <= last)]
-        low, high = stats.binomtest(round(float(of.sum())), len(of)).proportion_ci(method="wilson")
+        low, high = share_interval(of.mean(), len(of))
         rows.append((first, last, len(of), 100 * of.mean(), 100 * low, 100 * high))
     table = np.array(rows)
     figure = new_figure(6.4, 3.8)

@@ -116,7 +116,7 @@ def clustered_pool(
     Example:
       Two bright spots on a line, each the maximum of its own region:
 
-      >>> clustered_pool(jnp.array([0.0, 3.0, 0.0, 0.0, 0.0, 2.0]).reshape(1, 6, 1), 2)[0, :, 0]
+      >>> clustered_pool(jnp.array([0.0, 3.0, 0.0, 0.0, 0.0, 2.0]).reshape(1, 6, 1, 1), 2)[0, :, 0]
       Array([3., 2.], dtype=float32)
     """
     chosen("kind", kind, {"max": None, "mean": None})

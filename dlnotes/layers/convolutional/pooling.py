@@ -207,7 +207,7 @@ def adaptive_pool(x: Array, grid: int | Sequence[int], kind: str = "max") -> Arr
     Source: notes C6.11 (b).
 
     Example:
-      >>> adaptive_pool(jnp.arange(5.0).reshape(1, 5, 1), 2)[0, :, 0]
+      >>> adaptive_pool(jnp.arange(5.0).reshape(1, 5, 1), (2,))[0, :, 0]
       Array([2., 4.], dtype=float32)
     """
     reduce = chosen("kind", kind, {"max": jnp.max, "mean": jnp.mean, "l2": jnp.sum})

@@ -34,8 +34,8 @@ class AlignedParams(NamedTuple):
 
 def aligned_sequences(
     inputs: int,
-    outputs: int,
     hidden: int,
+    outputs: int,
     *,
     feedback: bool = True,
     cell: Literal["gru", "lstm", "rnn"] = "gru",
@@ -45,8 +45,8 @@ def aligned_sequences(
 
     Args:
       inputs: number of features of a position, or of symbols.
-      outputs: number of classes.
       hidden: width of the state.
+      outputs: number of classes.
       feedback: whether ``y_{t-1}`` is fed into the state at t: then the net can represent any
         distribution of the outputs; else they are conditionally independent given the inputs.
       cell: "gru", "lstm" or "rnn".

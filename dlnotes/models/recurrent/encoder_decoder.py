@@ -129,9 +129,9 @@ Source: TypeAlias = Annotated | Fixed
 
 
 def seq2seq(
-    source_vocabulary: int,
-    outputs: int,
+    vocabulary: int,
     hidden: int,
+    outputs: int,
     *,
     embedding: int = 32,
     cell: Literal["gru", "lstm", "rnn"] = "gru",
@@ -147,10 +147,10 @@ def seq2seq(
     """An encoder-decoder trained by teacher forcing, with or without attention.
 
     Args:
-      source_vocabulary: number of source symbols.
+      vocabulary: number of source symbols.
+      hidden: width of the encoder's states.
       outputs: number of output symbols, class 0 the end symbol. The decoder reads one more, the
         begin symbol ``outputs``.
-      hidden: width of the encoder's states.
       embedding: width of a symbol's vector, source and target.
       cell: "gru", "lstm" or "rnn".
       attention: "additive", "dot", "local" (dot products in a window around a position that the
@@ -177,7 +177,7 @@ def seq2seq(
     Source: the notes on encoder-decoder networks; Cho et al., 2014; Bahdanau, Cho and Bengio, 2015;
     Luong, Pham and Manning, 2015.
     """
-    positive(source_vocabulary=source_vocabulary, outputs=outputs, hidden=hidden, embedding=embedding)
+    positive(vocabulary=vocabulary, outputs=outputs, hidden=hidden, embedding=embedding)
     positive(layers=layers, window=window)
     width = hidden if decoder_hidden is None else decoder_hidden
     positive(decoder_hidden=width)
@@ -221,7 +221,7 @@ def seq2seq(
             attend = AttentionParams(W_q, W_k, v, position)
         starts = context != "input"
         return Seq2SeqParams(
-            E=table(keys[3], source_vocabulary),
+            E=table(keys[3], vocabulary),
             forward=stack(keys[4], embedding, annotation, hidden),
             backward=stack(keys[5], embedding, annotation, hidden) if bidirectional else None,
             W_0=matrix(keys[6], annotation, layers * width) if starts else None,

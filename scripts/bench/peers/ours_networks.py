@@ -95,7 +95,7 @@ def _seq2seq(network: Seq2Seq) -> Model:
     """`models.seq2seq` of rows that hold the source, then the target."""
     steps, outputs = network.source_steps, network.outputs
     inner = models.seq2seq(
-        network.vocabulary, outputs, network.hidden, embedding=network.embedding, bidirectional=False
+        network.vocabulary, network.hidden, outputs, embedding=network.embedding, bidirectional=False
     )
 
     def apply(params, x, *, key=None, mask=None):

@@ -9,9 +9,9 @@ from dlnotes.data.dataset import Dataset, Examples, Standardize, Trees
 from dlnotes.experiment.figures import draw as figures
 from dlnotes.experiment.figures import predictions as predicted_figures
 from dlnotes.experiment.figures.common import shown_point
+from dlnotes.experiment.intervals import mean_interval
 from dlnotes.experiment.metrics_log import MetricsLog
 from dlnotes.experiment.run_folder import RunFolder
-from dlnotes.experiment.summary import mean_interval
 
 SIZE = 12
 

@@ -1,5 +1,5 @@
-"""What the claims on hidden units compute by themselves, against numbers by hand and the library's "
-"networks."""
+"""What the claims on hidden units compute by themselves, against numbers by hand and the library's
+networks."""
 
 import jax
 import jax.numpy as jnp

@@ -49,7 +49,9 @@ def test_pooling_has_the_field_of_its_window():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 12, 1)), jnp.float32)
     layers = [Window(3), Window(2, 2)]
     field = receptive_field(layers)
-    got = jax.jacobian(lambda x: max_pool(convolve(x, jnp.ones((3, 1, 1)), padding="VALID"), 2)[0, :, 0])(x)
+    got = jax.jacobian(lambda x: max_pool(convolve(x, jnp.ones((3, 1, 1)), padding="VALID"), (2,))[0, :, 0])(
+        x
+    )
     for i, row in enumerate(np.asarray(got)[:, 0, :, 0]):
         seen = np.flatnonzero(row)
         assert field.start + i * field.stride <= seen.min()

@@ -34,7 +34,7 @@ def test_means_and_grids_are_those_of_each_signal_alone(rank):
     got = layers.masked_mean(x, mask)
     np.testing.assert_allclose(got, np.stack([a[0].mean(tuple(range(rank))) for a in alone]), atol=1e-6)
     got = layers.masked_adaptive_pool(x, mask, 2)
-    want = [layers.adaptive_pool(a, 2, "mean")[0] for a in alone]
+    want = [layers.adaptive_pool(a, (2,) * rank, "mean")[0] for a in alone]
     np.testing.assert_allclose(got, np.stack(want), rtol=1e-5, atol=1e-6)
 
 

@@ -74,7 +74,7 @@ def test_upsampling():
     want = jax.image.resize(X, (2, 14, 27, 3), "linear")
     np.testing.assert_allclose(upsample(X, (2, 3), "linear"), want, rtol=1e-4, atol=1e-5)
     line = jnp.asarray([[[2.0]]])
-    np.testing.assert_array_equal(upsample(line, 3, "linear"), np.full((1, 3, 1), 2.0))
+    np.testing.assert_array_equal(upsample(line, (3,), "linear"), np.full((1, 3, 1), 2.0))
 
 
 @pytest.mark.parametrize(

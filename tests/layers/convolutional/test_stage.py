@@ -103,15 +103,15 @@ def test_every_size_is_the_documented_one(ceil_mode):
                 want = documented_size(m, k, s, ceil_mode)
                 for pool in (max_pool, avg_pool, l2_pool, distance_weighted_pool):
                     edge = "EDGE" if ceil_mode else "VALID"
-                    got = jax.eval_shape(lambda x, p=pool, k=k, s=s, e=edge: p(x, k, s, e), x)
+                    got = jax.eval_shape(lambda x, p=pool, k=k, s=s, e=edge: p(x, (k,), s, e), x)
                     assert got.shape[1] == want, (m, k, s, pool)
 
 
 def test_a_window_that_begins_past_the_end_does_not_count():
     x = jnp.arange(7.0).reshape(1, 7, 1)
-    np.testing.assert_array_equal(max_pool(x, 2, 4, "EDGE").ravel(), [1, 5])
-    np.testing.assert_array_equal(max_pool(x, 9, 4, "EDGE").ravel(), [6])
-    np.testing.assert_array_equal(avg_pool(x, 3, 3, "EDGE").ravel(), [1, 4, 6])
+    np.testing.assert_array_equal(max_pool(x, (2,), 4, "EDGE").ravel(), [1, 5])
+    np.testing.assert_array_equal(max_pool(x, (9,), 4, "EDGE").ravel(), [6])
+    np.testing.assert_array_equal(avg_pool(x, (3,), 3, "EDGE").ravel(), [1, 4, 6])
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ EVERY = np.array(list(itertools.product(range(K), repeat=T)), np.int32)
 
 
 def make(feedback, cell: Any = "gru"):
-    model = aligned_sequences(I, K, 4, feedback=feedback, cell=cell, init_scale=3.0)
+    model = aligned_sequences(I, 4, K, feedback=feedback, cell=cell, init_scale=3.0)
     return model, jax.jit(model.init)(jax.random.key(1))
 
 
@@ -72,4 +72,4 @@ def test_greedy_feeds_back_what_it_writes():
 
 def test_errors():
     with pytest.raises(ValueError, match="outputs: got 0"):
-        aligned_sequences(2, 0, 3)
+        aligned_sequences(2, 3, 0)

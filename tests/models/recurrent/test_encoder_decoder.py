@@ -33,7 +33,7 @@ MASK = jnp.arange(S)[None] < jnp.array([4, 2, 1, 3, 4, 4])[:, None]
 
 
 def make(seed=0, **kind):
-    model = seq2seq(V, K, H, embedding=E, init_scale=2.0, **kind)
+    model = seq2seq(V, H, K, embedding=E, init_scale=2.0, **kind)
     return model, jax.jit(model.init)(jax.random.key(seed))
 
 
@@ -208,18 +208,18 @@ def test_attention_weights(attention):
 
 def test_errors():
     with pytest.raises(ValueError, match="did you mean 'additive'"):
-        seq2seq(V, K, H, attention="aditive")  # pyright: ignore[reportArgumentType]
+        seq2seq(V, H, K, attention="aditive")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="hidden: got 0"):
-        seq2seq(V, K, 0)
+        seq2seq(V, 0, K)
     with pytest.raises(ValueError, match=r"dropout: got -0\.1"):
-        seq2seq(V, K, H, dropout=-0.1)
+        seq2seq(V, H, K, dropout=-0.1)
     _, params = make(cell="rnn", attention="none")
     with pytest.raises(ValueError, match="without attention"):
         attention_weights(params, Pair(SOURCE, SOURCE), MASK)
     with pytest.raises(ValueError, match="context: got 'initial' with attention 'dot'"):
-        seq2seq(V, K, H, attention="dot", context="initial")
+        seq2seq(V, H, K, attention="dot", context="initial")
     with pytest.raises(ValueError, match="window: got 0"):
-        seq2seq(V, K, H, attention="local", window=0)
+        seq2seq(V, H, K, attention="local", window=0)
     with pytest.raises(ValueError, match="width: got 0"):
         beam_decode(params, SOURCE, MASK, length=2, width=0)
     with pytest.raises(ValueError, match="length: got 0"):

@@ -1,0 +1,55 @@
+"""Standard output and error as they are: pipes and terminals that cannot write every sign."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+
+_PLAIN = {
+    **dict.fromkeys("–—−‐‑‒―", "-"),
+    **dict.fromkeys("‘’‚′", "'"),
+    **dict.fromkeys("“”„″", '"'),
+    **dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")),
+    "×": "x",
+    "…": "...",
+    "·": ".",
+    "•": "*",
+    "→": "->",
+    "←": "<-",
+    "≤": "<=",
+    "≥": ">=",
+    "≈": "~",
+    "±": "+-",
+    "∞": "inf",
+    "√": "sqrt",
+    "\u00a0": " ",
+    "━": "-",
+    "─": "-",
+    "│": "|",
+}
+"""What stands for a sign where it cannot be written; for any other sign it is a question mark."""
+
+
+def _written_plainly(error: UnicodeError) -> tuple[str | bytes, int]:
+    """An error handler of codecs: one sign after another by one that can be written."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    sign = error.object[error.start]
+    if "\udc80" <= sign <= "\udcff" and not error.encoding.lower().startswith(("utf-16", "utf-32")):
+        return bytes([ord(sign) - 0xDC00]), error.start + 1  # of a file's name that is no text: as it was
+    return _PLAIN.get(sign, "?"), error.start + 1
+
+
+def write_plainly() -> None:
+    """Let nothing that is printed fail for the sake of a sign that its stream cannot write.
+
+    What the user chose by ``PYTHONIOENCODING`` stays: the encoding, and a way to treat errors.
+    """
+    codecs.register_error("dlnotes.plain", _written_plainly)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by who started this process
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif getattr(stream, "errors", None) in ("strict", "surrogateescape", "backslashreplace"):
+            stream.reconfigure(errors="dlnotes.plain")

@@ -1,0 +1,64 @@
+"""What the arguments of losses, metrics and output units must fulfill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dlnotes.door.opening import Fit
+from dlnotes.door.shapes import fit_together
+
+_CLASSES = {"y": "batch *positions", "logits": "batch *positions classes"}
+
+
+def _scores(given: Mapping[str, Any]) -> None:
+    """One score for each target, or one for each class."""
+    logits, y = given["logits"], given["y"]
+    if logits.size != y.size or logits.shape[:1] != y.shape[:1]:
+        fit_together(_CLASSES, given)
+    else:
+        fit_together({"y": "batch *positions"}, given)
+
+
+def _one_score(name: str) -> Fit:
+    def check(given: Mapping[str, Any]) -> None:
+        z, y = given[name], given["y"]
+        if z.size != y.size or z.shape[:1] != y.shape[:1] or not y.ndim:
+            raise ValueError(
+                f"{name}: got shape {tuple(z.shape)}, allowed is (batch,) or (batch, 1), one number for "
+                f"each of the targets y of shape {tuple(y.shape)}"
+            )
+
+    return check
+
+
+def _over_steps(given: Mapping[str, Any]) -> None:
+    fit_together({"y": "batch *positions", "output": "batch *positions steps classes"}, given)
+
+
+FITS: dict[str, Fit] = {
+    "cross_entropy": _CLASSES,
+    "accuracy": _CLASSES,
+    "exact_match": _CLASSES,
+    "hinge": _scores,
+    "brier": _scores,
+    "binary_cross_entropy": _one_score("logits"),
+    "clipped_linear_nll": _one_score("z"),
+    "over_steps": _over_steps,
+    "target_count": {"y": "batch ..."},
+    "mean_of": {"weight": "batch", "measured.total": "batch", "measured.count": "batch"},
+}
+"""What the arguments of a function must fulfill, by its name; the others check themselves."""
+
+REAL = {
+    **dict.fromkeys(("cross_entropy", "accuracy", "exact_match", "hinge", "brier"), ("logits",)),
+    "binary_cross_entropy": ("logits",),
+    "clipped_linear_nll": ("z",),
+    "over_steps": ("output",),
+    "mean_of": ("weight",),
+    **dict.fromkeys(("laplace_nll", "gaussian_nll", "squared_error", "absolute_error"), ("prediction",)),
+    "pinball": ("prediction",),
+    **dict.fromkeys(("heteroscedastic_nll", "full_covariance_nll", "mixture_nll", "likelihood"), ("raw",)),
+    **dict.fromkeys(("heteroscedastic", "full_covariance", "mixture"), ("raw",)),
+}
+"""Parameters whose whole numbers are numbers on a scale."""
