@@ -40,7 +40,8 @@ def levels_of(x: np.ndarray, mask: np.ndarray | None = None) -> dict[str, Any]:
 def known_levels(dataset: Dataset) -> dict[str, Any] | None:
     """The levels of a data set's images or volumes, ``None`` where they cannot be known.
 
-    Those of a data set that does not come from arrays are found in its training part.
+    Those of a data set that does not come from arrays are found in its training part. Images that the library
+    draws are gray levels in 0..1, where noise may lead a little out of it.
     """
     if dataset.input not in ("image", "volume"):
         return None
@@ -53,6 +54,8 @@ def known_levels(dataset: Dataset) -> dict[str, Any] | None:
     ends = np.stack([x.min(axis=axes), x.max(axis=axes)])
     ends = ends if dataset.standardize is None else dataset.standardize.inverse(ends)
     low, high = (round(float(end), 6) for end in (ends.min(), ends.max()))
+    if low > -1 and high < 2:
+        low, high = max(low, 0.0), min(high, 1.0)
     return {"bytes": False, "low": low, "high": high, "whole": False}
 
 

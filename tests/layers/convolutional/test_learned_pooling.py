@@ -29,7 +29,7 @@ def test_against_loops(groups):
             np.testing.assert_allclose(got[:, r, c], want, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(("sizes", "grid"), [((7,), 3), ((6, 9), (2, 4)), ((4, 3, 5), 2)], ids=str)
+@pytest.mark.parametrize(("sizes", "grid"), [((7,), (3,)), ((6, 9), (2, 4)), ((4, 3, 5), 2)], ids=str)
 def test_it_starts_as_the_mean_over_a_grid(sizes, grid):
     x = drawn(2, *sizes, 4)
     sharp = init_learned_pooling(sizes, grid, groups=2, sharpness=30)

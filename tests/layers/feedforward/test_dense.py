@@ -24,7 +24,7 @@ def test_dense_init_and_errors(key):
     params = layers.init_dense(key, 5, 4, bias=0.1)
     assert params.W.shape == (5, 4)
     np.testing.assert_allclose(params.b, np.full(4, 0.1), rtol=1e-6)
-    with pytest.raises(ValueError, match=r"x: got 6 features"):
+    with pytest.raises(ValueError, match=r"x: got shape \(\d, 6\), allowed is \(\.\.\., inputs=5\)"):
         layers.dense(params, jnp.ones((2, 6)))
 
 

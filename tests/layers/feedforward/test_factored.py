@@ -32,7 +32,7 @@ def test_parameters_and_rank(key):
     np.testing.assert_allclose(params.b, np.full(20, 0.1), rtol=1e-6)
     with pytest.raises(ValueError, match="rank: got 0"):
         layers.init_factored(key, 4, 0, 2)
-    with pytest.raises(ValueError, match="x: got 3 features"):
+    with pytest.raises(ValueError, match=r"x: got shape \(1, 3\), allowed is \(\.\.\., inputs=40\)"):
         layers.factored_dense(params, jnp.zeros((1, 3)))
 
 

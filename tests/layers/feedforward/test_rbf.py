@@ -68,7 +68,7 @@ def test_what_is_refused(key):
         layers.init_rbf(key, 3, 4, sigma=-1)
     with pytest.raises(ValueError, match=r"centers: got shape \(2, 3\)"):
         layers.init_rbf(key, 3, 4, centers=jnp.zeros((2, 3)))
-    with pytest.raises(ValueError, match=r"x: got 2 features"):
+    with pytest.raises(ValueError, match=r"x: got shape \(1, 2\), allowed is \(\.\.\., inputs=3\)"):
         layers.rbf(layers.init_rbf(key, 3, 4), jnp.zeros((1, 2)))
     with pytest.raises(ValueError, match=r"centers: got 2 points"):
         models.rbf_network(3, 4, 1, centers=np.zeros((2, 3)))
