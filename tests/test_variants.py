@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl.testing import parameterized
+from refusals import refused
 
 from dlnotes import layers, outputs
 from dlnotes.layers.normalization import LayerNorm
@@ -226,15 +227,6 @@ class TestLong(_Transformations):
 
 OURS = re.compile(r"[\w.\[\]', ]+: (got|gives) ")
 """How an error begins that says which argument does not fit."""
-
-
-def refused(function, *arguments):
-    """Why a function does not take arguments of these shapes, or ``None`` where it does."""
-    try:
-        jax.eval_shape(function, *arguments)
-    except (TypeError, ValueError, IndexError) as error:
-        return str(error)
-    return None
 
 
 def wrong_shapes(leaf):

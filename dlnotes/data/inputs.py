@@ -130,13 +130,22 @@ _OF_FILES = ("table", "windows", "series", "pairs", "trees", "text")
 """The forms of which an example is in a file, whatever its ending."""
 
 
+_NPY = b"\x93NUMPY"
+"""How a .npy file begins."""
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_NPY))
+
+
 def _holds_arrays(path: Path, form: str) -> bool:
     """Whether a file is .npz or .npy: by its ending, or, as training reads any, by how it begins."""
     if path.is_dir():
         return False
     if path.suffix.lower() in (".npz", ".npy"):
         return True
-    return form == "arrays" and path.read_bytes()[:6].startswith((b"PK", b"\x93NUMPY"))
+    return form == "arrays" and _beginning(path).startswith((b"PK", _NPY))
 
 
 def _label(path: Path, where: str, name: str, dataset: Dataset) -> int:
@@ -234,9 +243,7 @@ def _named_arrays(path: Path, dataset: Dataset) -> dict[str, np.ndarray]:
 
     A file without the training data's inputs may have those four names themselves.
     """
-    with path.open("rb") as file:
-        single = file.read(6) == b"\x93NUMPY"
-    if single or path.suffix.lower() == ".npy":
+    if _beginning(path) == _NPY or path.suffix.lower() == ".npy":
         return {"x": arrays.read_npy(path)}
     found = arrays.read_npz(path)
     roles = ("x", "y", "mask", "lengths")

@@ -44,7 +44,7 @@ def initial_params(model: Model, seeds: Sequence[int] | np.ndarray, rule: Rule =
     return drawn(model, np.asarray(list(seeds)))
 
 
-def along(values: Any, leaf: np.ndarray) -> np.ndarray:
+def along(values: Any, leaf: Any) -> np.ndarray:
     """One number per member, shaped to multiply a leaf ``(members, ...)``."""
     return np.asarray(values, np.float32).reshape(-1, *(1,) * (leaf.ndim - 1))
 

@@ -125,7 +125,7 @@ def starts(depth: int, hyperparams: dict[str, np.ndarray], seeds: np.ndarray) ->
         inputs, units = layer.W.shape[-2:]
         glorot_over_he = (inputs / (inputs + units)) ** 0.5
         return layer._replace(
-            W=layer.W * along(hyperparams["factor"] * np.where(relu, 1.0, glorot_over_he), layer.W)  # type: ignore
+            W=layer.W * along(hyperparams["factor"] * np.where(relu, 1.0, glorot_over_he), layer.W)
         )
 
     return Net(scaled(first), rest._replace(hidden=scaled(rest.hidden)))

@@ -187,7 +187,7 @@ def search(
     whole = train(options.steps, judged, widths, rate, seed + 1)
     shorter = train(options.steps // 2, judged, widths, rate, seed + 1) if half else whole
     errors = (left(widths, params, judged.x, judged.y) for params in (whole, shorter))
-    return Search(*errors, float(RATES[best]), (whole, shorter))  # type: ignore
+    return Search(*errors, float(RATES[best]), (whole, shorter))  # pyright: ignore[reportCallIssue]
 
 
 def measure(options: RepresentingIsNotLearning) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ import numpy as np
 import optax
 import pytest
 from contract_row import take
+from refusals import refused
 
 from dlnotes.models import forward_mode
 from dlnotes.models.model import learned_of, with_learned
@@ -85,15 +86,6 @@ def test_lists_are_arrays(row):
     x, mask = jax.tree.map(lambda a: a.tolist(), (batch.x, batch.mask))
     got = jax.eval_shape(lambda p: model.apply(p, x, mask=mask), params)
     assert got == jax.eval_shape(lambda p: model.apply(p, batch.x, mask=batch.mask), params)
-
-
-def refused(function, *arguments):
-    """Why a function does not take arguments of these shapes, or ``None`` where it does."""
-    try:
-        jax.eval_shape(function, *arguments)
-    except (TypeError, ValueError, IndexError) as error:
-        return str(error)
-    return None
 
 
 @every
