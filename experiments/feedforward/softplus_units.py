@@ -52,10 +52,10 @@ UNITS = ("ReLU", "softplus", "tanh", "hard tanh")
 RELU, SOFTPLUS, TANH, HARD_TANH = range(4)
 MEASURED = (UNITS, UNITS[:2])
 """Units that are trained on each set."""
-RATES = (0.0001, 0.0003, 0.001, 0.003)
+RATES = (0.0003, 0.001, 0.003, 0.01)
 MARGIN = 0.5
 """Percentage points by which two units may differ and still count as alike."""
-FIRST_SEED = 2000
+FIRST_SEED = 4000
 
 
 class SoftplusUnits(Options):
@@ -270,5 +270,7 @@ CLAIM = Claim(
     "seeds are fresh. The margin of half a point is the old one. In a first such measurement the rate was "
     "constant: the accuracy of a network then hung on its last steps (seeds of ReLU were up to two points "
     "apart), and on MNIST ReLU was behind. So the rate falls to zero now, on fresh seeds, and a published "
-    "level takes the place of the plateau, which a training with a falling rate does not have half-way.",
+    "level takes the place of the plateau, which a training with a falling rate does not have half-way. Then "
+    "all units chose the largest rate of the grid, 0.003, and softplus was ahead on both sets: the grid goes "
+    "up to 0.01 now, on fresh seeds. No rule was changed.",
 )

@@ -25,10 +25,8 @@ def test_a_further_convolution_adds_its_kernel_and_bias():
 
 
 def test_the_deeper_network_has_fewer_parameters_than_the_wider_ones():
-    small, *wider, deeper = (
-        convolutions.counted(s)[0] for s in parameters.shapes(parameters.DepthConvolutions())
-    )
-    assert 75_000 < small < deeper < min(wider)
+    *wider, deeper = (convolutions.counted(s)[0] for s in parameters.shapes(parameters.DepthConvolutions()))
+    assert 75_000 < deeper < min(wider)
 
 
 def test_pairs_have_about_as_many_parameters():
