@@ -5,8 +5,9 @@ convolutional networks without increasing their depth is not as effective at inc
 
 Measured on MNIST, all 28 × 28 training images: a network of two convolutions and a dense layer can be made
 larger in three ways: with more maps, with more dense units, and with two more convolutions. The three
-larger networks are compared. The deeper one has fewer parameters than either of the wider ones. Each network
-has its own rate of Adam. The networks of the cited experiment had up to eleven layers and many more parameters, on house numbers.
+larger networks are compared. The deeper one has fewer parameters than either of the wider ones. Each
+network has its own rate of Adam. The networks of the cited experiment had up to eleven layers and many more
+parameters, on house numbers.
 """
 
 from __future__ import annotations
@@ -165,8 +166,8 @@ CLAIM = Claim(
     method="Convolutional networks on the 28 × 28 images of {options.dataset}, {options.images} training "
     "images. All have convolutions of {options.maps} and twice as many 3×3 maps, each with pooling, and "
     "{options.units} dense units, but one has {options.more_maps} and twice as many maps, one "
-    "{options.more_units} dense units, and one {options.more} more convolutions. They are trained by Adam for "
-    "{options.steps} steps of {options.batch_size} images with a rate that falls to zero along a cosine; "
+    "{options.more_units} dense units, and one {options.more} more convolutions. They are trained by Adam "
+    "for {options.steps} steps of {options.batch_size} images with a rate that falls to zero along a cosine; "
     "its start is chosen for each network from four by the validation loss of {options.tuning_seeds} other "
     "seeds in trainings of an eighth of the steps. {options.seeds} seeds are judged on {options.test} test "
     "images; intervals cover seeds only.",

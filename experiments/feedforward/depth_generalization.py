@@ -220,11 +220,11 @@ CLAIM = Claim(
     "on Fashion-MNIST, and convolutional ones on {options.dataset_convolutional} with two convolutions or "
     "{options.more} more. {options.images} training images; Adam, {options.steps} steps of "
     "{options.batch_size} images at a constant rate for the dense networks ({options.seeds} seeds), "
-    "{options.steps_convolutional} steps of {options.batch_convolutional} at a rate that falls to zero for the "
-    "convolutional ones "
-    "({options.seeds_convolutional} seeds). The rate of each network is one of three or, if convolutional, "
-    "four, chosen by the validation loss of {options.tuning_seeds} other seeds, for the convolutional ones "
-    "in trainings of an eighth of the steps. Intervals cover seeds only.",
+    "{options.steps_convolutional} steps of {options.batch_convolutional} at a rate that falls to zero for "
+    "the convolutional ones ({options.seeds_convolutional} seeds). The rate of each "
+    "network is one of three or, if convolutional, four, chosen by the validation loss of "
+    "{options.tuning_seeds} other seeds, for the convolutional ones in trainings of an eighth of the steps. "
+    "Intervals cover seeds only.",
     parts=(*(_part(t, "notes") for t in range(3)), *(_part(t, "book") for t in range(3))),
     facts=_facts,
     reading="The notes and the book say the opposite of each other, and the same threshold decides for "

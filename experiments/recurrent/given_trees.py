@@ -356,7 +356,7 @@ CLAIM = Claim(
     "shorter (6 to 14 symbols, not 10 to 20), lists have up to 3 arguments, not 4, the training examples are "
     "50,000, not 10,000, for nets did better on those they had seen, and width and batch were set. After "
     "an audit: only what a paper found decides, the rate of each kind of trees is chosen with three seeds "
-    "(it was one rate for all), and seeds and expressions are fresh. After 2,000 steps the nets on given trees "
-    "had 78.0% right, short of the level that was asked for; steps are 4,000 again, on fresh seeds and "
-    "expressions. The thresholds stayed.",
+    "(it was one rate for all), and seeds and expressions are fresh. After 2,000 steps the nets on given "
+    "trees had 78.0% right, short of the level that was asked for; steps are 4,000 again, on fresh seeds "
+    "and expressions. The thresholds stayed.",
 )
