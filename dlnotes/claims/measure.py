@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import json
 import time
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from dlnotes import bounded
 from dlnotes.claims import texts
 from dlnotes.claims.claim import Claim, Measured, Options, Part
 from dlnotes.claims.fingerprint import fingerprint
@@ -21,7 +23,9 @@ from dlnotes.claims.load import experiments_folder, load_claim, module_path
 from dlnotes.claims.rules import verdict_of
 from dlnotes.claims.statistics import Interval
 from dlnotes.config import ClaimConfig, ConfigError, is_claim, read_raw, validate_as
-from dlnotes.experiment.run_folder import RunFolder, read_json, runs_of, write_json
+from dlnotes.data.download import sha256
+from dlnotes.experiment.kept_files import DamagedFile, read_json, write_json
+from dlnotes.experiment.run_folder import RunFolder, runs_of
 from dlnotes.formatting import effect_text
 
 MEASUREMENTS = "measurements.npz"
@@ -138,6 +142,7 @@ def run_claim(opened: Opened, *, command: list[str] | None = None) -> tuple[Path
         "seconds": seconds,
         "budget": opened.budget,
         "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "measurements": sha256(kept.path / MEASUREMENTS),
         "config": _short(opened.path),
         "module": _short(opened.module),
     }
@@ -157,7 +162,7 @@ def judge(folder: Path, opened: Opened | None = None, *, trust: bool = False) ->
       The record, as written to summary.json.
 
     Raises:
-      ConfigError: when the folder holds no measurement.
+      ConfigError: when the folder holds no measurement, or a file in it is not as it was written.
     """
     kept = RunFolder.open(folder)
     measurement = read_json(kept.path / "measurement.json")
@@ -168,12 +173,14 @@ def judge(folder: Path, opened: Opened | None = None, *, trust: bool = False) ->
     given, opened = opened, opened or open_claim(kept.config_path, reading=True, trust=trust)
     # An older version did not keep the budget apart from the config.
     budget = given.budget if given else measurement.get("budget", opened.config.budget)
-    measured = load_measurements(kept.path / MEASUREMENTS)
+    measured = load_measurements(kept.path / MEASUREMENTS, measurement.get("measurements"))
+    environment = read_json(kept.environment_path) or {}
+    if given is None and environment.get("config", made := _plainly(opened.config)) != made:
+        raise ConfigError(str(kept.config_path), ["is not what was measured: it has changed since"])
     parts = judged(opened.claim, measured, opened.options)
     decides = [part for part in parts if part["decides"]]
     verdict = verdict_of([part["verdict"] for part in decides])
     figure, numbers = _draw(opened, measured, kept)
-    environment = read_json(kept.path / "environment.json") or {}
     claim = opened.claim
     record = {
         "kind": "claim",
@@ -285,10 +292,30 @@ def save_measurements(path: Path, measured: Measured) -> None:
     partial.replace(path)
 
 
-def load_measurements(path: Path) -> dict[str, np.ndarray]:
-    """What `save_measurements` wrote."""
-    with np.load(path) as file:
-        return {name: file[name] for name in file.files}
+def load_measurements(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:
+    """What `save_measurements` wrote.
+
+    Args:
+      path: the file.
+      digest: its SHA-256, where it is known.
+
+    Raises:
+      DamagedFile: when it is gone, cannot be read, or is another file.
+    """
+    try:
+        bounded.ordinary(path)
+        if digest not in (None, sha256(path)):
+            raise ValueError("its checksum is another")
+        with np.load(path) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        told = f"is damaged: {reason}; measure it again: dlnotes reproduce"
+        raise DamagedFile(str(path), [told]) from None
+
+
+def _plainly(config: ClaimConfig) -> dict[str, Any]:
+    return config.model_dump(mode="json", exclude_none=True)
 
 
 def last_measured(opened: Opened) -> Path | None:
@@ -299,11 +326,12 @@ def last_measured(opened: Opened) -> Path | None:
     wanted = {"fingerprint": opened.fingerprint, "jax": metadata.version("jax")}
     for path in sorted((runs_of(opened.config) / opened.name).glob("*/measurement.json"))[::-1]:
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+            found = read_json(path)
+            if all(found.get(k) == v for k, v in wanted.items()):
+                load_measurements(path.parent / MEASUREMENTS, found.get("measurements"))
+                return path.parent
+        except DamagedFile:
             continue
-        if all(found.get(k) == v for k, v in wanted.items()) and (path.parent / MEASUREMENTS).is_file():
-            return path.parent
     return None
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dlnotes.claims.rules import VERDICTS
 from dlnotes.config import ConfigError
-from dlnotes.experiment.run_folder import read_json
+from dlnotes.experiment.kept_files import DamagedFile, read_json
 from dlnotes.formatting import Record
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -127,8 +127,8 @@ def read_record(folder: Path) -> Record | None:
     """
     try:
         record = read_json(folder / "summary.json")
-    except ValueError as error:
-        _log.warning("%s is left out, its summary.json is no JSON (%s)", folder, error)
+    except DamagedFile as error:
+        _log.warning("%s is left out: %s", folder, error)
         return None
     if not isinstance(record, dict) or record.get("kind") != "claim" or "decided_by" not in record:
         return None  # not a claim, or judged by an older version: `dlnotes judge` makes its record anew
@@ -148,8 +148,8 @@ def committed(folder: Path) -> list[Record]:
     path = folder / "results.json"
     try:
         records = read_json(path)
-    except ValueError as error:
-        raise ConfigError(str(path), [f"is no JSON ({error}); take it anew from the repository"]) from error
+    except DamagedFile as error:
+        raise ConfigError(str(path), [f"{error.problems[0]}; take it anew from the repository"]) from error
     if records is None:
         return []
     if not isinstance(records, list):

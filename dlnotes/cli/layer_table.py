@@ -7,8 +7,8 @@ import jax
 from dlnotes.analysis.counting import LayerCounts, by_layer
 from dlnotes.config import Config, ConfigError
 from dlnotes.experiment.groups import groups
+from dlnotes.experiment.kept_data import load_data
 from dlnotes.experiment.recipe import recipe_of
-from dlnotes.experiment.run import load_data
 
 _HEAD = ("layer", "output", "parameters", "multiply-adds", "receptive field")
 

@@ -13,6 +13,7 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel
 
+from dlnotes import bounded
 from dlnotes.checks import did_you_mean
 from dlnotes.config.config import Config
 from dlnotes.config.places import expanded_if_set, name_of
@@ -21,6 +22,14 @@ from dlnotes.config.validation import ConfigError, set_path, validate
 
 FILES = ("path", "x_path", "y_path", "train_path", "test_path", "data_dir")
 """Options of [data] that are paths."""
+
+LONGEST = 10_000_000
+"""Bytes that a config may have."""
+
+DEEPEST = 30
+"""Lists and tables inside one another that a config may have; its options need five."""
+
+_TOO_DEEP = f"lists or tables lie more than {DEEPEST} deep inside one another"
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -59,7 +68,7 @@ def read_raw(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     path = Path(path)
     source = str(path)
     try:
-        raw = tomllib.loads(_text_of(path.read_bytes()))
+        raw = _parsed(_text_of(bounded.read_bytes(path, LONGEST)))
     except FileNotFoundError:
         beside = [str(p) for p in path.parent.glob("*.toml")] if path.parent.is_dir() else []
         raise ConfigError(source, [f"no such file{did_you_mean(path, beside)}"]) from None
@@ -71,8 +80,11 @@ def read_raw(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         raise ConfigError(source, [told]) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(source, [f"is not TOML: {error}{_odd_sign(path, str(error))}"]) from None
+    except RecursionError:
+        raise ConfigError(source, [_TOO_DEEP]) from None
     except (OSError, ValueError) as error:
-        raise ConfigError(source, [f"cannot be read: {getattr(error, 'strerror', None) or error}"]) from None
+        reason = getattr(error, "strerror", None) or str(error).removeprefix(f"{path}: ")
+        raise ConfigError(source, [f"cannot be read: {reason}"]) from None
     raw.setdefault("name", name_of(path.stem))
     _override_all(raw, overrides, source)
     return raw
@@ -85,6 +97,23 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+
+
+_LONG_KEY = re.compile(r"""(?<![\w"'-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){""" + f"{DEEPEST}}}")
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """The tables of a text; a key of very many parts would take the reader time that grows with their square.
+
+    Raises:
+      TOMLDecodeError, RecursionError: when it is not TOML, or too deep.
+    """
+    if _LONG_KEY.search(text):
+        raise RecursionError
+    found = tomllib.loads(text)
+    if _deep(found):
+        raise RecursionError
+    return found
 
 
 def _text_of(data: bytes) -> str:
@@ -168,6 +197,19 @@ def _find_files(raw: dict[str, Any], folder: Path) -> None:
             section[name] = str((wanted if wanted.exists() or not beside.exists() else beside).absolute())
 
 
+def _deep(value: Any) -> bool:
+    """Whether lists and tables lie deeper inside one another than is allowed."""
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [
+            part
+            for found in level
+            if isinstance(found, (dict, list))
+            for part in (found.values() if isinstance(found, dict) else found)
+        ]
+    return bool(level)
+
+
 def toml_value(text: str) -> Any:
     """A value as TOML writes it; what is none is taken as text.
 
@@ -177,7 +219,7 @@ def toml_value(text: str) -> Any:
     """
     try:
         return tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text.strip()
 
 
@@ -186,6 +228,8 @@ def _override(raw: dict[str, Any], text: str) -> str | None:
     path = path.strip()
     if not equals or not path or any(not p for p in path.split(".")):
         return f"override {text!r}: must look like model.width=256"
+    if path.count(".") >= DEEPEST:
+        return f"override {text[:60]!r}: {_TOO_DEEP}"
     try:
         set_path(raw, path, toml_value(value))
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -287,7 +288,18 @@ class Grid(Section):
     """Every combination of the listed values."""
 
     kind: Literal["grid"]
+    max_points: int = Field(default=10_000, ge=1, description="combinations that are allowed")
     parameters: dict[str, tuple[Any, ...]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _few(self) -> Grid:
+        lengths = [len(values) for values in self.parameters.values()]
+        if (points := math.prod(lengths)) > self.max_points:
+            raise ValueError(
+                f"parameters: {' × '.join(map(str, lengths))} values are {points} points, allowed are "
+                f"{self.max_points} (max_points)"
+            )
+        return self
 
 
 class Range(Section):

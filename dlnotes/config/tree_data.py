@@ -92,6 +92,7 @@ class TreeFile(Split):
     )
     targets: Literal["root", "nodes"] = Field(default="root", description="nodes: with the form 'classes'")
     min_count: int = Field(default=1, ge=1, description="rarer names become <unk>")
+    max_nodes: int = Field(default=10_000, ge=1, description="of a tree; larger ones are refused")
     test: Part | None = Field(default=None, description="share or number of trees; 0.2 where no test_path is")
 
     @property

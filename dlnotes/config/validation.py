@@ -10,6 +10,9 @@ from pydantic import BaseModel, ValidationError
 from dlnotes.checks import did_you_mean
 from dlnotes.config.config import Config
 
+MOST_LINES = 100
+"""Problems that a message lists."""
+
 
 class ConfigError(ValueError):
     """All that is wrong with a config.
@@ -85,6 +88,8 @@ def _describe(error: ValidationError, raw: Any, root: type[BaseModel]) -> list[s
                 model = _field(model, part)
         where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
         lines.setdefault(where, _line(where, item, model))
+        if len(lines) == MOST_LINES and error.error_count() > MOST_LINES:
+            return [*lines.values(), f"and {error.error_count() - MOST_LINES} more problems"]
     return list(lines.values())
 
 
@@ -112,7 +117,7 @@ def _depth(item: Any, raw: Any) -> int:
 
 def _line(where: str, item: Any, model: Any) -> str:
     kind, value = item["type"], item.get("input")
-    got = repr(value) if not isinstance(value, Mapping) else "a section"
+    got = _shortened(repr(value)) if not isinstance(value, Mapping) else "a section"
     if kind == "extra_forbidden":
         name = where.rsplit(".", 1)[-1]
         fields = list(_fields(model))
@@ -137,6 +142,10 @@ def _line(where: str, item: Any, model: Any) -> str:
         return f"{where}: {message}" if isinstance(value, Mapping) else f"{where}: got {got}, {message}"
     message = item["msg"].replace("Input should be", "must be").replace("Field required", "must be set")
     return f"{where}: got {got}, {message}"
+
+
+def _shortened(text: str, longest: int = 200) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"
 
 
 def _fields(model: Any) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import tokenize
 import zipfile
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from dlnotes import bounded
 from dlnotes.data.assemble import box_mask, length_mask
 from dlnotes.data.buckets import masked_sizes
 from dlnotes.data.dataset import InputKind
@@ -69,16 +71,21 @@ def read_npz(path: str | Path) -> Arrays:
     when they are asked for.
 
     Raises:
-      ValueError: naming the file, when it is damaged or empty; later naming the array.
+      ValueError: naming the file, when it is damaged or empty, or would unpack to more than is allowed (see
+        `dlnotes.bounded`); later naming the array.
     """
-    data = io.BytesIO(Path(path).read_bytes())
+    data = bounded.read_bytes(path)
     try:
-        with data as f:
+        with io.BytesIO(data) as f:
             loaded: Any = np.load(f, allow_pickle=False)
             if not isinstance(loaded, np.lib.npyio.NpzFile):
                 raise ValueError("it holds one array, not named ones (.npy?)")
             with loaded:
+                unpacked = sum(member.file_size for member in loaded.zip.infolist())
+                bounded.check_unpacked(path, unpacked, len(data))
                 return Arrays({name: _member(path, loaded, name) for name in loaded.files})
+    except bounded.TooLarge:
+        raise
     except _DAMAGE as error:
         raise ValueError(f"{path}: not readable as .npz, is it complete? ({error})") from None
 
@@ -100,11 +107,15 @@ def _array(data: bytes) -> np.ndarray | ValueError:
         head = (
             np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         )
-        if head(f)[2].hasobject:
+        shape, _, dtype = head(f)
+        if dtype.hasobject:
             try:
                 return read_objects(data)
             except ValueError as error:
                 return error
+        needed, rest = math.prod(shape) * dtype.itemsize, len(data) - f.tell()
+        if needed > rest:
+            raise ValueError(f"its header says {shape} of {dtype}, {needed} bytes, and {rest} follow")
     f.seek(0)
     found = np.lib.format.read_array(f, allow_pickle=False)
     rest = len(f.read())
@@ -144,7 +155,7 @@ def read_npy(path: str | Path) -> np.ndarray:
     Raises:
       ValueError: naming the file, when it is damaged, has trailing bytes or holds what is not read.
     """
-    data = Path(path).read_bytes()
+    data = bounded.read_bytes(path)
     try:
         found = _usable(str(path), _array(data))
     except _DAMAGE as error:

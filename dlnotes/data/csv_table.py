@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dlnotes import bounded
 from dlnotes.data import spelled_numbers
 from dlnotes.data.spelled_numbers import MISSING
 
@@ -74,6 +75,7 @@ def read_table(path: str | Path, *, delimiter: str = ",", decimal: str = ".", th
     header: list[str] = []
     rows, lines, blank = [], [], 0
     try:
+        bounded.ordinary(path)
         with open(path, newline="", encoding="utf-8-sig") as f:
             reader = csv.reader(f, delimiter=delimiter, strict=True)
             for row in reader:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from dlnotes import bounded
 
 SYSTEM = Path("/usr/share/datasets")  # where Debian's dataset-* packages put their files
 TIMEOUT = 30.0  # seconds without an answer or a byte
@@ -142,17 +143,10 @@ def read_bytes(path: str | Path) -> bytes:
     """What a file holds, decompressed where its name ends in ``.gz``.
 
     Raises:
-      ValueError: naming the file, when it is no whole gzip file.
+      ValueError: naming the file, when it is no whole gzip file or holds more than is allowed.
     """
-    import gzip
-
-    data = Path(path).read_bytes()
-    if Path(path).suffix != ".gz":
-        return data
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path}: not readable as gzip, is it complete? ({error})") from None
+    data = bounded.read_bytes(path)
+    return bounded.gunzip(path, data) if Path(path).suffix == ".gz" else data
 
 
 def locate(published: FileSet, *, data_dir: str | Path | None = None) -> list[Path] | None:

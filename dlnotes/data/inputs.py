@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dlnotes import bounded
 from dlnotes.data import arrays, standardize
 from dlnotes.data import csv_table as table
 from dlnotes.data.assemble import pad_boxes
@@ -135,6 +136,7 @@ _NPY = b"\x93NUMPY"
 
 
 def _beginning(path: Path) -> bytes:
+    bounded.ordinary(path)
     with path.open("rb") as file:
         return file.read(len(_NPY))
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 import re
 from typing import Any
 
 import numpy as np
+
+from dlnotes import bounded
 
 _PARTS = {"_reconstruct": "array", "ndarray": "array", "scalar": "scalar", "dtype": "dtype"}
 
@@ -69,6 +72,7 @@ def read_objects(data: bytes) -> np.ndarray:
     if dtype != np.dtype(object):
         raise ValueError(f"its type is {dtype}")
     try:
+        _check_marks(data[file.tell() :])
         kept = _Reader(file).load()
     except pickle.UnpicklingError as error:
         raise ValueError(f"Python objects ({error})") from None
@@ -77,11 +81,24 @@ def read_objects(data: bytes) -> np.ndarray:
     values = _values(kept)
     if len(values) != int(np.prod(shape)):
         raise ValueError(f"{len(values)} objects where the shape is {shape}")
+    longest = max((len(value) for value in values if isinstance(value, str)), default=0)
+    bounded.check_memory(f"{len(values)} texts of up to {longest} characters", 4 * longest * len(values))
     try:
         found = np.array(values, _common_type(values))
     except OverflowError:
         raise ValueError("whole numbers of more than 64 bits") from None
     return found.reshape(shape)
+
+
+def _check_marks(pickled: bytes) -> None:
+    """Refuses places in the unpickler's memory that no writer uses: it takes memory up to the highest.
+
+    Raises:
+      ValueError: when one is beyond the number of operations, or an operation is not known.
+    """
+    for count, (operation, argument, _) in enumerate(pickletools.genops(pickled)):
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument) <= count + 1:  # pyright: ignore
+            raise ValueError(f"an object is kept at place {argument}")
 
 
 def _values(kept: Any) -> list[Any]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import io
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from dlnotes import bounded
 from dlnotes.data.folders import some
 
 _DEEP = {"RGB;16": "RGB", "RGBA;16": "RGBA", "LA;16": "RGBA"}
@@ -90,8 +92,11 @@ def _open(path: str | Path) -> _Opened:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        data = Path(path).read_bytes()
-        with warnings.catch_warnings():
+        data = bounded.read_bytes(path)
+    except OSError as error:
+        raise ValueError(f"{path}: not readable as an image, is it complete? ({error})") from None
+    try:
+        with warnings.catch_warnings(), _most_pixels(len(data)):
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.simplefilter("ignore", UserWarning)  # palettes with transparency, odd metadata
             with _reader(data) as opened:
@@ -111,6 +116,11 @@ def _open(path: str | Path) -> _Opened:
                 frames = _frames(opened)
     except UnidentifiedImageError:
         raise ValueError(f"{path}: not readable as an image, is it complete? (no known format)") from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise bounded.TooLarge(
+            f"{path}: a picture of more than {_pixels(len(data))} pixels (the environment variable "
+            f"{bounded.VARIABLE} allows more, in gigabytes of four bytes a pixel)"
+        ) from None
     except Exception as error:  # readers of some fifty formats raise what they like on damaged files
         raise ValueError(f"{path}: not readable as an image, is it complete? ({error})") from None
     deep = maximum > 255 or any(depth in raw for depth in (";16", ";12", ";32"))
@@ -120,6 +130,22 @@ def _open(path: str | Path) -> _Opened:
             "not read; save it with 8 bits a channel, or as a PNG file"
         )
     return _Opened(image, low, raw, form, frames, inverted, lossy)
+
+
+def _pixels(packed: int) -> int:
+    return bounded.most_bytes(packed) // 4
+
+
+@contextmanager
+def _most_pixels(packed: int) -> Iterator[None]:
+    """Pillow's own limit, which warns from so many pixels on, brought to ours for a while."""
+    from PIL import Image
+
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, _pixels(packed)
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def _reader(data: bytes) -> Any:

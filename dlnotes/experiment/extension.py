@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,10 +11,13 @@ from dlnotes.config import Config, ConfigError, load, parse, to_toml
 from dlnotes.config.toml import FILES
 from dlnotes.experiment.durations import Durations, durations
 from dlnotes.experiment.groups import Group
-from dlnotes.experiment.run_folder import RunFolder, read_json, write_json, write_text
+from dlnotes.experiment.kept_files import DamagedFile, read_json, write_json, write_text
+from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.experiment.setup import Setup
 from dlnotes.formatting import in_shell
 from dlnotes.training.checkpoints import Checkpoints
+
+_log = logging.getLogger(__name__)
 
 FREE = ("name", "devices", "checkpoint", "output", "decoding")
 """Sections that do not change what is trained."""
@@ -40,14 +44,27 @@ def refuse_edits(kept: RunFolder, config: Config) -> None:
     Raises:
       ConfigError: naming every option that differs, what it is and what it was.
     """
-    folders = [kept.path / "checkpoints", *sorted(kept.path.glob("group-*/checkpoints"))]
-    for one in filter(None, [Checkpoints(f).newest_extra().get("config") for f in folders]):
+    for one in _known(kept):
         if problems := _edits(one, config, extensions(kept)):
             told = problems[:MOST]
             told += [f"and {len(problems) - MOST} more"] if len(problems) > MOST else []
             longer = f'dlnotes resume {in_shell(kept.path)} training.duration="40 epochs"'
             told[-1] += f"\n  (put it back; a run is trained for longer by: {longer})"
-            raise ConfigError(f"{kept.config_path} is not what the checkpoint was made with", told)
+            raise ConfigError(f"{kept.config_path} is not what the run was made with", told)
+
+
+def _known(kept: RunFolder) -> list[Mapping[str, Any]]:
+    """The configs that checkpoints were made with; before the first one, that of the start."""
+    saved = [extra["config"] for extra in kept.extras() if "config" in extra]
+    if saved:
+        return saved
+    try:
+        environment = read_json(kept.environment_path) or {}
+    except DamagedFile as error:
+        told = "so config.toml is not compared with it; nothing has been trained yet"
+        _log.warning("%s %s; %s", error.source, error.problems[0], told)
+        return []
+    return [environment["config"]] if "config" in environment else []
 
 
 def _edits(saved: Mapping[str, Any], config: Config, known: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -59,7 +76,7 @@ def _edits(saved: Mapping[str, Any], config: Config, known: Sequence[Mapping[str
     if now["training.duration"] in [e["to"] for e in known]:
         before["training.duration"] = now["training.duration"]
     return [
-        f"{path}: got {_told(now, path)}, the checkpoint was made with {_told(before, path)}"
+        f"{path}: got {_told(now, path)}, the run was made with {_told(before, path)}"
         for path in sorted(before.keys() | now.keys())
         if before.get(path) != now.get(path) and not _free(path)
     ]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from dlnotes.config import ConfigError
 from dlnotes.experiment.groups import Group
+from dlnotes.experiment.kept_files import DamagedFile
+from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.experiment.summary import best_point, chosen_on
-from dlnotes.formatting import choice_in_words
+from dlnotes.formatting import choice_in_words, in_shell
 from dlnotes.training.state import BAD_GRADIENT, BAD_LOSS, REASONS, Member
+
+_log = logging.getLogger(__name__)
 
 PointName = int | Mapping[str, Any] | None
 """A sweep point: its number from 0, some or all of its values by option, or ``None`` for the best."""
@@ -86,6 +92,32 @@ def choose(
         where = found.in_words() or "the run"
         raise ValueError(f"member: got {member}, {where} has {len(found.numbers)}, from 0")
     return _with(found, member=found.members.start + member)
+
+
+def choose_kept(
+    groups: Sequence[Group], folder: RunFolder, point: PointName = None, member: int | None = None
+) -> Chosen:
+    """`choose` with the points of a run folder's summary.
+
+    A damaged summary is passed over, with a warning, where nothing has to be chosen by it.
+
+    Raises:
+      ConfigError: naming what was asked for and what the run has, or the damaged summary.
+    """
+    try:
+        records = (folder.summary() or {}).get("points")
+    except DamagedFile as error:
+        several = sum(len(group.points) for group in groups) > 1
+        if several and point is None and member is None:
+            again = f"dlnotes resume {in_shell(folder.path)}"
+            told = f"it would tell the best point; name one, or let it be written anew: {again}"
+            raise ConfigError(error.source, [*error.problems, told]) from None
+        _log.warning("%s %s; it is not needed here", error.source, error.problems[0])
+        records = None
+    try:
+        return choose(groups, records, point, member)
+    except ValueError as error:
+        raise ConfigError(str(folder.path), [str(error)]) from None
 
 
 def failed_members(members: Member) -> np.ndarray:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dlnotes.experiment.run_folder import finite
+from dlnotes import bounded
+from dlnotes.experiment.kept_files import finite
 
 
 class MetricsLog:
@@ -35,6 +38,7 @@ class MetricsLog:
         self._count = 0
         self._lines: list[str] = []
         self._before_end: dict[str, Any] | None = None
+        self._hash = hashlib.sha256()
 
     def steps(self, first: int, metrics: np.ndarray, *, last: int) -> None:
         """Take the metrics ``(steps, metrics, members)`` of the steps ``first + 1 …``.
@@ -87,8 +91,10 @@ class MetricsLog:
     def flush(self) -> None:
         """Write the lines taken so far."""
         if self._lines and self.path is not None:
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write("".join(line + "\n" for line in self._lines))
+            content = "".join(line + "\n" for line in self._lines).encode()
+            self._hash.update(content)
+            with open(self.path, "ab") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         self._lines = []
@@ -98,17 +104,23 @@ class MetricsLog:
         self.flush()
         found = {
             "bytes": self.path.stat().st_size if self.path is not None and self.path.exists() else 0,
+            "sha256": self._hash.hexdigest(),
             "sum": None if self._sum is None else self._sum.tolist(),
             "count": self._count,
         }
         return found if self._before_end is None else found | {"before_end": self._before_end}
 
-    def rewind(self, position: dict[str, Any] | None, *, longer: bool = False) -> None:
+    def rewind(self, position: dict[str, Any] | None, *, longer: bool = False) -> str:
         """Go back to a checkpoint's position; lines written after it will be written again.
+
+        A file that is not what had been written is set aside, and a new one begins.
 
         Args:
           position: see `position`.
           longer: the run had ended there and goes on now: without the lines that only the end brought.
+
+        Returns:
+          What is damaged and what became of it, "" where all is well.
         """
         position = position or {"bytes": 0, "sum": None, "count": 0}
         self._before_end = position.get("before_end")
@@ -117,19 +129,60 @@ class MetricsLog:
         self._sum = None if position["sum"] is None else np.array(position["sum"], np.float64)
         self._count = position["count"]
         if self.path is None:
-            return
+            return ""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        told, kept = "", self._written(position)
+        if kept is None:
+            aside = self.path.with_name(self.path.name + ".damaged")
+            told = f"{self.path} is damaged: it is not what was written; the log begins anew here"
+            if os.path.lexists(self.path):
+                _remove(aside)
+                os.replace(self.path, aside)
+                told += f", what was there is kept as {aside.name}"
+            kept = b""
+        more = "".join(f"{line}\n" for line in position.get("lines", ())).encode()
+        self._hash = hashlib.sha256(kept + more)
         with open(self.path, "ab") as file:
-            file.truncate(min(position["bytes"], file.tell()))  # longer would fill up with zeros
-            file.write("".join(f"{line}\n" for line in position.get("lines", ())).encode())
+            file.truncate(len(kept))
+            file.write(more)
+        return told
+
+    def _written(self, position: dict[str, Any]) -> bytes | None:
+        """The file up to a position, ``None`` where that is not what was written."""
+        assert self.path is not None
+        try:
+            found = bounded.read_bytes(self.path)[: position["bytes"]]
+        except FileNotFoundError:
+            found = b""
+        except (OSError, ValueError):
+            return None
+        same = position.get("sha256") in (None, hashlib.sha256(found).hexdigest())
+        return found if same and len(found) == position["bytes"] else None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl; a last line cut off by a crash is left out."""
-    records = []
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
+    """The records of a metrics.jsonl; a last line cut off by a crash is left out.
+
+    Raises:
+      ValueError: naming the file and the line, when another line is no record.
+    """
+    records: list[dict[str, Any]] = []
+    lines = bounded.read_bytes(path).split(b"\n")
+    for number, line in enumerate(lines, 1):
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            if number == len(lines):
+                break
+            raise ValueError(f"{path}: line {number} is damaged: it is no record of metrics") from None
+        if not isinstance(record, dict) or not {"step", "epoch", "split"} <= record.keys():
+            raise ValueError(f"{path}: line {number} is damaged: it is no record of metrics")
+        records.append(record)
     return records

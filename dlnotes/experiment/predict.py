@@ -21,7 +21,7 @@ from dlnotes.experiment.decoding import (
     text_of,
     write,
 )
-from dlnotes.experiment.members import PointName, choose, good_member
+from dlnotes.experiment.members import PointName, choose_kept, good_member
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.run import open_run
@@ -37,10 +37,7 @@ def _opened(run: str | Path | Trained, point: PointName = None, member: int | No
     if point is None and member is None:
         return run
     name = str(run.folder.path)
-    try:
-        chosen = choose(run.groups, (run.folder.summary() or {}).get("points"), point, member)
-    except ValueError as error:
-        raise ConfigError(name, [str(error)]) from None
+    chosen = choose_kept(run.groups, run.folder, point, member)
     if chosen.group != run.chosen.group:
         told = f"{chosen.in_words()} is of another program: open_run(folder, point={chosen.point})"
         raise ConfigError(name, [told])

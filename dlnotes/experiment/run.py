@@ -15,13 +15,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from dlnotes import data
-from dlnotes.config import Config, ConfigError, load, parse
-from dlnotes.config.places import expanded_if_set
-from dlnotes.config.toml import FILES
+from dlnotes.config import Config, ConfigError, load, parse, to_toml
 from dlnotes.data.buckets import Buckets
 from dlnotes.data.dataset import Dataset
-from dlnotes.data.metadata import changes, dataset_of
 from dlnotes.devices.compiler import enable_compilation_cache
 from dlnotes.devices.placement import Placement, place
 from dlnotes.devices.prepare import cpu_count
@@ -30,10 +26,12 @@ from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.extension import extend, extensions, made_with, refuse_edits, with_overrides
 from dlnotes.experiment.final_metrics import final_metrics
 from dlnotes.experiment.groups import Group, groups
-from dlnotes.experiment.members import PointName, choose
+from dlnotes.experiment.kept_data import check_data, data_digest, known_data, load_data
+from dlnotes.experiment.kept_files import read_json, write_json, write_text
+from dlnotes.experiment.members import PointName, choose_kept
 from dlnotes.experiment.progress import Watch
 from dlnotes.experiment.result import Result, Trained
-from dlnotes.experiment.run_folder import RunFolder, keep_metadata, read_json, write_json
+from dlnotes.experiment.run_folder import RunFolder, keep_metadata
 from dlnotes.experiment.setup import prepare
 from dlnotes.experiment.summary import summarize_group
 from dlnotes.experiment.trainer import Outcome, Trainer, restore
@@ -73,34 +71,6 @@ def prepare_devices(config: Config, plan: list[Group] | None = None, *, processe
         several = members > 1 or config.model.divide_batch or config.devices.strategy != "auto"
         wanted = min(cpu_count(), 64) if several else 1
     prepare_cpu(wanted or 1)
-
-
-def _known_data(kept: RunFolder, config: Config) -> Dataset:
-    """The data of a run as they were: what was kept of them, where they are gone or have changed since."""
-    metadata = read_json(kept.metadata_path)
-    try:
-        dataset = load_data(config)
-    except ConfigError as error:
-        if metadata is None:
-            raise
-        return dataset_of(metadata, missing="; ".join(error.problems))
-    if metadata is None or not (changed := changes(metadata, dataset)):
-        return dataset
-    return dataset_of(metadata, missing="; ".join(changed))
-
-
-def load_data(config: Config) -> Dataset:
-    """The data set that [data] names.
-
-    Raises:
-      ConfigError: when the files are missing or wrong, with the reason.
-    """
-    options = config.data.model_dump(exclude={"kind"})
-    options |= {name: str(expanded_if_set(options[name])) for name in FILES if options.get(name)}
-    try:
-        return data.load(config.data.kind, **options)
-    except (ValueError, OSError) as error:
-        raise ConfigError("data", [str(error)]) from error
 
 
 def placement_of(config: Config, group: Group) -> Placement:
@@ -206,12 +176,12 @@ def resume(
     plan = groups(config)
     prepare_devices(config, plan)
     dataset = load_data(config) if dataset is None else dataset
-    metadata = read_json(kept.metadata_path)
-    if metadata is not None and (changed := changes(metadata, dataset)):
-        raise ConfigError(str(folder), [f"data: {problem}" for problem in changed])
+    first = jax.process_index() == 0
+    check_data(kept, dataset, write=first)
     trainers = _trainers(config, plan, dataset, model)
     enable_compilation_cache()
-    first = jax.process_index() == 0
+    if first and not kept.config_path.is_file():
+        write_text(kept.config_path, to_toml(config))
     if overrides:
         extend(kept, before, config, groups(before), [t.setup for t in trainers], write=first)
     return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
@@ -305,7 +275,7 @@ def _train_all(
                     stop=stop,
                     first=first,
                     writers=writers,
-                    record=made_with(config),
+                    record={"config": made_with(config), "data": data_digest(dataset)},
                 )
             finally:
                 close()
@@ -435,12 +405,9 @@ def open_run(
     config = kept.config()
     refuse_edits(kept, config)
     all_groups = groups(config)
-    try:
-        chosen = choose(all_groups, (kept.summary() or {}).get("points"), point, member)
-    except ValueError as error:
-        raise ConfigError(str(folder), [str(error)]) from None
+    chosen = choose_kept(all_groups, kept, point, member)
     prepare_devices(config, all_groups)
-    dataset = _known_data(kept, config) if dataset is None else dataset
+    dataset = known_data(kept, config) if dataset is None else dataset
     own = all_groups[chosen.group]
     try:
         setup = prepare(own, dataset, model=model)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import json
-import math
+import logging
 import os
 import platform
 import secrets
@@ -14,10 +13,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dlnotes.config import ClaimConfig, Config, ConfigError, load, to_toml
+from dlnotes.config import ClaimConfig, Config, ConfigError, load, parse, to_toml
 from dlnotes.config.places import expanded
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.metadata import metadata_of
+from dlnotes.experiment.kept_files import read_json, write_json, write_text
+from dlnotes.training.checkpoints import Checkpoints
+
+_log = logging.getLogger(__name__)
 
 
 class RunFolder:
@@ -55,7 +58,8 @@ class RunFolder:
             raise ConfigError("config", [told]) from None
         folder = cls(path)
         write_text(folder.config_path, text)
-        write_json(path / "environment.json", environment(command))
+        made_with = {"config": config.model_dump(mode="json", exclude_none=True)}
+        write_json(folder.environment_path, environment(command) | made_with)
         return folder
 
     @classmethod
@@ -66,7 +70,7 @@ class RunFolder:
           ConfigError: when there is none at ``path``.
         """
         folder = cls(path)
-        if not folder.config_path.is_file():
+        if not folder.config_path.is_file() and not folder.extras():
             raise ConfigError(str(path), ["is not a run folder: it has no config.toml"])
         return folder
 
@@ -74,6 +78,11 @@ class RunFolder:
     def config_path(self) -> Path:
         """The resolved config."""
         return self.path / "config.toml"
+
+    @property
+    def environment_path(self) -> Path:
+        """Versions, machine and command at the start, and the config."""
+        return self.path / "environment.json"
 
     @property
     def summary_path(self) -> Path:
@@ -95,8 +104,27 @@ class RunFolder:
         return self.path if count == 1 else self.path / f"group-{index:03d}"
 
     def config(self) -> Config:
-        """The config that the run was started with."""
-        return load(self.config_path)
+        """The config that the run was started with.
+
+        Where config.toml is damaged or gone, the one that the newest checkpoint keeps, with a warning.
+
+        Raises:
+          ConfigError: when neither can be read.
+        """
+        try:
+            return load(self.config_path)
+        except ConfigError as error:
+            saved = [extra["config"] for extra in self.extras() if "config" in extra]
+            if not saved:
+                raise
+            told = "; ".join(error.problems)
+            _log.warning("%s %s; the config in the newest checkpoint is used", error.source, told)
+            return parse(saved[0], source="the config in the newest checkpoint")
+
+    def extras(self) -> list[dict[str, Any]]:
+        """What the newest checkpoint of each group keeps beside its arrays; of those that have one."""
+        folders = [self.path / "checkpoints", *sorted(self.path.glob("group-*/checkpoints"))]
+        return [extra for folder in folders if (extra := Checkpoints(folder).newest_extra())]
 
     def summary(self) -> dict[str, Any] | None:
         """The summary, or ``None`` before the run has ended."""
@@ -153,31 +181,3 @@ def _commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file at once, so that a reader sees the old text or the new, never a part."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """`write_text` of JSON; what is not finite becomes null, which every reader takes."""
-    write_text(path, json.dumps(finite(value), indent=1) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """The JSON in a file, ``None`` where there is no file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def finite(value: Any) -> Any:
-    """The value with every non-finite number replaced by ``None``."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {k: finite(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(v) for v in value]
-    return value

@@ -96,7 +96,7 @@ class Trainer:
           stop: asked before each chunk; true saves and returns interrupted.
           first: whether this process writes.
           writers: see `MetricsLog`.
-          record: kept in every checkpoint, as its extra's "config".
+          record: kept in every checkpoint, in its extra.
         """
         started = time.perf_counter()
         config, lengths, placement = self.setup.group.config, self.setup.lengths, self.placement
@@ -119,7 +119,8 @@ class Trainer:
             store.set_aside_after(int(restored[0].step) if restored else None)
         host, extra = restored or (self.initial(), {})
         ended = bool((np.asarray(host.members.stopped_at) >= 0).all())
-        log.rewind(extra.get("log"), longer=int(host.step) < lengths.total and not ended)
+        if told := log.rewind(extra.get("log"), longer=int(host.step) < lengths.total and not ended):
+            watcher.say(told)
         seconds_before = float(extra.get("seconds", 0.0))
         step, saved_at = int(host.step), time.perf_counter()
         state = put_state(placement, host)
@@ -133,7 +134,7 @@ class Trainer:
             if store and first:
                 elapsed = seconds_before + time.perf_counter() - started
                 kept = {"log": log.position(), "seconds": elapsed}
-                store.save(step, saved, kept if record is None else kept | {"config": record})
+                store.save(step, saved, kept | (record or {}))
             saved_at = time.perf_counter()
 
         watcher.at(step, {}, 0.0, announced)

@@ -119,11 +119,15 @@ class Checkpoints:
         )
 
     def newest_extra(self) -> dict[str, Any]:
-        """The extra of the newest checkpoint whose extra can be read, not verified; empty without any."""
+        """The extra of the newest checkpoint whose extra is as it was written; empty without any."""
         for step in reversed(self.steps()):
+            folder = self.folder / str(step)
             try:
-                return json.loads((self.folder / str(step) / _EXTRA).read_text(encoding="utf-8"))
-            except (OSError, ValueError):
+                content = (folder / _EXTRA).read_bytes()
+                written = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+                if written[_EXTRA] == hashlib.sha256(content).hexdigest():
+                    return json.loads(content)
+            except (OSError, ValueError, LookupError, TypeError, RecursionError):
                 continue
         return {}
 
@@ -137,7 +141,7 @@ class Checkpoints:
         try:
             written = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
             found = _digests(path)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DamagedCheckpoint(f"{path / MANIFEST}: cannot be read ({error})") from None
         if not isinstance(written, dict):
             raise DamagedCheckpoint(f"{path / MANIFEST}: is not a manifest")

@@ -11,6 +11,7 @@ from dlnotes.claims.fingerprint import fingerprint
 from dlnotes.claims.measure import judge, last_measured, open_claim, run_claim, save_measurements
 from dlnotes.claims.reproduce import choose, claim_configs, newest_records, open_all, reproduce
 from dlnotes.config import ConfigError, load
+from dlnotes.experiment.kept_files import read_json
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_a_claim_of_ones_own_is_measured_judged_and_drawn(config, tmp_path):
     assert record["module"] == "experiments/coins/coin.py"
     assert (folder / record["figure"]).read_bytes()[:4] == b"\x89PNG"
     assert (folder / record["numbers"]).read_text().splitlines()[0] == "seed,heads"
-    assert json.loads((folder / "summary.json").read_text()) == json.loads(json.dumps(record))
+    assert read_json(folder / "summary.json") == json.loads(json.dumps(record))
     assert folder.is_relative_to(tmp_path) or not folder.is_absolute()
 
 

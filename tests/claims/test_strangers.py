@@ -14,6 +14,7 @@ from dlnotes.claims.measure import judge, open_claim, run_claim
 from dlnotes.claims.records import committed, file_inside, problem, read_record
 from dlnotes.cli import main as cli
 from dlnotes.config import ConfigError
+from dlnotes.experiment.kept_files import read_json, write_json
 
 CHECKED = (
     "kind", "verdict", "name", "measured", "budget", "decided_by", "fingerprint", "part verdict", "effect"
@@ -37,6 +38,9 @@ def stranger(tmp_path, monkeypatch):
     evil.write_text(f"open({str(tmp_path / 'was_here')!r}, 'w').close()\n" + module.read_text())
     for file in (config, folder / "config.toml"):
         file.write_text(file.read_text().replace("coins/coin", "coins/evil"))
+    environment = read_json(folder / "environment.json")
+    environment["config"]["experiment"] = "coins/evil"
+    write_json(folder / "environment.json", environment)
     mine = tmp_path / "mine"
     (mine / "configs").mkdir(parents=True)
     monkeypatch.chdir(mine)
@@ -111,7 +115,7 @@ def test_a_figure_that_is_no_picture_is_left_out(tmp_path):
 
 def test_every_field_of_a_record_is_of_its_type_or_escaped(stranger):
     _, folder = stranger
-    good = json.loads((folder / "summary.json").read_text())
+    good = read_json(folder / "summary.json")
     assert problem(good) is None
     part, where = good["parts"][0], lambda key, part: {"parts": [part | {key: SCRIPT}, *good["parts"][1:]]}
     changes = [(key, value, {key: SCRIPT}) for key, value in good.items()]
@@ -144,7 +148,7 @@ def test_only_the_page_s_own_script_may_run(stranger):
 def test_damaged_records_are_said(tmp_path, caplog):
     (tmp_path / "summary.json").write_text('{"kind": "cla')
     assert read_record(tmp_path) is None
-    assert "is no JSON" in caplog.text
+    assert "is damaged: it cannot be read" in caplog.text
     for text in ("{", "{}", '[{"kind": "claim"}]'):
         (tmp_path / "results.json").write_text(text)
         with pytest.raises(ConfigError, match=r"results\.json"):

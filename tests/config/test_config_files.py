@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dlnotes.config import ClaimConfig, ConfigError, load, parse, validate_as
 from dlnotes.config.places import expanded, name_of
-from dlnotes.experiment.run import load_data
+from dlnotes.experiment.kept_data import load_data
 from dlnotes.experiment.run_folder import RunFolder
 
 TEXT = '# año\n[data]\nkind = "xor"\n[model]\nkind = "mlp"\nwidths = [3]\n'

@@ -17,8 +17,9 @@ from dlnotes.experiment import run as running
 from dlnotes.experiment.evaluate import evaluate_run
 from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.groups import groups
+from dlnotes.experiment.kept_data import load_data
 from dlnotes.experiment.predict import predict_run
-from dlnotes.experiment.run import Interrupted, load_data, resume, run
+from dlnotes.experiment.run import Interrupted, resume, run
 from dlnotes.experiment.setup import prepare
 from dlnotes.experiment.trainer import Trainer
 from dlnotes.training.loader import Loader

@@ -7,9 +7,10 @@ import pytest
 from tiny_run import tiny
 
 from dlnotes.config import ConfigError, parse, to_toml
+from dlnotes.experiment.kept_files import read_json
 from dlnotes.experiment.metrics_log import read_metrics
 from dlnotes.experiment.run import open_run, resume, run
-from dlnotes.experiment.run_folder import RunFolder, read_json
+from dlnotes.experiment.run_folder import RunFolder
 
 LONGER = ["training.duration='50 steps'"]
 
@@ -131,7 +132,7 @@ def test_an_edited_config_is_refused_with_what_differs(section, use, ended):
     raw[section] = edit if section == "seed" else raw[section] | edit
     path.write_text(to_toml(parse(raw)))
     try:
-        with pytest.raises(ConfigError, match="is not what the checkpoint was made with") as error:
+        with pytest.raises(ConfigError, match="is not what the run was made with") as error:
             use(ended.folder)
     finally:
         path.write_text(before)

@@ -14,6 +14,7 @@ from dlnotes.config import ConfigError, parse
 from dlnotes.experiment.evaluate import evaluate_run
 from dlnotes.experiment.export import export_run
 from dlnotes.experiment.groups import groups
+from dlnotes.experiment.kept_files import read_json
 from dlnotes.experiment.members import choose
 from dlnotes.experiment.predict import predict_run
 from dlnotes.experiment.run import open_run, run
@@ -89,7 +90,7 @@ def test_the_test_part_has_no_say(swept):
     """Were the test numbers turned round, the same point would be used."""
     path = swept.folder / "summary.json"
     before = path.read_text()
-    summary = json.loads(before)
+    summary = read_json(path)
     for p in summary["points"]:
         for name, measured in p["metrics"]["test"].items():
             if measured["mean"] is not None:

@@ -16,6 +16,7 @@ FLOORS = [
     "lazy",
     "typing",
     "checks",
+    "bounded",
     "jax_internals",
     "door",
     "formatting",

@@ -31,7 +31,7 @@ from dlnotes.claims.report.wording import (
 )
 from dlnotes.claims.rows import ROWS, SECTIONS, Row
 from dlnotes.claims.rules import VERDICTS
-from dlnotes.experiment.run_folder import write_json, write_text
+from dlnotes.experiment.kept_files import write_json, write_text
 from dlnotes.formatting import Record, duration_in_words, effect_text
 
 COMMAND = "dlnotes report --results experiments"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dlnotes import bounded
 from dlnotes.data.assemble import assemble, consecutive
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.own_files import read_as
@@ -68,7 +69,7 @@ def text(
         name, corpus = "the embedded corpus", embedded_corpus()
         data = corpus.encode()
     else:
-        name, data = str(path), Path(path).read_bytes()
+        name, data = str(path), bounded.read_bytes(path)
         try:
             corpus = data.decode("utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError as error:

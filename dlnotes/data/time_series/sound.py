@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import warnings
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from scipy import signal
 from scipy.io import wavfile
 from scipy.signal import windows
 
+from dlnotes import bounded
 from dlnotes.data import arrays
 from dlnotes.data.assemble import assemble, length_mask
 from dlnotes.data.dataset import Dataset
@@ -26,6 +28,8 @@ FORMS = ("waveform", "spectrogram")
 CLASSES = ("rising", "falling", "steady", "two tones", "tremolo", "clicks")
 RATE = 8000  # of the synthetic sounds, in samples a second
 SAMPLES = 2048
+MOST_STEPS = 10_000
+"""Parts of a second of a sound file, at most, into which resampling divides it: the rate is that near."""
 FLOOR = 1e-4  # of a spectrogram's magnitudes, 80 dB below a full-scale tone
 _DAMAGE = (  # what scipy raises on bytes that are not what they say (found by fuzzing)
     ValueError,
@@ -187,6 +191,7 @@ def read_wav(path: str | Path, *, rate: int) -> np.ndarray:
     Raises:
       ValueError: naming the file, when it is damaged, empty or holds NaN or infinity.
     """
+    bounded.ordinary(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", wavfile.WavFileWarning)
@@ -210,8 +215,9 @@ def read_wav(path: str | Path, *, rate: int) -> np.ndarray:
     arrays.check_size(path, "samples", x)
     x = x.mean(axis=1) if x.ndim == 2 else x
     if own != rate:
-        common = int(np.gcd(own, rate))
-        x = signal.resample_poly(x, rate // common, own // common)
+        # The filter is as long as the larger of the two numbers, which of odd rates would be millions.
+        ratio = Fraction(rate, own).limit_denominator(MOST_STEPS)
+        x = signal.resample_poly(x, max(ratio.numerator, 1), ratio.denominator)
     return x.astype(np.float32)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from dlnotes import bounded
 from dlnotes.data.dataset import Trees
 from dlnotes.data.trees.batching import Arranged, arrange
 from dlnotes.data.trees.shapes import balanced_parents, chain_parents, random_parents
@@ -175,6 +176,8 @@ def python_tree(source: str | ast.AST) -> Tree:
         root = ast.parse(source) if isinstance(source, str) else source
     except SyntaxError as error:
         raise ValueError(f"source: line {error.lineno}: {error.msg}") from None
+    except (RecursionError, MemoryError):
+        raise ValueError("source: it is nested more deeply than Python reads") from None
 
     def below(node: Any) -> list[Any]:
         if not isinstance(node, ast.AST):
@@ -267,6 +270,12 @@ def batch_trees(
         name = next(n for tree in trees for n in tree.label if n not in index)
         raise ValueError(f"label: unknown symbol {name!r}, known are: {' '.join(symbols)}")
     parent = np.concatenate([tree.parent for tree in trees])
+    most = max(len(tree.label) for tree in trees) if nodes is None else nodes
+    widest = max(int(np.bincount(tree.parent + 1)[1:].max(initial=0)) for tree in trees)
+    bounded.check_memory(
+        f"{len(trees)} trees of up to {most} nodes with up to {widest} children",
+        4 * len(trees) * most * max(widest, arity or 0),
+    )
     return arrange(
         label, parent, [len(tree.label) for tree in trees], nodes=nodes, arity=arity, symbols=len(symbols)
     )

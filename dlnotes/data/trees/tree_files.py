@@ -19,6 +19,8 @@ from dlnotes.data.trees.brackets import parse_brackets
 from dlnotes.data.trees.smiles import smiles_tree
 from dlnotes.data.trees.tree import Tree, batch_trees, python_tree, vocabulary
 
+MOST_NODES = 10_000
+"""Nodes that a tree of one's own may have, unless an option says more."""
 Form = Literal["classes", "names", "leaves", "smiles", "python"]
 PARSERS: dict[str, Callable[[str], Tree]] = {
     "classes": lambda text: parse_brackets(text, "target"),
@@ -57,6 +59,7 @@ def tree_file(
     form: Form = "classes",
     targets: Literal["root", "nodes"] = "root",
     min_count: int = 1,
+    max_nodes: int = MOST_NODES,
     validation: float | int = 0.1,
     test: float | int | None = None,
     seed: int = 0,
@@ -73,6 +76,7 @@ def tree_file(
       form: how a line is read.
       targets: classes at the roots only, or, with the form "classes", at all nodes that have one.
       min_count: a name that occurs less often in the training part becomes ``<unk>``.
+      max_nodes: of a tree, also of those that the trained model is given.
       validation: share or number of trees held out.
       test: the same for the test; by default 0.2, or 0 where there is a ``test_path``.
       seed: of the division.
@@ -89,13 +93,13 @@ def tree_file(
         raise ValueError(
             f"targets: got 'nodes', the form {form!r} has classes at the roots only, 'classes' at all"
         )
-    if min_count < 1:
-        raise ValueError(f"min_count: got {min_count}, allowed is at least 1")
+    if min_count < 1 or max_nodes < 1:
+        raise ValueError(f"min_count, max_nodes: got {min_count}, {max_nodes}, allowed is at least 1")
     if test_path is not None and test:
         raise ValueError("test: the test part is test_path's, allowed is 0")
     share = (0.2 if test_path is None else 0) if test is None else test
     files = [Path(p) for p in (path, test_path) if p is not None]
-    read = [read_trees(file, form, targets) for file in files]
+    read = [read_trees(file, form, targets, max_nodes) for file in files]
     trees = [tree for part in read for tree in part[0]]
     classes = [own for part in read for own in part[1]]
     parts = split_indices(len(read[0][0]), validation=validation, test=share, seed=seed)
@@ -112,17 +116,30 @@ def tree_file(
         sources={str(file): store.sha256(file) for file in files},
         notation=form,
     )
-    return read_as(made, form="trees")
+    return read_as(made, form="trees", max_nodes=max_nodes)
 
 
-def read_trees(path: Path, form: str, targets: str = "root") -> tuple[list[Tree], list[tuple[str, ...]]]:
+def check_nodes(tree: Tree, max_nodes: int) -> Tree:
+    """The tree, unless it has too many nodes.
+
+    Raises:
+      ValueError: with both numbers and the option.
+    """
+    if len(tree.label) > max_nodes:
+        raise ValueError(f"the tree has {len(tree.label)} nodes, allowed are {max_nodes} (max_nodes)")
+    return tree
+
+
+def read_trees(
+    path: Path, form: str, targets: str = "root", max_nodes: int = MOST_NODES
+) -> tuple[list[Tree], list[tuple[str, ...]]]:
     """The trees of a file, and the classes of each: one, or one for every node.
 
     Raises:
       FileNotFoundError: when there is no such file.
       ValueError: naming file and line.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file")
     trees, classes = [], []
     for number, line in enumerate(read_lines(path), 1):
@@ -130,7 +147,7 @@ def read_trees(path: Path, form: str, targets: str = "root") -> tuple[list[Tree]
             continue
         text, _, after = line.partition("\t")
         try:
-            tree = PARSERS[form](text)
+            tree = check_nodes(PARSERS[form](text), max_nodes)
         except ValueError as error:
             raise ValueError(f"{path}: line {number}: {error}") from None
         own = tree.target if targets == "nodes" else (tree.target[0] if tree.target else after.strip(),)

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from dlnotes.data.dataset import Dataset, Trees
+from dlnotes.data.own_files import reading_of
 from dlnotes.data.trees import list_ops as expressions
 from dlnotes.data.trees import logic as formulas
 from dlnotes.data.trees.brackets import NO_CLASS, parse_brackets
 from dlnotes.data.trees.tree import Tree, batch_trees
-from dlnotes.data.trees.tree_files import PARSERS, sentiments
+from dlnotes.data.trees.tree_files import MOST_NODES, PARSERS, check_nodes, sentiments
 
 _HEAD = re.compile(r"\(\s*([^\s()]*)")
 
@@ -55,7 +56,8 @@ def tree_lines(
             has_classes = all(head in known for head in _HEAD.findall(text))
             return parse_brackets(text, "target" if has_classes and "(" in text else "child")
 
-    read = _each(path, numbered, parse)
+    most = reading_of(dataset).get("max_nodes", MOST_NODES)
+    read = _each(path, numbered, lambda text: check_nodes(parse(text), most))
     made = batch_trees(read, dataset.symbols)
     _check_arity(path, numbered, made.trees.children, arity)
     children = np.full((*made.mask.shape, arity), -1, np.int32)
@@ -74,6 +76,8 @@ def _each(path: Path, numbered: Sequence[tuple[int, str]], parse: Any) -> list[A
             read.append(parse(line))
         except ValueError as error:
             raise ValueError(f"{path}: line {number}: {error}") from None
+        except (RecursionError, MemoryError):
+            raise ValueError(f"{path}: line {number}: is nested more deeply than Python reads") from None
     return read
 
 

@@ -13,7 +13,8 @@ from dlnotes.data.texts.ngrams import ngram_bits, xz_bits
 from dlnotes.experiment.figures.common import Draw, good_members, shown_point, styled
 from dlnotes.experiment.figures.predictions import shown_split, symbols_of
 from dlnotes.experiment.intervals import POSITIVE, mean_interval
-from dlnotes.experiment.run_folder import RunFolder, write_text
+from dlnotes.experiment.kept_files import write_text
+from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:

@@ -1,0 +1,106 @@
+"""The data of a run that is resumed or used: those that it was trained on, or what is known of them."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from dlnotes import data
+from dlnotes.config import Config, ConfigError
+from dlnotes.config.places import expanded_if_set
+from dlnotes.config.toml import FILES
+from dlnotes.data.dataset import Dataset
+from dlnotes.data.metadata import changes, dataset_of, metadata_of
+from dlnotes.experiment.kept_files import DamagedFile, digest, read_json
+from dlnotes.experiment.run_folder import RunFolder, keep_metadata
+
+_log = logging.getLogger(__name__)
+
+
+def load_data(config: Config) -> Dataset:
+    """The data set that [data] names.
+
+    Raises:
+      ConfigError: when the files are missing or wrong, with the reason.
+    """
+    options = config.data.model_dump(exclude={"kind"})
+    options |= {name: str(expanded_if_set(options[name])) for name in FILES if options.get(name)}
+    try:
+        return data.load(config.data.kind, **options)
+    except (ValueError, OSError) as error:
+        raise ConfigError("data", [str(error)]) from error
+
+
+def data_digest(dataset: Dataset) -> str:
+    """A checksum of all that is known of a data set, the SHA-256 of its files included, but not their places.
+
+    A checkpoint keeps it, for the case that the run folder's own notes on the data are lost.
+    """
+    known = metadata_of(dataset)
+    return digest(known | {"sources": sorted(known["sources"].values())})
+
+
+def check_data(kept: RunFolder, dataset: Dataset, *, write: bool) -> None:
+    """Check that the data of a resumed run are those that it began with.
+
+    Where the folder's notes on the data are damaged or gone, the newest checkpoint's checksum decides, and
+    they are written anew.
+
+    Args:
+      kept: the run folder.
+      dataset: as it is now.
+      write: whether this process writes.
+
+    Raises:
+      ConfigError: when the data are others.
+    """
+    metadata, why = _metadata(kept)
+    if metadata is not None:
+        if changed := changes(metadata, dataset):
+            raise ConfigError(str(kept.path), [f"data: {problem}" for problem in changed])
+        return
+    extras = kept.extras()
+    if extras and not _as_in(extras, dataset):
+        raise ConfigError(str(kept.path), [f"data: {why}, and the data are not those of the checkpoint"])
+    if extras:
+        _log.warning("%s: it is written anew, the data are those of the checkpoint", why)
+    if write:
+        keep_metadata(kept, dataset)
+
+
+def known_data(kept: RunFolder, config: Config) -> Dataset:
+    """The data of a run as they were: what was kept of them, where they are gone or have changed since.
+
+    Raises:
+      ConfigError: when neither the data nor what was kept of them can be had.
+    """
+    metadata, why = _metadata(kept)
+    try:
+        dataset = load_data(config)
+    except ConfigError as error:
+        if metadata is None:
+            raise ConfigError("data", [*error.problems, why]) from error
+        return dataset_of(metadata, missing="; ".join(error.problems))
+    if metadata is None:
+        if not _as_in(kept.extras(), dataset):
+            raise ConfigError(str(kept.path), [f"data: {why}, and the data are not those of the checkpoint"])
+        _log.warning("%s: the data are used, which are those of the checkpoint", why)
+        return dataset
+    if not (changed := changes(metadata, dataset)):
+        return dataset
+    return dataset_of(metadata, missing="; ".join(changed))
+
+
+def _metadata(kept: RunFolder) -> tuple[dict[str, Any] | None, str]:
+    """What was kept of the data, or why it cannot be had."""
+    try:
+        found = read_json(kept.metadata_path)
+    except DamagedFile as error:
+        return None, f"{error.source} {error.problems[0]}"
+    return found, f"{kept.metadata_path} is gone"
+
+
+def _as_in(extras: list[dict[str, Any]], dataset: Dataset) -> bool:
+    """Whether the data are those that checkpoints were made with; older ones do not say."""
+    saved = {extra["data"] for extra in extras if "data" in extra}
+    return not saved or saved == {data_digest(dataset)}
