@@ -28,6 +28,7 @@ from dlnotes.experiment.final_metrics import final_metrics
 from dlnotes.experiment.groups import Group, groups
 from dlnotes.experiment.kept_data import check_data, data_digest, known_data, load_data
 from dlnotes.experiment.kept_files import read_json, write_json, write_text
+from dlnotes.experiment.lock import locked
 from dlnotes.experiment.members import PointName, choose_kept
 from dlnotes.experiment.progress import Watch
 from dlnotes.experiment.result import Result, Trained
@@ -139,10 +140,11 @@ def run(
         if kept is None and first:
             kept = RunFolder.create(config, command)
         kept = _same_folder(kept)
-        if first:
+    with _alone_in(kept if first else None):
+        if kept is not None and first:
             with _named_in_errors(kept):
                 keep_metadata(kept, dataset)
-    return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
+        return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
 
 
 def resume(
@@ -163,8 +165,8 @@ def resume(
       model, dataset: again, if the run was started with one.
 
     Raises:
-      ConfigError: when it is no run folder, or its checkpoints are not of this config, network or data; or
-        when a run of the new duration would not have begun like this one (a cosine over the whole of it).
+      ConfigError: when it is no run folder, another process trains in it, or its checkpoints are not of this
+        config, network or data; or when a run of the new duration would not have begun like this one (a cosine over the whole of it).
 
     Example:
       ``dlnotes.resume("runs/quickstart/…", ["training.duration='40 epochs'"])``
@@ -177,14 +179,15 @@ def resume(
     prepare_devices(config, plan)
     dataset = load_data(config) if dataset is None else dataset
     first = jax.process_index() == 0
-    check_data(kept, dataset, write=first)
-    trainers = _trainers(config, plan, dataset, model)
-    enable_compilation_cache()
-    if first and not kept.config_path.is_file():
-        write_text(kept.config_path, to_toml(config))
-    if overrides:
-        extend(kept, before, config, groups(before), [t.setup for t in trainers], write=first)
-    return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
+    with _alone_in(kept if first else None):
+        check_data(kept, dataset, write=first)
+        trainers = _trainers(config, plan, dataset, model)
+        enable_compilation_cache()
+        if first and not kept.config_path.is_file():
+            write_text(kept.config_path, to_toml(config))
+        if overrides:
+            extend(kept, before, config, groups(before), [t.setup for t in trainers], write=first)
+        return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
 
 
 def _trainers(config: Config, plan: list[Group], dataset: Dataset, model: Model | None) -> list[Trainer]:
@@ -201,6 +204,16 @@ def _trainers(config: Config, plan: list[Group], dataset: Dataset, model: Model 
         raise
     except ValueError as error:
         raise ConfigError("config", [str(error)]) from None
+
+
+@contextmanager
+def _alone_in(kept: RunFolder | None) -> Iterator[None]:
+    """Let no other process train in the run folder meanwhile."""
+    if kept is None:
+        yield
+        return
+    with _lost_files_are_said(kept), locked(kept.path):
+        yield
 
 
 @contextmanager
