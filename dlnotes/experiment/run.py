@@ -166,7 +166,8 @@ def resume(
 
     Raises:
       ConfigError: when it is no run folder, another process trains in it, or its checkpoints are not of this
-        config, network or data; or when a run of the new duration would not have begun like this one (a cosine over the whole of it).
+        config, network or data; or when a run of the new duration would not have begun like this one (a
+        cosine over the whole of it).
 
     Example:
       ``dlnotes.resume("runs/quickstart/…", ["training.duration='40 epochs'"])``

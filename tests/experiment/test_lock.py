@@ -31,15 +31,12 @@ def holder(tmp_path):
     yield process
     process.kill()
     process.wait()
+    process.stdout.close()
 
 
 def test_a_folder_that_another_process_holds_is_refused_with_its_number(holder, tmp_path):
-    with (
-        pytest.raises(
-            ConfigError, match=rf"is in use: process {holder.pid} on .* \(since 20.*\) is training"
-        ),
-        locked(tmp_path),
-    ):
+    told = rf"is in use: process {holder.pid} on .* \(since 20.*\) is training"
+    with pytest.raises(ConfigError, match=told), locked(tmp_path):
         raise AssertionError("not reached")
 
 
