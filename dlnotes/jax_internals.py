@@ -373,6 +373,26 @@ def accelerator_installed() -> bool:
     return any(find_spec(name) for name in plugins)
 
 
+def wrap_compilation_cache(wrapper: Callable[[Any], Any]) -> None:
+    """Let jax reach its cache of compiled programs on disk through ``wrapper(cache)``, from now on.
+
+    Args:
+      wrapper: gives an object with ``get(key)`` and ``put(key, value)``.
+    """
+    from jax._src import compilation_cache
+
+    made = compilation_cache.get_file_cache
+    if hasattr(made, "wrapper"):
+        return
+
+    def get_file_cache(path: str) -> Any:
+        found = made(path)
+        return None if found is None else (wrapper(found[0]), found[1])
+
+    get_file_cache.wrapper = wrapper  # type: ignore[attr-defined]
+    compilation_cache.get_file_cache = get_file_cache
+
+
 def compiler_knows(options: Mapping[str, Any]) -> bool:
     """Whether this version of the compiler has these options: tried on a trivial program.
 

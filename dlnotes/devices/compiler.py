@@ -11,7 +11,8 @@ from typing import Any
 
 import jax
 
-from dlnotes.jax_internals import compiler_knows
+from dlnotes.devices.checked_cache import CheckedCache
+from dlnotes.jax_internals import compiler_knows, wrap_compilation_cache
 
 _EIGEN = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
 _LEVEL = {"xla_backend_optimization_level": 1}
@@ -66,6 +67,7 @@ def enable_compilation_cache(directory: str | Path | None = None) -> Path | None
         jax.config.update("jax_compilation_cache_dir", None)
         _warn_once(f"compiled programs are not kept for later runs: {path}: {problem} (see DLNOTES_CACHE)")
         return None
+    wrap_compilation_cache(CheckedCache)
     jax.config.update("jax_compilation_cache_dir", str(path))
     # Small programs are most of what a small run compiles: by default they would not be kept.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
