@@ -16,9 +16,11 @@ import logging
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,7 @@ class Checkpoints:
         if path.exists():
             shutil.rmtree(path)
         arrays = flatten(state)
+        _ignore_late_writers()
         try:
             with _silent_log(), _within_reach(self.folder) as folder, _checkpointer() as writer:
                 writer.save(folder / str(step), args=ocp.args.PyTreeSave(arrays))
@@ -278,6 +281,22 @@ def _silent_log() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+@cache
+def _ignore_late_writers() -> None:
+    """Keep the threads of a checkpoint that fails from printing tracebacks when they find it gone."""
+    before, unraisable = sys.excepthook, sys.unraisablehook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if str(error) != "Event loop is closed":
+            before(kind, error, trace)
+
+    def late(found: Any) -> None:
+        if str(found.exc_value) != "Event loop is closed":
+            unraisable(found)
+
+    sys.excepthook, sys.unraisablehook = hook, late
 
 
 def _digests(path: Path) -> dict[str, str]:
