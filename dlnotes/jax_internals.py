@@ -373,6 +373,13 @@ def accelerator_installed() -> bool:
     return any(find_spec(name) for name in plugins)
 
 
+def coordination_client() -> Any:
+    """What the processes of ``jax.distributed`` tell one another by: keys and values at the coordinator."""
+    from jax._src import distributed
+
+    return distributed.global_state.client
+
+
 def wrap_compilation_cache(wrapper: Callable[[Any], Any]) -> None:
     """Let jax reach its cache of compiled programs on disk through ``wrapper(cache)``, from now on.
 

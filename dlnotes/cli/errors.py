@@ -45,15 +45,25 @@ def answers(debug: bool, *, usage: tuple[type[Exception], ...] = ()) -> Iterator
             traceback.print_exc()
         status = _expected_status(error, usage)
         if status is not None:
-            fail(f"{'' if status == INTERRUPTED else 'error: '}{error}", status)
+            told = f"{'' if status == INTERRUPTED else 'error: '}{error}"
+            if status == WRONG and _among_others():
+                from dlnotes.devices import distributed
+
+                distributed.abandon(told, status)
+            fail(told, status)
         message = _unexpected(error, debug)
-        jax = sys.modules.get("jax")
-        if jax is not None and jax.distributed.is_initialized():
+        if _among_others():
             from dlnotes.devices import distributed
 
             # Most likely the error is that another process is gone: waiting for it at exit is useless.
             distributed.abandon(f"{message}\nif another process of this run is gone, resume the run")
         fail(message, FAILED)
+
+
+def _among_others() -> bool:
+    """Whether this process has joined others, for whom it would wait at its end."""
+    jax = sys.modules.get("jax")
+    return jax is not None and jax.distributed.is_initialized()
 
 
 def _expected_status(error: Exception, usage: tuple[type[Exception], ...]) -> int | None:

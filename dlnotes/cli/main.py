@@ -88,6 +88,7 @@ def run(
     processes: Annotated[int | None, typer.Option(help="Processes that train together.")] = None,
     process_id: Annotated[int | None, typer.Option(help="This process's number, from 0.")] = None,
     coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0.")] = None,
+    wait: Annotated[int, typer.Option(min=1, help="Seconds until all processes must be there.")] = 300,
     budget: BudgetOption = None,
     trust: Trust = False,
     debug: Debug = False,
@@ -104,7 +105,7 @@ def run(
         if budget is not None:
             raise ConfigError(str(config), ["--budget: is for the config of a claim, this one trains"])
         checked = load(config, overrides or ())
-        first = _join_processes(checked, processes, process_id, coordinator)
+        first = _join_processes(checked, processes, process_id, coordinator, wait)
         from dlnotes.experiment import run as running
 
         _show_run(lambda watch: running.run(checked, watch=watch, command=sys.argv), checked, quiet, first)
@@ -118,6 +119,7 @@ def resume(
     processes: Annotated[int | None, typer.Option(help="Processes that train together.")] = None,
     process_id: Annotated[int | None, typer.Option(help="This process's number, from 0.")] = None,
     coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0.")] = None,
+    wait: Annotated[int, typer.Option(min=1, help="Seconds until all processes must be there.")] = 300,
     debug: Debug = False,
 ) -> None:
     """Go on with an interrupted run, or train one for longer.
@@ -129,7 +131,7 @@ def resume(
         from dlnotes.experiment.run_folder import RunFolder
 
         checked = RunFolder.open(folder).config()
-        first = _join_processes(checked, processes, process_id, coordinator)
+        first = _join_processes(checked, processes, process_id, coordinator, wait)
         from dlnotes.experiment import run as running
 
         _show_run(lambda watch: running.resume(folder, overrides or (), watch=watch), checked, quiet, first)
@@ -430,11 +432,12 @@ def _opened(folder: Path) -> None:
 
 
 def _join_processes(
-    config: Any, processes: int | None, process_id: int | None, coordinator: str | None
+    config: Any, processes: int | None, process_id: int | None, coordinator: str | None, wait: int
 ) -> bool:
     """Join the other processes, if there are any; whether this is the first."""
     from dlnotes.config import ConfigError
     from dlnotes.devices import distributed
+    from dlnotes.experiment.extension import trained_by
 
     try:
         found = distributed.from_options(processes, process_id, coordinator)
@@ -445,7 +448,13 @@ def _join_processes(
     from dlnotes.experiment.run import prepare_devices
 
     prepare_devices(config, processes=found.count)
-    distributed.start(found)
+    try:
+        distributed.start(found, wait=wait)
+        started = (found.index, found.count)
+        distributed.agree(*started, "code", distributed.code_text())
+        distributed.agree(*started, "config", trained_by(config))
+    except distributed.NotTogether as error:
+        raise ConfigError("processes", [str(error)]) from None
     return found.index == 0
 
 

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import signal
+import socket
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import NoReturn
+
+from dlnotes.jax_internals import coordination_client
 
 TIMEOUT_SECONDS = 10
 """How soon the others notice that a process is gone."""
+
+WAIT_SECONDS = 300
+"""How long processes wait for one another at the start."""
 
 RESUMABLE = 75
 """Exit status of a run that was cut short and can be resumed."""
@@ -82,13 +92,23 @@ def from_options(processes: int | None, process_id: int | None, coordinator: str
     return Processes(processes, process_id, coordinator, "command line") if processes > 1 else None
 
 
-def start(processes: Processes) -> None:
+class NotTogether(ValueError):
+    """The processes are not those of one run: one is missing, or was started with something else."""
+
+
+def start(processes: Processes, *, wait: int = WAIT_SECONDS) -> None:
     """Join the other processes. Call before anything else uses jax's devices.
 
+    Args:
+      processes: how many, and which one this is.
+      wait: seconds until all must be there.
+
     Raises:
-      RuntimeError: when they do not come together, or jax finds another number of them.
+      NotTogether: when they do not come together, or are not as many as each was told.
     """
     import jax
+
+    _check_port(processes)
 
     options = {}
     if processes.coordinator is not None:
@@ -97,28 +117,91 @@ def start(processes: Processes) -> None:
             "num_processes": processes.count,
             "process_id": processes.index,
         }
+    where = processes.coordinator or processes.found
+    apart = f"the {processes.count} processes did not come together at {where} in {wait} seconds"
+    _abort_words[0] = f"dlnotes: {apart}\n".encode()
     _leave_resumable_on_abort()
-    jax.distributed.initialize(
-        **options,
-        heartbeat_timeout_seconds=TIMEOUT_SECONDS,
-        shutdown_timeout_seconds=TIMEOUT_SECONDS,
-    )
-    if jax.process_count() != processes.count:
-        raise RuntimeError(
-            f"{processes.found}: {processes.count} processes were asked for, jax found {jax.process_count()}"
+    try:
+        jax.distributed.initialize(
+            **options,
+            initialization_timeout=wait,
+            heartbeat_timeout_seconds=TIMEOUT_SECONDS,
+            shutdown_timeout_seconds=TIMEOUT_SECONDS,
         )
+    except Exception as error:  # of several kinds, which differ between versions
+        raise NotTogether(f"{apart} ({error})") from None
+    _abort_words[0] = _GONE
+    agree(processes.index, processes.count, "number of processes", str(processes.count))
 
 
-def abandon(message: str) -> NoReturn:
-    """Leave at once with `RESUMABLE`, because another process is gone.
+def _check_port(processes: Processes) -> None:
+    """Refuses a coordinator's port that something else has: jax would not survive it."""
+    if processes.index != 0 or processes.coordinator is None:
+        return
+    port = processes.coordinator.rpartition(":")[2]
+    if not port.isdigit() or not 0 < int(port) < 2**16:
+        raise NotTogether(f"--coordinator: got {processes.coordinator!r}, the port must be 1 to 65535")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", int(port)))
+        except OSError as error:
+            told = f"--coordinator: port {port} of this machine cannot be used: {error.strerror}"
+            raise NotTogether(told) from None
+
+
+def agree(index: int, count: int, what: str, own: str) -> None:
+    """Check that every process has the same text.
+
+    Args:
+      index, count: this process's number, and how many there are.
+      what: is compared, for the message; each may be compared once.
+      own: this process's text.
+
+    Raises:
+      NotTogether: naming the first process that has another text, and how they differ.
+    """
+    client = coordination_client()
+    client.key_value_set(f"dlnotes/{what}/{index}", own)
+    for other in range(count):
+        try:
+            theirs = client.blocking_key_value_get(f"dlnotes/{what}/{other}", 1000 * WAIT_SECONDS)
+        except Exception as error:
+            raise NotTogether(f"process {other} does not say its {what} ({error})") from None
+        if theirs != own:
+            if index == 0:
+                time.sleep(2)  # the others ask this process: first they see it, too
+            lines = [set(text.splitlines()) for text in (own, theirs)]
+            mine, its = ("; ".join(sorted(a - b)[:3]) for a, b in (lines, lines[::-1]))
+            raise NotTogether(
+                f"process {other} was started with another {what}: it has {its or 'nothing'}, "
+                f"process {index} has {mine or 'nothing'}"
+            )
+
+
+def code_text() -> str:
+    """A line for each file of this package and for each library that computes: its name and a checksum."""
+    package = Path(__file__).parents[1]
+    files = [
+        f"{path.relative_to(package).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+        for path in sorted(package.rglob("*.py"))
+    ]
+    return "\n".join([*(f"{name} {version(name)}" for name in ("jax", "jaxlib", "optax")), *files])
+
+
+def abandon(message: str, status: int = RESUMABLE) -> NoReturn:
+    """Leave at once, because another process is gone, or cannot be worked with.
 
     The usual way out of Python would wait for that process at the shutdown barrier.
     """
     print(f"dlnotes: {message}", file=sys.stderr, flush=True)
     sys.stdout.flush()
-    os._exit(RESUMABLE)
+    os._exit(status)
 
 
+_GONE = b"dlnotes: another process of this run is gone; resume the run to go on\n"
+_abort_words = [_GONE]
+"""What is said when jax aborts."""
 _handlers: list[object] = []  # a C handler must outlive its installation
 
 
@@ -130,7 +213,7 @@ def _leave_resumable_on_abort() -> None:
     """
 
     def leave(signum: int) -> None:
-        os.write(2, b"dlnotes: another process of this run is gone; resume the run to go on\n")
+        os.write(2, _abort_words[0])
         os._exit(RESUMABLE)
 
     handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(leave)

@@ -34,6 +34,12 @@ def made_with(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude_none=True)
 
 
+def trained_by(config: Config) -> str:
+    """A line for each option that changes what is trained, for a comparison of processes."""
+    flat = _flat(made_with(config))
+    return "\n".join(f"{path} = {value!r}" for path, value in sorted(flat.items()) if not _free(path))
+
+
 def refuse_edits(kept: RunFolder, config: Config) -> None:
     """Check that a folder's config is what its checkpoints were made with.
 

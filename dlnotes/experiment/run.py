@@ -19,6 +19,7 @@ from dlnotes.config import Config, ConfigError, load, parse, to_toml
 from dlnotes.data.buckets import Buckets
 from dlnotes.data.dataset import Dataset
 from dlnotes.devices.compiler import enable_compilation_cache
+from dlnotes.devices.distributed import NotTogether, agree
 from dlnotes.devices.placement import Placement, place
 from dlnotes.devices.prepare import cpu_count
 from dlnotes.devices.prepare import prepare as prepare_cpu
@@ -131,6 +132,7 @@ def run(
     plan = groups(config)
     prepare_devices(config, plan)
     dataset = load_data(config) if dataset is None else dataset
+    _same_data(dataset)
     trainers = _trainers(config, plan, dataset, model)
     enable_compilation_cache()
     first = jax.process_index() == 0
@@ -179,6 +181,7 @@ def resume(
     plan = groups(config)
     prepare_devices(config, plan)
     dataset = load_data(config) if dataset is None else dataset
+    _same_data(dataset)
     first = jax.process_index() == 0
     with _alone_in(kept if first else None):
         check_data(kept, dataset, write=first)
@@ -226,6 +229,20 @@ def _named_in_errors(kept: RunFolder | None) -> Iterator[None]:
         if kept is not None:
             error.run_folder = kept.path  # type: ignore[attr-defined]
         raise
+
+
+def _same_data(dataset: Dataset) -> None:
+    """Check that all processes have loaded the same data.
+
+    Raises:
+      ConfigError: when another has others.
+    """
+    if jax.process_count() == 1:
+        return
+    try:
+        agree(jax.process_index(), jax.process_count(), "data", data_digest(dataset))
+    except NotTogether as error:
+        raise ConfigError("processes", [str(error)]) from None
 
 
 def _same_folder(kept: RunFolder | None) -> RunFolder:
