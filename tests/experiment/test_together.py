@@ -49,7 +49,7 @@ class Together:
         among = ("--processes", count, "--process-id", index, "--coordinator", f"127.0.0.1:{self.port}")
         process = subprocess.Popen(
             [sys.executable, "-m", "dlnotes", "run", *map(str, (config, "-q", *among, "--wait", wait))],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=kept | changed,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=kept | changed, cwd=self.folder,
         )  # fmt: skip
         self.started.append(process)
         return process
