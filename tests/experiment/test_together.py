@@ -1,4 +1,4 @@
-"""Processes that cannot train together leave in bounded time, with 75 or 2 and the cause; none stays behind."""
+"""Processes that cannot train together leave in bounded time, with 75 or 2 and the cause; none stays."""
 
 import os
 import signal
