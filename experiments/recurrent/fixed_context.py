@@ -351,10 +351,10 @@ CLAIM = Claim(
     "{facts[longest right]}% right, attention {facts[attention right]}%. The attention net has "
     "{facts[attention parameters]} parameters, the net with the largest context "
     "{facts[largest parameters]}. What limits a small context here is what training finds in "
-    "{options.steps} steps: real numbers could in principle hold more. With more steps the fixed nets get more of "
-    "the longest strings right, and the lead of attention there shrinks; a part whose gain has not settled when "
-    "the steps are doubled is open. An expert would ask next for longer strings, where the largest context fails "
-    "too.",
+    "{options.steps} steps: real numbers could in principle hold more. With more steps the fixed nets get "
+    "more of the longest strings right, and the lead of attention there shrinks; a part whose gain has not "
+    "settled when the steps are doubled is open. An expert would ask next for longer strings, where the "
+    "largest context fails too.",
     facts=facts,
     revised="An audit of all rows found that the size of the context did not vary, and that the trainings "
     "were so short that the size and the training could not be told apart; it saw the old seeds, also with "
