@@ -13,8 +13,11 @@ from dlnotes.devices.compiler import enable_compilation_cache, single_use_option
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="these options are the CPU compiler's")
 @pytest.mark.parametrize(
     "model",
-    [models.tree_net(40, 16, 10), models.cnn((8, 8, 1), 10), models.sequence_classifier(5, 16, 3)],
-    ids=["tree", "cnn", "gru"],
+    [
+        pytest.param(models.tree_net(40, 16, 10), id="tree", marks=pytest.mark.slow),
+        pytest.param(models.cnn((8, 8, 1), 10), id="cnn", marks=pytest.mark.slow),
+        pytest.param(models.sequence_classifier(5, 16, 3), id="gru"),
+    ],
 )
 def test_single_use_programs_draw_the_same_bits(model, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")  # those of the tests set a level of their own

@@ -69,7 +69,7 @@ def test_losses_are_minus_log_p_and_have_gradients(name):
     np.testing.assert_allclose(got.total, -log_p, rtol=1e-5)
     np.testing.assert_array_equal(got.count, np.ones(4))
     check_grads(
-        lambda r: outputs.likelihood(made.distribution, r, y).total,
+        jax.jit(lambda r: outputs.likelihood(made.distribution, r, y).total),
         (raw,),
         1,
         modes=["rev"],

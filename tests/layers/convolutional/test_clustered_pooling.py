@@ -107,7 +107,7 @@ def test_gradient_and_vmap(kind):
     def f(x):
         return jnp.sum(weights * clustered_pool(x, 3, kind))
 
-    check_grads(f, (x,), 1, ["rev"], eps=1e-3, rtol=2e-2, atol=1e-2)
+    check_grads(jax.jit(f), (x,), 1, ["rev"], eps=1e-3, rtol=2e-2, atol=1e-2)
     many = jnp.stack([x, x[:, ::-1]])
     g = jax.jit(jax.grad(f))
     np.testing.assert_allclose(jax.jit(jax.vmap(g))(many), jnp.stack([g(a) for a in many]), rtol=1e-5)

@@ -57,13 +57,12 @@ def test_it_nears_the_exact_marginals_where_pairs_are_weak():
     pixels = list(product(range(2), range(3)))
     M = np.asarray(params.compatibility + params.compatibility.T) / 2
     pairs = [(a, b) for a, b in product(pixels, pixels) if a < b and b in neighbors_of(a, 2, 3, 4)]
-    labelings = list(product(range(3), repeat=6))
+    strengths = {pair: strength(params, image, *pair) for pair in pairs}
+    labelings, unary = list(product(range(3), repeat=6)), np.asarray(z)[0]
     scores = np.array(
         [
-            sum(float(z[0][p][y]) for p, y in zip(pixels, ys))
-            - sum(
-                strength(params, image, a, b) * M[ys[pixels.index(a)], ys[pixels.index(b)]] for a, b in pairs
-            )
+            sum(unary[p][y] for p, y in zip(pixels, ys))
+            - sum(strengths[a, b] * M[ys[pixels.index(a)], ys[pixels.index(b)]] for a, b in pairs)
             for ys in labelings
         ]
     )

@@ -58,7 +58,7 @@ def test_weights_of_a_mask_sum_to_one():
 def test_gradient():
     params, x, mask = LearnedPooling(drawn(2, 3, 3, 1)), drawn(2, 3, 3, 2), drawn(2, 3, 3) > -1
     for m in (None, mask):
-        check_grads(lambda p, x, m=m: learned_pool(p, x, mask=m), (params, x), 1, ["rev"], rtol=1e-2)
+        check_grads(jax.jit(lambda p, x, m=m: learned_pool(p, x, mask=m)), (params, x), 1, ["rev"], rtol=1e-2)
 
 
 @pytest.mark.parametrize(

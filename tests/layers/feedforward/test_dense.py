@@ -17,7 +17,7 @@ def test_dense_is_affine(shape):
     x, W, b = (rng.normal(size=s).astype(np.float32) for s in (shape, (5, 4), (4,)))
     params = layers.Dense(jnp.asarray(W), jnp.asarray(b))
     np.testing.assert_allclose(layers.dense(params, jnp.asarray(x)), x @ W + b, rtol=1e-5, atol=1e-6)
-    check_grads(layers.dense, (params, jnp.asarray(x)), order=2, modes=["fwd", "rev"], rtol=1e-2)
+    check_grads(jax.jit(layers.dense), (params, jnp.asarray(x)), order=2, modes=["fwd", "rev"], rtol=1e-2)
 
 
 def test_dense_init_and_errors(key):

@@ -36,7 +36,9 @@ def test_sum_over_connections(key):
 def test_gradients(key):
     params = init_masked_dense(key, MASK)
     x = jax.random.normal(key, (3, 7))
-    check_grads(lambda p, x: masked_dense(p, x, MASK), (params, x), order=2, modes=["rev"], rtol=1e-2)
+    check_grads(
+        jax.jit(lambda p, x: masked_dense(p, x, MASK)), (params, x), order=2, modes=["rev"], rtol=1e-2
+    )
     slope = jax.grad(lambda p: jnp.sum(masked_dense(p, x, MASK) ** 2))(params)
     np.testing.assert_array_equal(np.asarray(slope.W)[MASK == 0], 0)
     assert np.all(np.asarray(slope.W)[MASK == 1] != 0)

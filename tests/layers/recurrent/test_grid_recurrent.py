@@ -64,7 +64,7 @@ def test_gradient():
     params, x = setup()
     mask = jnp.ones((B, M, N), bool).at[1, 2].set(False)
     f = jax.jit(lambda p, x: grid_rnn(p, x, mask=mask))
-    check_grads(f, (params, x), 1, ["rev"], eps=1e-2, atol=2e-2, rtol=2e-2)
+    check_grads(jax.jit(f), (params, x), 1, ["rev"], eps=1e-2, atol=2e-2, rtol=2e-2)
 
 
 def test_every_position_depends_on_the_whole_image():
