@@ -130,7 +130,11 @@ def rounded_columns(dataset: Dataset) -> list[str]:
 def _inputs_in_words(dataset: Dataset) -> str:
     """What the numbers of the inputs are."""
     if dataset.features:
-        return f"\nColumns of `x`, in order: {', '.join(map(repr, dataset.features))}\n"
+        columns = f"\nColumns of `x`, in order: {', '.join(map(repr, dataset.features))}\n"
+        fills = reading_of(dataset).get("encoding", {}).get("fills", {})
+        lost = [name for name in fills if name in dataset.features]
+        told = f"NaN in {', '.join(map(repr, lost))} is a missing number: it is filled as in training."
+        return f"{columns}{told}\n" if lost else columns
     levels = known_levels(dataset)
     if levels is not None and levels["bytes"]:
         return "\n`x` holds gray levels from 0 to 1, bytes divided by 255.\n"
