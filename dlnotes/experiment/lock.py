@@ -43,7 +43,7 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise ConfigError(str(folder), [f"cannot be written: {error.strerror}"]) from None
+        raise ConfigError(str(folder), [f"cannot be written: {error.strerror} (.lock)"]) from None
     try:
         me = {"process": os.getpid(), "machine": platform.node()}
         since = datetime.datetime.now().astimezone().isoformat(timespec="seconds")

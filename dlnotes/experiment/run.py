@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import signal
 import threading
 import time
@@ -40,6 +41,9 @@ from dlnotes.experiment.trainer import Outcome, Trainer, restore
 from dlnotes.formatting import in_shell
 from dlnotes.models.model import Model
 from dlnotes.training.checkpoints import Checkpoints, LostCheckpoint
+
+
+_log = logging.getLogger(__name__)
 
 
 class Interrupted(Exception):
@@ -449,6 +453,9 @@ def open_run(
     restored = restore(setup, store, told.append)
     if restored is None:
         raise ConfigError(str(folder), ["has no whole checkpoint", *told])
+    for line in told:
+        again = f"dlnotes resume {in_shell(kept.path)}"
+        _log.warning("%s; what it lacks is trained again by: %s", line, again)
     evaluator = Evaluator(setup, place("single", members=1))
     return Trained(kept, own.config, dataset, evaluator, restored[0], chosen, tuple(all_groups))
 

@@ -9,6 +9,7 @@ a folder in its place. Then the copy is resumed, evaluated, used to predict, exp
 trial is
 
 - right, when what comes out is what comes out of the folder as it was;
+- older, when a warning names the damaged checkpoint, and the one before it gives the answer;
 - refused, when an error says which file is damaged, in one of the ways that the command line prints plainly;
 - WRONG otherwise: another number, another error, or a refusal that does not name the file.
 
@@ -239,7 +240,7 @@ def trials(folders: dict[str, Path]) -> Iterator[Trial]:
 
 
 def attempt(trial: Trial, source: Path, data: Path, rng: random.Random, right: Any) -> str:
-    """What comes of a trial: "right", "right, and said", "refused", or what is wrong."""
+    """What comes of a trial: "right", "right, and said", "older, and said", "refused", or what is wrong."""
     with tempfile.TemporaryDirectory() as work:
         copy = Path(work) / "runs" / trial.folder / source.name
         shutil.copytree(source, copy)
@@ -252,9 +253,10 @@ def attempt(trial: Trial, source: Path, data: Path, rng: random.Random, right: A
                 return "refused" if _names(str(error), trial.file) else f"WRONG: refused by: {error}"
             except Exception as error:  # what is not plain is what is looked for
                 return f"WRONG: {type(error).__name__}: {error}"
+        told = any(_names(text, trial.file) for text in said)
         if not _same(found, right):
-            return "WRONG: another result"
-        return "right, and said" if any(_names(text, trial.file) for text in said) else "right"
+            return "older, and said" if told and "checkpoints" in trial.file else "WRONG: another result"
+        return "right, and said" if told else "right"
 
 
 def _names(text: str, file: str) -> bool:
@@ -320,7 +322,7 @@ def main() -> int:
             if came.startswith("WRONG"):
                 print(*trial, "→", came, sep="  ", flush=True)
     print(f"\ndlnotes {dlnotes.__version__}: {len(planned)} trials, {time.perf_counter() - started:.0f} s")
-    outcomes = ("right", "right, and said", "refused", "WRONG")
+    outcomes = ("right", "right, and said", "older, and said", "refused", "WRONG")
     print(f"{'':10}" + "".join(f"{o:>17}" for o in outcomes))
     for action in (*ACTIONS, *OF_CLAIMS):
         print(f"{action:10}" + "".join(f"{counts[action, o]:17}" for o in outcomes))
