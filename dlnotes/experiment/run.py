@@ -42,7 +42,6 @@ from dlnotes.formatting import in_shell
 from dlnotes.models.model import Model
 from dlnotes.training.checkpoints import Checkpoints, LostCheckpoint
 
-
 _log = logging.getLogger(__name__)
 
 
