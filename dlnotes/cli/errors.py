@@ -12,13 +12,15 @@ from typing import NoReturn
 
 import typer
 
+from dlnotes.cli.streams import on_terminal
+
 FAILED, WRONG, INTERRUPTED = 1, 2, 75
 """Exit statuses; 0 is done, 75 is interrupted and can be resumed."""
 
 
 def fail(message: str, status: int) -> NoReturn:
     """Say what went wrong and end with a status."""
-    print(message, file=sys.stderr, flush=True)
+    print(on_terminal(message, sys.stderr), file=sys.stderr, flush=True)
     raise typer.Exit(status)
 
 

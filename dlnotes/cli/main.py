@@ -18,7 +18,7 @@ import typer
 
 from dlnotes.cli.errors import FAILED, INTERRUPTED, answers, fail
 from dlnotes.cli.members import MemberOption, PointOption, point_of, with_member
-from dlnotes.cli.streams import write_plainly
+from dlnotes.cli.streams import on_terminal, write_plainly
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -492,4 +492,4 @@ def _show_run(train: Callable[[Any], Any], config: Any, quiet: bool, first: bool
 
 
 def _out(text: str, end: str = "\n") -> None:
-    print(text, end=end, flush=True)
+    print(on_terminal(text, sys.stdout), end=end, flush=True)

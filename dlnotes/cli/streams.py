@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import sys
+from typing import TextIO
 
 _PLAIN = {
     **dict.fromkeys("–—−‐‑‒―", "-"),
@@ -53,3 +55,16 @@ def write_plainly() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif getattr(stream, "errors", None) in ("strict", "surrogateescape", "backslashreplace"):
             stream.reconfigure(errors="dlnotes.plain")
+
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def on_terminal(text: str, stream: TextIO) -> str:
+    """A text as it may be written to a stream: on a terminal its control characters are spelled out.
+
+    A stranger's file may hold some that move the cursor, hide text or set the window's title.
+    """
+    if not stream.isatty():
+        return text
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -72,3 +72,22 @@ def test_the_command_prints_wherever_it_is_started(setting):
     assert done.returncode == 0, done.stderr
     assert done.stderr == b""
     assert b"F1.4" in done.stdout
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b]0;title\x07b", "a\\x1b]0;title\\x07b"),
+        ("12\r99", "12\\r99"),
+        ("\u202egnp.exe", "\\u202egnp.exe"),
+        ("año 猫\tx\ny", "año 猫\tx\ny"),
+    ],
+)
+def test_a_strangers_text_moves_no_cursor(text, shown):
+    assert streams.on_terminal(text, Terminal()) == shown
+    assert streams.on_terminal(text, io.StringIO()) == text  # a pipe gets what there is
