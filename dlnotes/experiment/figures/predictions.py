@@ -25,6 +25,9 @@ MOST_OUTPUTS = 2**26
 MOST_NAMED = 20
 """Classes up to which a confusion matrix has numbers in it."""
 
+MOST_SHOWN = 300
+"""Classes up to which a confusion matrix has them all; of more, those with most mistakes."""
+
 WORST = 20
 """Mistakes in the picture; the table has five times as many."""
 
@@ -79,16 +82,26 @@ def _seeds(count: int) -> str:
 
 @styled
 def confusion_matrix(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
-    """How often each class is taken for each, summed over seeds; colors are shares of a row."""
+    """How often each class is taken for each, summed over seeds; colors are shares of a row.
+
+    Of very many classes those with most mistakes are shown, and the table lists the pairs instead.
+    """
     split, examples, logits, title = predictions(result, evaluators)
     names, y = result.dataset.classes, np.asarray(examples.y)
-    k = len(names)
+    true, taken, number = _pairs(y, logits.argmax(-1), len(names))
+    whole = len(names) <= MOST_SHOWN
+    mistakes = np.bincount(true, number * (true != taken), len(names))
+    shown_classes = np.arange(len(names)) if whole else np.sort(np.argsort(-mistakes)[:MOST_SHOWN])
+    k = len(shown_classes)
+    place = np.full(len(names), -1)
+    place[shown_classes] = np.arange(k)
     counts = np.zeros((k, k), np.int64)
-    for predicted in logits.argmax(-1):
-        np.add.at(counts, (y, predicted), 1)
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    few = k <= MOST_NAMED
-    longest = max(map(len, names))
+    inside = (place[true] >= 0) & (place[taken] >= 0)
+    counts[place[true[inside]], place[taken[inside]]] = number[inside]
+    totals = np.bincount(true, number, len(names))[shown_classes]
+    shares = counts / np.maximum(totals[:, None], 1)
+    few, labels = k <= MOST_NAMED, [names[i] for i in shown_classes]
+    longest = max(map(len, labels))
     side = max(3.6, 0.42 * k + 1.2) if few else 6.0
     figure = new_figure(side + 0.9, side + 0.3)
     axes = figure.subplots()
@@ -97,9 +110,9 @@ def confusion_matrix(kept: RunFolder, result: Result, evaluators: list[Evaluator
     shown = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
     if few:
         rotation = 45 if longest > 3 else 0
-        axes.set_xticks(range(k), names, rotation=rotation, ha="right" if rotation else "center",
+        axes.set_xticks(range(k), labels, rotation=rotation, ha="right" if rotation else "center",
                         rotation_mode="anchor" if rotation else "default")  # fmt: skip
-        axes.set_yticks(range(k), names)
+        axes.set_yticks(range(k), labels)
         for (i, j), count in np.ndenumerate(counts):
             if count:
                 axes.text(j, i, f"{count}", ha="center", va="center", fontsize=8 if count < 10_000 else 6,
@@ -112,14 +125,25 @@ def confusion_matrix(kept: RunFolder, result: Result, evaluators: list[Evaluator
     axes.set(xlabel="predicted", ylabel="true")
     bar = figure.colorbar(shown, ax=axes, shrink=0.8, label="% of the true class")
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
-    right = 100 * np.trace(counts) / counts.sum()
+    right = 100 * number[true == taken].sum() / number.sum()
     told = f"{title}\n{split}, {len(y)} examples × {_seeds(len(logits))}, {right:.2f}% on the diagonal"
-    set_title(figure, told)
-    rows = [(names[i], *map(int, counts[i])) for i in range(k)]
-    return [
-        save(figure, kept.figures / "confusion_matrix.png"),
-        write_table(kept.figures / "confusion_matrix.csv", ["true \\ predicted", *names], rows),
-    ]
+    set_title(figure, told if whole else f"{told}\n{k} classes with most mistakes, of {len(names)}")
+    path = kept.figures / "confusion_matrix.csv"
+    if whole:
+        rows = [(names[i], *map(int, counts[i])) for i in range(k)]
+        table = write_table(path, ["true \\ predicted", *names], rows)
+    else:
+        pairs = sorted(zip(-number, true, taken))
+        table = write_table(
+            path, ["true", "predicted", "count"], [(names[i], names[j], -n) for n, i, j in pairs]
+        )
+    return [save(figure, kept.figures / "confusion_matrix.png"), table]
+
+
+def _pairs(y: np.ndarray, predicted: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The pairs of a true and a predicted class that occur, and how often over all seeds."""
+    found, number = np.unique(y.astype(np.int64) * k + predicted, return_counts=True)
+    return *np.divmod(found, k), number
 
 
 @styled

@@ -146,6 +146,15 @@ def test_the_confusion_table_counts_over_seeds(tmp_path):
     assert [[int(r[c]) for c in ("zero", "one", "two")] for r in rows] == [[8, 0, 0], [0, 7, 1], [0, 0, 8]]
 
 
+def test_of_very_many_classes_the_pairs_are_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr(predicted_figures, "MOST_SHOWN", 2)
+    run = finished(tmp_path, dataset("vector"), [logits_for(RIGHT), logits_for(ONE_WRONG)])
+    picture, table = predicted_figures.confusion_matrix(*run)
+    rows = [(r["true"], r["predicted"], int(r["count"])) for r in read(table)]
+    assert rows == [("zero", "zero", 8), ("two", "two", 8), ("one", "one", 7), ("one", "two", 1)]
+    assert picture.stat().st_size > 0
+
+
 def test_the_worst_mistake_is_named_with_its_input_in_raw_units(tmp_path):
     data = dataset("vector")
     run = finished(tmp_path, data, [logits_for(RIGHT), logits_for(ONE_WRONG)])
