@@ -167,7 +167,13 @@ def test_public_functions_say_what_they_are(package):
             assert (found.__doc__ or "").strip(), name
 
 
-@pytest.mark.parametrize("module", MODULES)
+# Their public functions make networks: half a minute.
+LONG = ("dlnotes.models", "dlnotes.layers")
+
+
+@pytest.mark.parametrize(
+    "module", [pytest.param(m, marks=pytest.mark.slow if m in LONG else ()) for m in MODULES]
+)
 def test_docstring_examples(module):
     loaded = importlib.import_module(module)
     usual = {"jax": jax, "jnp": jnp, "np": np, "flax": flax}  # what a reader has imported already

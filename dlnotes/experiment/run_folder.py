@@ -18,7 +18,6 @@ from dlnotes.config.places import expanded
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.metadata import metadata_of
 from dlnotes.experiment.kept_files import read_json, write_json, write_text
-from dlnotes.training.checkpoints import Checkpoints
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +69,7 @@ class RunFolder:
           ConfigError: when there is none at ``path``.
         """
         folder = cls(path)
-        if not folder.config_path.is_file() and not folder.extras():
+        if not folder.config_path.is_file() and not (folder.path.is_dir() and folder.extras()):
             raise ConfigError(str(path), ["is not a run folder: it has no config.toml"])
         return folder
 
@@ -123,6 +122,8 @@ class RunFolder:
 
     def extras(self) -> list[dict[str, Any]]:
         """What the newest checkpoint of each group keeps beside its arrays; of those that have one."""
+        from dlnotes.training.checkpoints import Checkpoints  # loads jax, which a refusal does not need
+
         folders = [self.path / "checkpoints", *sorted(self.path.glob("group-*/checkpoints"))]
         return [extra for folder in folders if (extra := Checkpoints(folder).newest_extra())]
 

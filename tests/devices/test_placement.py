@@ -64,7 +64,9 @@ def eight(digits):
 
 
 @pytest.mark.parametrize("strategy", ["pmap", "mesh"])
-@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow), 8])
+@pytest.mark.parametrize(
+    "count", [pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow), 8]
+)
 def test_dividing_the_batch_changes_nothing(strategy, count, digits, alone):
     placement = place(strategy, members=1, count=count)
     assert (placement.shard, len(placement.devices)) == ("batch", count)
@@ -78,7 +80,12 @@ def test_one_device_under_a_strategy_is_one_device(strategy, digits, alone):
 
 
 @pytest.mark.parametrize(
-    ("strategy", "count"), [("pmap", 4), ("mesh", 8), pytest.param("mesh", 2, marks=pytest.mark.slow)]
+    ("strategy", "count"),
+    [
+        pytest.param("pmap", 4, marks=pytest.mark.slow),
+        ("mesh", 8),
+        pytest.param("mesh", 2, marks=pytest.mark.slow),
+    ],
 )
 def test_dividing_the_members_changes_nothing(strategy, count, digits, eight):
     placement = place(strategy, members=8, count=count)
@@ -90,8 +97,8 @@ def test_dividing_the_members_changes_nothing(strategy, count, digits, eight):
     ("strategy", "count", "members"),
     [
         pytest.param("single", None, 1, marks=pytest.mark.slow),
-        ("single", None, 8),
-        ("pmap", 2, 1),
+        pytest.param("single", None, 8, marks=pytest.mark.slow),
+        pytest.param("pmap", 2, 1, marks=pytest.mark.slow),
         ("mesh", 4, 1),
         ("pmap", 4, 8),
         pytest.param("mesh", 8, 8, marks=pytest.mark.slow),

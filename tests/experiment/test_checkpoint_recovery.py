@@ -124,6 +124,7 @@ def _existing(paths):
     return [p for p in paths if p.exists()]
 
 
+@pytest.mark.slow  # by default: test_run, which goes on from a copy of the folder made midway
 def test_killed_at_random_moments_and_resumed_is_undisturbed(tmp_path, undisturbed):
     folder, killed = killed_and_resumed(tmp_path, 3, seed=1)
     assert killed >= 1

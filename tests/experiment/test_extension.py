@@ -48,7 +48,12 @@ FITTING = {
 }
 
 
-@pytest.mark.parametrize("name", FITTING)
+SLOW = ("constant", "exponential, evaluated at odd steps")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in FITTING]
+)
 def test_steps_and_then_more_are_one_long_run(name, tmp_path):
     sections = FITTING[name]
     short = made(tmp_path, "30 steps", **sections)
@@ -87,8 +92,18 @@ def ended(tmp_path_factory):
             "50 steps",
             "optimizer.schedule: 'cosine' is laid over",
         ),
-        ({"optimizer": {"schedule": {"kind": "linear"}}}, "50 steps", "optimizer.schedule: 'linear'"),
-        ({"optimizer": {"schedule": {"kind": "one_cycle"}}}, "50 steps", "optimizer.schedule: 'one_cycle'"),
+        pytest.param(
+            {"optimizer": {"schedule": {"kind": "linear"}}},
+            "50 steps",
+            "optimizer.schedule: 'linear'",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"optimizer": {"schedule": {"kind": "one_cycle"}}},
+            "50 steps",
+            "optimizer.schedule: 'one_cycle'",
+            marks=pytest.mark.slow,
+        ),
         ({}, "20 steps", "has taken 30 steps already"),
         (
             {"training": {"select": "best", "evaluate_every": "8 steps"}},

@@ -187,7 +187,11 @@ def texts(result, n=5):
 
 @pytest.mark.parametrize(
     ("kind", "columns"),
-    [("tokens", ["class"]), ("pair", ["output", "log_p"]), ("text", ["bits_per_symbol", "next"])],
+    [
+        ("tokens", ["class"]),
+        pytest.param("pair", ["output", "log_p"], marks=pytest.mark.slow),
+        pytest.param("text", ["bits_per_symbol", "next"], marks=pytest.mark.slow),
+    ],
 )
 def test_predict_for_lines_of_text(kind, columns, trained, tmp_path):
     result = trained(kind)
@@ -267,7 +271,7 @@ SLOW = ("image", "volume", "text", "tree", "regression", "density")
 SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in SLOW]
 
 
-@pytest.mark.parametrize("kind", ["vector", "tokens", "pair", *SLOW])
+@pytest.mark.parametrize("kind", ["vector", "tokens", pytest.param("pair", marks=pytest.mark.slow), *SLOW])
 def test_an_export_needs_only_jax_and_takes_any_batch(kind, trained, tmp_path):
     result = trained(kind)
     path = export_run(result.folder, output=tmp_path / "model.jax", member=1)

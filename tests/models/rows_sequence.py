@@ -109,6 +109,7 @@ ROWS = [
         ),
         tokens,
         pad,
+        slow=True,
     ),
     row(
         "character model",

@@ -57,6 +57,7 @@ ROWS = [
         arity=3,
         embedding=4,
         targets="nodes",
+        slow=True,
     ),
     row("tree tensor net", partial(trees, 3, "root"), cell="tensor", arity=3, slow=True),
     row("tree child sum", partial(trees, 4, "root"), cell="child_sum", arity=4, slow=True),

@@ -65,7 +65,7 @@ def test_any_cut_into_chunks_gives_the_same_bits(cut, chunk, recipes, data, whol
 def test_no_number_of_steps_compiles_again(chunk, recipes, data, whole):
     for n in (0, 1, 5, 16):
         chunk(state_of(recipes, 3, RATES), data, np.int32(n))
-    assert chunk._cache_size() == 1
+    assert chunk._cache_size() <= 1  # 0 where many other programs have pushed it out
 
 
 def test_members_are_as_if_alone(recipes, data, whole):

@@ -133,7 +133,7 @@ def by_parts(model, params, batch, parts):
     return jax.tree.map(lambda *a: sum(a), *gradients), mean(*states)
 
 
-@pytest.mark.parametrize("way", ["accumulate", "pmap", "mesh"])
+@pytest.mark.parametrize("way", ["accumulate", pytest.param("pmap", marks=pytest.mark.slow), "mesh"])
 def test_parts_are_normalized_by_themselves_and_their_statistics_averaged(data, way, model):
     parts = 4
     recipes = recipe_with(model, accumulate=parts if way == "accumulate" else 1)

@@ -118,6 +118,7 @@ def test_equals_the_equation(name):
         hs = jax.jit(lambda p, x, c, fused=fused: unroll(cell, p, x, carry=c, fused=fused)[1])(
             params, xs, carry
         )
+        hs = np.asarray(hs)
         for b in range(B):
             first = jax.tree.map(lambda a, b=b: a[b], wide[2])
             first = tuple(first) if isinstance(first, tuple) else first
@@ -147,9 +148,11 @@ def test_written_out_gradient_equals_autodiff(name):
 @every
 def test_padded_batch_equals_each_sequence_alone(name):
     cell, params, xs, _ = setup(name)
-    last, hs = jax.jit(lambda x: unroll(cell, params, x, lengths=jnp.asarray(LENGTHS)))(xs)
+    run = jax.jit(lambda x: unroll(cell, params, x, lengths=jnp.asarray(LENGTHS)))
+    last, hs = jax.tree.map(np.asarray, run(xs))
+    xs = np.asarray(xs)
     for b, n in enumerate(LENGTHS):
-        want_last, want = unroll(cell, params, xs[b : b + 1, :n])
+        want_last, want = jax.tree.map(np.asarray, unroll(cell, params, xs[b : b + 1, :n]))
         close(hs[b, :n], want[0])
         assert not np.asarray(hs[b, n:]).any()
         close(jax.tree.map(lambda a, b=b: a[b], last), jax.tree.map(lambda a: a[0], want_last))

@@ -27,7 +27,20 @@ KINDS = [
     dict(cell="lstm", attention="none", bidirectional=False, context="initial", layers=2),
     dict(cell="gru", attention="none", context="input"),
 ]
-kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(map(str, kind.values())))
+
+
+def named(kind):
+    return "-".join(map(str, kind.values()))
+
+
+# One without attention, one of each sort with it: by default the others' parts have been there.
+kinds = pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, id=named(kind), marks=pytest.mark.slow if i in (1, 3, 5) else ())
+        for i, kind in enumerate(KINDS)
+    ],
+)
 SOURCE = jax.random.randint(jax.random.key(1), (6, S), 0, V)
 MASK = jnp.arange(S)[None] < jnp.array([4, 2, 1, 3, 4, 4])[:, None]
 
