@@ -120,7 +120,7 @@ def test_several_processes_measure_the_same(config, tmp_path):
     for one in alone:
         (same,) = (d for d in done if d.opened.name == one.opened.name)
         assert same.record["parts"] == one.record["parts"]
-    assert [d.state for d in reproduce(open_all(paths, budget=None), jobs=2)] == ["kept", "kept"]
+    assert [d.state for d in reproduce(open_all(paths, budget=None))] == ["kept", "kept"]
 
 
 def test_an_interrupted_measurement_is_done_again(config, tmp_path):

@@ -48,7 +48,7 @@ FITTING = {
 }
 
 
-SLOW = ("constant", "exponential, evaluated at odd steps")
+SLOW = ("constant", "exponential, evaluated at odd steps", "sizes")
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ from dlnotes.config import ConfigError, parse
 from dlnotes.data import load
 from dlnotes.data.metadata import changes, dataset_of, metadata_of
 from dlnotes.experiment.evaluate import evaluate_run
+from dlnotes.experiment.kept_data import load_data
 from dlnotes.experiment.predict import predict_run
 from dlnotes.experiment.run import open_run, resume, run
+from dlnotes.experiment.run_folder import RunFolder, keep_metadata
 
 SHORT = {"duration": "3 steps", "batch_size": 8, "seeds": 1, "ema": None}
 SETS = {
@@ -104,11 +106,11 @@ def test_the_words_of_each_part_are_in_the_run(tmp_path):
     config = tiny(tmp_path / "runs") | {
         "data": {"kind": "text_pairs", "path": str(tmp_path / "own.tsv")},
         "model": {"kind": "seq2seq", "hidden": 3, "embedding": 2},
-        "training": SHORT | {"buckets": 2},
     }
-    folder = run(parse(config)).folder
+    kept = RunFolder.create(parse(config))
+    keep_metadata(kept, load_data(parse(config)))
     words = [
-        (folder / "data" / f"{part}_sources.txt").read_text().split()
+        (kept.path / "data" / f"{part}_sources.txt").read_text().split()
         for part in ("train", "validation", "test")
     ]
     assert [len(w) for w in words] == [16, 2, 2]

@@ -301,6 +301,7 @@ def test_a_mapping_is_run_like_a_file(tmp_path):
         run(raw, ["training.seeds=0"])
 
 
+@pytest.mark.slow
 def test_what_a_run_needs_is_found_once(tmp_path, monkeypatch):
     """Buckets of the training part and the groups of a sweep are found once, whatever asks for them."""
     sizes, asked = [], []

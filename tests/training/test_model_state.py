@@ -241,6 +241,7 @@ def test_the_averaged_network_has_averaged_statistics(data):
     assert evaluated_params(members[-1]) is members[-1].average
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_low_and_keeps_statistics_high(data, model):
     low, high = recipe_with(model, compute_dtype=jnp.bfloat16), recipe_with(model)
     member, batch = member_of(state_of(low)), batch_of(data)

@@ -101,7 +101,7 @@ def test_pairs_that_are_refused(written, message):
 
 def test_limits():
     with pytest.raises(ValueError, match="too few different pairs over 2 variables"):
-        data.logic(n_train=30000, n_validation=0, n_test=0, train_operators=1, variables=2)
+        data.logic(n_train=3000, n_validation=0, n_test=0, train_operators=1, variables=2)
     with pytest.raises(ValueError, match="variables: got 4, 12, 7"):
         data.logic(variables=7)
     with pytest.raises(ValueError, match="n_train, n_validation, n_test: got 0"):
