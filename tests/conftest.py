@@ -23,6 +23,7 @@ from tiny_run import tiny
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_traceback_in_locations_limit", 0)  # which only a reader of compiled programs needs
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_every_door_fills_alike(filled, tmp_path):
     np.testing.assert_allclose(measured["absolute_error"]["mean"], np.abs(got - y).mean(), rtol=1e-4)
     model = export.export_run(trained, output=tmp_path / "model.jax")
     called = jax.export.deserialize(bytearray(model.read_bytes())).call
-    assert "NaN in 'a' is a missing number" in (tmp_path / "README.md").read_text()
+    assert "NaN in 'a', 'b' is a missing number" in (tmp_path / "README.md").read_text()
     x = np.stack([np.where(LOST, np.nan, np.round(A, 3)), np.round(B, 3), 0 * A], 1).astype(np.float32)
     np.testing.assert_allclose(np.asarray(called(x))[:, 0], got, rtol=1e-4, atol=1e-4)
     x[:, 2] = LOST
