@@ -81,7 +81,7 @@ def read_npz(path: str | Path) -> Arrays:
             if not isinstance(loaded, np.lib.npyio.NpzFile):
                 raise ValueError("it holds one array, not named ones (.npy?)")
             with loaded:
-                unpacked = sum(member.file_size for member in loaded.zip.infolist())
+                unpacked = sum(member.file_size for member in loaded.zip.infolist())  # pyright: ignore[reportOptionalMemberAccess]
                 bounded.check_unpacked(path, unpacked, len(data))
                 return Arrays({name: _member(path, loaded, name) for name in loaded.files})
     except bounded.TooLarge:

@@ -128,8 +128,9 @@ def _exported(folder: Path, data: Path) -> Any:
 
 def _leaves(tree: Any) -> list[Any]:
     import jax
+    import jax.numpy as jnp
 
-    return [a for a in jax.tree.leaves(tree) if not jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key)]
+    return [a for a in jax.tree.leaves(tree) if not jnp.issubdtype(a.dtype, jax.dtypes.prng_key)]
 
 
 def _judged(folder: Path, data: Path) -> Any:
