@@ -48,13 +48,13 @@ from dlnotes.claims import (
     ratio,
 )
 from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
-from dlnotes.training import Hyperparams, Recipe, fit, optimizer
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array, Params
 
 from ._curve_networks import CNN, DENSE, NAMES, ONE, SHARED, TWO, UNSHARED, network
 from ._layer_counts import CASES, DRAWN, KINDS, counted
 
-FIRST_SEED = 1000
+FIRST_SEED = 3000
 """Judged seeds: nobody has seen a training of these before the rules were written."""
 FAR_FEWER = 2.0
 ON = ("mnist",) * 3 + ("fashion_mnist",) * 3
@@ -103,16 +103,23 @@ def drawn_examples(part: Any, seeds: np.ndarray, numbers: np.ndarray, o: SharedW
 
 
 def train(
-    which: int, part: Any, seeds: np.ndarray, numbers: np.ndarray, rates: np.ndarray, o: SharedWeights
-) -> tuple[Params, Params]:
-    """Parameters after half of the steps and after all: Adam, one member per seed, number and rate.
+    which: int,
+    part: Any,
+    seeds: np.ndarray,
+    numbers: np.ndarray,
+    rates: np.ndarray,
+    steps: int,
+    o: SharedWeights,
+) -> Params:
+    """Parameters after Adam whose rate falls to 0 along a cosine, one member per seed, number and rate.
 
     Those of a training that broke down are NaN.
     """
-    model, steps = network(which, o.side), o.steps if ON[which] == "mnist" else o.layer_steps
+    model = network(which, o.side)
 
     def recipe_of(hyper: Hyperparams) -> Recipe:
-        return Recipe(model, outputs.cross_entropy, {}, optimizer("adam", hyper["rate"]))
+        adam = optimizer("adam", hyper["rate"], factor=schedules.cosine(steps))
+        return Recipe(model, outputs.cross_entropy, {}, adam)
 
     result = fit(
         recipe_of,
@@ -121,17 +128,13 @@ def train(
         batch_size=o.batch,
         seeds=seeds,
         hyperparams={"rate": rates},
-        every=steps // 2,
-        probe=lambda params: params,
-        record=steps // 2,
+        record=steps,
         convolutions=which in (CNN, SHARED),
         data_per_member=True,
     )
     broken = result.stopped_at >= 0
-    half = jax.tree.map(lambda a: a[1], result.probes)
-    return tuple(
-        jax.tree.map(lambda a: np.where(broken.reshape(-1, *(1,) * (a.ndim - 1)), np.float32(np.nan), a), p)
-        for p in (half, result.params)
+    return jax.tree.map(
+        lambda a: np.where(broken.reshape(-1, *(1,) * (a.ndim - 1)), np.float32(np.nan), a), result.params
     )
 
 
@@ -145,7 +148,8 @@ def accuracies(model: models.Model, params: Params, examples: data.Examples) -> 
 
 
 def curves(which: int, images: data.Dataset, o: SharedWeights) -> dict[str, np.ndarray]:
-    """Rates ``(numbers,)`` and test accuracies ``(numbers, seeds)``, with half of the steps too."""
+    """Rates ``(numbers,)`` and test accuracies ``(numbers, seeds)``, of half as long trainings too."""
+    steps = o.steps if ON[which] == "mnist" else o.layer_steps
     validation, test = (
         data.Examples(shrunk(np.asarray(part.x[: o.test]), o.side), np.asarray(part.y[: o.test]))
         for part in (images.split("validation"), images.split("test"))
@@ -154,11 +158,12 @@ def curves(which: int, images: data.Dataset, o: SharedWeights) -> dict[str, np.n
     judged = FIRST_SEED + np.arange(o.seeds)
     others = FIRST_SEED + o.seeds + np.arange(o.tuning_seeds)
     number, rate, seed = (a.ravel() for a in np.meshgrid(o.examples, rates, others, indexing="ij"))
-    _, params = train(which, images.train, seed, number, rate, o)
+    params = train(which, images.train, seed, number, rate, steps, o)
     tuning = accuracies(model, params, validation).reshape(n, len(rates), -1).mean(-1)
     best = rates[tuning.argmax(1)]
     number, seed = (a.ravel() for a in np.meshgrid(o.examples, judged, indexing="ij"))
-    half, params = train(which, images.train, seed, number, np.repeat(best, o.seeds), o)
+    chosen = np.repeat(best, o.seeds)
+    half, params = (train(which, images.train, seed, number, chosen, n, o) for n in (steps // 2, steps))
     return {
         "tuning": tuning,
         "rate": best,
@@ -364,7 +369,8 @@ CLAIM = Claim(
     "convolutions (16 and 32 maps, kernels of 5 x 5, max-pooling) with 64 dense units, against dense ReLU "
     "networks of 512 and of 256 and 128 units, {options.steps} steps of Adam; on Fashion-MNIST networks of "
     "one hidden layer of 8 maps of 5 x 5 or as many units, {options.layer_steps} steps. Batches have "
-    "{options.batch} images. For each network and number of images the learning rate is the best of three "
+    "{options.batch} images; the rate falls to zero along a cosine; all trainings are repeated with half of "
+    "the steps. For each network and number of images the learning rate is the best of three "
     "by validation accuracy over {options.tuning_seeds} other seeds; then {options.seeds} seeds are judged "
     "on {options.test} test images. The intervals cover seeds (training images, weights, order), not the "
     "choice of test images.",
@@ -385,5 +391,8 @@ CLAIM = Claim(
     "2.4 at 900 and 2,700 images); then it became the judged network, with the threshold of before, another "
     "grid of training sets, three tuning seeds and fresh seeds. The comparison with unshared layers is not "
     "in the notes and decides nothing any more; after the measurement its factor, which cannot be less than "
-    "1 on this grid, was replaced by the difference in accuracy.",
+    "1 on this grid, was replaced by the difference in accuracy. Measured again on two devices instead of "
+    "one, the row was open: at a constant rate the accuracy of the convolutional network moved by points "
+    "in its last steps, and rounding decided where it stopped. So the rate falls to zero now, and seeds are "
+    "fresh; no rule was changed.",
 )
