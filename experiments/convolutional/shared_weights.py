@@ -386,7 +386,7 @@ CLAIM = Claim(
     "parameters against {facts[parameters one unshared layer]} without sharing, but its linear output still "
     "has weights of its own for every place. The notes say «far more efficient» without a number: that the "
     "factor must be above {facts[threshold]} is ours, and where it lies near that, the choice of test images "
-    "can decide. An expert would ask next for the whole images of 28 x 28 pixels, on which a shared kernel "
+    "can decide. An expert would ask next for the images at their full resolution, on which a shared kernel "
     "saves more.",
     facts=facts,
     revised="An earlier experiment judged only single layers on Fashion-MNIST, with one tuning seed, and "
