@@ -21,9 +21,16 @@ class DamagedFile(ConfigError):
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file at once, so that a reader sees the old text or the new, never a part."""
+    """Replace a file at once, so that a reader sees the old text or the new, never a part.
+
+    Raises:
+      DamagedFile: when a folder has its name.
+    """
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
+    if path.is_dir():
+        partial.unlink()
+        raise DamagedFile(str(path), ["is damaged: a folder is in its place; move it away"])
     os.replace(partial, path)
 
 

@@ -121,6 +121,11 @@ class Checkpoints:
             int(p.name) for p in self.folder.iterdir() if p.name.isdigit() and (p / MANIFEST).is_file()
         )
 
+    def _unfinished(self) -> list[int]:
+        """Steps whose checkpoint was never finished, or has lost its manifest."""
+        found = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted(int(p.name) for p in found if p.name.isdigit() and not (p / MANIFEST).is_file())
+
     def newest_extra(self) -> dict[str, Any]:
         """The extra of the newest checkpoint whose extra is as it was written; empty without any."""
         for step in reversed(self.steps()):
@@ -185,7 +190,11 @@ class Checkpoints:
         Args:
           report: told of each damaged checkpoint that is passed over.
         """
-        for step in reversed(self.steps()):
+        steps = self.steps()
+        for step in self._unfinished():
+            if not steps or step > steps[-1]:
+                report(f"checkpoint at step {step} has no manifest, using the one before it")
+        for step in reversed(steps):
             try:
                 return (step, *self.load(step))
             except DamagedCheckpoint as error:

@@ -111,6 +111,22 @@ def test_a_damaged_summary_is_said_where_it_is_not_needed(folder, finished, capl
     assert "summary.json is damaged" in caplog.text
 
 
+def test_a_folder_in_the_place_of_the_summary_is_named(folder):
+    (folder / "summary.json").unlink()
+    (folder / "summary.json").mkdir()
+    with pytest.raises(ConfigError, match=r"summary\.json: 1 error\n  is damaged: a folder is in its place"):
+        resume(folder)
+    assert not list(folder.glob("*.partial"))
+
+
+def test_a_checkpoint_that_lost_its_manifest_is_said(folder, caplog):
+    *_, newest = sorted((folder / "checkpoints").iterdir(), key=lambda p: int(p.name))
+    shutil.copytree(newest, newest.with_name("99"))
+    (newest.with_name("99") / "manifest.json").unlink()
+    open_run(folder)
+    assert "checkpoint at step 99 has no manifest, using the one before it" in caplog.text
+
+
 def test_a_changed_log_is_set_aside_and_said(folder):
     path = folder / "metrics.jsonl"
     content = path.read_text()
