@@ -327,7 +327,7 @@ def last_measured(opened: Opened) -> Path | None:
     for path in sorted((runs_of(opened.config) / opened.name).glob("*/measurement.json"))[::-1]:
         try:
             found = read_json(path)
-            if all(found.get(k) == v for k, v in wanted.items()):
+            if isinstance(found, dict) and all(found.get(k) == v for k, v in wanted.items()):
                 load_measurements(path.parent / MEASUREMENTS, found.get("measurements"))
                 return path.parent
         except DamagedFile:

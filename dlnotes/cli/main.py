@@ -19,6 +19,7 @@ import typer
 from dlnotes.cli.errors import FAILED, INTERRUPTED, answers, fail
 from dlnotes.cli.members import MemberOption, PointOption, point_of, with_member
 from dlnotes.cli.streams import on_terminal, write_plainly
+from dlnotes.devices.distributed import WAIT_SECONDS
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,6 +45,7 @@ Debug = Annotated[
     bool,
     typer.Option("--debug", envvar="DLNOTES_DEBUG", show_envvar=False, help="Print tracebacks too."),
 ]
+Wait = Annotated[int, typer.Option(min=1, help="Seconds until all processes must be there.")]
 Trust = Annotated[
     bool,
     typer.Option("--trust", help="Run the experiment of this config, wherever its code lies."),
@@ -88,7 +90,7 @@ def run(
     processes: Annotated[int | None, typer.Option(help="Processes that train together.")] = None,
     process_id: Annotated[int | None, typer.Option(help="This process's number, from 0.")] = None,
     coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0.")] = None,
-    wait: Annotated[int, typer.Option(min=1, help="Seconds until all processes must be there.")] = 300,
+    wait: Wait = WAIT_SECONDS,
     budget: BudgetOption = None,
     trust: Trust = False,
     debug: Debug = False,
@@ -119,7 +121,7 @@ def resume(
     processes: Annotated[int | None, typer.Option(help="Processes that train together.")] = None,
     process_id: Annotated[int | None, typer.Option(help="This process's number, from 0.")] = None,
     coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0.")] = None,
-    wait: Annotated[int, typer.Option(min=1, help="Seconds until all processes must be there.")] = 300,
+    wait: Wait = WAIT_SECONDS,
     debug: Debug = False,
 ) -> None:
     """Go on with an interrupted run, or train one for longer.

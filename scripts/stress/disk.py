@@ -145,18 +145,13 @@ def ended(done: Done, status: int, words: str) -> str:
 
 def disturb(trials: Trials) -> None:
     """Every trial."""
-    for size in (40, 80, 160, 240, 320):
-        with small_disk(f"size={size}k") as place:
-            done = trials.run_in(place)
-            told = ended(done, 1, "no space left")
-            remount(place, "size=50m")
-            trials.note(f"full at {size} kB", told, trials.resumed(place) if not told else "")
-    for count in (6, 12, 20, 30, 40):
-        with small_disk(f"size=50m,nr_inodes={count}") as place:
-            done = trials.run_in(place)
-            told = ended(done, 1, "no space left")
+    full = {f"full at {size} kB": f"size={size}k" for size in (40, 80, 160, 240, 320)}
+    few = {f"no inodes after {count}": f"size=50m,nr_inodes={count}" for count in (6, 12, 20, 30, 40)}
+    for name, options in (full | few).items():
+        with small_disk(options) as place:
+            told = ended(trials.run_in(place), 1, "no space left")
             remount(place, "size=50m,nr_inodes=10000")
-            trials.note(f"no inodes after {count}", told, trials.resumed(place) if not told else "")
+            trials.note(name, told, trials.resumed(place) if not told else "")
     with small_disk("size=50m") as place:
         remount(place, "ro")
         trials.note("a folder that can only be read", ended(trials.run_in(place), 2, "Read-only file system"))
