@@ -16,6 +16,7 @@ from dlnotes import bounded
 from dlnotes.config import ConfigError, load, parse
 from dlnotes.data.arrays import read_npy, read_npz
 from dlnotes.data.csv_table import read_table
+from dlnotes.data.images.idx import read_idx
 from dlnotes.data.lines import read_lines
 from dlnotes.data.pictures import read_image
 from dlnotes.data.texts.text_pairs import read_pairs
@@ -35,6 +36,7 @@ READERS = {
     "trees": lambda path: tree_file(path=path),
     "gz": read_lines,
     "toml": load,
+    "idx": lambda path: read_idx(path, dimensions=1),
 }
 
 
@@ -76,7 +78,12 @@ def test_what_unpacks_to_too_much_is_refused_until_it_is_allowed(tmp_path, small
     (tmp_path / "zeros.txt.gz").write_bytes(gzip.compress(bytes(3_000_000)))
     with pytest.raises(bounded.TooLarge, match=r"zeros\.txt\.gz: .* holds"):
         read_lines(tmp_path / "zeros.txt.gz")
+    numbers = bytes([0, 0, 8, 1]) + struct.pack(">I", 3_000_000) + bytes(3_000_000)
+    (tmp_path / "zeros.idx").write_bytes(gzip.compress(numbers))
+    with pytest.raises(bounded.TooLarge, match=r"zeros\.idx: .* holds"):
+        read_idx(tmp_path / "zeros.idx", dimensions=1)
     monkeypatch.setenv(bounded.VARIABLE, "0.01")
+    assert len(read_idx(tmp_path / "zeros.idx", dimensions=1)) == 3_000_000
     assert data.npz(tmp_path / "zeros.npz").inputs == (2000,)
     assert len(read_lines(tmp_path / "zeros.txt.gz")[0]) == 3_000_000
 

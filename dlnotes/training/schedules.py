@@ -28,6 +28,19 @@ def cosine(total: int, *, final: float = 0.0) -> Factor:
     return _float(optax.cosine_decay_schedule(1.0, max(total, 1), alpha=final))
 
 
+def cosine_restarts(total: int, *, cycles: int) -> Factor:
+    """`cosine` over each of ``cycles`` equal parts of the run; steps left over lengthen the last part.
+
+    The rate is 0 at the end of each part, so what is measured there does not hang on the last few steps.
+
+    Source: Loshchilov and Hutter, 2017.
+    """
+    part = max(total // cycles, 1)
+    starts = [part * i for i in range(cycles)]
+    lengths = [part] * (cycles - 1) + [max(total - starts[-1], 1)]
+    return _float(optax.join_schedules([optax.cosine_decay_schedule(1.0, n) for n in lengths], starts[1:]))
+
+
 def linear(total: int, *, final: float = 0.0) -> Factor:
     """``1 − (1 − final)·t/total``, then `final`."""
     return _float(optax.linear_schedule(1.0, final, max(total, 1)))

@@ -41,7 +41,7 @@ from dlnotes.claims import (
 )
 from dlnotes.data.buckets import masked_sizes
 from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
-from dlnotes.training import Fit, Hyperparams, Recipe, fit, optimizer
+from dlnotes.training import Fit, Hyperparams, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Params
 
 from ._sized_networks import (
@@ -63,7 +63,7 @@ RIVALS = ("any size", "resized, convolutions", "resized, dense")
 ANY, RESIZED_CONV, DENSE = range(3)
 KNOWN, LARGER = 0, 1
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
-FIRST = 2000
+FIRST = 3000
 """First seed that counts; tuning seeds come after those that count."""
 
 
@@ -82,10 +82,15 @@ class AnySize(Options):
 
 
 def train(index: int, examples: data.Examples, seeds: np.ndarray, rates: Any, steps: int, batch: int) -> Fit:
-    """Adam at a fixed rate; parameters are kept before training, after half of the steps and at the end."""
+    """Adam; parameters are kept before training, after half of the steps and at the end.
+
+    The rate falls to 0 along a cosine over each half.
+    """
 
     def recipe_of(hyper: Hyperparams) -> Recipe:
-        return Recipe(NETWORKS[index], outputs.cross_entropy, {}, optimizer("adam", hyper["rate"]))
+        fall = schedules.cosine_restarts(steps, cycles=2)
+        adam = optimizer("adam", hyper["rate"], factor=fall)
+        return Recipe(NETWORKS[index], outputs.cross_entropy, {}, adam)
 
     return fit(
         recipe_of,
@@ -119,7 +124,7 @@ def measure(options: AnySize) -> dict[str, np.ndarray]:
     from sklearn.datasets import load_digits
 
     bunch: Any = load_digits()
-    rng = np.random.default_rng(2075)
+    rng = np.random.default_rng(3075)
     order = rng.permutation(len(bunch.target))
     images, labels = bunch.images[order] / 16, bunch.target[order].astype(np.int32)
     n, o = options.digits, options
@@ -144,7 +149,7 @@ def measure(options: AnySize) -> dict[str, np.ndarray]:
     counted = [compilations(params[0], padded(tests[0] + tests[1], np.tile(y, 2)), k) for k in BUCKETS[1:5]]
     waste, sizes_met = [], []
     for seed in range(options.seeds):
-        own = np.random.default_rng([2075, seed]).integers(SEEN[0], UNSEEN[1] + 1, (1000, 2))
+        own = np.random.default_rng([3075, seed]).integers(SEEN[0], UNSEEN[1] + 1, (1000, 2))
         waste.append([data.choose_buckets(own, most=k).waste for k in BUCKETS])
         sizes_met.append(len(np.unique(own, axis=0)))
     return {
@@ -360,9 +365,9 @@ CLAIM = Claim(
     "{options.validation} for validation, {options.test} test digits on 12 to 20 and on 21 to 32 pixels. "
     "The network has two 3×3 convolutions of 12 and 24 maps and the mean of a map per class; the rivals are "
     "the same convolutions and a dense network of 128 units on images resized to 16×16. Adam, "
-    "{options.steps} steps, batches of {options.batch}, a fixed rate of four, chosen by validation accuracy "
-    "of {options.tuning_seeds} other seeds after {options.tuning_steps} steps. {options.seeds} seeds; "
-    "intervals cover seeds and test digits.",
+    "{options.steps} steps, batches of {options.batch}, a rate that falls to zero along a cosine over "
+    "each half, from one of four, chosen by validation accuracy of {options.tuning_seeds} other seeds after "
+    "{options.tuning_steps} steps. {options.seeds} seeds; intervals cover seeds and test digits.",
     reading="The network gets {facts[any seen]}% right on the sizes of training and {facts[any larger]}% on "
     "larger ones: it works on sizes that it has not seen, and loses {parts[loss on larger images]} points. "
     "The convolutions on resized images get {facts[convolutions seen]}% and {facts[convolutions larger]}%, "
@@ -374,5 +379,7 @@ CLAIM = Claim(
     "tuned, seeds and draws are fresh, and intervals cover test digits too. The five points are kept as our "
     "own part; the parts of the notes are new. A first full run of 2000 steps was not trained far enough "
     "(91.7% on sizes seen, four points more than after half of the steps); this one has 5000 steps and "
-    "fresh seeds and draws again, under the same rules.",
+    "fresh seeds and draws again, under the same rules. Later, another row with convolutions came out "
+    "otherwise on another number of devices, because at a constant rate its last steps decided. So the rate "
+    "falls to zero here too, with fresh seeds and draws, under the same rules.",
 )

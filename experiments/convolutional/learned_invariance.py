@@ -31,14 +31,14 @@ from scipy import ndimage
 from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Below, Claim, Interval, Measured, Options, Part, Plateau, Plot, notes, ours, ratio
 from dlnotes.plotting import BLUE, GRAY, new_figure, set_title
-from dlnotes.training import Hyperparams, Recipe, optimizer, tune_and_train
+from dlnotes.training import Hyperparams, Recipe, optimizer, schedules, tune_and_train
 from dlnotes.typing import Array, PRNGKey
 
 SIDE, WINDOW, CLASSES = 14, 7, 10
 UNITS, GROUP = 16, 4
 ANGLES = np.arange(0, 360, 30)
 RATES = (0.001, 0.003, 0.01, 0.03)
-FIRST_SEED = 1000
+FIRST_SEED = 3000
 """Judged seeds: nobody has seen a training of these before the rules were written."""
 STATES = ("before", "half", "after")
 NETWORKS = ("maxout", "upright", "equal_outputs", "equal_filters")
@@ -128,7 +128,9 @@ def train(
 
     def recipe_of(hyper: Hyperparams) -> Recipe:
         measures = {"accuracy": outputs.accuracy}
-        return Recipe(model, outputs.cross_entropy, measures, optimizer("adam", hyper["rate"]))
+        fall = schedules.cosine_restarts(o.steps, cycles=2)
+        adam = optimizer("adam", hyper["rate"], factor=fall)
+        return Recipe(model, outputs.cross_entropy, measures, adam)
 
     tuned = tune_and_train(
         recipe_of,
@@ -383,7 +385,8 @@ CLAIM = Claim(
     ),
     method="MNIST at 14 x 14 pixels, {options.images} training digits, each turned by one random angle. A "
     "layer of 16 maximum units over 4 filters of 7 x 7 each, their largest value over all places, and a "
-    "linear output; {options.steps} steps of Adam in batches of {options.batch}. For each network the "
+    "linear output; {options.steps} steps of Adam in batches of {options.batch}, at a rate that falls "
+    "to zero along a cosine over each half. For each network the "
     "learning rate is the best of four by validation accuracy over {options.tuning_seeds} other seeds; "
     "{options.seeds} seeds are judged. The sensitivity is the share of a response's variance, over "
     "{options.test} test digits at twelve angles, that turning a digit makes: 0 for a response that turning "
@@ -407,5 +410,7 @@ CLAIM = Claim(
     },
     revised="The verdict was seen with networks trained for 600 steps at a rate of 0.003 that was not "
     "chosen (holds; training widened the gap, 0.87). They are now trained longer, each at a chosen rate, on "
-    "fresh seeds. No rule was changed.",
+    "fresh seeds. Later, another row with convolutions came "
+    "out otherwise on another number of devices, because at a constant rate its last steps decided. So the "
+    "rate falls to zero here too, and seeds are fresh; no rule was changed.",
 )

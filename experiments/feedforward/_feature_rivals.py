@@ -10,7 +10,7 @@ import numpy as np
 
 from dlnotes import data, outputs
 from dlnotes.models import Model
-from dlnotes.training import Hyperparams, Recipe, fit, optimizer
+from dlnotes.training import Hyperparams, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Params
 
 HARD = 1e4
@@ -120,10 +120,14 @@ def trained(
     steps: int,
     convolutions: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Accuracies of networks, one a member: on the training part, held out, and that after half the steps."""
+    """Accuracies of networks, one a member: on the training part, held out, and that after half the steps.
+
+    The rate falls to 0 along a cosine over each half.
+    """
 
     def recipe(hyper: Hyperparams) -> Recipe:
-        descent = optimizer("adam", hyper["learning_rate"])
+        fall = schedules.cosine_restarts(steps, cycles=2)
+        descent = optimizer("adam", hyper["learning_rate"], factor=fall)
         return Recipe(model_of(hyper), outputs.cross_entropy, {}, descent, random=True)
 
     found = fit(

@@ -53,6 +53,14 @@ def test_one_cycle_rises_to_one_and_ends_near_zero():
     np.testing.assert_allclose(got[10 : T + 1], down, atol=1e-6)
 
 
+@pytest.mark.parametrize(("total", "parts"), [(40, (20, 20)), (41, (20, 21))])
+def test_cosine_restarts_falls_to_zero_in_each_part(total, parts):
+    got = values(schedules.cosine_restarts(total, cycles=2))
+    expected = np.concatenate([0.5 * (1 + np.cos(np.pi * np.arange(n) / n)) for n in parts])
+    np.testing.assert_allclose(got[:total], expected, atol=1e-6)
+    np.testing.assert_allclose(got[total:], 0, atol=1e-6)
+
+
 @pytest.mark.parametrize("total", [1, 2, 3])
 @pytest.mark.parametrize("name", ["cosine", "linear", "one_cycle"])
 def test_runs_of_a_step_or_two_have_finite_factors(name, total):

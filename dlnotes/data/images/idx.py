@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from pathlib import Path
 
 import numpy as np
+
+from dlnotes import bounded
 
 
 def read_idx(path: str | Path, *, dimensions: int, md5: str | None = None) -> np.ndarray:
@@ -24,15 +24,12 @@ def read_idx(path: str | Path, *, dimensions: int, md5: str | None = None) -> np
       uint8 array.
 
     Raises:
-      ValueError: when the file is truncated, has trailing bytes, another type or number of axes, or
-        another checksum; the message names it.
+      ValueError: when the file is truncated, has trailing bytes, another type or number of axes,
+        another checksum, or unpacks to more than is allowed (`dlnotes.bounded`); the message names it.
     """
-    data = Path(path).read_bytes()
+    data = bounded.read_bytes(path)
     if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{path}: broken or truncated gzip data ({error})") from None
+        data = bounded.gunzip(path, data)
     header = 4 + 4 * dimensions
     if len(data) < header:
         raise ValueError(f"{path}: truncated, {len(data)} bytes are fewer than the header's {header}")
