@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any, Literal
 
 from dlnotes.checks import did_you_mean
 from dlnotes.claims.measure import Opened, judge, last_measured, open_claim, run_claim
-from dlnotes.claims.records import read_record
+from dlnotes.claims.records import committed, read_record
 from dlnotes.config import ConfigError, is_claim, read_raw
 from dlnotes.devices.prepare import cpu_count
 from dlnotes.formatting import Record
@@ -113,7 +115,8 @@ def reproduce(
     Args:
       opened: the claims.
       again: measure also what has been measured.
-      jobs: processes that share them; with one, they run here and in order.
+      jobs: processes that share them, each with its part of the processors; with one, they run here and
+        in order. Several take those of a chapter (F, C, R) first that took longest before.
       starting: told of each claim before it starts (with several processes, before it is shown).
 
     Yields:
@@ -124,9 +127,14 @@ def reproduce(
             starting(index, claim)
             yield Done(claim, *_outcome(claim, again))
         return
-    # Spawned, not forked: jax has threads.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(_elsewhere, str(c.path), c.config.budget, again): c for c in opened}
+    spawned = get_context("spawn")  # not forked: jax has threads
+    shares = spawned.SimpleQueue()
+    for share in _shares(jobs):
+        shares.put(share)
+    with ProcessPoolExecutor(jobs, spawned, initializer=_take_share, initargs=(shares,)) as pool:
+        waiting = {
+            pool.submit(_elsewhere, str(c.path), c.config.budget, again): c for c in _longest_first(opened)
+        }
         try:
             for index, future in enumerate(as_completed(waiting)):
                 starting(index, waiting[future])
@@ -137,13 +145,37 @@ def reproduce(
 
 
 def usual_jobs(budget: str | None) -> int:
-    """Processes to reproduce with: one for full measurements, whose times should be undisturbed.
+    """Processes to reproduce with: one for each of up to four processors, for the large budget one.
 
-    Quick ones are mostly compiling, which takes one core each; an accelerator is not shared.
+    A claim on two processors takes more than half as long as on one. An accelerator is not shared.
     """
-    if budget != "quick" or accelerator_installed():
+    if budget == "large" or accelerator_installed():
         return 1
     return min(cpu_count(), 4)
+
+
+def _longest_first(opened: Sequence[Opened]) -> list[Opened]:
+    """Chapter by chapter in the order given, in each first what took longest in the committed results."""
+    took: dict[str, float] = {}
+    for folder in {one.module.parent.parent for one in opened}:
+        with suppress(ConfigError):  # what is damaged there is told of where it is read for itself
+            took |= {r["name"]: r["seconds"] for r in committed(folder) if r["kind"] == "claim"}
+    chapters = list(dict.fromkeys(one.name[0] for one in opened))
+    return sorted(opened, key=lambda one: (chapters.index(one.name[0]), -took.get(one.name, 0.0)))
+
+
+def _shares(jobs: int) -> list[set[int]]:
+    """The processors of each of some processes; empty where the system does not bind a process to any."""
+    if not hasattr(os, "sched_getaffinity"):
+        return [set()] * jobs
+    mine = sorted(os.sched_getaffinity(0))
+    return [set(mine[i::jobs]) or {mine[i % len(mine)]} for i in range(jobs)]
+
+
+def _take_share(shares: Any) -> None:
+    """Bind this process to its processors: then jax has as many threads and CPU devices."""
+    if share := shares.get():
+        os.sched_setaffinity(0, share)
 
 
 _Outcome = tuple[State, "dict[str, Any] | None", "Path | None", str, float]

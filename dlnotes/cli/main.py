@@ -234,7 +234,8 @@ def reproduce(
     budget: BudgetOption = "full",
     again: Annotated[bool, typer.Option("--again", help="Measure also what is measured already.")] = False,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes; by default 1, and one per core for --budget quick.")
+        int | None,
+        typer.Option(min=1, help="Processes; by default one per core, up to 4; 1 for --budget large."),
     ] = None,
     configs: Annotated[Path, typer.Option(help="Folder that is searched for claims.")] = Path("configs"),
     results: Annotated[

@@ -2,11 +2,14 @@
 
 import json
 import os
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from claim_project import make, times_measured
 
+from dlnotes.claims import reproduce as reproducing
 from dlnotes.claims.fingerprint import fingerprint
 from dlnotes.claims.measure import judge, last_measured, open_claim, run_claim, save_measurements
 from dlnotes.claims.reproduce import choose, claim_configs, newest_records, open_all, reproduce
@@ -105,6 +108,26 @@ def test_reproducing_skips_what_is_measured(config, tmp_path):
     config.write_text(config.read_text().replace("40", "41"))
     assert all_states() == ["measured"]
     assert times_measured(tmp_path) == 3
+
+
+def test_several_take_long_ones_first_chapter_by_chapter(monkeypatch):
+    opened = [
+        SimpleNamespace(name=name, module=Path("experiments/a/b.py"))
+        for name in ("F1.2_a", "F1.3_b", "F2.1_c", "C6.4_d", "C6.6_e")
+    ]
+    seconds = {"F1.2_a": 3.0, "F1.3_b": 7.0, "C6.6_e": 1.0, "R1.1_f": 9.0}
+    records = [{"kind": "claim", "name": name, "seconds": s} for name, s in seconds.items()]
+    monkeypatch.setattr(reproducing, "committed", lambda folder: records)
+    got = [one.name for one in reproducing._longest_first(opened)]
+    assert got == ["F1.3_b", "F1.2_a", "F2.1_c", "C6.6_e", "C6.4_d"]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="a system that binds no process")
+def test_processes_share_the_processors(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 3, 5, 7, 9})
+    assert reproducing._shares(2) == [{1, 5, 9}, {3, 7}]
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4})
+    assert reproducing._shares(2) == [{4}, {4}]
 
 
 def test_several_processes_measure_the_same(config, tmp_path):
