@@ -18,6 +18,8 @@ import typer
 
 from dlnotes.cli.errors import FAILED, INTERRUPTED, answers, fail
 from dlnotes.cli.members import MemberOption, PointOption, point_of, with_member
+from dlnotes.cli.options import ConfigFile, Debug, LongerOption, Output, Overrides, Quiet, RunDir, Trust, Wait
+from dlnotes.cli.plan import plan
 from dlnotes.cli.streams import on_terminal, write_plainly
 from dlnotes.devices.distributed import WAIT_SECONDS
 
@@ -31,26 +33,6 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data", help="List data sets, fetch one, check one.")
 
-Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="OPTION=VALUE", help="Such as model.width=256; values are TOML.")
-]
-LongerOption = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="OPTION=VALUE", help="training.duration='40 epochs'; devices.*, checkpoint.*."),
-]
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file.", show_default=False)]
-RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Plain lines of progress instead of a live bar.")]
-Debug = Annotated[
-    bool,
-    typer.Option("--debug", envvar="DLNOTES_DEBUG", show_envvar=False, help="Print tracebacks too."),
-]
-Wait = Annotated[int, typer.Option(min=1, help="Seconds until all processes must be there.")]
-Trust = Annotated[
-    bool,
-    typer.Option("--trust", help="Run the experiment of this config, wherever its code lies."),
-]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
 BudgetOption = Annotated[
     str | None,
     typer.Option(
@@ -349,6 +331,9 @@ def show(config: ConfigFile, overrides: Overrides = None, trust: Trust = False, 
         from dlnotes.cli.layer_table import layer_table
 
         _out("\n" + "\n".join(f"# {line}" for line in layer_table(checked).splitlines()))
+
+
+app.command()(plan)
 
 
 @app.command()

@@ -26,15 +26,20 @@ OF_CLASSES = ("cross_entropy", "hinge", "brier")
 """The losses of classes; the others are of numbers."""
 
 
+def loss_name(config: Config, dataset: Dataset) -> str:
+    """The config's name of the loss; ``auto`` is cross-entropy for classes, squared error for numbers."""
+    if config.training.loss != "auto":
+        return config.training.loss
+    return "squared_error" if dataset.task == "regression" else "cross_entropy"
+
+
 def loss_of(config: Config, dataset: Dataset) -> LossFn:
-    """The evaluation loss; ``auto`` is cross-entropy for classes and squared error for numbers.
+    """The evaluation loss.
 
     Raises:
       ValueError: when the loss and the task do not fit.
     """
-    name = config.training.loss
-    if name == "auto":
-        name = "squared_error" if dataset.task == "regression" else "cross_entropy"
+    name = loss_name(config, dataset)
     if (name in OF_CLASSES) == (dataset.task == "regression"):
         raise ValueError(f"training.loss: got {name!r}, which does not fit {dataset.task} on {dataset.name}")
     quantile, spread = config.training.quantile, unit_of(config, dataset)

@@ -16,7 +16,7 @@ from dlnotes.data.augment import augment, augment_labels
 from dlnotes.data.dataset import Dataset
 from dlnotes.experiment.durations import Durations, durations
 from dlnotes.experiment.network import model_of
-from dlnotes.experiment.objective import loss_of, metrics_of, unit_of
+from dlnotes.experiment.objective import loss_name, loss_of, metrics_of, unit_of
 from dlnotes.models.model import Model
 from dlnotes.outputs import (
     cross_entropy,
@@ -52,7 +52,8 @@ def recipe_of(
     factory = model_of(config, dataset) if model is None else None
     evaluation_loss = loss_of(config, dataset)
     metrics = metrics_of(dataset, unit_of(config, dataset))
-    if config.training.label_smoothing and evaluation_loss is not cross_entropy:
+    smoothed = loss_name(config, dataset) == "cross_entropy"
+    if config.training.label_smoothing and not smoothed:
         raise ValueError("training.label_smoothing: only cross_entropy can be smoothed")
     if config.augment is not None and dataset.input != "image":
         raise ValueError(f"augment: is for images, {dataset.name} has {dataset.input} inputs")
@@ -70,9 +71,7 @@ def recipe_of(
         rates = [v for k, v in options["model"].items() if k.endswith("dropout")]
         return Recipe(
             model=model if factory is None else factory(options["model"]),  # type: ignore[arg-type]
-            loss=partial(cross_entropy, label_smoothing=smoothing)
-            if evaluation_loss is cross_entropy
-            else measured,
+            loss=partial(cross_entropy, label_smoothing=smoothing) if smoothed else measured,
             evaluation_loss=measured,
             metrics=metrics,
             optimizer=_optimizer(options["optimizer"], config, lengths, flatten_small),

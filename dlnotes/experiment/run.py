@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,8 +78,13 @@ def prepare_devices(config: Config, plan: list[Group] | None = None, *, processe
     prepare_cpu(wanted or 1)
 
 
-def placement_of(config: Config, group: Group) -> Placement:
+def placement_of(config: Config, group: Group, devices: Sequence[Any] | None = None) -> Placement:
     """Where a group is trained.
+
+    Args:
+      config: says how.
+      group: of trainings.
+      devices: candidates; by default all of jax's.
 
     Raises:
       ConfigError: when the devices asked for do not exist.
@@ -88,6 +93,7 @@ def placement_of(config: Config, group: Group) -> Placement:
         return place(
             config.devices.strategy,
             members=group.members,
+            devices=devices,
             count=config.devices.count,
             divide_batch=config.model.divide_batch,
         )

@@ -12,7 +12,7 @@ from dlnotes.data.buckets import Buckets
 from dlnotes.data.order import BucketOrder
 from dlnotes.experiment.durations import Durations, batch_size_of, bucket_order, buckets_of, durations
 from dlnotes.experiment.groups import Group
-from dlnotes.experiment.objective import metrics_of
+from dlnotes.experiment.objective import loss_name, metrics_of
 from dlnotes.experiment.recipe import recipe_of
 from dlnotes.models import Model
 from dlnotes.training.state import RecipeOf, init_state
@@ -71,7 +71,7 @@ def prepare(
         known[most] = buckets_of(config, dataset)
     order = bucket_order(known[most], batch_size_of(config, dataset))
     lengths = durations(config, dataset, order)
-    if "training.label_smoothing" in group.hyperparams and dataset.task == "regression":
+    if "training.label_smoothing" in group.hyperparams and loss_name(config, dataset) != "cross_entropy":
         raise ValueError("training.label_smoothing: only cross_entropy can be smoothed")
     setup = Setup(
         group=group,

@@ -124,7 +124,7 @@ class Trainer:
         seconds_before = float(extra.get("seconds", 0.0))
         step, saved_at = int(host.step), time.perf_counter()
         state = put_state(placement, host)
-        loader, chunk = self._compiled(host.members)
+        loader, chunk = self.compiled(np.asarray(jax.jit(jax.vmap(loop.order_key_data))(host.members)))
         size, examples, busy, first_seconds = 1, 0, 0.0, 0.0
         interrupted, announced = False, np.asarray(host.members.stopped_at) >= 0
 
@@ -186,14 +186,19 @@ class Trainer:
             stopped=_stopped(host.members),
         )
 
-    def _compiled(self, members: Member) -> tuple[Loader, Callable]:
+    def compiled(self, words: np.ndarray, memory: int | None = None) -> tuple[Loader, Callable]:
+        """What gives each chunk of steps its data, and the jitted chunk.
+
+        Args:
+          words: ``(members, 2)`` uint32 words of each member's order of examples.
+          memory: bytes of a device's memory; by default they are asked for.
+        """
         config = self.setup.group.config
-        words = np.asarray(jax.jit(jax.vmap(loop.order_key_data))(members))
         resident = {"yes": True, "no": False}.get(config.devices.resident)
         if self.placement.processes > 1:
             resident = False
         elif resident is None:
-            resident = fits_on_device(self.setup.dataset.train, self.placement)
+            resident = fits_on_device(self.setup.dataset.train, self.placement, memory)
         train, buckets = self.setup.dataset.train, self.setup.buckets
         if buckets is not None:
             train = rows_of(train, np.argsort(buckets.index, kind="stable"))

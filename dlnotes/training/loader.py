@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from math import prod
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, SingleDeviceSharding
+from jax.sharding import PartitionSpec as P
 
 from dlnotes.data.buckets import divide
 from dlnotes.data.dataset import Examples
 from dlnotes.data.order import BucketOrder, batch_rows
-from dlnotes.devices.placement import Division, Placement, put, put_local
+from dlnotes.devices.placement import AXIS, Division, Placement, put, put_local
 from dlnotes.jax_internals import device_memory
 from dlnotes.training.loop import (
     resident_batches,
@@ -30,13 +34,40 @@ METRIC_ROWS = 2**20
 
 
 def size_of(examples: Any) -> int:
-    """Bytes of all arrays in a tree."""
-    return sum(np.asarray(a).nbytes for a in jax.tree.leaves(examples))
+    """Bytes of all arrays in a tree, or of arrays of those shapes."""
+    return sum(prod(np.shape(a)) * np.dtype(a.dtype).itemsize for a in jax.tree.leaves(examples))
 
 
-def fits_on_device(examples: Examples, placement: Placement) -> bool:
-    """Whether the whole training part may lie on the device: a quarter of its memory, or 2 GiB."""
-    return size_of(examples) <= (device_memory(placement.devices[0]) or 8 * 2**30) // 4
+def fits_on_device(examples: Examples, placement: Placement, memory: int | None = None) -> bool:
+    """Whether the whole training part may lie on the device: a quarter of its memory, or 2 GiB.
+
+    Args:
+      examples: the training part.
+      placement: its devices.
+      memory: bytes of one of them; by default it is asked for.
+    """
+    return size_of(examples) <= (memory or device_memory(placement.devices[0]) or 8 * 2**30) // 4
+
+
+def shapes_on(placement: Placement, tree: Any, *, axis: int | None = None) -> Any:
+    """`jax.ShapeDtypeStruct` of arrays as they lie on a placement's devices.
+
+    Args:
+      placement: where they would lie.
+      tree: arrays or shapes, of all processes.
+      axis: which axis is divided over the devices; ``None`` where all of it lies on each.
+    """
+    if placement.shard == "none":
+        sharding: Any = SingleDeviceSharding(placement.devices[0])
+    else:
+        spec = P() if axis is None else P(*([None] * axis), AXIS)
+        sharding = NamedSharding(placement.mesh, spec)
+
+    def leaf(a: Any) -> jax.ShapeDtypeStruct:
+        dtype = jax.dtypes.canonicalize_dtype(a.dtype)
+        return jax.ShapeDtypeStruct(np.shape(a), dtype, sharding=sharding)
+
+    return jax.tree.map(leaf, tree)
 
 
 class Loader:
@@ -69,7 +100,6 @@ class Loader:
         self.per_member, self.order = not resident, order
         self.bucket_at = None if order is None else lambda step: order.at(step, xp=jnp)[0][0]
         if resident:
-            self._data = put(placement, examples)
             if order is None:
                 self.batch_at = resident_batches(examples.size, batch_size, division)
             else:
@@ -82,6 +112,24 @@ class Loader:
             self.capacity = int(np.clip(CHUNK_BYTES / max(bytes_per_step, 1), 1, 256))
             self.data_axis = {"none": None, "members": 0, "batch": 2}[placement.shard]
 
+    @cached_property
+    def _data(self) -> Examples:
+        """All examples, on the placement's devices."""
+        return put(self.placement, self.examples)
+
+    def shapes(self) -> Any:
+        """The data argument as `jax.ShapeDtypeStruct`, each with the devices it lies on; nothing is moved."""
+        if self.resident:
+            return shapes_on(self.placement, self.examples)
+        lead = (len(self.words), self.capacity, self.rows_per_part * self.division.parts)
+
+        def leaf(a: Any, row: tuple[int, ...]) -> Any:
+            return jax.ShapeDtypeStruct((*lead, *row), np.asarray(a).dtype)
+
+        x, y, mask = jax.tree.map(lambda a: leaf(a, np.shape(a)[1:]), tuple(self.examples))
+        batch = Batch(x, y, mask, leaf(np.float32(1), ()))
+        return shapes_on(self.placement, batch, axis=self.data_axis)
+
     def prepare(self, step: int, n_steps: int) -> Any:
         """The data argument for the chunk of ``n_steps`` after ``step``."""
         if self.resident:
@@ -90,11 +138,7 @@ class Loader:
         if self.placement.shard == "batch":
             return put_local(self.placement, batch, axis=2)
         if self.placement.shard == "members" and self.placement.strategy == "mesh":
-            from jax.sharding import PartitionSpec
-
-            from dlnotes.devices.placement import AXIS
-
-            return put(self.placement, batch, PartitionSpec(AXIS))
+            return put(self.placement, batch, P(AXIS))
         return put(self.placement, batch)
 
     def _host_batches(self, first: int, n_steps: int) -> Batch:

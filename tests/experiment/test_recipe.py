@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import special
 from sklearn.metrics import mean_pinball_loss
 
 from dlnotes import data
@@ -118,6 +119,16 @@ def test_losses_and_metrics_follow_the_task(moons, regression):
     for loss, dataset in bad:
         with pytest.raises(ValueError, match=f"training.loss: got '{loss}'"):
             loss_of(config(training={"loss": loss}), dataset)
+
+
+@pytest.mark.parametrize("loss", ["auto", "cross_entropy"])
+def test_label_smoothing_is_in_the_loss_that_is_trained_and_not_in_the_one_that_is_measured(loss, moons):
+    recipe = recipe_of(config(training={"label_smoothing": 0.2, "loss": loss}), moons)({})
+    z, y = jnp.array([[2.0, -1.0], [0.5, 0.3]]), jnp.array([0, 1])
+    log_p = np.log(special.softmax(z, -1))
+    plain = -log_p[np.arange(2), y]
+    np.testing.assert_allclose(recipe.evaluation_loss(z, y).total, plain, rtol=1e-5)
+    np.testing.assert_allclose(recipe.loss(z, y).total, 0.8 * plain - 0.2 * log_p.mean(-1), rtol=1e-5)
 
 
 def test_what_does_not_fit_the_data_is_refused(regression):

@@ -30,7 +30,9 @@ def test_a_sweep_of_sizes_and_numbers_is_one_group_per_shape_and_equals_single_r
     assert len(result.summary["points"]) == 8
     assert [p["point"] for p in result.summary["points"]] == list(range(8))
     assert len([*result.folder.glob("group-*/metrics.jsonl")]) == 2
-    for point in (result.summary["points"][i] for i in (6,)):
+    plain, smoothed = (result.summary["points"][i]["metrics"]["test"]["loss"]["mean"] for i in (6, 7))
+    assert abs(plain - smoothed) > 1e-6
+    for point in (result.summary["points"][i] for i in (7,)):
         values = point["values"]
         single = alone(
             tmp_path,
