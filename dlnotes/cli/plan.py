@@ -36,12 +36,13 @@ def plan(
     """
     with answers(debug, usage=(ValueError,)):
         from dlnotes.config import ConfigError, load
-        from dlnotes.devices.absent import missing
+        from dlnotes.devices.absent import missing, only_compile
         from dlnotes.devices.chips import topology
 
         checked, chips = load(config, overrides or ()), topology(on)
         if compiling and (needs := missing(chips)):
             raise ConfigError("plan", [f"{needs}; --no-compile only calculates"])
+        only_compile()
         from dlnotes.experiment import plan as planning
         from dlnotes.experiment.planned_program import NotCompiled, compiled_elsewhere
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from dlnotes.devices.chips import Topology
+from dlnotes.devices.prepare import prepare
 
 EXTRAS = {"tpu": ("tpu", ("libtpu",)), "cuda": ("cuda", ("jax_cuda12_plugin", "jax_cuda13_plugin"))}
 """By platform the extra of dlnotes that brings its compiler, and the packages of which one must be there."""
@@ -60,6 +62,32 @@ def missing(topology: Topology) -> str | None:
     return f"compiling for {topology.chip.title} needs its compiler: python -m pip install 'dlnotes[{extra}]'"
 
 
+def only_compile() -> None:
+    """Start jax on the CPU alone, whatever accelerator there is: programs are compiled, and not run."""
+    os.environ.update(JAX_PLATFORMS="cpu", CUDA_VISIBLE_DEVICES="-1")
+    # Without these libtpu asks the network which machine it is on.
+    os.environ.update(TPU_SKIP_MDS_QUERY="1", TPU_WORKER_HOSTNAMES="localhost", TPU_WORKER_ID="0")
+    os.environ.update(TPU_MIN_LOG_LEVEL="3", TF_CPP_MIN_LOG_LEVEL="3")
+    with _silent():
+        import jax
+
+        jax.devices("cpu")
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing reaches standard error, not even from compiled libraries: they miss their devices there."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def compilable(topology: Topology) -> tuple[Any, ...]:
     """jax's devices of a topology, for which programs can be compiled and not run.
 
@@ -69,23 +97,21 @@ def compilable(topology: Topology) -> tuple[Any, ...]:
       ValueError: when the compiler knows no such slice.
     """
     platform, count = topology.chip.platform, topology.count
-    os.environ.update(JAX_PLATFORMS="cpu", CUDA_VISIBLE_DEVICES="-1")
-    # Without these libtpu asks the network which machine it is on.
-    os.environ.update(TPU_SKIP_MDS_QUERY="1", TPU_WORKER_HOSTNAMES="localhost", TPU_WORKER_ID="0")
-    os.environ.update(TPU_ACCELERATOR_TYPE=f"v5litepod-{count}", TPU_MIN_LOG_LEVEL="3")
+    os.environ.update(TPU_ACCELERATOR_TYPE=f"v5litepod-{count}")
     import jax
 
     if platform == "cpu":
-        jax.config.update("jax_num_cpu_devices", count)
-        return tuple(jax.devices("cpu"))
+        prepare(count)
+        return tuple(jax.devices("cpu")[:count])
+    only_compile()
     from jax.experimental import topologies
 
     shape = "x".join(map(str, topology.shape))
-    name, options = topology.name, {}
+    asked: dict[str, Any] = {"topology_name": topology.name}
     if platform == "cuda":
-        name, options = f"1x{shape}", {"target_config": _H100}
+        asked = {"topology": f"1x{shape}", "target_config": _H100}
     try:
-        found = topologies.get_topology_desc(platform=platform, topology_name=name, **options).devices
+        found = topologies.get_topology_desc(platform=platform, **asked).devices
     except Exception as error:  # jax has no class of its own for this
         raise ValueError(f"--on: got {topology.name!r}, its compiler says: {error}") from None
     if len(found) != count:

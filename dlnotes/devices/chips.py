@@ -10,8 +10,6 @@ import re
 from math import prod
 from typing import NamedTuple
 
-from dlnotes.checks import did_you_mean
-
 
 class Chip(NamedTuple):
     """One kind of accelerator.
@@ -190,17 +188,16 @@ def topology(name: str) -> Topology:
     """
     kind, _, size = name.partition(":")
     if kind not in CHIPS:
-        raise ValueError(f"--on: got {name!r}{did_you_mean(kind, CHIPS)}, known chips are {', '.join(CHIPS)}")
+        raise ValueError(f"--on: got {name!r}, known chips are {', '.join(CHIPS)}")
     chip = CHIPS[kind]
     lengths = re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", size)
-    shape = tuple(map(int, size.split("x"))) if lengths else ()
+    shape: tuple[int, ...] = tuple(map(int, size.split("x"))) if lengths else ()
     if chip.axes == 0 and len(shape) == 1:
         shape = (1, *shape)
-    wanted = chip.axes or 2
-    if len(shape) != wanted:
+    if len(shape) != (chip.axes or 2):
         form = {0: "8 or 4x8 (hosts and chips a host)", 2: "4x4", 3: "2x2x4"}[chip.axes]
         raise ValueError(f"--on: got {name!r}, after {kind}: stands something like {form}")
-    if chip.axes == 0 and shape[1] > chip.per_host:
+    if chip.axes == 0 and max(shape[1:]) > chip.per_host:
         raise ValueError(f"--on: got {name!r}, a host has at most {chip.per_host} of them")
     if chip.axes and any(n & (n - 1) for n in shape):
         raise ValueError(f"--on: got {name!r}, a slice has 1, 2, 4, 8 … chips along each axis")

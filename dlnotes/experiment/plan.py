@@ -126,6 +126,7 @@ class Plan:
       members: trainings at once.
       batch: examples of a step of one of them.
       chips: those used.
+      members_here: trainings on one of them.
       rows: of a batch on one chip.
       parameters: of one member.
       resident: whether the training part lies on each chip.
@@ -143,6 +144,7 @@ class Plan:
     members: int
     batch: int
     chips: int
+    members_here: int
     rows: int
     parameters: int
     resident: bool
@@ -233,6 +235,7 @@ def plan(setup: Setup, topology: Topology, program: dict[str, Any] | None = None
         members=members,
         batch=setup.lengths.batch_size,
         chips=chips,
+        members_here=here,
         rows=rows,
         parameters=size_of(learned_of(state.members.params)) // 4 // members,
         resident=resident,
@@ -300,11 +303,12 @@ def _work(setup: Setup, state: TrainState) -> Work:
     number = jax.ShapeDtypeStruct((), jnp.int32)
     found = iterations(step, member, batch, number)
     waves = waves_of(setup.group.config, setup.dataset, n)
+    learned = size_of(learned_of(member.params))
     try:
         count = multiply_adds(step, member, batch, number)
-    except ValueError:  # told in its own words where it is shown
-        count = None
-    learned = size_of(learned_of(member.params))
+    except ValueError:  # a loop without a known length
+        # A tree's node meets every weight once, forward, and twice backward.
+        count = None if waves is None else 3 * waves.rows * learned // 4
     return Work(
         multiply_adds=count,
         activations=_products_bytes(program_of(forward, member, batch)),
@@ -361,11 +365,11 @@ def _advice(plan: Plan, placement: Placement) -> Iterator[str]:
                 f"at most about {rows} rows a chip: training.batch_size = {rows * plan.batch // plan.rows}, "
                 f"or the same batch in parts, training.accumulate = {parts}"
             )
-        if needed.state > limit:
+        if needed.state / plan.members_here > limit:
             yield "the state of one training is larger than a chip: a larger chip, or a smaller network"
-        elif placement.shard != "members" and plan.members > 1:
-            seeds = max(1, int(plan.members * limit / needed.total))
-            yield f"fewer trainings at once: training.seeds = {seeds}"
+        elif plan.members_here > 1:
+            fewer = max(1, int(plan.members_here * limit / needed.total)) * plan.members // plan.members_here
+            yield f"fewer trainings at once: {fewer} instead of {plan.members} (training.seeds)"
     if plan.ways and placement.shard == "batch":
         best = min(plan.ways, key=lambda n: plan.ways[n])
         if best < plan.chips:
