@@ -2,6 +2,7 @@
 
 import json
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import jax
@@ -41,13 +42,13 @@ def planned(on="v5e:2x2", **sections):
 
 def parameters(widths):
     sizes = [64, *widths, 10]
-    return sum((a + 1) * b for a, b in zip(sizes, sizes[1:]))
+    return sum((a + 1) * b for a, b in pairwise(sizes))
 
 
 def test_sums_by_hand():
     found = planned()
     sizes = [64, *WIDTHS, 10]
-    products = [a * b for a, b in zip(sizes, sizes[1:])]
+    products = [a * b for a, b in pairwise(sizes)]
     # Forward, by the weights, and by the activations before them, of which the inputs need none.
     assert found.work.multiply_adds == 32 * (3 * sum(products) - products[0])
     assert found.work.activations == 4 * 32 * sum(sizes[1:])
