@@ -37,8 +37,8 @@ from dlnotes.typing import Array, PRNGKey
 SIDE, WINDOW, CLASSES = 14, 7, 10
 UNITS, GROUP = 16, 4
 ANGLES = np.arange(0, 360, 30)
-RATES = (0.001, 0.003, 0.01, 0.03)
-FIRST_SEED = 3000
+RATES = (0.003, 0.01, 0.03, 0.1)
+FIRST_SEED = 5000
 """Judged seeds: nobody has seen a training of these before the rules were written."""
 STATES = ("before", "half", "after")
 NETWORKS = ("maxout", "upright", "equal_outputs", "equal_filters")
@@ -410,7 +410,7 @@ CLAIM = Claim(
     },
     revised="The verdict was seen with networks trained for 600 steps at a rate of 0.003 that was not "
     "chosen (holds; training widened the gap, 0.87). They are now trained longer, each at a chosen rate, on "
-    "fresh seeds. Later, another row with convolutions came "
-    "out otherwise on another number of devices, because at a constant rate its last steps decided. So the "
-    "rate falls to zero here too, and seeds are fresh; no rule was changed.",
+    "fresh seeds. Later, another row with convolutions came out otherwise on another number of devices, "
+    "because at a constant rate its last steps decided. So the rate falls to zero here too. With that all "
+    "networks chose the largest rate, so the grid ends higher; seeds are fresh again. No rule was changed.",
 )

@@ -54,12 +54,12 @@ from dlnotes.typing import Array, Params
 from ._curve_networks import CNN, DENSE, NAMES, ONE, SHARED, TWO, UNSHARED, network
 from ._layer_counts import CASES, DRAWN, KINDS, counted
 
-FIRST_SEED = 5000
+FIRST_SEED = 7000
 """Judged seeds: nobody has seen a training of these before the rules were written."""
 FAR_FEWER = 2.0
 ON = ("mnist",) * 3 + ("fashion_mnist",) * 3
 """The images of each network."""
-TRIED = ((0.001, 0.003, 0.01),) * 3 + ((0.003, 0.01, 0.03),) * 2 + ((0.0003, 0.001, 0.003),)
+TRIED = ((0.001, 0.003, 0.01, 0.03),) * 5 + ((0.0003, 0.001, 0.003, 0.01),)
 """The learning rates among which each network has its best."""
 COLORS = (BLUE, ORANGE, GREEN) * 2
 
@@ -371,7 +371,7 @@ CLAIM = Claim(
     "networks of 512 and of 256 and 128 units, {options.steps} steps of Adam; on Fashion-MNIST networks of "
     "one hidden layer of 8 maps of 5 x 5 or as many units, {options.layer_steps} steps. Batches have "
     "{options.batch} images; the rate falls to zero along a cosine; all trainings are repeated with half of "
-    "the steps. For each network and number of images the learning rate is the best of three "
+    "the steps. For each network and number of images the learning rate is the best of four "
     "by validation accuracy over {options.tuning_seeds} other seeds; then {options.seeds} seeds are judged "
     "on {options.test} test images. The intervals cover seeds (training images, weights, order), not the "
     "choice of test images.",
@@ -398,5 +398,6 @@ CLAIM = Claim(
     "one, the row was open: at a constant rate the accuracy of the convolutional network moved by points "
     "in its last steps, and rounding decided where it stopped. So the rate falls to zero now, and seeds are "
     "fresh; no rule was changed. Then a rate that three tuning seeds had chosen let one judged network "
-    "fail, so eight seeds choose it now, and seeds are fresh again.",
+    "fail, so eight seeds choose it now; some networks chose the largest of three rates, so there are four; "
+    "and seeds are fresh again.",
 )
