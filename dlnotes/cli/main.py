@@ -18,7 +18,20 @@ import typer
 
 from dlnotes.cli.errors import FAILED, INTERRUPTED, answers, fail
 from dlnotes.cli.members import MemberOption, PointOption, point_of, with_member
-from dlnotes.cli.options import ConfigFile, Debug, LongerOption, Output, Overrides, Quiet, RunDir, Trust, Wait
+from dlnotes.cli.options import (
+    ConfigFile,
+    Coordinator,
+    Debug,
+    LongerOption,
+    Output,
+    Overrides,
+    Processes,
+    ProcessId,
+    Quiet,
+    RunDir,
+    Trust,
+    Wait,
+)
 from dlnotes.cli.plan import plan
 from dlnotes.cli.streams import on_terminal, write_plainly
 from dlnotes.devices.distributed import WAIT_SECONDS
@@ -69,9 +82,9 @@ def run(
     config: ConfigFile,
     overrides: Overrides = None,
     quiet: Quiet = False,
-    processes: Annotated[int | None, typer.Option(help="Processes that train together.")] = None,
-    process_id: Annotated[int | None, typer.Option(help="This process's number, from 0.")] = None,
-    coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0.")] = None,
+    processes: Processes = None,
+    process_id: ProcessId = None,
+    coordinator: Coordinator = None,
     wait: Wait = WAIT_SECONDS,
     budget: BudgetOption = None,
     trust: Trust = False,
@@ -100,9 +113,9 @@ def resume(
     folder: RunDir,
     overrides: LongerOption = None,
     quiet: Quiet = False,
-    processes: Annotated[int | None, typer.Option(help="Processes that train together.")] = None,
-    process_id: Annotated[int | None, typer.Option(help="This process's number, from 0.")] = None,
-    coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0.")] = None,
+    processes: Processes = None,
+    process_id: ProcessId = None,
+    coordinator: Coordinator = None,
     wait: Wait = WAIT_SECONDS,
     debug: Debug = False,
 ) -> None:
@@ -127,6 +140,10 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     data: Annotated[Path | None, typer.Option(help="Measure on this file instead.")] = None,
     point: PointOption = None,
+    processes: Processes = None,
+    process_id: ProcessId = None,
+    coordinator: Coordinator = None,
+    wait: Wait = WAIT_SECONDS,
     debug: Debug = False,
 ) -> None:
     """Measure a trained run on a split or your own file.
@@ -134,13 +151,15 @@ def evaluate(
     After a sweep its best point (on validation), which the first line names, or the one of --point.
     """
     with answers(debug):
-        _opened(folder)
+        first = _join_opened(folder, processes, process_id, coordinator, wait)
         from dlnotes.experiment.evaluate import evaluate_run
         from dlnotes.experiment.run import open_run
         from dlnotes.formatting import measured_in_words, metric_in_words
 
         trained = open_run(folder, point=point_of(point))
         measured = evaluate_run(trained, split=split, data_path=data)
+        if not first:
+            return
         if told := trained.chosen.in_words():
             _out(told)
         where = split if data is None else data.name
@@ -161,6 +180,10 @@ def predict(
         int | None, typer.Option(min=1, help="Beams of an encoder-decoder; by default the config's.")
     ] = None,
     best: Annotated[int, typer.Option(min=1, help="Hypotheses of an encoder-decoder written.")] = 1,
+    processes: Processes = None,
+    process_id: ProcessId = None,
+    coordinator: Coordinator = None,
+    wait: Wait = WAIT_SECONDS,
     debug: Debug = False,
 ) -> None:
     """Predict for the inputs in a file.
@@ -169,11 +192,13 @@ def predict(
     standard error.
     """
     with answers(debug):
-        _opened(folder)
+        first = _join_opened(folder, processes, process_id, coordinator, wait)
         from dlnotes.experiment.predict import predict_run
 
         trained = with_member(folder, point, member)
-        _out(str(predict_run(trained, inputs, output=output, beam=beam, best=best)))
+        written = predict_run(trained, inputs, output=output, beam=beam, best=best)
+        if first:
+            _out(str(written))
 
 
 @app.command()
@@ -419,13 +444,21 @@ def _opened(folder: Path) -> None:
     RunFolder.open(folder)
 
 
+def _join_opened(
+    folder: Path, processes: int | None, process_id: int | None, coordinator: str | None, wait: int
+) -> bool:
+    """`_join_processes` for the use of a run folder."""
+    from dlnotes.experiment.run_folder import RunFolder
+
+    return _join_processes(RunFolder.open(folder).config(), processes, process_id, coordinator, wait)
+
+
 def _join_processes(
     config: Any, processes: int | None, process_id: int | None, coordinator: str | None, wait: int
 ) -> bool:
     """Join the other processes, if there are any; whether this is the first."""
     from dlnotes.config import ConfigError
     from dlnotes.devices import distributed
-    from dlnotes.experiment.extension import trained_by
 
     try:
         found = distributed.from_options(processes, process_id, coordinator)
@@ -433,6 +466,7 @@ def _join_processes(
         raise ConfigError("usage", [str(error)]) from None
     if found is None:
         return True
+    from dlnotes.experiment.extension import trained_by
     from dlnotes.experiment.run import prepare_devices
 
     prepare_devices(config, processes=found.count)

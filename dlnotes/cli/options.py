@@ -21,6 +21,9 @@ Debug = Annotated[
     bool,
     typer.Option("--debug", envvar="DLNOTES_DEBUG", show_envvar=False, help="Print tracebacks too."),
 ]
+Processes = Annotated[int | None, typer.Option(help="Processes that work together.")]
+ProcessId = Annotated[int | None, typer.Option(help="This process's number, from 0.")]
+Coordinator = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of process 0.")]
 Wait = Annotated[int, typer.Option(min=1, help="Seconds until all processes must be there.")]
 Trust = Annotated[
     bool,

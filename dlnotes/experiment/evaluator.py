@@ -11,11 +11,10 @@ import numpy as np
 
 from dlnotes.data.buckets import divide
 from dlnotes.devices import placement as placing
-from dlnotes.devices.compiler import compiler_options
 from dlnotes.experiment.setup import Setup
 from dlnotes.training import loop
 from dlnotes.training.loader import blocks_of, bucketed_blocks_of, joined, put_blocks
-from dlnotes.training.parallel import compile_evaluation, put_state
+from dlnotes.training.parallel import compile_evaluation, compile_prediction, put_state
 from dlnotes.training.state import Member, TrainState
 
 MOST_PIXELS = 2**20
@@ -54,18 +53,26 @@ class Evaluator:
         return self._measure(members, self._put_blocks(examples), None)
 
     def predict(self, members: Member, examples: Any, *, classes: bool = False) -> np.ndarray:
-        """Outputs ``(members, examples, ...)`` on one device, float32, or the most probable classes."""
-        rows = self._block_rows()
+        """Outputs ``(members, examples, ...)``, float32, or the most probable classes.
+
+        Devices that divide batches divide these too; otherwise one of them predicts. Of several processes
+        all must call this, and each gets all outputs.
+        """
+        rows, divided = self._block_rows(), self.placement.shard == "batch"
         if classes not in self._predictors:
-            self._predictors[classes] = jax.jit(
+            self._predictors[classes] = compile_prediction(
+                self.placement,
                 loop.predict_blocks(self.setup.recipe_of, best=self.setup.keep_best, classes=classes),
-                compiler_options=compiler_options(convolutions=self._convolutional),
+                convolutions=self._convolutional,
             )
         predict = self._predictors[classes]
         slim = members._replace(opt_state=(), best=members.best if self.setup.keep_best else None)
+        if divided and not isinstance(slim.stopped_at, jax.Array):
+            slim = put_state(self.placement, TrainState(jnp.array(0), slim)).members
 
         def outputs_of(part: Any) -> np.ndarray:
-            outputs = np.asarray(predict(slim, blocks_of(part, rows)))
+            blocks = blocks_of(part, rows, parts=len(self.placement.devices) if divided else 1)
+            outputs = placing.fetch(predict(slim, put_blocks(self.placement, blocks) if divided else blocks))
             return outputs.reshape(outputs.shape[0], -1, *outputs.shape[3:])[:, : part.size]
 
         if self.setup.buckets is None:

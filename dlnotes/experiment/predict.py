@@ -94,6 +94,8 @@ def predict_run(
     except (ValueError, OSError) as error:
         raise ConfigError(str(path), [str(error)]) from None
     columns = _predictions(trained, one, inputs, how, best)
+    if jax.process_index() > 0:  # the first of several processes writes
+        return target
     if trained.dataset.task == "pixels" and target.suffix != ".npz":
         return _write_masks(target, inputs.rows, columns["class"])
     if target.suffix == ".npz":

@@ -101,6 +101,20 @@ def placement_of(config: Config, group: Group, devices: Sequence[Any] | None = N
         raise ConfigError("config", [str(error)]) from None
 
 
+def inference_placement(config: Config) -> Placement:
+    """Where a trained run is evaluated and predicts: its rows are divided as a batch of one training is.
+
+    Of the devices that the run was trained on, as many as there are here.
+    """
+    available, asked = jax.device_count(), config.devices.count
+    return place(
+        config.devices.strategy if jax.process_count() == 1 else "mesh",
+        members=1,
+        count=None if asked is None or jax.process_count() > 1 else min(asked, available),
+        divide_batch=config.model.divide_batch,
+    )
+
+
 def run(
     config: Config | Mapping[str, Any] | str | Path,
     overrides: tuple[str, ...] | list[str] = (),
@@ -343,7 +357,7 @@ def _train_all(
             if config.output.figures:
                 from dlnotes.experiment.figures import draw as figures
 
-                figures.draw(kept, result, [t.evaluator for t in trainers])
+                figures.draw(kept, result, [_alone(t.evaluator) for t in trainers])
     if summary["status"] == "failed":
         reasons = "; ".join(
             f"seed {s['seed']}{_setting(p)}: {s['reason']} at step {s['step']}"
@@ -352,6 +366,13 @@ def _train_all(
         )
         raise RunFailed(f"every seed failed ({reasons})" + (f"; run folder: {kept.path}" if kept else ""))
     return result
+
+
+def _alone(evaluator: Evaluator) -> Evaluator:
+    """One that this process can use without the others."""
+    if evaluator.placement.processes == 1:
+        return evaluator
+    return Evaluator(evaluator.setup, place("single", members=1, devices=jax.local_devices()))
 
 
 def _setting(point: dict[str, Any]) -> str:
@@ -461,7 +482,7 @@ def open_run(
     for line in told:
         again = f"dlnotes resume {in_shell(kept.path)}"
         _log.warning("%s; what it lacks is trained again by: %s", line, again)
-    evaluator = Evaluator(setup, place("single", members=1))
+    evaluator = Evaluator(setup, inference_placement(config))
     return Trained(kept, own.config, dataset, evaluator, restored[0], chosen, tuple(all_groups))
 
 

@@ -116,6 +116,31 @@ def compile_evaluation(placement: Placement, evaluate: Callable, *, convolutions
     return jax.jit(mapped, compiler_options=options)
 
 
+def compile_prediction(placement: Placement, predict: Callable, *, convolutions: bool = False) -> Callable:
+    """Compile ``predict(members, blocks) -> (members, blocks, rows, ...)`` for a placement.
+
+    Under a batch split each device predicts its part of a block's rows, in their order; of several
+    processes each is given all of them. Otherwise one device predicts.
+    """
+    options = compiler_options(convolutions=convolutions)
+    if placement.shard != "batch":
+        return jax.jit(predict, compiler_options=options)
+    several = placement.processes > 1
+
+    def part(members: Any, blocks: Any) -> Array:
+        outputs = predict(members, blocks)
+        return jax.lax.all_gather(outputs, AXIS, axis=2, tiled=True) if several else outputs
+
+    mapped = jax.shard_map(
+        part,
+        mesh=placement.mesh,
+        in_specs=(P(), P(None, AXIS)),
+        out_specs=P() if several else P(None, None, AXIS),
+        check_vma=False,
+    )
+    return jax.jit(mapped, compiler_options=options)
+
+
 def put_state(placement: Placement, state: TrainState) -> TrainState:
     """A host state on the placement's devices."""
     spec = P(AXIS) if placement.shard == "members" and placement.strategy == "mesh" else None

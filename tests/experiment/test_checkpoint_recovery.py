@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import chex
+import numpy as np
 import pytest
 from tiny_run import tiny
 
@@ -173,9 +174,9 @@ def free_port():
         return s.getsockname()[1]
 
 
-def start_together(command, target, count, devices=1):
-    among = ("--processes", count, "--coordinator", f"127.0.0.1:{free_port()}")
-    return [start(command, target, "-q", *among, "--process-id", i, devices=devices) for i in range(count)]
+def start_together(command, target, count, devices=1, options=("-q",)):
+    among = (*options, "--processes", count, "--coordinator", f"127.0.0.1:{free_port()}")
+    return [start(command, target, *among, "--process-id", i, devices=devices) for i in range(count)]
 
 
 def close_end(folder, reference, tolerance=1e-5):
@@ -198,10 +199,30 @@ def together(directory, count, by_one, devices=1):
     folder = only_run(runs)
     close_end(folder, by_one)
     assert (folder / "summary.json").is_file()
+    return folder
 
 
 def test_two_processes_train_as_one(tmp_path, by_one):
     together(tmp_path, 2, by_one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("count", "devices"), [(2, 1), (2, 2)])
+def test_processes_evaluate_and_predict_as_one(count, devices, tmp_path, by_one):
+    said = [finish(p) for p in start_together("evaluate", by_one, count, devices, ())]
+    (loss,) = [line for line in said[0].splitlines() if line.startswith("test loss")]
+    assert loss in finish(start("evaluate", by_one))
+    assert "loss" not in said[1]  # the first process speaks
+    dataset = open_run(by_one).dataset
+    np.savez(tmp_path / "x.npz", x=dataset.test.x, y=dataset.test.y)
+    written = [tmp_path / "several.csv", tmp_path / "one.csv"]
+    options = (tmp_path / "x.npz", "--output", written[0])
+    for process in start_together("predict", by_one, count, devices, options):
+        finish(process)
+    finish(start("predict", by_one, tmp_path / "x.npz", "--output", written[1]))
+    several, one = (np.genfromtxt(path, delimiter=",", skip_header=1) for path in written)
+    assert len(several) == dataset.test.size
+    np.testing.assert_allclose(several, one, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow
