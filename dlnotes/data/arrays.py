@@ -27,6 +27,11 @@ LARGEST = 1e30
 MOST = 1_000_000
 """Symbols and classes that arrays may have."""
 
+CHUNK_BYTES = 16_000_000
+"""Of an array, looked at together."""
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
 _DAMAGE = (  # what numpy and zipfile raise on bytes that are not what they say (found by fuzzing)
     ValueError,
     EOFError,
@@ -103,11 +108,8 @@ def _array(data: bytes) -> np.ndarray | ValueError:
     """The array of an ``.npy`` file's content; an error where it is one of objects that are not read."""
     f = io.BytesIO(data)
     version = np.lib.format.read_magic(f)
-    if version in ((1, 0), (2, 0)):
-        head = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, _, dtype = head(f)
+    if version in _HEADERS:
+        shape, _, dtype = _HEADERS[version](f)
         if dtype.hasobject:
             try:
                 return read_objects(data)
@@ -152,39 +154,68 @@ def _usable(where: str, found: np.ndarray | ValueError) -> np.ndarray | ValueErr
 def read_npy(path: str | Path) -> np.ndarray:
     """The array of an ``.npy`` file, its types as those of `read_npz`.
 
+    Numbers stay in the file and are read when they are looked at (`numpy.memmap`).
+
     Raises:
       ValueError: naming the file, when it is damaged, has trailing bytes or holds what is not read.
     """
-    data = bounded.read_bytes(path)
     try:
-        found = _usable(str(path), _array(data))
+        mapped = _mapped(path, bounded.ordinary(path))
+        found = _usable(str(path), _array(bounded.read_bytes(path)) if mapped is None else mapped)
     except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the system, not of the content
+            raise
         raise ValueError(f"{path}: not readable as .npy, is it complete? ({error})") from None
     if isinstance(found, ValueError):
         raise found
     return found
 
 
+def _mapped(path: str | Path, size: int) -> np.ndarray | None:
+    """Numbers in the order of their rows, left in the file until they are looked at; else ``None``."""
+    with open(path, "rb") as file:
+        version = np.lib.format.read_magic(file)
+        if version not in _HEADERS:
+            return None
+        shape, fortran, dtype = _HEADERS[version](file)
+        start = file.tell()
+    needed = math.prod(shape) * dtype.itemsize
+    if dtype.kind not in "biuf" or dtype.itemsize > 8 or fortran or needed == 0 or size != start + needed:
+        return None  # what is wrong with it is said where it is read as a whole
+    return np.memmap(path, dtype, "r", start, shape)
+
+
+def _by_chunks(array: np.ndarray, mask: np.ndarray | None) -> Iterator[tuple[int, np.ndarray, Any]]:
+    """Some rows at a time, with the number of the first and their mask: no copy of the whole is made."""
+    rows = max(1, CHUNK_BYTES * len(array) // max(1, array.nbytes))
+    for first in range(0, len(array), rows):
+        where = None if mask is None else mask[first : first + rows]
+        values = np.asarray(array[first : first + rows])
+        yield first, values, True if where is None else where[(...,) + (None,) * (array.ndim - where.ndim)]
+
+
 def check_finite(path: str | Path, name: str, array: np.ndarray, mask: np.ndarray | None = None) -> None:
     """Refuses NaN and infinity, naming the first row that has one (where the mask is True)."""
-    for row, values in enumerate(array):
-        finite = np.isfinite(values) if mask is None else np.isfinite(values[mask[row]])
-        if not np.all(finite):
-            kind = "NaN" if np.isnan(values if mask is None else values[mask[row]]).any() else "infinity"
-            raise ValueError(f"{path}: {name}: row {row} holds {kind}")
+    for first, values, where in _by_chunks(array, mask):
+        wrong = ~np.isfinite(values) & where
+        if wrong.any():
+            row = int(np.argmax(wrong.reshape(len(values), -1).any(axis=1)))
+            kind = "NaN" if np.isnan(values[row][wrong[row]]).any() else "infinity"
+            raise ValueError(f"{path}: {name}: row {first + row} holds {kind}")
 
 
 def check_size(path: str | Path, name: str, array: np.ndarray, mask: np.ndarray | None = None) -> None:
     """Refuses numbers above `LARGEST`, naming the first row that has one (where the mask is True)."""
     if array.dtype.itemsize < 4:
         return
-    large = np.abs(array) > LARGEST
-    large &= True if mask is None else mask[(...,) + (None,) * (array.ndim - mask.ndim)]
-    if large.any():
-        row = int(np.argmax(large.reshape(len(array), -1).any(axis=1)))
-        raise ValueError(
-            f"{path}: {name}: row {row} holds {array[row][large[row]].flat[0]:g}, at most {LARGEST:g} is read"
-        )
+    for first, values, where in _by_chunks(array, mask):
+        large = (np.abs(values) > LARGEST) & where
+        if large.any():
+            row = int(np.argmax(large.reshape(len(values), -1).any(axis=1)))
+            found = values[row][large[row]].flat[0]
+            raise ValueError(
+                f"{path}: {name}: row {first + row} holds {found:g}, at most {LARGEST:g} is read"
+            )
 
 
 def check_count(path: str | Path, name: str, array: np.ndarray, what: str) -> None:

@@ -57,8 +57,7 @@ def assemble(
     scale = scale_y = None
     if floats:
         if standardize:
-            scale = standardizing.fit(x[train], mask=None if mask is None else mask[train])
-        x = standardizing.apply(scale, x, mask)
+            scale = standardizing.fit(x, rows=train, mask=mask)
         inputs = tuple(x.shape[1:]) if inputs is None else inputs
     else:
         inputs = (len(symbols),) if inputs is None else inputs
@@ -72,7 +71,8 @@ def assemble(
     def part(rows: np.ndarray) -> Examples | None:
         if len(rows) == 0:
             return None
-        return Examples(take(x, rows), y[rows], None if mask is None else mask[rows])
+        own = standardizing.apply(scale, x, mask, rows=rows) if floats else take(x, rows)
+        return Examples(own, y[rows], None if mask is None else mask[rows])
 
     first = part(train)
     if first is None:

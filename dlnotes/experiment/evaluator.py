@@ -13,7 +13,7 @@ from dlnotes.data.buckets import divide
 from dlnotes.devices import placement as placing
 from dlnotes.experiment.setup import Setup
 from dlnotes.training import loop
-from dlnotes.training.loader import blocks_of, bucketed_blocks_of, joined, put_blocks
+from dlnotes.training.loader import blocks_of, bucketed_blocks_of, joined, parts_of_blocks, put_blocks
 from dlnotes.training.parallel import compile_evaluation, compile_prediction, put_state
 from dlnotes.training.state import Member, TrainState
 
@@ -114,6 +114,9 @@ class Evaluator:
         rows = self._block_rows()
         parts = len(self.placement.devices) if self.placement.shard == "batch" else 1
         if self.setup.buckets is None:
-            return put_blocks(self.placement, blocks_of(examples, rows, parts=parts))
-        divided = bucketed_blocks_of(examples, rows, self.setup.group.config.training.buckets, parts=parts)
-        return [put_blocks(self.placement, blocks) for blocks in divided]
+            divided = parts_of_blocks(examples, rows, parts=parts)
+        else:
+            most = self.setup.group.config.training.buckets
+            divided = bucketed_blocks_of(examples, rows, most, parts=parts)
+        put = [put_blocks(self.placement, blocks) for blocks in divided]
+        return put if len(put) > 1 else put[0]

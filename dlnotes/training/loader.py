@@ -29,6 +29,9 @@ CHUNK_BYTES = 64 * 2**20
 """How much a streamed chunk of batches may hold."""
 
 
+LARGE = 2**26
+"""Bytes of a split from which on no copy of it is made."""
+
 METRIC_ROWS = 2**20
 """Steps times members whose metrics one chunk may hold."""
 
@@ -114,7 +117,9 @@ class Loader:
 
     @cached_property
     def _data(self) -> Examples:
-        """All examples, on the placement's devices."""
+        """All examples, on the placement's devices; one CPU device uses the host's arrays as they are."""
+        if self.placement.shard == "none":
+            return jax.device_put(self.examples, self.placement.devices[0])  # never donated
         return put(self.placement, self.examples)
 
     def shapes(self) -> Any:
@@ -196,6 +201,20 @@ def blocks_of(examples: Examples, rows: int, *, parts: int = 1) -> Batch:
     return Batch(x, y, mask, weight)
 
 
+def parts_of_blocks(examples: Examples, rows: int, *, parts: int = 1) -> list[Batch]:
+    """`blocks_of` in two, the full blocks and the last: a large split is not copied to be filled up.
+
+    A split that is small is one part, for each part is a loop to compile.
+    """
+    rows = -(-min(rows, examples.size) // parts) * parts
+    full = examples.size // rows * rows
+    if size_of(examples) < LARGE or full in (0, examples.size):
+        return [blocks_of(examples, rows, parts=parts)]
+    cut = (jax.tree.map(lambda a, s=s: a[s], examples) for s in (np.s_[:full], np.s_[full:]))
+    first, last = (Examples(*part) for part in cut)
+    return [blocks_of(part, rows, parts=parts) for part in (first, last)]
+
+
 def bucketed_blocks_of(examples: Examples, rows: int, most: int, *, parts: int = 1) -> list[Batch]:
     """`blocks_of` each of at most ``most`` buckets, their arrays cut to the bucket's shape."""
     return [blocks_of(part, rows, parts=parts) for _, part in divide(examples, most)]
@@ -214,6 +233,8 @@ def joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
 
 def put_blocks(placement: Placement, blocks: Batch) -> Batch:
     """Blocks where `compile_evaluation` expects them: rows over devices under a batch split."""
+    if placement.shard == "none":
+        return jax.device_put(blocks, placement.devices[0])  # never donated
     if placement.shard != "batch":
         return put(placement, blocks)
     me = jax.process_index()

@@ -63,7 +63,7 @@ RIVALS = ("any size", "resized, convolutions", "resized, dense")
 ANY, RESIZED_CONV, DENSE = range(3)
 KNOWN, LARGER = 0, 1
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
-FIRST = 3000
+FIRST = 5000
 """First seed that counts; tuning seeds come after those that count."""
 
 
@@ -75,7 +75,7 @@ class AnySize(Options):
     digits: int = Field(1000, ge=16, le=1000, description="training digits")
     validation: int = Field(300, ge=16, le=300, description="digits on which rates are chosen")
     test: int = Field(480, ge=16, le=497, description="test digits for each range of sizes")
-    steps: int = Field(5000, ge=2, description="of each training")
+    steps: int = Field(8000, ge=2, description="of each training")
     batch: int = Field(16, ge=1, description="images of a step")
     tuning_steps: int = Field(600, ge=1, description="of a training that chooses a rate")
     tuning_seeds: int = Field(3, ge=1, description="trainings with each learning rate")
@@ -124,7 +124,7 @@ def measure(options: AnySize) -> dict[str, np.ndarray]:
     from sklearn.datasets import load_digits
 
     bunch: Any = load_digits()
-    rng = np.random.default_rng(3075)
+    rng = np.random.default_rng(5075)
     order = rng.permutation(len(bunch.target))
     images, labels = bunch.images[order] / 16, bunch.target[order].astype(np.int32)
     n, o = options.digits, options
@@ -149,7 +149,7 @@ def measure(options: AnySize) -> dict[str, np.ndarray]:
     counted = [compilations(params[0], padded(tests[0] + tests[1], np.tile(y, 2)), k) for k in BUCKETS[1:5]]
     waste, sizes_met = [], []
     for seed in range(options.seeds):
-        own = np.random.default_rng([3075, seed]).integers(SEEN[0], UNSEEN[1] + 1, (1000, 2))
+        own = np.random.default_rng([5075, seed]).integers(SEEN[0], UNSEEN[1] + 1, (1000, 2))
         waste.append([data.choose_buckets(own, most=k).waste for k in BUCKETS])
         sizes_met.append(len(np.unique(own, axis=0)))
     return {
@@ -381,5 +381,6 @@ CLAIM = Claim(
     "(91.7% on sizes seen, four points more than after half of the steps); this one has 5000 steps and "
     "fresh seeds and draws again, under the same rules. Later, another row with convolutions came out "
     "otherwise on another number of devices, because at a constant rate its last steps decided. So the rate "
-    "falls to zero here too, with fresh seeds and draws, under the same rules.",
+    "falls to zero here too, with fresh seeds and draws, under the same rules; 5000 such steps were not far "
+    "enough, so there are 8000, with fresh seeds and draws once more.",
 )
