@@ -273,3 +273,36 @@ def test_image_folder_refuses(pictures, tmp_path):
     (only / "a").mkdir(parents=True)
     with pytest.raises(ValueError, match="the only class is 'a'"):
         data.image_folder(only, size=(4, 4))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.int64])
+@pytest.mark.parametrize("kind", ["vector", "image"])
+def test_numbers_stay_in_their_file_and_give_the_same_data_set(kind, dtype, tmp_path, monkeypatch):
+    monkeypatch.setattr("dlnotes.data.standardize._ROWS", 7)
+    monkeypatch.setattr("dlnotes.data.arrays.CHUNK_BYTES", 100)
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(50, 6) if kind == "vector" else (50, 3, 2, 1)) * 40 + 100).astype(dtype)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", np.arange(50) % 3)
+    np.savez(tmp_path / "both.npz", x=x, y=np.arange(50) % 3)
+    mapped = data.npy(tmp_path / "x.npy", tmp_path / "y.npy", input=kind)
+    whole = data.npz(tmp_path / "both.npz", input=kind)
+    for name in ("train", "validation", "test"):
+        for a, b in zip(mapped.split(name), whole.split(name)):
+            np.testing.assert_array_equal(a, b)
+        own = mapped.split(name).x
+        assert type(own) is np.ndarray
+        assert own.ctypes.data % 64 == 0
+    np.testing.assert_array_equal(mapped.standardize.mean, whole.standardize.mean)
+    np.testing.assert_array_equal(mapped.standardize.scale, whole.standardize.scale)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 2e30])
+def test_the_row_of_a_bad_number_is_named_wherever_it_lies(bad, tmp_path, monkeypatch):
+    monkeypatch.setattr("dlnotes.data.arrays.CHUNK_BYTES", 100)
+    x = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+    x[43, 2] = bad
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", np.arange(60) % 2)
+    with pytest.raises(ValueError, match=r"x\.npy: x: row 43 holds (NaN|infinity|2e\+30)"):
+        data.npy(tmp_path / "x.npy", tmp_path / "y.npy")

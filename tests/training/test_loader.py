@@ -9,7 +9,7 @@ from dlnotes.data.dataset import Examples, Pair
 from dlnotes.data.order import batch_rows
 from dlnotes.devices.placement import Division, place
 from dlnotes.training import loader as feeding
-from dlnotes.training.loader import Loader, blocks_of, size_of
+from dlnotes.training.loader import Loader, blocks_of, parts_of_blocks, size_of
 
 WORDS = np.array([[1, 2], [3, 4]], np.uint32)
 
@@ -30,6 +30,33 @@ def test_blocks_hold_every_example_once_and_fill_with_weight_0(rows, parts, exam
     keep = blocks.weight.reshape(-1) > 0
     flat = jax.tree.map(lambda a: a.reshape(count * each, *a.shape[2:])[keep], tuple(blocks[:3]))
     chex.assert_trees_all_equal(flat, tuple(examples))
+
+
+@pytest.mark.parametrize(("rows", "parts"), [(5, 1), (23, 1), (100, 1), (8, 4), (7, 3)])
+def test_a_large_split_is_not_copied(rows, parts, examples, monkeypatch):
+    small = parts_of_blocks(examples, rows, parts=parts)
+    assert len(small) == 1
+    monkeypatch.setattr(feeding, "LARGE", 1)
+    found = parts_of_blocks(examples, rows, parts=parts)
+    assert len(found) == (1 if rows >= 23 else 2)
+
+    def kept(blocks):
+        real = blocks.weight.reshape(-1) > 0
+        return jax.tree.map(lambda a: a.reshape(real.size, *a.shape[2:])[real], tuple(blocks[:3]))
+
+    joined = jax.tree.map(lambda *a: np.concatenate(a), *map(kept, found))
+    chex.assert_trees_all_equal(joined, tuple(examples))
+    if len(found) == 2:
+        assert np.shares_memory(found[0].x.source, examples.x.source)
+
+
+def test_shapes_are_those_of_what_is_prepared(examples):
+    for resident in (True, False):
+        loader = feed(examples, resident)
+        told, given = loader.shapes(), loader.prepare(0, 1)
+        assert jax.tree.structure(told) == jax.tree.structure(given)
+        for a, b in zip(jax.tree.leaves(told), jax.tree.leaves(given)):
+            assert (a.shape, a.dtype, a.sharding) == (b.shape, b.dtype, b.sharding)
 
 
 def feed(examples, resident, **options):
