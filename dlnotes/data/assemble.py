@@ -9,6 +9,7 @@ import numpy as np
 
 from dlnotes.data import standardize as standardizing
 from dlnotes.data.dataset import Dataset, Examples, Forecast, InputKind, Task
+from dlnotes.data.in_file import InFile, stays_in_file
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -71,7 +72,12 @@ def assemble(
     def part(rows: np.ndarray) -> Examples | None:
         if len(rows) == 0:
             return None
-        own = standardizing.apply(scale, x, mask, rows=rows) if floats else take(x, rows)
+        if floats and stays_in_file(x, mask):
+            own: Any = InFile(x, rows, scale)
+        elif floats:
+            own = standardizing.apply(scale, x, mask, rows=rows)
+        else:
+            own = take(x, rows)
         return Examples(own, y[rows], None if mask is None else mask[rows])
 
     first = part(train)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -10,10 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes.data.buckets import divide
+from dlnotes.data.dataset import Examples
+from dlnotes.data.in_file import in_parts, is_in_file
 from dlnotes.devices import placement as placing
 from dlnotes.experiment.setup import Setup
 from dlnotes.training import loop
-from dlnotes.training.loader import blocks_of, bucketed_blocks_of, joined, parts_of_blocks, put_blocks
+from dlnotes.training.loader import (
+    LARGE,
+    blocks_of,
+    bucketed_blocks_of,
+    joined,
+    parts_of_blocks,
+    put_blocks,
+    size_of,
+)
 from dlnotes.training.parallel import compile_evaluation, compile_prediction, put_state
 from dlnotes.training.state import Member, TrainState
 
@@ -46,11 +56,14 @@ class Evaluator:
           split: "train", "validation" or "test".
           best: use the best parameters; by default where they are kept.
         """
-        return self._measure(members, self._split_blocks(split), best)
+        examples = self.setup.dataset.split(split)
+        if is_in_file(examples):
+            return self._measure(members, map(self._put_blocks, self._read(examples)), best)
+        return self._measure(members, [self._split_blocks(split)], best)
 
     def evaluate_examples(self, members: Member, examples: Any) -> dict[str, np.ndarray]:
         """`evaluate` of examples that are no split of the data set."""
-        return self._measure(members, self._put_blocks(examples), None)
+        return self._measure(members, [self._put_blocks(examples)], None)
 
     def predict(self, members: Member, examples: Any, *, classes: bool = False) -> np.ndarray:
         """Outputs ``(members, examples, ...)``, float32, or the most probable classes.
@@ -70,6 +83,10 @@ class Evaluator:
         if divided and not isinstance(slim.stopped_at, jax.Array):
             slim = put_state(self.placement, TrainState(jnp.array(0), slim)).members
 
+        if is_in_file(examples):
+            pieces = (self.predict(members, some, classes=classes) for some in self._read(examples))
+            return np.concatenate(list(pieces), axis=1)
+
         def outputs_of(part: Any) -> np.ndarray:
             blocks = blocks_of(part, rows, parts=len(self.placement.devices) if divided else 1)
             outputs = placing.fetch(predict(slim, put_blocks(self.placement, blocks) if divided else blocks))
@@ -81,11 +98,11 @@ class Evaluator:
             [(where, outputs_of(part)) for where, part in divide(examples, len(self.setup.buckets.shapes))]
         )
 
-    def _measure(self, members: Member, blocks: Any, best: bool | None) -> dict[str, np.ndarray]:
+    def _measure(self, members: Member, pieces: Iterable[Any], best: bool | None) -> dict[str, np.ndarray]:
         best = self.setup.keep_best if best is None else best
         if best not in self._evaluators:
             axis = placing.AXIS if self.placement.shard == "batch" else None
-            evaluate = loop.evaluate_blocks(
+            evaluate = loop.total_blocks(
                 self.setup.recipe_of, metric_names=self.setup.metric_names, best=best, axis_name=axis
             )
             self._evaluators[best] = compile_evaluation(
@@ -94,7 +111,16 @@ class Evaluator:
         slim = members._replace(opt_state=(), best=members.best if best else None)
         if not isinstance(slim.stopped_at, jax.Array):
             slim = put_state(self.placement, TrainState(jnp.array(0), slim)).members
-        return dict(zip(self.setup.metric_names, placing.fetch(self._evaluators[best](slim, blocks))))
+        found = [placing.fetch(self._evaluators[best](slim, blocks)) for blocks in pieces]
+        totals = np.sum(found, axis=0)
+        return dict(zip(self.setup.metric_names, totals[:, 0] / np.maximum(totals[:, 1], np.float32(1))))
+
+    def _read(self, examples: Examples) -> Iterator[Examples]:
+        """A part that stays in its file, some whole blocks at a time."""
+        rows = self._block_rows()
+        most = max(1, LARGE * examples.size // size_of(examples) // rows) * rows
+        for some in in_parts(examples, most):
+            yield Examples(*(None if a is None else a[some] for a in examples))
 
     def _split_blocks(self, split: str) -> Any:
         if split not in self._blocks:

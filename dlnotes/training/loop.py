@@ -177,13 +177,13 @@ def train_chunk(
     return chunk
 
 
-def evaluate_blocks(
+def total_blocks(
     recipe_of: RecipeOf, *, metric_names: tuple[str, ...], best: bool, axis_name: str | None = None
 ) -> Callable[[Member, Any], Array]:
-    """Build ``evaluate(members, blocks) -> metrics``, not yet compiled.
+    """Build ``evaluate(members, blocks) -> totals``, not yet compiled.
 
-    ``blocks`` is a whole split as batches, leaves ``(blocks, rows, ...)``, or a list of such, one a
-    bucket. The result is ``(metrics, members)`` float32 means over the split.
+    ``blocks`` is a split, or a part of one, as batches, leaves ``(blocks, rows, ...)``, or a list of such,
+    one a bucket. The result is ``(metrics, 2, members)`` float32: each metric's sum and count over it.
     """
 
     def one(member: Member, blocks: Batch | list[Batch]) -> Array:
@@ -199,12 +199,12 @@ def evaluate_blocks(
             total, _ = jax.lax.scan(add, total, part)
         if axis_name is not None:
             total = jax.lax.psum(total, axis_name)
-        return total[:, 0] / jnp.maximum(total[:, 1], 1.0)
+        return total
 
     def evaluate(members: Member, blocks: Batch | list[Batch]) -> Array:
         if members.stopped_at.shape[0] == 1:
-            return one(jax.tree.map(lambda a: a[0], members), blocks)[:, None]
-        return jax.vmap(one, in_axes=(0, None))(members, blocks).T
+            return one(jax.tree.map(lambda a: a[0], members), blocks)[..., None]
+        return jax.vmap(one, in_axes=(0, None), out_axes=-1)(members, blocks)
 
     return evaluate
 

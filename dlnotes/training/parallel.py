@@ -101,7 +101,7 @@ def _pmapped(placement: Placement, chunk: Callable, data_axis: int | None) -> Ca
 
 
 def compile_evaluation(placement: Placement, evaluate: Callable, *, convolutions: bool = False) -> Callable:
-    """Compile ``evaluate(members, blocks) -> (metrics, members)`` for a placement."""
+    """Compile ``evaluate(members, blocks) -> (metrics, 2, members)`` for a placement."""
     options = compiler_options(convolutions=convolutions)
     if placement.shard == "none":
         return jax.jit(evaluate, compiler_options=options)
@@ -110,7 +110,7 @@ def compile_evaluation(placement: Placement, evaluate: Callable, *, convolutions
         evaluate,
         mesh=placement.mesh,
         in_specs=(P(AXIS) if by_members else P(), P() if by_members else P(None, AXIS)),
-        out_specs=P(None, AXIS) if by_members else P(),
+        out_specs=P(None, None, AXIS) if by_members else P(),
         check_vma=False,
     )
     return jax.jit(mapped, compiler_options=options)

@@ -148,7 +148,13 @@ def test_evaluation_is_the_mean_over_the_split_whatever_the_blocks(recipes, data
 
     members = whole[0].members
     host = examples(N)
-    evaluate = jax.jit(loop.evaluate_blocks(recipes, metric_names=NAMES[:2], best=False))
+    totals = jax.jit(loop.total_blocks(recipes, metric_names=NAMES[:2], best=False))
+
+    def evaluate(members, blocks):
+        found = totals(members, blocks)
+        np.testing.assert_array_equal(found[:, 1], blocks.weight.sum())
+        return found[:, 0] / found[:, 1]
+
     expected = evaluate(members, blocks_of(host, N))
     for rows in (5, 22, 64):
         close(evaluate(members, blocks_of(host, rows)), expected, 1e-5)

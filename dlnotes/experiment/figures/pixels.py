@@ -51,7 +51,7 @@ def pixel_labels(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -
     colors = class_colors(k)
     figure = new_figure(1.25 * 2 * shown + 1.9, 4.6)
     panels = figure.subplots(3, 2 * shown, squeeze=False)
-    images = _shown(dataset, np.asarray(examples.x)[chosen])
+    images = _shown(dataset, np.asarray(examples.x[chosen]))
     for column, i in enumerate(chosen):
         image = images[column]
         truth, answer = (_painted(labels[i], colors) for labels in (y, given))

@@ -28,6 +28,9 @@ MOST_NAMED = 20
 MOST_SHOWN = 300
 """Classes up to which a confusion matrix has them all; of more, those with most mistakes."""
 
+MOST_SEEN = 10_000
+"""Training images whose range is looked at."""
+
 WORST = 20
 """Mistakes in the picture; the table has five times as many."""
 
@@ -191,8 +194,9 @@ def worst_mistakes(kept: RunFolder, result: Result, evaluators: list[Evaluator])
 def _gallery(
     path: Path, dataset: Dataset, examples: Examples, chosen: np.ndarray, captions: list[str], title: str
 ) -> Path:
-    images = np.asarray(examples.x)[chosen]
-    low, high = np.min(dataset.train.x, axis=(0, 1, 2)), np.max(dataset.train.x, axis=(0, 1, 2))
+    images = examples.x[chosen]
+    seen = dataset.train.x[:MOST_SEEN]
+    low, high = np.min(seen, axis=(0, 1, 2)), np.max(seen, axis=(0, 1, 2))
     if dataset.standardize is not None:
         images, low, high = map(dataset.standardize.inverse, (images, low, high))
     images = np.clip((images - low.min()) / max(float(high.max() - low.min()), 1e-12), 0, 1)
@@ -216,7 +220,7 @@ def _described(dataset: Dataset) -> tuple[list[str], Any]:
         names = list(dataset.features) or [f"x{j}" for j in range(dataset.inputs[0])]
 
         def numbers(examples: Examples, i: int) -> list[float]:
-            x = np.asarray(examples.x)[i]
+            x = np.asarray(examples.x[i])
             return list(x if dataset.standardize is None else dataset.standardize.inverse(x))
 
         return names, numbers

@@ -1,0 +1,83 @@
+"""Inputs that are too many for the memory: they stay in their file, and rows are read when they are used."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from dlnotes.data import standardize as standardizing
+from dlnotes.data.dataset import Examples, Standardize
+
+MOST = 2**31
+"""Bytes of a data set's inputs, as float32, that are held in memory."""
+
+
+class InFile:
+    """Rows of an array on disk, standardized float32 where they are indexed.
+
+    It has the shape, dtype and length of the array that it stands for. ``a[rows]``, for a slice or whole
+    numbers of any shape, reads these rows only; ``np.asarray(a)`` reads all.
+
+    Args:
+      raw: ``(n, ..., features)`` numbers, a `numpy.memmap`.
+      rows: numbers of the rows that belong to it, in their order.
+      standardize: what is done to them, or ``None``.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, raw: np.ndarray, rows: np.ndarray, standardize: Standardize | None):
+        self._raw, self._rows, self._standardize = raw, np.asarray(rows), standardize
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array."""
+        return (len(self._rows), *self._raw.shape[1:])
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self._raw.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array in memory."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        first, rest = (index[0], index[1:]) if isinstance(index, tuple) else (index, ())
+        rows = self._rows[first]
+        found = standardizing.apply(self._standardize, self._raw, rows=rows.reshape(-1))
+        found = found.reshape(*rows.shape, *self._raw.shape[1:])
+        return found[(*[slice(None)] * rows.ndim, *rest)] if rest else found
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("the rows are in a file: they cannot be had without a copy")
+        found = standardizing.apply(self._standardize, self._raw, rows=self._rows)
+        return found if dtype is None else found.astype(dtype, copy=False)
+
+
+def stays_in_file(raw: Any, mask: Any) -> bool:
+    """Whether inputs of one size are left in their file: they lie in one, and are more than `MOST` bytes."""
+    return isinstance(raw, np.memmap) and mask is None and 4 * raw.size > MOST
+
+
+def is_in_file(examples: Examples) -> bool:
+    """Whether a part's inputs are in a file."""
+    return isinstance(examples.x, InFile)
+
+
+def in_parts(examples: Examples, rows: int) -> list[slice]:
+    """Slices of a part, of so many rows each, the last of fewer."""
+    return [np.s_[i : i + rows] for i in range(0, examples.size, rows)]

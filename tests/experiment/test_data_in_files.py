@@ -1,0 +1,81 @@
+"""Training on inputs that stay in their file, against the same in memory: bit for bit."""
+
+import chex
+import numpy as np
+import pytest
+
+from dlnotes import data
+from dlnotes.config import parse
+from dlnotes.data import in_file
+from dlnotes.data.in_file import InFile
+from dlnotes.experiment.run import resume, run
+
+
+@pytest.fixture
+def files(tmp_path):
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(300, 6)) * 5 + 2).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", (x[:, 0] > 2).astype(np.int64) + (x[:, 1] > 2))
+    return tmp_path / "x.npy", tmp_path / "y.npy"
+
+
+@pytest.fixture
+def much(monkeypatch):
+    """Whatever has more than a kilobyte is too large for the memory."""
+    monkeypatch.setattr(in_file, "MOST", 1000)
+    monkeypatch.setattr("dlnotes.training.loader.fits_on_device", lambda *_: False)
+    monkeypatch.setattr("dlnotes.experiment.trainer.fits_on_device", lambda *_: False)
+    monkeypatch.setattr("dlnotes.experiment.evaluator.LARGE", 500)
+
+
+def config(files, directory, **training):
+    return parse(
+        {
+            "data": {"kind": "npy", "x_path": str(files[0]), "y_path": str(files[1])},
+            "model": {"kind": "mlp", "widths": [5]},
+            "training": {"duration": "30 steps", "batch_size": 16, "seeds": 2} | training,
+            "checkpoint": {"every": "10 steps"},
+            "output": {"directory": str(directory)},
+        }
+    )
+
+
+def test_rows_are_those_of_the_array(files, monkeypatch):
+    whole = data.npy(*files).train.x
+    monkeypatch.setattr(in_file, "MOST", 1000)
+    own = data.npy(*files).train.x
+    assert isinstance(own, InFile)
+    assert (own.shape, own.dtype, own.ndim, own.size, own.nbytes, len(own)) == (
+        whole.shape, whole.dtype, whole.ndim, whole.size, whole.nbytes, len(whole)
+    )  # fmt: skip
+    rng = np.random.default_rng(1)
+    for index in (
+        3, -1, np.int64(5), slice(2, 9), slice(None, None, -2), rng.integers(0, 200, 7),
+        rng.integers(0, 200, (2, 3, 4)), (slice(1, 5), 2), (slice(None, 4), slice(1, 3)), np.arange(0),
+    ):  # fmt: skip
+        np.testing.assert_array_equal(own[index], whole[index], err_msg=str(index))
+    np.testing.assert_array_equal(np.asarray(own), whole)
+
+
+def test_a_run_is_the_same_bit_for_bit(files, tmp_path, much, monkeypatch):
+    streamed = run(config(files, tmp_path / "a"))
+    assert isinstance(streamed.dataset.test.x, InFile)
+    monkeypatch.setattr(in_file, "MOST", 2**31)
+    held = run(config(files, tmp_path / "b"))
+    assert isinstance(held.dataset.test.x, np.ndarray)
+    chex.assert_trees_all_equal(streamed.states, held.states)
+    for split in ("validation", "test"):
+        for name, found in held.metrics[split].items():
+            np.testing.assert_allclose(
+                streamed.metrics[split][name]["values"], found["values"], rtol=1e-6, err_msg=name
+            )
+    assert sorted(p.name for p in (streamed.folder / "figures").iterdir()) == sorted(
+        p.name for p in (held.folder / "figures").iterdir()
+    )
+
+
+def test_it_resumes_bit_for_bit(files, tmp_path, much):
+    whole = run(config(files, tmp_path / "a"))
+    short = run(config(files, tmp_path / "b", duration="20 steps"))
+    chex.assert_trees_all_equal(resume(short.folder, ["training.duration='30 steps'"]).states, whole.states)
