@@ -8,6 +8,8 @@ records the SHA-256 of what it read. Rows of arrays count from 0; CSV lines coun
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,24 +109,27 @@ def npy(
       FileNotFoundError: when there is no such file.
       ValueError: when one cannot be used; the message has the file and the row.
     """
-    return _from_arrays(
-        Path(x_path).stem,
-        x_path,
-        y_path,
-        arrays.read_npy(x_path),
-        arrays.read_npy(y_path),
-        reading={},
-        inner={},
-        mask="mask",
-        lengths="lengths",
-        input=input,
-        task=task,
-        validation=validation,
-        test=test,
-        seed=seed,
-        standardize=standardize,
-        sources={str(p): sha256(p) for p in (x_path, y_path)},
-    )
+    found = arrays.read_npy(x_path), arrays.read_npy(y_path)
+    with ThreadPoolExecutor(1) as pool:  # while the numbers are looked at
+        digests = pool.map(sha256, (x_path, y_path))
+        made = _from_arrays(
+            Path(x_path).stem,
+            x_path,
+            y_path,
+            *found,
+            reading={},
+            inner={},
+            mask="mask",
+            lengths="lengths",
+            input=input,
+            task=task,
+            validation=validation,
+            test=test,
+            seed=seed,
+            standardize=standardize,
+            sources={},
+        )
+        return replace(made, sources=dict(zip(map(str, (x_path, y_path)), digests)))
 
 
 def _from_arrays(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -14,6 +15,31 @@ MOST = 2**31
 """Bytes of a data set's inputs, as float32, that are held in memory."""
 
 
+class Converted:
+    """An array whose rows are made floats where they are indexed: that of a file of bytes, say.
+
+    Args:
+      raw: ``(n, ...)``.
+      function: makes float32 or float64 of some of its rows.
+      dtype: of the result.
+    """
+
+    def __init__(self, raw: np.ndarray, function: Callable[[np.ndarray], np.ndarray], dtype: Any):
+        self._raw, self._function, self.dtype = raw, function, np.dtype(dtype)
+        self.shape, self.ndim, self.size = raw.shape, raw.ndim, raw.size
+        self.nbytes = raw.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return self._function(np.asarray(self._raw[index]))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        found = self[:]
+        return found if dtype is None else found.astype(dtype, copy=False)
+
+
 class InFile:
     """Rows of an array on disk, standardized float32 where they are indexed.
 
@@ -21,14 +47,14 @@ class InFile:
     numbers of any shape, reads these rows only; ``np.asarray(a)`` reads all.
 
     Args:
-      raw: ``(n, ..., features)`` numbers, a `numpy.memmap`.
+      raw: ``(n, ..., features)`` numbers, a `numpy.memmap` or `Converted` from one.
       rows: numbers of the rows that belong to it, in their order.
       standardize: what is done to them, or ``None``.
     """
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, raw: np.ndarray, rows: np.ndarray, standardize: Standardize | None):
+    def __init__(self, raw: Any, rows: np.ndarray, standardize: Standardize | None):
         self._raw, self._rows, self._standardize = raw, np.asarray(rows), standardize
 
     @property
@@ -70,7 +96,7 @@ class InFile:
 
 def stays_in_file(raw: Any, mask: Any) -> bool:
     """Whether inputs of one size are left in their file: they lie in one, and are more than `MOST` bytes."""
-    return isinstance(raw, np.memmap) and mask is None and 4 * raw.size > MOST
+    return isinstance(raw, (np.memmap, Converted)) and mask is None and 4 * raw.size > MOST
 
 
 def is_in_file(examples: Examples) -> bool:

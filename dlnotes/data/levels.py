@@ -15,6 +15,7 @@ import numpy as np
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.own_files import reading_of
 
+_CHUNK = 2**20  # numbers looked at together
 _CLOSE = 1e-3  # by which gray levels may miss 0 and 1, for rounding
 _OUTSIDE = 10  # times the largest number of the training data, which no new one should reach
 
@@ -78,9 +79,9 @@ def as_in_training(
     Raises:
       ValueError: naming both ranges, when the numbers are of another range or it cannot be told.
     """
-    plain = _floats(x)
     if levels is None:
-        return plain / np.float32(255) if x.dtype == np.uint8 else plain
+        return gray(x) if x.dtype == np.uint8 else floats(x)
+    plain = floats(x)
     low, high = _range(x, mask)
     if low == high == 0:
         return plain  # black on any scale
@@ -96,7 +97,12 @@ def as_in_training(
     return plain
 
 
-def _floats(x: np.ndarray) -> np.ndarray:
+def gray(x: np.ndarray) -> np.ndarray:
+    """Gray levels of bytes: float32 in 0..1."""
+    return floats(x) / np.float32(255)
+
+
+def floats(x: np.ndarray) -> np.ndarray:
     """The numbers as float32 or float64, without a copy where they are."""
     if x.dtype.type in (np.float32, np.float64):
         return x
@@ -144,5 +150,11 @@ def _range(x: np.ndarray, mask: np.ndarray | None) -> tuple[float, float]:
 def _whole(x: np.ndarray, mask: np.ndarray | None) -> bool:
     if x.dtype.kind in "biu":
         return True
-    whole = x == np.floor(x)
-    return bool((whole if mask is None else whole | ~mask[..., None]).all())
+    rows = max(1, _CHUNK * len(x) // x.size)
+
+    def at(first: int) -> bool:
+        some = np.s_[first : first + rows]
+        whole = x[some] == np.floor(x[some])
+        return bool((whole if mask is None else whole | ~mask[some][..., None]).all())
+
+    return all(at(first) for first in range(0, len(x), rows))  # most often the first rows tell

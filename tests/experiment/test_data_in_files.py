@@ -79,3 +79,20 @@ def test_it_resumes_bit_for_bit(files, tmp_path, much):
     whole = run(config(files, tmp_path / "a"))
     short = run(config(files, tmp_path / "b", duration="20 steps"))
     chex.assert_trees_all_equal(resume(short.folder, ["training.duration='30 steps'"]).states, whole.states)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, bool])
+def test_bytes_are_made_floats_where_they_are_used(dtype, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 2 if dtype is bool else 100, (90, 4, 5, 1)).astype(dtype)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", np.arange(90) % 3)
+    np.savez(tmp_path / "both.npz", x=x, y=np.arange(90) % 3)
+    whole = data.npz(tmp_path / "both.npz")
+    small = data.npy(tmp_path / "x.npy", tmp_path / "y.npy")
+    monkeypatch.setattr(in_file, "MOST", 1000)
+    large = data.npy(tmp_path / "x.npy", tmp_path / "y.npy")
+    assert isinstance(large.train.x, InFile)
+    for made in (small, large):
+        np.testing.assert_array_equal(np.asarray(made.train.x), whole.train.x)
+        np.testing.assert_array_equal(made.standardize.scale, whole.standardize.scale)
