@@ -19,6 +19,7 @@ from dlnotes.claims.measure import Opened, judge, last_measured, open_claim, run
 from dlnotes.claims.records import committed, read_record
 from dlnotes.config import ConfigError, is_claim, read_raw
 from dlnotes.devices.prepare import cpu_count
+from dlnotes.experiment.engines import Engine, Task, each
 from dlnotes.formatting import Record
 from dlnotes.jax_internals import accelerator_installed
 
@@ -108,6 +109,7 @@ def reproduce(
     *,
     again: bool = False,
     jobs: int = 1,
+    engine: Engine | None = None,
     starting: Callable[[int, Opened], None] = lambda index, claim: None,
 ) -> Iterator[Done]:
     """Measure and judge claims; one that fails does not stop the others.
@@ -117,11 +119,19 @@ def reproduce(
       again: measure also what has been measured.
       jobs: processes that share them, each with its part of the processors; with one, they run here and
         in order. Several take those of a chapter (F, C, R) first that took longest before.
+      engine: does each claim as a task of its own, instead of these processes.
       starting: told of each claim before it starts (with several processes, before it is shown).
 
     Yields:
       One `Done` per claim, as they end.
     """
+    if engine is not None:
+        ordered = _longest_first(opened)
+        tasks = [Task(_elsewhere, (str(c.path), c.config.budget, again), c.name) for c in ordered]
+        for count, (index, outcome) in enumerate(each(engine, tasks)):
+            starting(count, ordered[index])
+            yield Done(ordered[index], *outcome)
+        return
     if jobs == 1:
         for index, claim in enumerate(opened):
             starting(index, claim)

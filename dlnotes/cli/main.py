@@ -19,18 +19,24 @@ import typer
 from dlnotes.cli.errors import FAILED, INTERRUPTED, answers, fail
 from dlnotes.cli.members import MemberOption, PointOption, point_of, with_member
 from dlnotes.cli.options import (
+    Address,
     ConfigFile,
     Coordinator,
+    Cpus,
     Debug,
+    Gpus,
     LongerOption,
+    On,
     Output,
     Overrides,
     Processes,
     ProcessId,
     Quiet,
     RunDir,
+    Slurm,
     Trust,
     Wait,
+    engine_of,
 )
 from dlnotes.cli.plan import plan
 from dlnotes.cli.streams import on_terminal, write_plainly
@@ -88,6 +94,11 @@ def run(
     wait: Wait = WAIT_SECONDS,
     budget: BudgetOption = None,
     trust: Trust = False,
+    on: On = None,
+    address: Address = None,
+    cpus: Cpus = 1,
+    gpus: Gpus = 0,
+    slurm: Slurm = None,
     debug: Debug = False,
 ) -> None:
     """Train what a config describes, or measure its claim.
@@ -102,6 +113,12 @@ def run(
         if budget is not None:
             raise ConfigError(str(config), ["--budget: is for the config of a claim, this one trains"])
         checked = load(config, overrides or ())
+        if (engine := engine_of(on, address, cpus, gpus, slurm)) is not None:
+            from dlnotes.experiment.on_engine import run_on
+
+            return _show_run(
+                lambda watch: run_on(checked, engine, watch=watch, command=sys.argv), checked, quiet, True
+            )
         first = _join_processes(checked, processes, process_id, coordinator, wait)
         from dlnotes.experiment import run as running
 
@@ -249,6 +266,11 @@ def reproduce(
         Path | None,
         typer.Option(metavar="FOLDER", help="Write RESULTS.md and results.json there as each chapter ends."),
     ] = None,
+    on: On = None,
+    address: Address = None,
+    cpus: Cpus = 1,
+    gpus: Gpus = 0,
+    slurm: Slurm = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -270,6 +292,7 @@ def reproduce(
             assert results is not None
             tables.write([one.record for one in done if one.record], results)
 
+        engine = engine_of(on, address, cpus, gpus, slurm)
         found = many.claim_configs(configs)
         opened = many.open_all(many.choose(found, ids or ()), budget=budget)
         done: list[Any] = []
@@ -277,7 +300,7 @@ def reproduce(
         started = time.perf_counter()
         try:
             with display.terminal(len(opened), quiet) as (starting, ended):
-                for one in many.reproduce(opened, again=again, jobs=jobs, starting=starting):
+                for one in many.reproduce(opened, again=again, jobs=jobs, engine=engine, starting=starting):
                     if results is not None and done and chapter_of(done[-1]) != chapter_of(one):
                         write_results()
                     done.append(one)

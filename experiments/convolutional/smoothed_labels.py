@@ -478,7 +478,7 @@ CLAIM = Claim(
     "has {facts[true regions]} true regions; the network alone gives {facts[regions alone]}, smoothing "
     "afterwards {facts[regions after]}, training through it {facts[regions joint]}. In the scenes that are "
     "drawn most errors are whole parts of an object, which the neighbors do not correct. Zheng et al. "
-    "(2015) trained a large network end to end; on these small scenes their gain in pixels is not seen.",
+    "(2015) trained a large network end to end; on these small scenes the gain in pixels is small.",
     facts=facts,
     revised="An audit of all rows asked for evidence that the networks have learned. The number of steps "
     "was then doubled, from 200 to 400, and the same is measured after half of the steps. A first run at "
