@@ -12,7 +12,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,8 +106,9 @@ def _on_ray(engine: Engine, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
     # Ray would tell its makers of its use, and keep a password file in the home folder.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    ray: Any = import_module("ray")
-    errors: Any = import_module("ray.exceptions")
+    import ray  # pyright: ignore[reportMissingImports]
+    from ray import exceptions as errors  # pyright: ignore[reportMissingImports]
+
     own = not ray.is_initialized()
     if own:
         with warnings.catch_warnings():  # that it starts its processes by fork, which then are others
@@ -136,8 +136,9 @@ def _on_ray(engine: Engine, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
 
 
 def _on_slurm(engine: Engine, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
-    submitit: Any = import_module("submitit")
-    errors: Any = import_module("submitit.core.utils")
+    import submitit  # pyright: ignore[reportMissingImports]
+    from submitit.core import utils as errors  # pyright: ignore[reportMissingImports]
+
     options = dict(engine.options)
     cluster = options.pop("cluster", "slurm")
     executor = submitit.AutoExecutor(folder=str(Path(engine.folder).absolute()), cluster=cluster)
