@@ -9,7 +9,6 @@ import numpy as np
 
 from dlnotes.data import standardize as standardizing
 from dlnotes.data.dataset import Dataset, Examples, Forecast, InputKind, Task
-from dlnotes.data.in_file import InFile, stays_in_file
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -58,7 +57,8 @@ def assemble(
     scale = scale_y = None
     if floats:
         if standardize:
-            scale = standardizing.fit(x, rows=train, mask=mask)
+            scale = standardizing.fit(x[train], mask=None if mask is None else mask[train])
+        x = standardizing.apply(scale, x, mask)
         inputs = tuple(x.shape[1:]) if inputs is None else inputs
     else:
         inputs = (len(symbols),) if inputs is None else inputs
@@ -72,13 +72,7 @@ def assemble(
     def part(rows: np.ndarray) -> Examples | None:
         if len(rows) == 0:
             return None
-        if floats and stays_in_file(x, mask):
-            own: Any = InFile(x, rows, scale)
-        elif floats:
-            own = standardizing.apply(scale, x, mask, rows=rows)
-        else:
-            own = take(x, rows)
-        return Examples(own, y[rows], None if mask is None else mask[rows])
+        return Examples(take(x, rows), y[rows], None if mask is None else mask[rows])
 
     first = part(train)
     if first is None:

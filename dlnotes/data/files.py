@@ -21,6 +21,7 @@ from dlnotes.data.assemble import Parts, assemble, pad_boxes
 from dlnotes.data.dataset import Dataset, InputKind, Task
 from dlnotes.data.download import sha256
 from dlnotes.data.folders import class_folders, folder_images, say_left_out
+from dlnotes.data.in_file import assemble_rows
 from dlnotes.data.levels import PICTURES, levels_of
 from dlnotes.data.missing_cells import Strategy, fit_fills
 from dlnotes.data.own_files import read_as
@@ -166,28 +167,21 @@ def _from_arrays(
         reading["levels"] = levels_of(raw.reshape(x.shape), real)
     y, job, outputs, classes = targets(y_path, y, task, x=x)
     symbols = tuple(str(i) for i in range(int(x.max()) + 1)) if kind == "tokens" else ()
-    made = assemble(
-        name,
-        x,
-        y,
-        _split(
-            y_path,
-            len(x),
-            np.array(classes)[y] if job == "classification" else None,
-            [f"row {i}" for i in range(len(x))],
-            validation=validation,
-            test=test,
-            seed=seed,
-        ),
-        input=kind,
-        task=job,
-        outputs=outputs,
-        mask=real,
-        standardize=standardize,
-        classes=classes,
-        symbols=symbols,
-        sources=sources,
+    rows = _split(
+        y_path,
+        len(x),
+        np.array(classes)[y] if job == "classification" else None,
+        [f"row {i}" for i in range(len(x))],
+        validation=validation,
+        test=test,
+        seed=seed,
     )
+    known: dict[str, Any] = {"input": kind, "task": job, "outputs": outputs, "classes": classes}
+    known |= {"standardize": standardize, "sources": sources}
+    if real is None and kind != "tokens":
+        made = assemble_rows(name, x, y, rows, **known)
+    else:
+        made = assemble(name, x, y, rows, mask=real, symbols=symbols, **known)
     return read_as(made, form="arrays", **reading)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from dlnotes.data import standardize as standardizing
-from dlnotes.data.dataset import Examples, Standardize
+from dlnotes.data import by_rows
+from dlnotes.data.assemble import Parts, assemble
+from dlnotes.data.dataset import Dataset, Examples, Standardize
 
 MOST = 2**31
 """Bytes of a data set's inputs, as float32, that are held in memory."""
@@ -83,20 +85,42 @@ class InFile:
     def __getitem__(self, index: Any) -> np.ndarray:
         first, rest = (index[0], index[1:]) if isinstance(index, tuple) else (index, ())
         rows = self._rows[first]
-        found = standardizing.apply(self._standardize, self._raw, rows=rows.reshape(-1))
+        found = by_rows.apply(self._standardize, self._raw, rows.reshape(-1))
         found = found.reshape(*rows.shape, *self._raw.shape[1:])
         return found[(*[slice(None)] * rows.ndim, *rest)] if rest else found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("the rows are in a file: they cannot be had without a copy")
-        found = standardizing.apply(self._standardize, self._raw, rows=self._rows)
+        found = by_rows.apply(self._standardize, self._raw, self._rows)
         return found if dtype is None else found.astype(dtype, copy=False)
 
 
-def stays_in_file(raw: Any, mask: Any) -> bool:
-    """Whether inputs of one size are left in their file: they lie in one, and are more than `MOST` bytes."""
-    return isinstance(raw, (np.memmap, Converted)) and mask is None and 4 * raw.size > MOST
+def assemble_rows(
+    name: str, x: Any, y: np.ndarray, parts: Parts, *, standardize: bool, **options: Any
+) -> Dataset:
+    """`dlnotes.data.assemble.assemble` of inputs of one size, of which no copy is made.
+
+    Parts of more than `MOST` bytes together stay in their file.
+
+    Args:
+      name, y, parts, standardize: as there.
+      x: ``(n, ..., features)`` numbers: an array, a `numpy.memmap`, or `Converted`.
+      options: further ones of `assemble`.
+    """
+    nothing = np.zeros((len(x), 1), np.float32)  # in place of the inputs, for all that hangs on targets
+    made = assemble(name, nothing, y, parts, standardize=standardize, inputs=tuple(x.shape[1:]), **options)
+    scale = by_rows.fit(x, parts[0]) if standardize else None
+    stay = 4 * x.size > MOST and isinstance(x, (np.memmap, Converted))
+
+    def own(examples: Examples | None, rows: np.ndarray) -> Examples | None:
+        if examples is None:
+            return None
+        return examples._replace(x=InFile(x, rows, scale) if stay else by_rows.apply(scale, x, rows))
+
+    train, validation, test = map(own, (made.train, made.validation, made.test), parts)
+    assert train is not None
+    return replace(made, train=train, validation=validation, test=test, standardize=scale)
 
 
 def is_in_file(examples: Examples) -> bool:

@@ -278,6 +278,7 @@ def test_image_folder_refuses(pictures, tmp_path):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.int64])
 @pytest.mark.parametrize("kind", ["vector", "image"])
 def test_numbers_stay_in_their_file_and_give_the_same_data_set(kind, dtype, tmp_path, monkeypatch):
+    monkeypatch.setattr("dlnotes.data.by_rows._ROWS", 7)
     monkeypatch.setattr("dlnotes.data.standardize._ROWS", 7)
     monkeypatch.setattr("dlnotes.data.arrays.CHUNK_BYTES", 100)
     rng = np.random.default_rng(0)
