@@ -401,7 +401,7 @@ CLAIM = Claim(
     "gap to a single filter (after training over before: {parts[it is learned]}): turning a digit makes "
     "{facts[unit]}% of the variance of the maximum and {facts[filter]}% of that of a filter, and "
     "{facts[unit before]}% and {facts[filter before]}% before training. That depends on the learning rate: "
-    "in an earlier measurement, at a rate of 0.003, training did widen it. At the rate with the best "
+    "in an earlier measurement, at a lower rate, training did widen it. At the rate with the best "
     "validation accuracy a unit often uses one filter: in the first network the same filter is the largest "
     "at {facts[winner]}% of the digits and angles, mean over units. An expert would ask next for a network "
     "in which all filters of a group stay in use. The network is right on "
