@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -16,10 +15,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dlnotes.cli.errors import FAILED, INTERRUPTED, answers, fail
+from dlnotes.cli.claim_commands import judge, report, reproduce, run_claim_config
+from dlnotes.cli.errors import FAILED, answers, fail
 from dlnotes.cli.members import MemberOption, PointOption, point_of, with_member
 from dlnotes.cli.options import (
     Address,
+    BudgetOption,
     ConfigFile,
     Coordinator,
     Cpus,
@@ -39,7 +40,7 @@ from dlnotes.cli.options import (
     engine_of,
 )
 from dlnotes.cli.plan import plan
-from dlnotes.cli.streams import on_terminal, write_plainly
+from dlnotes.cli.streams import out, write_plainly
 from dlnotes.devices.distributed import WAIT_SECONDS
 
 app = typer.Typer(
@@ -52,22 +53,12 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data", help="List data sets, fetch one, check one.")
 
-BudgetOption = Annotated[
-    str | None,
-    typer.Option(
-        "--budget",
-        metavar="quick|full|large",
-        help="How much to spend on a claim: quick shows that it runs, full decides on two cores, large has a "
-        "published experiment's sizes, for a GPU.",
-    ),
-]
-
 
 def _version(wanted: bool) -> None:
     if wanted:
         from dlnotes import __version__
 
-        _out(f"dlnotes {__version__}")
+        out(f"dlnotes {__version__}")
         raise typer.Exit()
 
 
@@ -109,11 +100,15 @@ def run(
         from dlnotes.config import ConfigError, is_claim, load, read_raw
 
         if is_claim(read_raw(config)):
-            return _run_claim(config, overrides or [], budget, trust)
+            if on is not None:
+                raise ConfigError(str(config), ["--on: a claim is a task of `dlnotes reproduce`"])
+            return run_claim_config(config, overrides or [], budget, trust)
         if budget is not None:
             raise ConfigError(str(config), ["--budget: is for the config of a claim, this one trains"])
         checked = load(config, overrides or ())
         if (engine := engine_of(on, address, cpus, gpus, slurm)) is not None:
+            if processes is not None:
+                raise ConfigError("usage", ["--on, --processes: allowed is one of them"])
             from dlnotes.experiment.on_engine import run_on
 
             return _show_run(
@@ -178,12 +173,12 @@ def evaluate(
         if not first:
             return
         if told := trained.chosen.in_words():
-            _out(told)
+            out(told)
         where = split if data is None else data.name
         names = {name: metric_in_words(name, measured) for name in measured}
         width = max(map(len, names.values()))
         for name, value in measured.items():
-            _out(f"{where} {names[name]:<{width}}  {measured_in_words(name, value)}")
+            out(f"{where} {names[name]:<{width}}  {measured_in_words(name, value)}")
 
 
 @app.command()
@@ -215,7 +210,7 @@ def predict(
         trained = with_member(folder, point, member)
         written = predict_run(trained, inputs, output=output, beam=beam, best=best)
         if first:
-            _out(str(written))
+            out(str(written))
 
 
 @app.command()
@@ -234,130 +229,12 @@ def export(
         _opened(folder)
         from dlnotes.experiment.export import export_run
 
-        _out(str(export_run(with_member(folder, point, member), output=output)))
+        out(str(export_run(with_member(folder, point, member), output=output)))
 
 
-@app.command()
-def judge(folder: RunDir, trust: Trust = False, debug: Debug = False) -> None:
-    """Judge a measured claim again.
-
-    Applies the claim's rules as they are now to what was measured, and draws its figure anew.
-    """
-    with answers(debug):
-        from dlnotes.claims.measure import judge as judge_again
-        from dlnotes.cli.claims import record_text
-
-        _out(record_text(judge_again(folder, trust=trust)))
-
-
-@app.command()
-def reproduce(
-    ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[IDS]", help="Rows (F1.4), chapters (F1, F), configs.")
-    ] = None,
-    budget: BudgetOption = "full",
-    again: Annotated[bool, typer.Option("--again", help="Measure also what is measured already.")] = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes; by default one per core, up to 4; 1 for --budget large."),
-    ] = None,
-    configs: Annotated[Path, typer.Option(help="Folder that is searched for claims.")] = Path("configs"),
-    results: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Write RESULTS.md and results.json there as each chapter ends."),
-    ] = None,
-    on: On = None,
-    address: Address = None,
-    cpus: Cpus = 1,
-    gpus: Gpus = 0,
-    slurm: Slurm = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Measure and judge many claims.
-
-    What has been measured under the same options and code is judged, not measured again: so after an
-    interruption the same command goes on. `dlnotes report` then makes the page.
-    """
-    with answers(debug):
-        from dlnotes.claims import reproduce as many
-        from dlnotes.cli import claims as display
-
-        def chapter_of(one: Any) -> str:
-            return one.opened.name.split(".")[0]
-
-        def write_results() -> None:
-            from dlnotes.claims.report import tables
-
-            assert results is not None
-            tables.write([one.record for one in done if one.record], results)
-
-        engine = engine_of(on, address, cpus, gpus, slurm)
-        found = many.claim_configs(configs)
-        opened = many.open_all(many.choose(found, ids or ()), budget=budget)
-        done: list[Any] = []
-        jobs = min(jobs or many.usual_jobs(budget), max(1, len(opened)))
-        started = time.perf_counter()
-        try:
-            with display.terminal(len(opened), quiet) as (starting, ended):
-                for one in many.reproduce(opened, again=again, jobs=jobs, engine=engine, starting=starting):
-                    if results is not None and done and chapter_of(done[-1]) != chapter_of(one):
-                        write_results()
-                    done.append(one)
-                    ended(one)
-                    if one.state == "failed" and debug:
-                        print(one.message, file=sys.stderr)
-        except KeyboardInterrupt:
-            fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
-        finally:
-            if results is not None:
-                write_results()
-        _out(display.summary_text(done, time.perf_counter() - started))
-        if any(one.state == "failed" for one in done):
-            raise typer.Exit(FAILED)
-
-
-@app.command()
-def report(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("runs/report.html"),
-    runs: Annotated[Path, typer.Option(help="Folder of the claims' runs.")] = Path("runs"),
-    results: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Write RESULTS.md and results.json there too.")
-    ] = None,
-    debug: Debug = False,
-) -> None:
-    """Make one page of all claims measured here.
-
-    Prints its path. It is one file, needs no network, and shows each claim's newest measurement, a full
-    one before a quick one.
-    """
-    with answers(debug):
-        from dlnotes.claims import listing
-        from dlnotes.claims.fingerprint import marked
-        from dlnotes.claims.records import file_inside
-        from dlnotes.claims.report import page, tables
-        from dlnotes.claims.reproduce import newest_records
-        from dlnotes.claims.rows import ROWS
-        from dlnotes.config import ConfigError
-
-        newest = newest_records(runs)
-        if not newest and results is not None and (results / "results.json").is_file():
-            # Nothing new: the table is made again, for the code may be another than it was.
-            for path in tables.write([], results, rows=ROWS):
-                _out(str(path))
-            return
-        if not newest:
-            raise ConfigError(str(runs), ["holds no measured claim; `dlnotes reproduce` measures them"])
-        records = marked([record for record, _ in newest.values()], listing.folder_of("experiments"))
-
-        def file_of(record: Any, kind: str) -> Path | None:
-            return file_inside(newest[record["name"]][1], record[kind])
-
-        output.parent.mkdir(parents=True, exist_ok=True)
-        _out(str(page.write(records, output, rows=ROWS, files=file_of)))
-        if results is not None:
-            for path in tables.write(records, results, rows=ROWS):
-                _out(str(path))
+app.command()(judge)
+app.command()(reproduce)
+app.command()(report)
 
 
 @app.command()
@@ -372,13 +249,13 @@ def show(config: ConfigFile, overrides: Overrides = None, trust: Trust = False, 
         if is_claim(read_raw(config)):
             from dlnotes.claims.measure import open_claim
 
-            _out(to_toml(open_claim(config, overrides or (), reading=True, trust=trust).config), end="")
+            out(to_toml(open_claim(config, overrides or (), reading=True, trust=trust).config), end="")
             return
         checked = load(config, overrides or ())
-        _out(to_toml(checked), end="")
+        out(to_toml(checked), end="")
         from dlnotes.cli.layer_table import layer_table
 
-        _out("\n" + "\n".join(f"# {line}" for line in layer_table(checked).splitlines()))
+        out("\n" + "\n".join(f"# {line}" for line in layer_table(checked).splitlines()))
 
 
 app.command()(plan)
@@ -392,7 +269,7 @@ def schema(output: Output = None) -> None:
 
         text = json.dumps(json_schema(), indent=1)
         if output is None:
-            _out(text)
+            out(text)
         else:
             output.write_text(text + "\n", encoding="utf-8")
 
@@ -403,7 +280,7 @@ def list_rows(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] 
     with answers(False):
         from dlnotes.claims import listing
 
-        _out(json.dumps(listing.as_json(), indent=1, ensure_ascii=False) if as_json else listing.as_text())
+        out(json.dumps(listing.as_json(), indent=1, ensure_ascii=False) if as_json else listing.as_text())
 
 
 @app.command()
@@ -413,7 +290,7 @@ def doctor() -> None:
         from dlnotes.cli import doctor as looking
 
         found = looking.examine()
-        _out(looking.as_text(found))
+        out(looking.as_text(found))
         if not all(line.good for line in found if line.needed):
             raise typer.Exit(FAILED)
 
@@ -428,7 +305,7 @@ def data_list() -> None:
         rows = [(e["name"], e["kind"], e["found"] or f"not here: {e['how']}") for e in entries]
         widths = [max(len(row[i]) for row in rows) for i in range(2)]
         for name, kind, found in rows:
-            _out(f"{name:<{widths[0]}}  {kind:<{widths[1]}}  {found}")
+            out(f"{name:<{widths[0]}}  {kind:<{widths[1]}}  {found}")
 
 
 @data_app.command("fetch")
@@ -438,7 +315,7 @@ def data_fetch(name: Annotated[str, typer.Argument(help="As in the list.")], deb
         from dlnotes.data import catalog
 
         path = catalog.fetch(name)
-        _out(str(path) if path is not None else f"{name}: nothing to fetch")
+        out(str(path) if path is not None else f"{name}: nothing to fetch")
 
 
 @data_app.command("check")
@@ -450,7 +327,7 @@ def data_check(name: Annotated[str, typer.Argument(help="As in the list.")], deb
         problems = catalog.check(name)
         if problems:
             fail("\n".join([f"{name} cannot be used:", *(f"  {p}" for p in problems)]), FAILED)
-        _out(f"{name}: whole")
+        out(f"{name}: whole")
 
 
 def main() -> None:
@@ -503,20 +380,6 @@ def _join_processes(
     return found.index == 0
 
 
-def _run_claim(config: Path, overrides: list[str], budget: str | None, trust: bool) -> None:
-    from dlnotes.claims.measure import open_claim, run_claim
-    from dlnotes.cli.claims import record_text
-    from dlnotes.data.download import DataNotFound
-
-    opened = open_claim(config, overrides, budget=budget, trust=trust)
-    try:
-        folder, record = run_claim(opened, command=sys.argv)
-    except DataNotFound as error:
-        fail(f"error: {error}", FAILED)
-    _out(record_text(record))
-    _out(str(folder))
-
-
 def _show_run(train: Callable[[Any], Any], config: Any, quiet: bool, first: bool) -> None:
     from dlnotes.cli import progress as display
     from dlnotes.experiment.groups import groups
@@ -531,10 +394,6 @@ def _show_run(train: Callable[[Any], Any], config: Any, quiet: bool, first: bool
 
         Console(highlight=False).print(display.results_table(result.summary))
     else:
-        _out(display.results_text(result.summary))
+        out(display.results_text(result.summary))
     folder = str(result.folder)
-    _out(f"./{folder}" if folder.startswith("-") else folder)
-
-
-def _out(text: str, end: str = "\n") -> None:
-    print(on_terminal(text, sys.stdout), end=end, flush=True)
+    out(f"./{folder}" if folder.startswith("-") else folder)

@@ -30,6 +30,15 @@ Trust = Annotated[
     typer.Option("--trust", help="Run the experiment of this config, wherever its code lies."),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="quick|full|large",
+        help="How much to spend on a claim: quick shows that it runs, full decides on two cores, large has a "
+        "published experiment's sizes, for a GPU.",
+    ),
+]
 On = Annotated[
     str | None,
     typer.Option("--on", metavar="ray|slurm", help="Do it as tasks of an engine, on many machines."),

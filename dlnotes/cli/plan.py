@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlnotes.bounded import _size as size
 from dlnotes.cli.errors import FAILED, answers, fail
 from dlnotes.cli.options import ConfigFile, Debug, Overrides
-from dlnotes.cli.streams import on_terminal
+from dlnotes.cli.streams import out
 
 if TYPE_CHECKING:
     from dlnotes.experiment.plan import Plan
@@ -59,7 +59,7 @@ def plan(
             text = json.dumps([one.as_json() for one in made], indent=1)
         else:
             text = "\n\n".join(map(plan_text, made))
-        print(on_terminal(text, sys.stdout))
+        out(text)
         if not all(one.needed.fits for one in made):
             raise typer.Exit(FAILED)
 
@@ -72,23 +72,23 @@ def plan_text(plan: Plan) -> str:
 def _lines(plan: Plan) -> Iterator[str]:
     on, chip, needed, work = plan.topology, plan.topology.chip, plan.needed, plan.work
     hosts = f" in {on.hosts} hosts" if on.hosts > 1 else ""
-    yield f"{on.name}: {_count(on.count, chip.title)}{hosts}, {_size(chip.memory)} each"
+    yield f"{on.name}: {_count(on.count, chip.title)}{hosts}, {size(chip.memory)} each"
     yield f"placement      {plan.placement[0]} ({plan.placement[1]})"
     trainings = f"{_count(plan.members, 'training')} of {plan.parameters:,} parameters"
     yield f"               {trainings}, batches of {plan.batch}, {plan.rows} rows a chip"
     yield ""
     kind = "compiled" if plan.program else "estimated"
     fits = "fits" if needed.fits else "DOES NOT FIT"
-    yield f"memory a chip  {_size(needed.total)} of {_size(needed.memory)}: {fits}"
+    yield f"memory a chip  {size(needed.total)} of {size(needed.memory)}: {fits}"
     lies = "the training part" if plan.resident else "a chunk of batches"
-    for name, size, what in (
+    for name, held, what in (
         ("state", needed.state, "parameters, optimizer, averages"),
         ("data", needed.data, lies),
         ("temporary", needed.temporary, kind),
         ("code", needed.code, "") if plan.program else ("", 0, ""),
     ):
         if name:
-            yield f"  {name:<12} {_size(size):>9}  {what}".rstrip()
+            yield f"  {name:<12} {size(held):>9}  {what}".rstrip()
     yield ""
     if plan.step is None:
         yield f"step           not estimated: {chip.source}"
@@ -102,14 +102,14 @@ def _lines(plan: Plan) -> Iterator[str]:
         for name, seconds, what in (
             ("products", step.products, macs),
             ("memory", step.memory, "state, activations and rows moved"),
-            ("interconnect", step.interconnect, f"{_size(work.gradient)} of gradients added up"),
+            ("interconnect", step.interconnect, f"{size(work.gradient)} of gradients added up"),
             ("loops", step.loops, f"{work.loops} iterations that wait for one another"),
         ):
             yield f"  {name:<12} {_time(seconds):>9}  {what}"
     if plan.program is not None:
         yield ""
         sent = plan.program["collectives"]
-        found = ", ".join(f"{c['count']} {kind} of {_size(c['bytes'])}" for kind, c in sent.items())
+        found = ", ".join(f"{c['count']} {kind} of {size(c['bytes'])}" for kind, c in sent.items())
         yield f"sent a step    {found or 'nothing'}"
         yield f"compiled in    {plan.program['compile_seconds']:.0f} s on this machine"
     if plan.members == 1 and len(plan.ways) > 1:
@@ -121,14 +121,6 @@ def _lines(plan: Plan) -> Iterator[str]:
 
 def _count(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 or what.isupper() or " " in what else f"{n} {what}s"
-
-
-def _size(count: float) -> str:
-    """Bytes in words."""
-    for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= one:
-            return f"{count / one:.3g} {unit}"
-    return f"{count:.0f} bytes"
 
 
 def _time(seconds: float) -> str:

@@ -68,3 +68,8 @@ def on_terminal(text: str, stream: TextIO) -> str:
     if not stream.isatty():
         return text
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def out(text: str, end: str = "\n") -> None:
+    """Print a result."""
+    print(on_terminal(text, sys.stdout), end=end, flush=True)

@@ -246,7 +246,7 @@ def _named_arrays(path: Path, dataset: Dataset) -> dict[str, np.ndarray]:
     A file without the training data's inputs may have those four names themselves.
     """
     if _beginning(path) == _NPY or path.suffix.lower() == ".npy":
-        return {"x": arrays.read_npy(path)}
+        return {"x": np.asarray(arrays.read_npy(path))}  # not as what makes its rows floats later
     found = arrays.read_npz(path)
     roles = ("x", "y", "mask", "lengths")
     names = {role: reading_of(dataset).get(role, role) for role in roles}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlnotes.config import Config
+from dlnotes.devices.compiler import enable_compilation_cache
 from dlnotes.experiment.engines import Engine, Lost, Task, each
 from dlnotes.experiment.extension import made_with
 from dlnotes.experiment.groups import groups
@@ -18,7 +19,6 @@ from dlnotes.experiment.run import (
     _alone_in,
     _named_in_errors,
     _trainers,
-    enable_compilation_cache,
     prepare_devices,
     resume,
 )

@@ -24,11 +24,11 @@ from dlnotes.experiment.durations import waves_of
 from dlnotes.experiment.groups import groups
 from dlnotes.experiment.kept_data import load_data
 from dlnotes.experiment.run import placement_of
-from dlnotes.experiment.setup import Setup, prepare
+from dlnotes.experiment.setup import Setup, prepare, state_shapes, stays_resident
 from dlnotes.jax_internals import Program, program_of, scan_parts
 from dlnotes.models.model import learned_of
-from dlnotes.training.loader import CHUNK_BYTES, fits_on_device, size_of
-from dlnotes.training.state import Member, TrainState, init_state
+from dlnotes.training.loader import CHUNK_BYTES, size_of
+from dlnotes.training.state import Member, TrainState
 from dlnotes.training.step import train_step
 from dlnotes.typing import Batch
 
@@ -197,9 +197,9 @@ def plan(setup: Setup, topology: Topology, program: dict[str, Any] | None = None
     chips = len(placement.devices)
     here = members // chips if placement.shard == "members" else members
     rows = placement.division(config.training.accumulate).rows_per_part(setup.lengths.batch_size)
-    state = _state(setup)
+    state = state_shapes(setup)
     work = _work(setup, state)
-    resident = _resident(setup, placement, chip.memory)
+    resident = stays_resident(setup, placement, chip.memory)
     data = size_of(setup.dataset.train)
     if not resident:
         streamed = CHUNK_BYTES // (chips if placement.shard != "none" else 1)
@@ -262,23 +262,6 @@ def _reason(config: Config, placement: Placement) -> str:
     if placement.devices[0].platform == "cpu":
         return "there is one training, and CPU devices gain nothing from a divided batch of this network"
     return "there is one chip"
-
-
-def _state(setup: Setup) -> TrainState:
-    """Shapes of the state of all members."""
-    return jax.eval_shape(
-        lambda seeds, hyper: init_state(setup.recipe_of, seeds, hyper, keep_best=setup.keep_best),
-        setup.group.seeds,
-        setup.group.hyperparams,
-    )
-
-
-def _resident(setup: Setup, placement: Placement, memory: int) -> bool:
-    """Whether `run` would keep the training part on each chip."""
-    told = {"yes": True, "no": False}.get(setup.group.config.devices.resident)
-    if placement.processes > 1:
-        return False
-    return fits_on_device(setup.dataset.train, placement, memory) if told is None else told
 
 
 def _work(setup: Setup, state: TrainState) -> Work:

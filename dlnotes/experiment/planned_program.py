@@ -65,9 +65,10 @@ def compile_here(config: Config, on: Topology, group: int) -> dict[str, Any]:
     from dlnotes.devices.compiled import collectives_in_loops, memory_of
     from dlnotes.experiment.plan import setups
     from dlnotes.experiment.run import placement_of
+    from dlnotes.experiment.setup import state_shapes
     from dlnotes.experiment.trainer import Trainer
     from dlnotes.training.loader import shapes_on
-    from dlnotes.training.state import TrainState, init_state
+    from dlnotes.training.state import TrainState
 
     setup = setups(config)[group]
     placement = placement_of(setup.group.config, setup.group, devices)
@@ -75,11 +76,7 @@ def compile_here(config: Config, on: Topology, group: int) -> dict[str, Any]:
         loader, chunk = Trainer(setup, placement).compiled(
             np.zeros((setup.group.members, 2), np.uint32), on.chip.memory
         )
-        state = jax.eval_shape(
-            lambda seeds, hyper: init_state(setup.recipe_of, seeds, hyper, keep_best=setup.keep_best),
-            setup.group.seeds,
-            setup.group.hyperparams,
-        )
+        state = state_shapes(setup)
         divided = 0 if placement.shard == "members" else None
         state = TrainState(
             shapes_on(placement, state.step), shapes_on(placement, state.members, axis=divided)

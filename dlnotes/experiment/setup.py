@@ -10,12 +10,14 @@ import jax.numpy as jnp
 from dlnotes.data import Dataset
 from dlnotes.data.buckets import Buckets
 from dlnotes.data.order import BucketOrder
+from dlnotes.devices.placement import Placement
 from dlnotes.experiment.durations import Durations, batch_size_of, bucket_order, buckets_of, durations
 from dlnotes.experiment.groups import Group
 from dlnotes.experiment.objective import loss_name, metrics_of
 from dlnotes.experiment.recipe import recipe_of
 from dlnotes.models import Model
-from dlnotes.training.state import RecipeOf, init_state
+from dlnotes.training.loader import fits_on_device
+from dlnotes.training.state import RecipeOf, TrainState, init_state
 from dlnotes.training.step import evaluate_batch
 from dlnotes.typing import Batch
 
@@ -86,6 +88,29 @@ def prepare(
     )
     _trace(setup)
     return setup
+
+
+def state_shapes(setup: Setup) -> TrainState:
+    """Shapes of the state of all members."""
+    return jax.eval_shape(
+        lambda seeds, hyperparams: init_state(setup.recipe_of, seeds, hyperparams, keep_best=setup.keep_best),
+        setup.group.seeds,
+        setup.group.hyperparams,
+    )
+
+
+def stays_resident(setup: Setup, placement: Placement, memory: int | None = None) -> bool:
+    """Whether the training part lies on each device as a whole: asked for, or it fits; in one process only.
+
+    Args:
+      setup: of the group.
+      placement: its devices.
+      memory: bytes of one of them; by default it is asked for.
+    """
+    asked = setup.group.config.devices.resident
+    if placement.processes > 1 or asked == "no":
+        return False
+    return asked == "yes" or fits_on_device(setup.dataset.train, placement, memory)
 
 
 def _keeps_best(group: Group, dataset: Dataset) -> bool:

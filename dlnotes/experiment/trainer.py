@@ -21,10 +21,10 @@ from dlnotes.experiment.durations import waves_of
 from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.metrics_log import MetricsLog
 from dlnotes.experiment.progress import Watch, _Watcher
-from dlnotes.experiment.setup import Setup
+from dlnotes.experiment.setup import Setup, state_shapes, stays_resident
 from dlnotes.training import loop
 from dlnotes.training.checkpoints import Checkpoints, DamagedCheckpoint, unflatten
-from dlnotes.training.loader import Loader, fits_on_device
+from dlnotes.training.loader import Loader
 from dlnotes.training.parallel import compile_chunk, put_state
 from dlnotes.training.state import REASONS, Member, TrainState, init_state, note_evaluation
 
@@ -194,11 +194,6 @@ class Trainer:
           memory: bytes of a device's memory; by default they are asked for.
         """
         config = self.setup.group.config
-        resident = {"yes": True, "no": False}.get(config.devices.resident)
-        if self.placement.processes > 1:
-            resident = False
-        elif resident is None:
-            resident = fits_on_device(self.setup.dataset.train, self.placement, memory)
         train, buckets = self.setup.dataset.train, self.setup.buckets
         if buckets is not None:
             train = rows_of(train, np.argsort(buckets.index, kind="stable"))
@@ -208,7 +203,7 @@ class Trainer:
             self.division,
             batch_size=self.setup.lengths.batch_size,
             words=words,
-            resident=resident,
+            resident=stays_resident(self.setup, self.placement, memory),
             order=self.setup.order,
         )
         chunk = loop.train_chunk(
@@ -276,14 +271,9 @@ def restore(
     found = checkpoints.newest(report)
     if found is None:
         return None
-    like = jax.eval_shape(
-        lambda seeds, hyperparams: init_state(setup.recipe_of, seeds, hyperparams, keep_best=setup.keep_best),
-        setup.group.seeds,
-        setup.group.hyperparams,
-    )
     _, arrays, extra = found
     try:
-        return unflatten(arrays, like), extra
+        return unflatten(arrays, state_shapes(setup)), extra
     except DamagedCheckpoint as error:  # whole, but of another config, network or data set
         raise ConfigError(str(checkpoints.folder), [str(error)]) from None
 

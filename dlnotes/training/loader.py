@@ -129,7 +129,7 @@ class Loader:
         lead = (len(self.words), self.capacity, self.rows_per_part * self.division.parts)
 
         def leaf(a: Any, row: tuple[int, ...]) -> Any:
-            return jax.ShapeDtypeStruct((*lead, *row), np.asarray(a).dtype)
+            return jax.ShapeDtypeStruct((*lead, *row), a.dtype)
 
         x, y, mask = jax.tree.map(lambda a: leaf(a, np.shape(a)[1:]), tuple(self.examples))
         batch = Batch(x, y, mask, leaf(np.float32(1), ()))

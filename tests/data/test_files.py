@@ -307,3 +307,16 @@ def test_the_row_of_a_bad_number_is_named_wherever_it_lies(bad, tmp_path, monkey
     np.save(tmp_path / "y.npy", np.arange(60) % 2)
     with pytest.raises(ValueError, match=r"x\.npy: x: row 43 holds (NaN|infinity|2e\+30)"):
         data.npy(tmp_path / "x.npy", tmp_path / "y.npy")
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool, np.float32])
+@pytest.mark.parametrize("shape", [(40, 5), (40, 4, 3, 1), (40, 7, 3)])
+def test_new_inputs_in_one_file_or_the_other_are_the_same(shape, dtype, standardize, tmp_path):
+    x = np.random.default_rng(0).integers(0, 2 if dtype is bool else 90, shape).astype(dtype)
+    np.save(tmp_path / "x.npy", x)
+    np.savez(tmp_path / "both.npz", x=x, y=np.arange(40) % 3)
+    made = data.npz(tmp_path / "both.npz", standardize=standardize)
+    one, other = (data.read_inputs(tmp_path / name, made).x for name in ("x.npy", "both.npz"))
+    assert one.dtype == np.float32
+    np.testing.assert_array_equal(one, other)

@@ -24,8 +24,7 @@ def files(tmp_path):
 def much(monkeypatch):
     """Whatever has more than a kilobyte is too large for the memory."""
     monkeypatch.setattr(in_file, "MOST", 1000)
-    monkeypatch.setattr("dlnotes.training.loader.fits_on_device", lambda *_: False)
-    monkeypatch.setattr("dlnotes.experiment.trainer.fits_on_device", lambda *_: False)
+    monkeypatch.setattr("dlnotes.experiment.setup.fits_on_device", lambda *_: False)
     monkeypatch.setattr("dlnotes.experiment.evaluator.LARGE", 500)
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import chex
 import pytest
 from tiny_run import tiny
+from typer.testing import CliRunner
 
+from dlnotes.cli.main import app
 from dlnotes.config import ConfigError, parse
 from dlnotes.experiment import engines
 from dlnotes.experiment.engines import Engine, Lost, Task, check, each
@@ -57,6 +59,21 @@ def test_options_of_the_command_line(monkeypatch):
     for wrong in ((None, "1.2.3.4", 1, 0, None), ("slurm", None, 1, 0, ["x"]), ("dask", None, 1, 0, None)):
         with pytest.raises(ConfigError):
             engine_of(*wrong)
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "told"),
+    [
+        ("claims/F1.4_xor_starts", [], "a claim is a task of `dlnotes reproduce`"),
+        ("quickstart", ["--processes", "2"], "--on, --processes: allowed is one of them"),
+    ],
+)
+def test_an_engine_is_not_ignored(config, options, told, monkeypatch):
+    monkeypatch.setattr(engines, "find_spec", lambda name: name)
+    path = Path(__file__).parents[2] / "configs" / f"{config}.toml"
+    done = CliRunner().invoke(app, ["run", str(path), "--on", "ray", *options])
+    assert done.exit_code == 2
+    assert told in done.output
 
 
 SWEEP = {
