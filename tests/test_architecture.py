@@ -167,8 +167,34 @@ def test_public_functions_say_what_they_are(package):
             assert (found.__doc__ or "").strip(), name
 
 
-# Their public functions compile much; behind the door they are those of the modules, which are tested too.
-LONG = ("dlnotes.models", "dlnotes.layers", "dlnotes.training", "dlnotes.outputs")
+# They compile for more than about two seconds, or are those of other modules behind a door.
+LONG = {
+    "dlnotes.autodiff.bptt_by_hand",
+    "dlnotes.jax_internals",
+    "dlnotes.layers",
+    "dlnotes.layers.convolutional.clustered_pooling",
+    "dlnotes.layers.feedforward.rbf",
+    "dlnotes.layers.recurrent.grid",
+    "dlnotes.layers.recursive.chart",
+    "dlnotes.layers.recursive.gumbel",
+    "dlnotes.layers.recursive.states",
+    "dlnotes.models",
+    "dlnotes.models.convolutional.conv_net",
+    "dlnotes.models.convolutional.mirrored",
+    "dlnotes.models.convolutional.refinement",
+    "dlnotes.models.convolutional.segmentation",
+    "dlnotes.models.door",
+    "dlnotes.models.feedforward.rbf_network",
+    "dlnotes.models.recurrent.deep_output",
+    "dlnotes.models.recurrent.generation",
+    "dlnotes.models.recurrent.grid",
+    "dlnotes.models.recurrent.stopping",
+    "dlnotes.models.recursive.latent_trees",
+    "dlnotes.models.recursive.tree_net",
+    "dlnotes.outputs",
+    "dlnotes.training",
+    "dlnotes.training.tuning",
+}
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 """A damaged or foreign entry of the cache of compiled programs costs a compilation, never a run."""
 
-import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from commands import environment
 
 from dlnotes.devices.checked_cache import CheckedCache, machine_kind
 
@@ -67,9 +67,8 @@ def test_an_entry_of_another_kind_of_machine_is_not_seen(tmp_path):
 
 
 def run(folder):
-    clean = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "PYTHONPATH")}
     command = [sys.executable, "-c", PROGRAM, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, env=clean | {"JAX_PLATFORMS": "cpu"})
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
     assert done.returncode == 0, done.stderr
     value, hits = done.stdout.split()
     return value, int(hits)

@@ -1,6 +1,5 @@
 """Real processes killed in the middle, told to stop, and training together."""
 
-import os
 import random
 import signal
 import socket
@@ -12,6 +11,7 @@ from pathlib import Path
 import chex
 import numpy as np
 import pytest
+from commands import environment
 from tiny_run import tiny
 
 from dlnotes.config import parse, to_toml
@@ -31,16 +31,11 @@ SIZES = {
 }
 
 
-def environment(devices=1):
-    clean = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "PYTHONPATH")}
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    return clean | {"JAX_PLATFORMS": "cpu", "PYTHONUNBUFFERED": "1", "XLA_FLAGS": flags}
-
-
 def start(*arguments, devices=1, **options):
+    variables = environment(devices) | {"PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "dlnotes", *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(devices), **options,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables, **options,
     )  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 # pyright: reportOptionalOperand=false, reportArgumentType=false, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
 
 import csv
-import os
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from commands import environment
 from scipy import special
 from tiny_run import tiny
 
@@ -303,10 +303,9 @@ def test_an_export_needs_only_jax_and_takes_any_batch(kind, trained, tmp_path):
         expected = special.softmax(expected.astype(np.float64), -1)
     given = {f"{n}_{i}": a[:n] for n in (1, 7) for i, a in enumerate(arguments)}
     np.savez(tmp_path / "in.npz", arguments=len(arguments), **given)
-    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | {"JAX_PLATFORMS": "cpu"}
     subprocess.run(
         [sys.executable, "-I", "-c", LOADER, path, tmp_path / "in.npz", tmp_path / "out.npz"],
-        check=True, timeout=120, env=environment, cwd=tmp_path,
+        check=True, timeout=120, env=environment(), cwd=tmp_path,
     )  # fmt: skip
     with np.load(tmp_path / "out.npz") as got:
         np.testing.assert_allclose(got["seven"], expected, rtol=1e-4, atol=1e-5)

@@ -1,6 +1,5 @@
 """Processes that cannot train together leave in bounded time, with 75 or 2 and the cause; none stays."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -8,6 +7,7 @@ import sys
 import time
 
 import pytest
+from commands import environment
 from tiny_run import tiny
 
 from dlnotes.config import parse, to_toml
@@ -45,11 +45,11 @@ class Together:
         return path
 
     def start(self, index, config, *, count=2, wait=15, **changed):
-        kept = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "PYTHONPATH")}
         among = ("--processes", count, "--process-id", index, "--coordinator", f"127.0.0.1:{self.port}")
+        variables = environment() | changed
         process = subprocess.Popen(
             [sys.executable, "-m", "dlnotes", "run", *map(str, (config, "-q", *among, "--wait", wait))],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=kept | changed, cwd=self.folder,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables, cwd=self.folder,
         )  # fmt: skip
         self.started.append(process)
         return process

@@ -21,6 +21,7 @@ SLOW = {
     "C7.2",
     "C7.3",
     "C7.5",
+    "F1.2",
     "F1.4",
     "F1.5",
     "F2.1",
@@ -50,6 +51,7 @@ SLOW = {
     "F5.1",
     "F5.2",
     "F5.3",
+    "F5.4",
     "F5.5",
     "R8.2",
     "R9.3",
@@ -68,6 +70,7 @@ SLOW = {
     "R12.4",
     "R12.5",
     "R12.6",
+    "R12.9",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
 
