@@ -367,7 +367,7 @@ def _join_processes(
     if found is None:
         return True
     from dlnotes.experiment.extension import trained_by
-    from dlnotes.experiment.run import prepare_devices
+    from dlnotes.experiment.placing import prepare_devices
 
     prepare_devices(config, processes=found.count)
     try:

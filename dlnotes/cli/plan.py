@@ -102,7 +102,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         for name, seconds, what in (
             ("products", step.products, macs),
             ("memory", step.memory, "state, activations and rows moved"),
-            ("interconnect", step.interconnect, f"{size(work.gradient)} of gradients added up"),
+            ("interconnect", step.interconnect, f"{size(step.sent)} exchanged with other chips"),
             ("loops", step.loops, f"{work.loops} iterations that wait for one another"),
         ):
             yield f"  {name:<12} {_time(seconds):>9}  {what}"

@@ -262,6 +262,17 @@ class Augment(Section):
     )
 
 
+class MeshSizes(Section):
+    """How many devices along each axis of a mesh; all of them multiplied are the devices used."""
+
+    members: int = Field(default=1, ge=1, description="trainings (seeds, settings) divided over devices")
+    data: int = Field(default=1, ge=1, description="rows of each batch divided over devices")
+    fsdp: int = Field(
+        default=1, ge=1, description="rows, and parameters and optimizer state, divided over devices"
+    )
+    model: int = Field(default=1, ge=1, description="parameters and optimizer state divided over devices")
+
+
 class Devices(Section):
     """Where the step runs."""
 
@@ -269,9 +280,31 @@ class Devices(Section):
     count: int | None = Field(
         default=None, ge=1, description="devices used; by default chosen by the strategy"
     )
+    mesh: MeshSizes | None = Field(
+        default=None, description="several axes of devices, such as { data = 4, model = 2 }"
+    )
+    sharding: dict[str, tuple[Literal["", "fsdp", "model"], ...]] = Field(
+        default_factory=dict,
+        description="where an array of the state lies that the rule shall not decide: a pattern of its name, "
+        'such as "embedding", and for each axis of the array "fsdp", "model" or ""',
+    )
     resident: Literal["auto", "yes", "no"] = Field(
         default="auto", description="keep the training data on the device, or stream batches from the host"
     )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Devices:
+        if self.mesh is not None and self.strategy not in ("auto", "mesh"):
+            raise ValueError(f"strategy: got {self.strategy!r}, with [devices.mesh] it is 'mesh' (or 'auto')")
+        if self.mesh is not None and self.count is not None:
+            raise ValueError(f"count: got {self.count}, [devices.mesh] says how many devices are used")
+        if self.sharding and self.mesh is None:
+            raise ValueError("sharding: got patterns, they need [devices.mesh] with fsdp or model above 1")
+        for pattern, axes in self.sharding.items():
+            named = [axis for axis in axes if axis]
+            if len(named) != len(set(named)):
+                raise ValueError(f"sharding.{pattern}: got {list(axes)}, an axis can be named once")
+        return self
 
 
 class Checkpoint(Section):

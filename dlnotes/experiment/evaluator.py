@@ -24,7 +24,7 @@ from dlnotes.training.loader import (
     put_blocks,
     size_of,
 )
-from dlnotes.training.parallel import compile_evaluation, compile_prediction, put_state
+from dlnotes.training.sharded import compile_evaluation, compile_prediction, gather, put_state
 from dlnotes.training.state import Member, TrainState
 
 MOST_PIXELS = 2**20
@@ -47,6 +47,8 @@ class Evaluator:
         self._evaluators: dict[bool, Callable] = {}
         self._predictors: dict[bool, Callable] = {}
         self._blocks: dict[str, Any] = {}
+        division = placement.division()
+        self._parts = division.parts * division.multiple  # that share the rows of a block
 
     def evaluate(self, members: Member, split: str, *, best: bool | None = None) -> dict[str, np.ndarray]:
         """Loss and metrics of a split, each ``(members,)``.
@@ -88,8 +90,8 @@ class Evaluator:
             return np.concatenate(list(pieces), axis=1)
 
         def outputs_of(part: Any) -> np.ndarray:
-            blocks = blocks_of(part, rows, parts=len(self.placement.devices) if divided else 1)
-            outputs = placing.fetch(predict(slim, put_blocks(self.placement, blocks) if divided else blocks))
+            blocks = blocks_of(part, rows, parts=self._parts)
+            outputs = gather(predict(slim, put_blocks(self.placement, blocks) if divided else blocks))
             return outputs.reshape(outputs.shape[0], -1, *outputs.shape[3:])[:, : part.size]
 
         if self.setup.buckets is None:
@@ -101,7 +103,7 @@ class Evaluator:
     def _measure(self, members: Member, pieces: Iterable[Any], best: bool | None) -> dict[str, np.ndarray]:
         best = self.setup.keep_best if best is None else best
         if best not in self._evaluators:
-            axis = placing.AXIS if self.placement.shard == "batch" else None
+            axis = self.placement.division().axis_name
             evaluate = loop.total_blocks(
                 self.setup.recipe_of, metric_names=self.setup.metric_names, best=best, axis_name=axis
             )
@@ -111,7 +113,7 @@ class Evaluator:
         slim = members._replace(opt_state=(), best=members.best if best else None)
         if not isinstance(slim.stopped_at, jax.Array):
             slim = put_state(self.placement, TrainState(jnp.array(0), slim)).members
-        found = [placing.fetch(self._evaluators[best](slim, blocks)) for blocks in pieces]
+        found = [gather(self._evaluators[best](slim, blocks)) for blocks in pieces]
         totals = np.sum(found, axis=0)
         return dict(zip(self.setup.metric_names, totals[:, 0] / np.maximum(totals[:, 1], np.float32(1))))
 
@@ -138,7 +140,7 @@ class Evaluator:
 
     def _put_blocks(self, examples: Any) -> Any:
         rows = self._block_rows()
-        parts = len(self.placement.devices) if self.placement.shard == "batch" else 1
+        parts = self._parts
         if self.setup.buckets is None:
             divided = parts_of_blocks(examples, rows, parts=parts)
         else:

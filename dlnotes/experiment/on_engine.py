@@ -11,6 +11,7 @@ from dlnotes.experiment.extension import made_with
 from dlnotes.experiment.groups import groups
 from dlnotes.experiment.kept_data import data_digest, load_data
 from dlnotes.experiment.lock import locked
+from dlnotes.experiment.placing import prepare_devices
 from dlnotes.experiment.progress import Progress, Watch
 from dlnotes.experiment.result import Result
 from dlnotes.experiment.run import (
@@ -19,7 +20,6 @@ from dlnotes.experiment.run import (
     _alone_in,
     _named_in_errors,
     _trainers,
-    prepare_devices,
     resume,
 )
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata

@@ -7,30 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from math import prod
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-from dlnotes.analysis.counting import multiply_adds
-from dlnotes.analysis.loops import iterations
 from dlnotes.config import Config
 from dlnotes.devices.absent import described
 from dlnotes.devices.chips import Topology
+from dlnotes.devices.mesh import MeshPlacement, planned_bytes
 from dlnotes.devices.placement import Placement
-from dlnotes.experiment.durations import waves_of
 from dlnotes.experiment.groups import groups
 from dlnotes.experiment.kept_data import load_data
-from dlnotes.experiment.run import placement_of
+from dlnotes.experiment.placing import placement_of
 from dlnotes.experiment.setup import Setup, prepare, state_shapes, stays_resident
-from dlnotes.jax_internals import Program, program_of, scan_parts
+from dlnotes.experiment.step_time import Over, Step, Work, step_of, work_of
 from dlnotes.models.model import learned_of
 from dlnotes.training.loader import CHUNK_BYTES, size_of
-from dlnotes.training.state import Member, TrainState
-from dlnotes.training.step import train_step
-from dlnotes.typing import Batch
+from dlnotes.training.state import Member
 
 RESERVED = 0.08
 """Share of a chip's memory that its system keeps."""
@@ -64,56 +55,6 @@ class Needed:
     def fits(self) -> bool:
         """Whether the chip has room for it."""
         return self.total <= (1 - RESERVED) * self.memory
-
-
-@dataclass(frozen=True)
-class Step:
-    """Seconds of one training step by the chips' stated peaks.
-
-    Attributes:
-      products: of matrix products and convolutions.
-      memory: to move state, activations and rows to and from memory.
-      interconnect: to add up gradients over chips.
-      loops: of loops whose iterations wait for one another.
-    """
-
-    products: float
-    memory: float
-    interconnect: float
-    loops: float
-
-    @property
-    def seconds(self) -> float:
-        """Products and memory overlap; the rest is waited for."""
-        return max(self.products, self.memory) + self.interconnect + self.loops
-
-    @property
-    def limit(self) -> str:
-        """What takes longest."""
-        names = ("products", "memory", "interconnect", "loops")
-        return max(names, key=lambda name: getattr(self, name))
-
-
-@dataclass(frozen=True)
-class Work:
-    """What one training does in a step with its whole batch, on however many chips.
-
-    Attributes:
-      multiply_adds: forward and backward; ``None`` where the network repeats a product until a condition
-        holds, which has no number.
-      activations: bytes of the results of its products in the forward pass.
-      rows: bytes of the batch itself.
-      loops: iterations that follow one another.
-      gradient: bytes that are added up over chips when they divide the batch.
-      state: bytes that are read and written.
-    """
-
-    multiply_adds: int | None
-    activations: int
-    rows: int
-    loops: int
-    gradient: int
-    state: int
 
 
 @dataclass(frozen=True)
@@ -195,10 +136,12 @@ def plan(setup: Setup, topology: Topology, program: dict[str, Any] | None = None
     config, chip, members = setup.group.config, topology.chip, setup.group.members
     placement = placement_of(config, setup.group, described(topology))
     chips = len(placement.devices)
-    here = members // chips if placement.shard == "members" else members
-    rows = placement.division(config.training.accumulate).rows_per_part(setup.lengths.batch_size)
     state = state_shapes(setup)
-    work = _work(setup, state)
+    over = _over(placement)
+    here = members // over.members
+    division = placement.division(config.training.accumulate)
+    rows = division.rows_per_part(setup.lengths.batch_size) * division.parts // over.rows
+    work = work_of(setup, state)
     resident = stays_resident(setup, placement, chip.memory)
     data = size_of(setup.dataset.train)
     if not resident:
@@ -206,9 +149,10 @@ def plan(setup: Setup, topology: Topology, program: dict[str, Any] | None = None
         data = min(streamed, 256 * here * rows * work.rows // setup.lengths.batch_size)
     share = rows / setup.lengths.batch_size
     needed = Needed(
-        state=size_of(state.members) // members * here,
+        state=_state_bytes(placement, state.members),
         data=data,
-        temporary=int(2 * work.activations * share * here) + work.gradient * here,
+        temporary=int(2 * work.activations * share * here)
+        + (work.gradient // over.state + _gathered(work, over)) * here,
         code=0,
         memory=chip.memory,
     )
@@ -219,14 +163,13 @@ def plan(setup: Setup, topology: Topology, program: dict[str, Any] | None = None
         needed = replace(needed, temporary=temporary, code=found["code"])
     step, ways = None, {}
     if chip.products:
-        divided = placement.shard == "batch"
         dtype = config.training.compute_dtype
-        step = _seconds(work, topology.part(chips), dtype, share=share, members=here, divided=divided)
+        step = step_of(work, topology.part(chips), dtype, share=share, members=here, over=over)
         n = 1
-        while n <= topology.count:
+        while over.state == 1 and n <= topology.count:
             part = 1 / n if setup.lengths.batch_size >= n else 1 / setup.lengths.batch_size
-            ways[n] = _seconds(
-                work, topology.part(n), dtype, share=part, members=members, divided=n > 1
+            ways[n] = step_of(
+                work, topology.part(n), dtype, share=part, members=members, over=Over(data=n)
             ).seconds
             n *= 2
     made = Plan(
@@ -251,6 +194,8 @@ def plan(setup: Setup, topology: Topology, program: dict[str, Any] | None = None
 
 def _reason(config: Config, placement: Placement) -> str:
     """Why `run` trains there."""
+    if isinstance(placement, MeshPlacement):
+        return "asked for by devices.mesh"
     if config.devices.strategy != "auto":
         return f"asked for by devices.strategy = {config.devices.strategy!r}"
     if placement.processes > 1:
@@ -264,73 +209,34 @@ def _reason(config: Config, placement: Placement) -> str:
     return "there is one chip"
 
 
-def _work(setup: Setup, state: TrainState) -> Work:
-    """The step of one member with its whole batch, counted on its own program; nothing is run."""
-    n, train = setup.lengths.batch_size, setup.dataset.train
-    member = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), state.members)
-
-    def rows(a: Any) -> Any:
-        return jax.ShapeDtypeStruct((n, *np.shape(a)[1:]), jax.dtypes.canonicalize_dtype(a.dtype))
-
-    x, y, mask = jax.tree.map(rows, tuple(train))
-    weight: Any = jax.ShapeDtypeStruct((n,), jnp.float32)
-    batch = Batch(x, y, mask, weight)
-
-    def step(member: Member, batch: Batch, number: Any) -> Any:
-        return train_step(setup.recipe_of(member.hyper), member, batch, number)
-
-    def forward(member: Member, batch: Batch) -> Any:
-        recipe = setup.recipe_of(member.hyper)
-        return recipe.model.apply(member.params, batch.x, mask=batch.mask)
-
-    number = jax.ShapeDtypeStruct((), jnp.int32)
-    found = iterations(step, member, batch, number)
-    waves = waves_of(setup.group.config, setup.dataset, n)
-    learned = size_of(learned_of(member.params))
-    try:
-        count = multiply_adds(step, member, batch, number)
-    except ValueError:  # a loop without a known length
-        # A tree's node meets every weight once, forward, and twice backward.
-        count = None if waves is None else 3 * waves.rows * learned // 4
-    return Work(
-        multiply_adds=count,
-        activations=_products_bytes(program_of(forward, member, batch)),
-        rows=size_of(batch),
-        loops=found.count + (2 * waves.waves if waves is not None else 0),
-        gradient=learned,
-        state=size_of((member.params, member.opt_state, member.average)),
-    )
+def _over(placement: Placement) -> Over:
+    if isinstance(placement, MeshPlacement):
+        return Over(*placement.sizes)
+    chips = len(placement.devices)
+    return {"none": Over(), "members": Over(members=chips), "batch": Over(data=chips)}[placement.shard]
 
 
-def _products_bytes(program: Program, times: int = 1) -> int:
-    """Bytes of all results of matrix products and convolutions in a program."""
-    total = 0
-    for equation in program.equations:
-        if equation.name in ("dot_general", "conv_general_dilated"):
-            total += times * sum(4 * prod(v.shape) for v in equation.outputs)
-        elif equation.name == "scan":
-            scan = scan_parts(equation)
-            total += _products_bytes(scan.body, times * scan.length)
-        else:
-            total += max((_products_bytes(p, times) for p in equation.programs), default=0)
-    return total
+def _state_bytes(placement: Placement, members: Member) -> int:
+    """Bytes of the state on one chip."""
+    if isinstance(placement, MeshPlacement):
+        return planned_bytes(placement, members)
+    return size_of(members) // _over(placement).members
 
 
-def _seconds(
-    work: Work, topology: Topology, dtype: str, *, share: float, members: int, divided: bool
-) -> Step:
-    """A step in which each chip has a share of the batches of some members."""
-    chip = topology.chip
-    products = 2.0 * (work.multiply_adds or 0) * share * members
-    # State is read and written, gradients and parameters twice each; activations are written once and read
-    # in the forward and in the backward pass.
-    moved = 2 * work.state + 4 * work.gradient + share * (3 * work.activations + work.rows)
-    return Step(
-        products=products / chip.products[dtype],
-        memory=moved * members / chip.bandwidth,
-        interconnect=topology.all_reduce(work.gradient * members) if divided else 0.0,
-        loops=work.loops * chip.loop,
-    )
+def _gathered(work: Work, over: Over) -> int:
+    """Bytes of the array of parameters that is whole on each chip for its product, where rows divide it."""
+    return work.largest // over.model if over.fsdp > 1 else 0
+
+
+def _mesh_that_fits(plan: Plan, limit: float) -> str | None:
+    """The option that divides the state of one training over the fewest chips."""
+    own = plan.needed.state // plan.members_here + plan.work.gradient
+    room = limit - (plan.needed.total - plan.needed.state - plan.work.gradient * plan.members_here)
+    for n in (2**i for i in range(1, plan.topology.count.bit_length())):
+        for over in (Over(fsdp=n), Over(model=n)):
+            if own / n + _gathered(plan.work, over) < room:
+                return f"devices.mesh = {{{'fsdp' if over.fsdp > 1 else 'model'} = {n}}}"
+    return None
 
 
 def _advice(plan: Plan, placement: Placement) -> Iterator[str]:
@@ -340,20 +246,26 @@ def _advice(plan: Plan, placement: Placement) -> Iterator[str]:
         over = needed.total - limit
         if plan.resident and needed.data > 2 * CHUNK_BYTES:
             yield "stream the data: devices.resident = 'no'"
-        rest = limit - needed.state - needed.code - (2 * CHUNK_BYTES if plan.resident else needed.data)
-        rows = int(plan.rows * rest / max(needed.temporary, 1))
-        if needed.temporary > over / 2 and 0 < rows < plan.rows:
+        lies = _over(placement)
+        whole = (plan.work.gradient // lies.state + _gathered(plan.work, lies)) * plan.members_here
+        by_row = needed.temporary - whole
+        rest = limit - needed.state - whole - needed.code
+        rest -= 2 * CHUNK_BYTES if plan.resident else needed.data
+        rows = int(plan.rows * rest / max(by_row, 1))
+        if by_row > over / 2 and 0 < rows < plan.rows:
             parts = -(-plan.rows // rows)
             yield (
                 f"at most about {rows} rows a chip: training.batch_size = {rows * plan.batch // plan.rows}, "
                 f"or the same batch in parts, training.accumulate = {parts}"
             )
-        if needed.state / plan.members_here > limit:
-            yield "the state of one training is larger than a chip: a larger chip, or a smaller network"
+        if (needed.state + whole) / plan.members_here > limit:
+            said = "the state and gradient of one training are larger than a chip: "
+            found = None if isinstance(placement, MeshPlacement) else _mesh_that_fits(plan, limit)
+            yield said + (found or "a larger chip, more chips, or a smaller network")
         elif plan.members_here > 1:
             fewer = max(1, int(plan.members_here * limit / needed.total)) * plan.members // plan.members_here
             yield f"fewer trainings at once: {fewer} instead of {plan.members} (training.seeds)"
-    if plan.ways and placement.shard == "batch":
+    if plan.ways and _over(placement).data > 1:
         best = min(plan.ways, key=lambda n: plan.ways[n])
         if best < plan.chips:
             fast, slow = (f"{1e6 * plan.ways[n]:.0f} µs" for n in (best, plan.chips))

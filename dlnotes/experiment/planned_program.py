@@ -63,12 +63,11 @@ def compile_here(config: Config, on: Topology, group: int) -> dict[str, Any]:
     import numpy as np
 
     from dlnotes.devices.compiled import collectives_in_loops, memory_of
+    from dlnotes.experiment.placing import placement_of
     from dlnotes.experiment.plan import setups
-    from dlnotes.experiment.run import placement_of
     from dlnotes.experiment.setup import state_shapes
     from dlnotes.experiment.trainer import Trainer
-    from dlnotes.training.loader import shapes_on
-    from dlnotes.training.state import TrainState
+    from dlnotes.training.loader import shapes_on, state_on
 
     setup = setups(config)[group]
     placement = placement_of(setup.group.config, setup.group, devices)
@@ -76,11 +75,7 @@ def compile_here(config: Config, on: Topology, group: int) -> dict[str, Any]:
         loader, chunk = Trainer(setup, placement).compiled(
             np.zeros((setup.group.members, 2), np.uint32), on.chip.memory
         )
-        state = state_shapes(setup)
-        divided = 0 if placement.shard == "members" else None
-        state = TrainState(
-            shapes_on(placement, state.step), shapes_on(placement, state.members, axis=divided)
-        )
+        state = state_on(placement, state_shapes(setup))
         steps = shapes_on(placement, jax.ShapeDtypeStruct((), jnp.int32))
         started = time.perf_counter()
         jitted: Any = chunk

@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,9 +21,7 @@ from dlnotes.data.buckets import Buckets
 from dlnotes.data.dataset import Dataset
 from dlnotes.devices.compiler import enable_compilation_cache
 from dlnotes.devices.distributed import NotTogether, agree
-from dlnotes.devices.placement import Placement, place
-from dlnotes.devices.prepare import cpu_count
-from dlnotes.devices.prepare import prepare as prepare_cpu
+from dlnotes.devices.placement import place
 from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.extension import extend, extensions, made_with, refuse_edits, with_overrides
 from dlnotes.experiment.final_metrics import final_metrics
@@ -32,6 +30,7 @@ from dlnotes.experiment.kept_data import check_data, data_digest, known_data, lo
 from dlnotes.experiment.kept_files import read_json, write_json, write_text
 from dlnotes.experiment.lock import locked
 from dlnotes.experiment.members import PointName, choose_kept
+from dlnotes.experiment.placing import inference_placement, placement_of, prepare_devices
 from dlnotes.experiment.progress import Watch
 from dlnotes.experiment.result import Result, Trained
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata
@@ -60,59 +59,6 @@ class Interrupted(Exception):
 
 class RunFailed(Exception):
     """A run ended without a result; the message says why."""
-
-
-def prepare_devices(config: Config, plan: list[Group] | None = None, *, processes: int = 1) -> None:
-    """Before jax starts: as many CPU devices as this config can use, and the compiler's options.
-
-    Args:
-      config: says how many devices, or gives the reason to want several.
-      plan: its groups, if they are known.
-      processes: that train together; each then takes one CPU device, as they share a host's cores.
-    """
-    wanted = config.devices.count if processes == 1 else 1
-    if wanted is None and config.devices.strategy != "single":
-        members = max((g.members for g in plan or groups(config)), default=1)
-        several = members > 1 or config.model.divide_batch or config.devices.strategy != "auto"
-        wanted = min(cpu_count(), 64) if several else 1
-    prepare_cpu(wanted or 1)
-
-
-def placement_of(config: Config, group: Group, devices: Sequence[Any] | None = None) -> Placement:
-    """Where a group is trained.
-
-    Args:
-      config: says how.
-      group: of trainings.
-      devices: candidates; by default all of jax's.
-
-    Raises:
-      ConfigError: when the devices asked for do not exist.
-    """
-    try:
-        return place(
-            config.devices.strategy,
-            members=group.members,
-            devices=devices,
-            count=config.devices.count,
-            divide_batch=config.model.divide_batch,
-        )
-    except ValueError as error:
-        raise ConfigError("config", [str(error)]) from None
-
-
-def inference_placement(config: Config) -> Placement:
-    """Where a trained run is evaluated and predicts: its rows are divided as a batch of one training is.
-
-    Of the devices that the run was trained on, as many as there are here.
-    """
-    available, asked = jax.device_count(), config.devices.count
-    return place(
-        config.devices.strategy if jax.process_count() == 1 else "mesh",
-        members=1,
-        count=None if asked is None or jax.process_count() > 1 else min(asked, available),
-        divide_batch=config.model.divide_batch,
-    )
 
 
 def run(
@@ -415,6 +361,7 @@ def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:
         "training_seconds": [o.seconds for o in outcomes],
         "first_step_seconds": [o.first_step_seconds for o in outcomes],
         "examples_per_second": [o.examples_per_second for o in outcomes],
+        "state_bytes_per_device": [o.state_bytes for o in outcomes],
     }
 
 

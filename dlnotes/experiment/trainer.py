@@ -15,7 +15,7 @@ import numpy as np
 from dlnotes.config import ConfigError
 from dlnotes.data.buckets import rows_of
 from dlnotes.devices import placement as placing
-from dlnotes.devices.compiler import single_use_options
+from dlnotes.devices.mesh import MeshPlacement, bytes_per_device, check_rules
 from dlnotes.devices.placement import agree
 from dlnotes.experiment.durations import waves_of
 from dlnotes.experiment.evaluator import Evaluator
@@ -25,7 +25,14 @@ from dlnotes.experiment.setup import Setup, state_shapes, stays_resident
 from dlnotes.training import loop
 from dlnotes.training.checkpoints import Checkpoints, DamagedCheckpoint, unflatten
 from dlnotes.training.loader import Loader
-from dlnotes.training.parallel import compile_chunk, put_state
+from dlnotes.training.sharded import (
+    compile_chunk,
+    gather,
+    initial_state,
+    put_state,
+    rows_over_mesh,
+    state_shardings,
+)
 from dlnotes.training.state import REASONS, Member, TrainState, init_state, note_evaluation
 
 CHUNK_SECONDS = 0.25
@@ -42,6 +49,7 @@ class Outcome:
       seconds: training time, resumed parts included.
       first_step_seconds: from the start of this process's training to its first finished chunk.
       examples_per_second: over all steps of this process after the first chunk.
+      state_bytes: of the state, on the device of this process that holds most of it.
       stopped: for each stopped member its index, step, reason and metric.
     """
 
@@ -50,6 +58,7 @@ class Outcome:
     seconds: float
     first_step_seconds: float
     examples_per_second: float
+    state_bytes: int = 0
     stopped: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -59,24 +68,27 @@ class Trainer:
     Args:
       setup: of the group.
       placement: where its members are trained.
+
+    Raises:
+      ConfigError: when an array of the state cannot be divided as the config says.
     """
 
     def __init__(self, setup: Setup, placement: placing.Placement):
         self.setup, self.placement = setup, placement
+        if isinstance(placement, MeshPlacement):
+            try:
+                check_rules(placement, state_shapes(setup).members)
+            except ValueError as error:
+                raise ConfigError("config", [str(error)]) from None
         self.evaluator = Evaluator(setup, placement)
         self.names = (*setup.metric_names, "grad_norm")
         division = placement.division(setup.group.config.training.accumulate)
         self.division = division._replace(wrap=setup.keeps_state)
 
     def initial(self) -> TrainState:
-        """The state before the first step, on the host."""
-        init = jax.jit(
-            lambda seeds, hyperparams: init_state(
-                self.setup.recipe_of, seeds, hyperparams, keep_best=self.setup.keep_best
-            ),
-            compiler_options=single_use_options(),
-        )
-        return jax.device_get(init(self.setup.group.seeds, self.setup.group.hyperparams))
+        """The state before the first step, on the placement's devices."""
+        init = partial(init_state, self.setup.recipe_of, keep_best=self.setup.keep_best)
+        return initial_state(self.placement, init, self.setup.group.seeds, self.setup.group.hyperparams)
 
     def train(
         self,
@@ -117,20 +129,19 @@ class Trainer:
         restored = restore(self.setup, store, watcher.say) if store else None
         if store and first:
             store.set_aside_after(int(restored[0].step) if restored else None)
-        host, extra = restored or (self.initial(), {})
-        ended = bool((np.asarray(host.members.stopped_at) >= 0).all())
-        if told := log.rewind(extra.get("log"), longer=int(host.step) < lengths.total and not ended):
+        extra = restored[1] if restored else {}
+        state = put_state(placement, restored[0]) if restored else self.initial()
+        step, announced = int(gather(state.step)), gather(state.members.stopped_at) >= 0
+        if told := log.rewind(extra.get("log"), longer=step < lengths.total and not announced.all()):
             watcher.say(told)
         seconds_before = float(extra.get("seconds", 0.0))
-        step, saved_at = int(host.step), time.perf_counter()
-        state = put_state(placement, host)
-        loader, chunk = self.compiled(np.asarray(jax.jit(jax.vmap(loop.order_key_data))(host.members)))
+        loader, chunk = self.compiled(gather(jax.jit(jax.vmap(loop.order_key_data))(state.members)))
         size, examples, busy, first_seconds = 1, 0, 0.0, 0.0
-        interrupted, announced = False, np.asarray(host.members.stopped_at) >= 0
+        interrupted, saved_at, held = False, time.perf_counter(), bytes_per_device(state)
 
         def save() -> None:
             nonlocal saved_at
-            saved = placing.fetch(state)
+            saved = gather(state)
             if store and first:
                 elapsed = seconds_before + time.perf_counter() - started
                 kept = {"log": log.position(), "seconds": elapsed}
@@ -148,7 +159,7 @@ class Trainer:
             n = min(n, self._until_boundary(step))
             begun = time.perf_counter()
             state, metrics = chunk(state, loader.prepare(step, n), np.int32(n))
-            metrics = placing.fetch(metrics)[:n]
+            metrics = gather(metrics)[:n]
             took = time.perf_counter() - begun
             known, announced = announced, self._announce(state, announced, watcher)
             last = lengths.total
@@ -176,13 +187,14 @@ class Trainer:
         log.flush()
         if restored is None or step > int(restored[0].step):
             save()
-        host = placing.fetch(state)
+        host = gather(state)
         return Outcome(
             state=host,
             interrupted=interrupted,
             seconds=seconds_before + time.perf_counter() - started,
             first_step_seconds=first_seconds,
             examples_per_second=examples / busy if busy else 0.0,
+            state_bytes=held,
             stopped=_stopped(host.members),
         )
 
@@ -208,7 +220,7 @@ class Trainer:
         )
         chunk = loop.train_chunk(
             self.setup.recipe_of,
-            loader.batch_at,
+            rows_over_mesh(self.placement, loader.batch_at),
             metric_names=self.names,
             capacity=loader.capacity,
             division=self.division,
@@ -217,7 +229,11 @@ class Trainer:
             bucket_at=loader.bucket_at,
         )
         return loader, compile_chunk(
-            self.placement, chunk, data_axis=loader.data_axis, convolutions=config.model.convolutional
+            self.placement,
+            chunk,
+            state_shapes(self.setup),
+            data_axis=loader.data_axis,
+            convolutions=config.model.convolutional,
         )
 
     def _until_boundary(self, step: int) -> int:
@@ -249,16 +265,19 @@ class Trainer:
             patience=stopping.patience if stopping else None,
             min_delta=stopping.min_delta if stopping else 0.0,
         )
-        return jax.jit(jax.vmap(note, in_axes=(0, 0, None)), donate_argnums=0)
+        where = None
+        if isinstance(self.placement, MeshPlacement):
+            where = state_shardings(self.placement, state_shapes(self.setup)).members
+        return jax.jit(jax.vmap(note, in_axes=(0, 0, None)), donate_argnums=0, out_shardings=where)
 
     def _taken(self, state: TrainState, known: np.ndarray, step: int, n: int) -> int:
         """Of the ``n`` steps after ``step``, those up to the one at which the last member stopped."""
-        stopped_at = placing.fetch(state.members.stopped_at)
+        stopped_at = gather(state.members.stopped_at)
         return int(min(n, stopped_at[~known].max(initial=step) - step + 1))
 
     def _announce(self, state: TrainState, known: np.ndarray, watcher: _Watcher) -> np.ndarray:
         """Tell of members that have stopped since the last look; return who has."""
-        stopped_at, reason = placing.fetch((state.members.stopped_at, state.members.reason))
+        stopped_at, reason = gather((state.members.stopped_at, state.members.reason))
         for m in np.flatnonzero((stopped_at >= 0) & ~known):
             watcher.say(f"member {m} stopped at step {stopped_at[m]}: {REASONS[int(reason[m])]}")
         return stopped_at >= 0

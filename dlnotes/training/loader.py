@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec as P
 from dlnotes.data.buckets import divide
 from dlnotes.data.dataset import Examples
 from dlnotes.data.order import BucketOrder, batch_rows
+from dlnotes.devices.mesh import MEMBERS, MeshPlacement
 from dlnotes.devices.placement import AXIS, Division, Placement, put, put_local
 from dlnotes.jax_internals import device_memory
 from dlnotes.training.loop import (
@@ -23,6 +24,8 @@ from dlnotes.training.loop import (
     streamed_batches,
     streamed_buckets,
 )
+from dlnotes.training.sharded import ROWS, put_rows, state_shardings
+from dlnotes.training.state import TrainState
 from dlnotes.typing import Batch
 
 CHUNK_BYTES = 64 * 2**20
@@ -52,25 +55,43 @@ def fits_on_device(examples: Examples, placement: Placement, memory: int | None 
     return size_of(examples) <= (memory or device_memory(placement.devices[0]) or 8 * 2**30) // 4
 
 
-def shapes_on(placement: Placement, tree: Any, *, axis: int | None = None) -> Any:
+def batch_spec(placement: Placement) -> P:
+    """How batches that are laid out for a chunk of steps lie, leaves ``(members, steps, rows, …)``."""
+    if isinstance(placement, MeshPlacement):
+        return P(MEMBERS, None, ROWS)
+    return {"none": P(), "members": P(AXIS), "batch": P(None, None, AXIS)}[placement.shard]
+
+
+def shapes_on(placement: Placement, tree: Any, spec: P | None = None) -> Any:
     """`jax.ShapeDtypeStruct` of arrays as they lie on a placement's devices.
 
     Args:
       placement: where they would lie.
       tree: arrays or shapes, of all processes.
-      axis: which axis is divided over the devices; ``None`` where all of it lies on each.
+      spec: which axis is divided over the devices; ``None`` where all of it lies on each.
     """
     if placement.shard == "none":
         sharding: Any = SingleDeviceSharding(placement.devices[0])
     else:
-        spec = P() if axis is None else P(*([None] * axis), AXIS)
-        sharding = NamedSharding(placement.mesh, spec)
+        sharding = NamedSharding(placement.mesh, P() if spec is None else spec)
 
     def leaf(a: Any) -> jax.ShapeDtypeStruct:
         dtype = jax.dtypes.canonicalize_dtype(a.dtype)
         return jax.ShapeDtypeStruct(np.shape(a), dtype, sharding=sharding)
 
     return jax.tree.map(leaf, tree)
+
+
+def state_on(placement: Placement, state: TrainState) -> TrainState:
+    """The shapes of a state as it lies on a placement's devices."""
+    if isinstance(placement, MeshPlacement):
+        return jax.tree.map(
+            lambda a, sharding: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding),
+            state,
+            state_shardings(placement, state),
+        )
+    members = P(AXIS) if placement.shard == "members" else P()
+    return TrainState(shapes_on(placement, state.step), shapes_on(placement, state.members, members))
 
 
 class Loader:
@@ -133,13 +154,15 @@ class Loader:
 
         x, y, mask = jax.tree.map(lambda a: leaf(a, np.shape(a)[1:]), tuple(self.examples))
         batch = Batch(x, y, mask, leaf(np.float32(1), ()))
-        return shapes_on(self.placement, batch, axis=self.data_axis)
+        return shapes_on(self.placement, batch, batch_spec(self.placement))
 
     def prepare(self, step: int, n_steps: int) -> Any:
         """The data argument for the chunk of ``n_steps`` after ``step``."""
         if self.resident:
             return self._data
         batch = self._host_batches(step, n_steps)
+        if isinstance(self.placement, MeshPlacement):
+            return self._put_own(batch)
         if self.placement.shard == "batch":
             return put_local(self.placement, batch, axis=2)
         if self.placement.shard == "members" and self.placement.strategy == "mesh":
@@ -150,11 +173,11 @@ class Loader:
         """Leaves ``(members, capacity, this process's rows, ...)``; steps beyond ``n_steps`` are zero."""
         examples, n = self.examples, self.examples.size
         total = self.rows_per_part * self.division.parts
-        mine = self._own_rows()
+        members, mine = self._own_members_and_rows()
         wrap = self.division.wrap
-        rows = np.zeros((len(self.words), self.capacity, total), np.int32)
+        rows = np.zeros((len(members), self.capacity, total), np.int32)
         weight = np.zeros(rows.shape, np.float32)
-        for m, words in enumerate(self.words):
+        for m, words in enumerate(self.words[members]):
             for i in range(n_steps):
                 if self.order is None:
                     r, w = batch_rows(first + i, n=n, batch_size=self.batch_size, key_data=words, wrap=wrap)
@@ -167,15 +190,35 @@ class Loader:
         x, y, mask = jax.tree.map(lambda a: a[rows], tuple(examples))
         return Batch(x, y, mask, weight)
 
-    def _own_rows(self) -> np.ndarray:
-        """Positions in the batch of the rows that this process's devices take."""
+    def _put_own(self, batch: Batch) -> Batch:
+        """This process's members and rows, as parts of arrays over all processes."""
+        sharding = NamedSharding(self.placement.mesh, batch_spec(self.placement))
+        lead = (len(self.words), self.capacity, self.rows_per_part * self.division.parts)
+
+        def leaf(a: np.ndarray) -> jax.Array:
+            return jax.make_array_from_process_local_data(sharding, a, (*lead, *a.shape[3:]))
+
+        return jax.tree.map(leaf, batch)
+
+    def _own_members_and_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """The members, and the positions in their batches of the rows, that this process's devices take."""
+        members = np.arange(len(self.words))
+        if isinstance(self.placement, MeshPlacement):
+            lead = (len(members), 1, self.rows_per_part * self.division.parts)
+            sharding = NamedSharding(self.placement.mesh, batch_spec(self.placement))
+            held = [i for i in sharding.addressable_devices_indices_map(lead).values() if i is not None]
+            return _joined([i[0] for i in held], lead[0]), _joined([i[2] for i in held], lead[2])
         if self.placement.shard != "batch":
-            return np.arange(self.rows_per_part)
+            return members, np.arange(self.rows_per_part)
         me = jax.process_index()
         parts = [i for i, d in enumerate(self.placement.devices) if d.process_index == me]
-        return np.concatenate(
-            [np.arange(p * self.rows_per_part, (p + 1) * self.rows_per_part) for p in parts]
-        )
+        rows = [np.arange(p * self.rows_per_part, (p + 1) * self.rows_per_part) for p in parts]
+        return members, np.concatenate(rows)
+
+
+def _joined(slices: list[slice], length: int) -> np.ndarray:
+    """The positions in an axis that some slices hold, each once."""
+    return np.unique(np.concatenate([np.arange(length)[s] for s in slices]))
 
 
 def blocks_of(examples: Examples, rows: int, *, parts: int = 1) -> Batch:
@@ -235,6 +278,8 @@ def put_blocks(placement: Placement, blocks: Batch) -> Batch:
     """Blocks where `compile_evaluation` expects them: rows over devices under a batch split."""
     if placement.shard == "none":
         return jax.device_put(blocks, placement.devices[0])  # never donated
+    if isinstance(placement, MeshPlacement):
+        return put_rows(placement, blocks)
     if placement.shard != "batch":
         return put(placement, blocks)
     me = jax.process_index()

@@ -190,7 +190,7 @@ def test_the_callers_arrays_survive_donation(digits):
     placement = place("mesh", members=1, count=2)
     (group,) = groups(parse(BASE))
     trainer = Trainer(prepare(group, digits), placement)
-    host = trainer.initial()
+    host = jax.device_get(trainer.initial())
     kept = jax.tree.map(np.array, host)
     from dlnotes.training.parallel import put_state
 

@@ -11,8 +11,9 @@ from dlnotes.data.dataset import Examples
 from dlnotes.devices.placement import place
 from dlnotes.experiment.evaluate import evaluate_run
 from dlnotes.experiment.evaluator import Evaluator
+from dlnotes.experiment.placing import inference_placement
 from dlnotes.experiment.predict import predict_run
-from dlnotes.experiment.run import inference_placement, open_run, run
+from dlnotes.experiment.run import open_run, run
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,10 @@ from dlnotes.cli.main import app
 from dlnotes.config import load, parse
 from dlnotes.data.download import DataNotFound
 from dlnotes.devices.chips import CHIPS, topology
+from dlnotes.devices.mesh import bytes_per_device
+from dlnotes.experiment.placing import placement_of
 from dlnotes.experiment.plan import plan, setups
 from dlnotes.experiment.planned_program import NotCompiled, compile_here, compiled_elsewhere
-from dlnotes.experiment.run import placement_of
 from dlnotes.experiment.trainer import Trainer
 from dlnotes.training.loader import size_of
 
@@ -78,6 +79,30 @@ def test_memory_is_what_a_run_has_there(seeds):
     own = found.needed.state + found.needed.data
     assert own <= program["memory"]["arguments"] <= own + 100  # the numbers of steps
     assert program["collectives"] == {}
+
+
+@pytest.mark.parametrize("mesh", [{"fsdp": 2, "model": 2}, {"members": 2, "data": 2}], ids=str)
+def test_a_mesh_is_planned_as_it_is_run(mesh):
+    made = config(training={"seeds": 2}, devices={"mesh": mesh})
+    (setup,) = setups(made)
+    found = plan(setup, topology("cpu:8"))
+    trainer = Trainer(setup, placement_of(made, setup.group, jax.devices()[:8]))
+    assert found.chips == 4
+    assert found.rows == 16
+    assert found.members_here == 2 // mesh.get("members", 1)
+    assert found.needed.state == bytes_per_device(trainer.initial().members)
+    program = compile_here(made, topology("cpu:8"), 0)
+    own = found.needed.state + found.needed.data
+    assert own <= program["memory"]["arguments"] <= own + 100
+
+
+def test_a_state_that_is_divided_may_fit_where_a_whole_one_does_not(file):
+    options = ("--on", "v5e:2x2", "--no-compile", "model.widths=[50000,50000]")
+    done = run(file, *options)
+    assert done.exit_code == 1
+    assert "devices.mesh = {model = 4}" in done.output
+    assert run(file, *options, "devices.mesh={fsdp=2}").exit_code == 1  # the largest array is gathered
+    assert run(file, *options, "devices.mesh={model=4}").exit_code == 0
 
 
 def test_the_program_is_the_one_that_a_run_would_compile():
@@ -146,7 +171,7 @@ def test_what_does_not_fit_is_told_with_a_way_out(file):
     done = run(file, "--on", "v5e:2x2", "--no-compile", "model.widths=[60000,60000]")
     assert done.exit_code == 1
     assert "DOES NOT FIT" in done.output
-    assert "the state of one training is larger than a chip" in done.output
+    assert "the state and gradient of one training are larger than a chip" in done.output
     done = run(file, "--on", "v5e:1x1", "--no-compile", "training.seeds=100", "model.widths=[5000,5000]")
     assert done.exit_code == 1
     assert "fewer trainings at once: " in done.output
