@@ -124,14 +124,14 @@ def spec_of(shape: Sequence[int], *, model: int = 1, fsdp: int = 1) -> P:
       shape: of the array.
       model, fsdp: sizes of these axes of the mesh.
 
-    >>> spec_of((784, 512), model=2)
-    PartitionSpec('model', None)
-    >>> spec_of((784, 512), model=2, fsdp=4)
-    PartitionSpec('model', 'fsdp')
-    >>> spec_of((4096,), model=2, fsdp=4)
-    PartitionSpec(('model', 'fsdp'),)
-    >>> spec_of((3,), model=2)
-    PartitionSpec()
+    >>> tuple(spec_of((784, 512), model=2))
+    ('model', None)
+    >>> tuple(spec_of((784, 512), model=2, fsdp=4))
+    ('model', 'fsdp')
+    >>> tuple(spec_of((4096,), model=2, fsdp=4))
+    (('model', 'fsdp'),)
+    >>> tuple(spec_of((3,), model=2))
+    ()
     """
     if prod(shape) < LEAST:
         return P()
