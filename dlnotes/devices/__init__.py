@@ -11,6 +11,8 @@ from dlnotes.lazy import lazy
 
 if TYPE_CHECKING:
     from dlnotes.devices.distributed import detect, start
+    from dlnotes.devices.mesh import MeshPlacement, place_on_mesh
+    from dlnotes.devices.model_parallel import bubble, column_then_row, pipeline
     from dlnotes.devices.placement import Division, Placement, place
 
 if not TYPE_CHECKING:  # a name that is not imported above is an error for pyright too
@@ -22,7 +24,23 @@ if not TYPE_CHECKING:  # a name that is not imported above is an error for pyrig
             "Division": "placement",
             "detect": "distributed",
             "start": "distributed",
+            "MeshPlacement": "mesh",
+            "place_on_mesh": "mesh",
+            "bubble": "model_parallel",
+            "column_then_row": "model_parallel",
+            "pipeline": "model_parallel",
         },
     )
 
-__all__ = ["Division", "Placement", "detect", "place", "start"]
+__all__ = [
+    "Division",
+    "MeshPlacement",
+    "Placement",
+    "bubble",
+    "column_then_row",
+    "detect",
+    "pipeline",
+    "place",
+    "place_on_mesh",
+    "start",
+]
