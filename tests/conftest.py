@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from importlib.metadata import version
+from pathlib import Path
 
 # Most of a test's time is compiling: the compiler's costly optimizations are left out, and where it is
 # known to have them, its older and simpler ways to write a loop are taken, in half the time.
@@ -25,6 +26,24 @@ from tiny_run import tiny
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_traceback_in_locations_limit", 0)  # which only a reader of compiled programs needs
+
+
+LONG_VARIANTS = Path(__file__).with_name("long_variants.txt")
+"""Made by scripts/long_variants.py."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Variants that take long are slow tests; one that is not there any more must leave the list."""
+    listed = set(LONG_VARIANTS.read_text(encoding="utf-8").splitlines())
+    for item in items:
+        if item.nodeid in listed:
+            item.add_marker(pytest.mark.slow)
+    if not any("::" in argument for argument in config.args):
+        files = {item.nodeid.split("::")[0] for item in items}
+        gone = sorted(n for n in listed - {item.nodeid for item in items} if n.split("::")[0] in files)
+        if gone:
+            raise pytest.UsageError(f"{LONG_VARIANTS}: no test is called {', '.join(gone)}")
 
 
 @pytest.fixture
