@@ -4,8 +4,8 @@
     python scripts/long_variants.py LOG
 
 A function of the tests that runs with several parameters keeps its fastest variant in the default suite, and
-all that are short; what a fixture takes is not counted, for the next test would pay it. A test that holds each
-of several functions against its equation keeps every variant. What is in the list stays.
+all that are short. What a fixture takes is not counted, for the next test would pay it. A test that holds
+each of several functions against its equation keeps every variant. What is in the list stays.
 """
 
 from __future__ import annotations

@@ -346,7 +346,7 @@ CLAIM = Claim(
     "on other seeds in which features made by hand did well: that the learned ones come near them was a part "
     "of the notes' in a first draft and is shown beside now, because the notes do not say it. Later, "
     "another row with convolutions came out otherwise on another number of devices, because at a constant "
-    "rate its last steps decided. So the rate falls to zero here too, and there is a fourth, larger one. With "
-    "that, 800 steps were too few where digits are at random places: the lead over the generic φ still grew. "
-    "There are 1800 steps now, and seeds and splits are fresh; no rule was changed.",
+    "rate its last steps decided. So the rate falls to zero here too, and there is a fourth, larger one. "
+    "With that, 800 steps were too few where digits are at random places: the lead over the generic φ still "
+    "grew. There are 1800 steps now, and seeds and splits are fresh; no rule was changed.",
 )
