@@ -13,7 +13,7 @@ def measured(steps, most=100.0):
 
 
 def test_linear_returns_have_a_slope_of_minus_one():
-    m = measured(4096 / np.array(batch_returns.SIZES))
+    m = measured(2048 / np.array(batch_returns.SIZES))
     np.testing.assert_allclose(batch_returns.slope(m, batch_returns.SMALL).value, -1)
     np.testing.assert_allclose(batch_returns.slope(m, batch_returns.LARGE).value, -1)
     np.testing.assert_allclose(batch_returns.examples(m).value, 1)
@@ -22,15 +22,15 @@ def test_linear_returns_have_a_slope_of_minus_one():
 def test_no_returns_have_a_slope_of_zero():
     m = measured(np.full(len(batch_returns.SIZES), 50.0))
     np.testing.assert_allclose(batch_returns.slope(m, batch_returns.LARGE).value, 0, atol=1e-12)
-    np.testing.assert_allclose(batch_returns.examples(m).value, 512)
+    np.testing.assert_allclose(batch_returns.examples(m).value, 256)
 
 
 def test_a_training_that_fails_is_counted_with_all_its_steps_and_told():
-    steps = 4096 / np.array(batch_returns.SIZES)
+    steps = 2048 / np.array(batch_returns.SIZES)
     steps[-1] = np.inf
     m = measured(steps)
     assert (batch_returns.counted(m)[-1] == 100).all()
-    assert batch_returns.reached(m).value == pytest.approx(0.9)
+    assert batch_returns.reached(m).value == pytest.approx(8 / 9)
     assert batch_returns.LEARNED.rule(batch_returns.reached(m)) == "fails"
 
 
