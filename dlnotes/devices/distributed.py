@@ -23,6 +23,9 @@ TIMEOUT_SECONDS = 10
 WAIT_SECONDS = 300
 """How long processes wait for one another at the start."""
 
+TPU_PORT = 8476
+"""Where the hosts of a TPU slice meet, as they do in jax."""
+
 RESUMABLE = 75
 """Exit status of a run that was cut short and can be resumed."""
 
@@ -48,10 +51,14 @@ def detect(environ: Mapping[str, str] = os.environ) -> Processes | None:
     """What a launcher says in the environment, ``None`` when nothing does.
 
     Understood are torchrun's variables (``WORLD_SIZE``, ``RANK``, ``MASTER_ADDR``, ``MASTER_PORT``),
-    SLURM's and Open MPI's (which jax resolves the coordinator from by itself).
+    SLURM's and Open MPI's (which jax resolves the coordinator from by itself), and those of the hosts of a
+    TPU slice (``TPU_WORKER_HOSTNAMES``, ``TPU_WORKER_ID``), the first of which coordinates.
 
     Raises:
-      ValueError: when torchrun's variables are incomplete.
+      ValueError: when torchrun's variables are incomplete, or a TPU host's number is not one of the hosts'.
+
+    >>> detect({"TPU_WORKER_HOSTNAMES": "t0,t1", "TPU_WORKER_ID": "1"})
+    Processes(count=2, index=1, coordinator='t0:8476', found='TPU slice')
     """
     if "WORLD_SIZE" in environ and "RANK" in environ:
         count = int(environ["WORLD_SIZE"])
@@ -68,6 +75,12 @@ def detect(environ: Mapping[str, str] = os.environ) -> Processes | None:
     ):
         if int(environ.get(size, "1")) > 1 and rank in environ:
             return Processes(int(environ[size]), int(environ[rank]), None, name)
+    hosts = [host.strip() for host in environ.get("TPU_WORKER_HOSTNAMES", "").split(",") if host.strip()]
+    if len(hosts) > 1:
+        number = environ.get("TPU_WORKER_ID", "")
+        if not number.isdigit() or int(number) >= len(hosts):
+            raise ValueError(f"TPU_WORKER_ID: got {number!r}, allowed is 0 to {len(hosts) - 1}")
+        return Processes(len(hosts), int(number), f"{hosts[0]}:{TPU_PORT}", "TPU slice")
     return None
 
 
