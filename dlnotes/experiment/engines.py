@@ -6,11 +6,13 @@ writes into a folder that all machines share.
 
 from __future__ import annotations
 
+import logging
 import os
+import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +26,12 @@ RETRIES = 3
 
 _POLL = 0.5
 """Seconds between two looks at the tasks of a cluster."""
+
+_ASK = 10.0
+"""Seconds between two looks at SLURM's queue."""
+
+_GRACE = 30.0
+"""Seconds that a result may take through a shared file system, after SLURM has forgotten its job."""
 
 
 class Task(NamedTuple):
@@ -152,12 +160,18 @@ def _on_slurm(engine: Engine, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]
         return executor.submit(_here, directory, task.function, *task.arguments)
 
     waiting, tries = {i: start(i) for i in range(len(tasks))}, dict.fromkeys(range(len(tasks)), 1)
+    missed = _Missed()
+    # Where SLURM keeps no accounts every look would warn; who is gone is then found in its queue.
+    logging.getLogger("submitit").setLevel(logging.ERROR)
     try:
         while waiting:
-            ended = [i for i, job in waiting.items() if job.done()]
+            gone = missed.among(job.job_id for job in waiting.values()) if cluster == "slurm" else set()
+            ended = [i for i, job in waiting.items() if job.done() or job.job_id in gone]
             for index in ended:
                 job = waiting.pop(index)
                 try:
+                    if not job.done():
+                        raise errors.UncompletedJobError(f"job {job.job_id} left the queue without a result")
                     yield index, job.result()
                 except errors.FailedJobError:  # what the task raised is its own matter
                     raise
@@ -174,3 +188,24 @@ def _on_slurm(engine: Engine, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]
     finally:
         for job in waiting.values():
             job.cancel()
+
+
+class _Missed:
+    """Since when jobs are in SLURM's queue no more; a SLURM without accounts tells nothing else of them."""
+
+    def __init__(self) -> None:
+        self.since: dict[str, float] = {}
+        self.asked = -_ASK
+
+    def among(self, jobs: Iterable[str]) -> set[str]:
+        """Those of some jobs that have been missed for longer than a result takes to arrive."""
+        now = time.monotonic()
+        if now - self.asked < _ASK:
+            return set()
+        self.asked = now
+        found = subprocess.run(["squeue", "--me", "-h", "-o", "%A"], capture_output=True, text=True)
+        if found.returncode:  # the controller is busy, or away
+            return set()
+        queued = set(found.stdout.split())
+        self.since = {job: self.since.get(job, now) for job in jobs if job not in queued}
+        return {job for job, since in self.since.items() if now - since > _GRACE}

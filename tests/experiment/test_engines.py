@@ -5,6 +5,7 @@ import signal
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import chex
 import pytest
@@ -164,3 +165,21 @@ def test_a_sweep_is_that_of_one_process_though_each_group_was_killed(engine, tmp
     same = partial(chex.assert_trees_all_close, rtol=1e-5, atol=1e-6)
     same(apart.states, whole.states)
     assert apart.summary["status"] == "done"
+
+
+def test_a_job_that_left_the_queue_is_missed_after_a_while(monkeypatch):
+    """As it is without SLURM's accounts: the queue is all that tells."""
+    answer, now = {"stdout": "7\n8\n", "returncode": 0}, [100.0]
+    monkeypatch.setattr(engines.subprocess, "run", lambda *a, **k: SimpleNamespace(**answer))
+    monkeypatch.setattr(engines.time, "monotonic", lambda: now[0])
+    missed = engines._Missed()
+    assert missed.among(["7", "8"]) == set()
+    answer["stdout"] = "8\n"
+    now[0] += engines._ASK
+    assert missed.among(["7", "8"]) == set()
+    now[0] += engines._GRACE + 1
+    assert missed.among(["7", "8"]) == {"7"}
+    assert missed.among(["7", "8"]) == set()  # not asked again so soon
+    now[0] += engines._ASK
+    answer["returncode"] = 1
+    assert missed.among(["7", "8"]) == set()
