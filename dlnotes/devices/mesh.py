@@ -146,10 +146,8 @@ def spec_of(shape: Sequence[int], *, model: int = 1, fsdp: int = 1) -> P:
         axis = max(fitting, key=lambda i: (i not in taken, shape[i], i))
         taken[axis] = (*taken.get(axis, ()), name)
         parts[axis] *= size
-    if not taken:
-        return P()
-    return P(*(taken.get(i, (None,)) if len(taken.get(i, ())) > 1 else taken.get(i, (None,))[0]
-               for i in range(len(shape))))  # fmt: skip
+    names = [taken.get(i, ()) for i in range(len(shape))] if taken else []
+    return P(*(one if len(one) > 1 else next(iter(one), None) for one in names))
 
 
 def state_specs(placement: MeshPlacement, members: Any) -> Any:
