@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 os.environ["DLNOTES_CACHE"] = tempfile.mkdtemp(prefix="dlnotes-tests-")
 
 import jax
+import numpy as np
 import pytest
 from tiny_run import tiny
 
@@ -44,6 +46,22 @@ def pytest_collection_modifyitems(config, items):
         gone = sorted(n for n in listed - {item.nodeid for item in items} if n.split("::")[0] in files)
         if gone:
             raise pytest.UsageError(f"{LONG_VARIANTS}: no test is called {', '.join(gone)}")
+
+
+@pytest.fixture(scope="session")
+def _generators():
+    """The generators of random numbers that test files and helpers own, and their states before any test."""
+    folder = str(Path(__file__).parent)
+    files = [m for m in list(sys.modules.values()) if (getattr(m, "__file__", None) or "").startswith(folder)]
+    owned = {id(v): v for m in files for v in vars(m).values() if isinstance(v, np.random.Generator)}
+    return [(generator, generator.bit_generator.state) for generator in owned.values()]
+
+
+@pytest.fixture(autouse=True)
+def _same_draws(_generators):
+    """A test draws the same numbers whichever tests ran before it on this worker."""
+    for generator, state in _generators:
+        generator.bit_generator.state = state
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def test_an_update_is_the_sum_over_neighbors(count):
 
 
 def test_it_nears_the_exact_marginals_where_pairs_are_weak():
-    params, (z, image) = field(0.5), draw(2, 3)
+    params, (z, image) = field(0.7), draw(2, 3)
     pixels = list(product(range(2), range(3)))
     M = np.asarray(params.compatibility + params.compatibility.T) / 2
     pairs = [(a, b) for a, b in product(pixels, pixels) if a < b and b in neighbors_of(a, 2, 3, 4)]
@@ -84,8 +84,8 @@ def test_it_is_trainable():
 
 
 def test_noise_within_a_region_is_removed():
-    truth = np.zeros((1, 12, 12), int)
-    truth[:, 3:9, 3:9] = 1
+    truth = np.zeros((1, 40, 40), int)
+    truth[:, 10:30, 10:30] = 1
     noisy = np.where(RNG.random(truth.shape) < 0.15, 1 - truth, truth)
     z = jnp.asarray(2.0 * jax.nn.one_hot(noisy, 2))
     image = jnp.asarray(truth[..., None], jnp.float32)
