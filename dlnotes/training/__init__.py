@@ -11,7 +11,7 @@ from dlnotes.training.parallel import compile_chunk
 from dlnotes.training.starts import along, initial_params
 from dlnotes.training.state import Hyperparams, Member, Recipe, RecipeOf, TrainState, init_state
 from dlnotes.training.step import train_step
-from dlnotes.training.tuning import Tuned, evaluate, tune_and_train
+from dlnotes.training.tuning import Tuned, evaluate, tune_and_train, tune_briefly_and_train
 
 __all__ = [
     "Fit",
@@ -33,6 +33,7 @@ __all__ = [
     "schedules",
     "train_step",
     "tune_and_train",
+    "tune_briefly_and_train",
 ]
 
 open_package(globals())

@@ -129,6 +129,78 @@ def tune_and_train(
     return Tuned(result, hyperparams, chosen, tuning)
 
 
+def tune_briefly_and_train(
+    recipe_of: Callable[[int], RecipeOf],
+    train: Examples | Callable[[np.ndarray], Examples],
+    validation: Examples,
+    methods: Mapping[str, Any],
+    grid: Mapping[str, Any],
+    *,
+    steps: int,
+    tuning_steps: int,
+    seeds: int,
+    first_seed: int = 0,
+    start: Callable[[dict[str, np.ndarray], np.ndarray], Params] | None = None,
+    **options: Any,
+) -> Tuned:
+    """`tune_and_train`, in which shorter trainings choose each method's point of the grid.
+
+    Args:
+      recipe_of: ``recipe_of(steps)`` gives the recipes of a training of so many steps, so that a schedule
+        can end where the training does.
+      steps: of the trainings that count.
+      tuning_steps: of those that choose.
+      train, validation, methods, grid, seeds, first_seed, start, options: as in `tune_and_train`; the
+        first of its tuning seeds is not used.
+
+    Raises:
+      ValueError: as `tune_and_train`.
+
+    Example:
+      >>> from dlnotes import data, models, outputs
+      >>> from dlnotes.training import Recipe, optimizer, schedules, tune_briefly_and_train
+      >>> xor = data.load("xor").train
+      >>> def recipe_of(steps):
+      ...     def of(hyper):
+      ...         adam = optimizer("adam", hyper["rate"], factor=schedules.cosine(steps))
+      ...         return Recipe(models.mlp(2, (8,), 2), outputs.cross_entropy, {}, adam)
+      ...     return of
+      >>> tuned = tune_briefly_and_train(
+      ...     recipe_of, xor, xor, {"net": [0]}, {"rate": [1e-4, 0.1]},
+      ...     seeds=3, tuning_seeds=3, steps=50, tuning_steps=10)
+      >>> tuned.chosen.tolist(), tuned.fit.history["loss"].shape
+      ([1], (50, 3))
+    """
+    quiet = {k: v for k, v in options.items() if k not in ("every", "probe", "record")}
+    brief = tune_and_train(
+        recipe_of(tuning_steps),
+        train,
+        validation,
+        methods,
+        grid,
+        seeds=1,
+        first_seed=first_seed + seeds,
+        start=start,
+        steps=tuning_steps,
+        record=tuning_steps,
+        **quiet,
+    )
+    hyperparams = {k: np.repeat(v, seeds) for k, v in brief.hyperparams.items()}
+    own = np.tile(first_seed + np.arange(seeds), len(brief.chosen))
+    options = {k: v for k, v in options.items() if k not in ("tuning_seeds", "score")}
+    result = fit(
+        recipe_of(steps),
+        train(own) if callable(train) else train,
+        steps=steps,
+        seeds=own,
+        hyperparams=hyperparams,
+        start=None if start is None else start(hyperparams, own),
+        data_per_member=callable(train),
+        **options,
+    )
+    return Tuned(result, hyperparams, brief.chosen, brief.tuning)
+
+
 def evaluate(
     recipe_of: RecipeOf, hyperparams: Mapping[str, Any], params: Params, examples: Examples
 ) -> dict[str, np.ndarray]:

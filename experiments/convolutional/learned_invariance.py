@@ -31,14 +31,14 @@ from scipy import ndimage
 from dlnotes import data, layers, models, outputs
 from dlnotes.claims import Below, Claim, Interval, Measured, Options, Part, Plateau, Plot, notes, ours, ratio
 from dlnotes.plotting import BLUE, GRAY, new_figure, set_title
-from dlnotes.training import Hyperparams, Recipe, optimizer, schedules, tune_and_train
+from dlnotes.training import Hyperparams, Recipe, RecipeOf, optimizer, schedules, tune_briefly_and_train
 from dlnotes.typing import Array, PRNGKey
 
 SIDE, WINDOW, CLASSES = 14, 7, 10
 UNITS, GROUP = 16, 4
 ANGLES = np.arange(0, 360, 30)
 RATES = (0.01, 0.03, 0.1, 0.3)
-FIRST_SEED = 7000
+FIRST_SEED = 8000
 """Judged seeds: nobody has seen a training of these before the rules were written."""
 STATES = ("before", "half", "after")
 NETWORKS = ("maxout", "upright", "equal_outputs", "equal_filters")
@@ -48,9 +48,10 @@ class LearnedInvariance(Options):
     """Sizes of the experiment."""
 
     images: int = Field(6000, ge=64, description="training images, each turned once")
-    steps: int = Field(3000, ge=2, description="steps of each training")
+    steps: int = Field(5000, ge=2, description="steps of each training")
     batch: int = Field(64, ge=1, description="examples of a step")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each learning rate, to choose one")
+    tuning_steps: int = Field(600, ge=2, description="steps of those trainings")
     validation: int = Field(2000, ge=10, description="validation images, each turned once")
     test: int = Field(300, ge=10, description="test images, each seen at every angle")
 
@@ -126,13 +127,16 @@ def train(
 ) -> tuple[Network, float]:
     """Parameters of every seed in each of `STATES`, leaves ``(3, seeds, ...)``, and the chosen rate."""
 
-    def recipe_of(hyper: Hyperparams) -> Recipe:
-        measures = {"accuracy": outputs.accuracy}
-        fall = schedules.cosine_restarts(o.steps, cycles=2)
-        adam = optimizer("adam", hyper["rate"], factor=fall)
-        return Recipe(model, outputs.cross_entropy, measures, adam)
+    def recipe_of(steps: int) -> RecipeOf:
+        fall = schedules.cosine_restarts(steps, cycles=2)
 
-    tuned = tune_and_train(
+        def of(hyper: Hyperparams) -> Recipe:
+            adam = optimizer("adam", hyper["rate"], factor=fall)
+            return Recipe(model, outputs.cross_entropy, {"accuracy": outputs.accuracy}, adam)
+
+        return of
+
+    tuned = tune_briefly_and_train(
         recipe_of,
         examples,
         held,
@@ -143,6 +147,7 @@ def train(
         first_seed=FIRST_SEED,
         score="accuracy",
         steps=o.steps,
+        tuning_steps=o.tuning_steps,
         batch_size=min(o.batch, o.images),
         every=o.steps // 2,
         probe=lambda params: params,
@@ -391,7 +396,8 @@ CLAIM = Claim(
     "layer of 16 maximum units over 4 filters of 7 x 7 each, their largest value over all places, and a "
     "linear output; {options.steps} steps of Adam in batches of {options.batch}, at a rate that falls "
     "to zero along a cosine over each half. For each network the "
-    "learning rate is the best of four by validation accuracy over {options.tuning_seeds} other seeds; "
+    "learning rate is the best of four by validation accuracy over {options.tuning_seeds} other seeds "
+    "after {options.tuning_steps} steps; "
     "{options.seeds} seeds are judged. The sensitivity is the share of a response's variance, over "
     "{options.test} test digits at twelve angles, that turning a digit makes: 0 for a response that turning "
     "does not change.",
@@ -419,5 +425,7 @@ CLAIM = Claim(
     "networks chose the largest rate, so the grid ended higher, and the gap shrank (1.38), while accuracy "
     "stayed the same. Until then «it is learned» decided too. But the notes say that invariance can be "
     "learned, which training on turned against upright digits shows, and not that all training widens this "
-    "gap: it is our own part now. There are more steps, and seeds are fresh once more.",
+    "gap: it is our own part now. There were more steps, 3,000, on fresh seeds; the networks on turned "
+    "digits still moved (0.72 [0.69, 0.75]), and the row was open. Now there are 5,000, shorter trainings "
+    "choose the rates, and seeds are fresh once more.",
 )

@@ -19,7 +19,7 @@ SIDE, CLASSES = 28, 10
 RATES = (0.0005, 0.0015, 0.0045, 0.0135)
 SHORTER = 8
 """Rates are chosen by trainings of an eighth of the steps."""
-FIRST_SEED = 3000
+FIRST_SEED = 5000
 Name = Literal["mnist", "fashion_mnist"]
 PUBLISHED = {"mnist": 98.9, "fashion_mnist": 91.6}
 """Test accuracy, %: LeNet-4 (LeCun et al. 1998); two convolutions, in the list of the data's authors."""
@@ -30,7 +30,7 @@ LEVEL = (
 
 
 class Shape(NamedTuple):
-    """A network: two convolutions, each with pooling, more convolutions without, and dense layers.
+    """A network: a 5×5 convolution of stride 2, a 3×3 one with pooling, more without, and dense layers.
 
     Attributes:
       maps: of the first convolution; all others have twice as many.
@@ -44,8 +44,8 @@ class Shape(NamedTuple):
 
 
 def network(shape: Shape) -> models.Model:
-    """The network of a shape; kernels are 3×3."""
-    stages = [Stage(shape.maps, pool=2), Stage(2 * shape.maps, pool=2)]
+    """The network of a shape."""
+    stages = [Stage(shape.maps, kernel=5, stride=2), Stage(2 * shape.maps, pool=2)]
     if shape.more:
         stages.append(Stage(2 * shape.maps, blocks=shape.more))
     return models.conv_net((SIDE, SIDE, 1), CLASSES, stages=stages, dense=(shape.units,))

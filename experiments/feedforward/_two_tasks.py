@@ -25,7 +25,7 @@ from dlnotes.typing import Array, Params
 from ._forgetting_networks import MAXOUT, dense_network, maxout_network, maxout_width, on_rows, permuted
 
 PIXELS = 28
-FIRST_SEED = 1000
+FIRST_SEED = 2000
 """Of images, permutations, settings and networks."""
 
 
@@ -37,7 +37,7 @@ class Forgetting(Options):
     images: int = Field(5000, ge=10, description="training images of a repetition")
     validation: int = Field(500, ge=10, description="images that stop the training, the same for all")
     test: int = Field(1000, ge=10, description="test images of a repetition")
-    steps: int = Field(1000, ge=4, description="steps of training on each task at most")
+    steps: int = Field(700, ge=4, description="steps of training on each task at most")
     moments: int = Field(10, ge=2, multiple_of=2, description="moments of a training with a look at errors")
     batch: int = Field(50, ge=1, description="examples of a step")
     pool: int = Field(1, ge=1, le=4, description="pixels are means over squares of so many")

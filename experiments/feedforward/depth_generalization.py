@@ -36,7 +36,7 @@ from dlnotes.claims import (
 )
 from dlnotes.claims.learned import Learned
 from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
-from dlnotes.training import Hyperparams, Recipe, evaluate, initial_params, optimizer, tune_and_train
+from dlnotes.training import Hyperparams, Recipe, evaluate, initial_params, optimizer, tune_briefly_and_train
 
 from ._convolution_depth import FIRST_SEED, LEVEL, PUBLISHED, Name, Shape, counted, images, train
 
@@ -59,12 +59,13 @@ class DepthGeneralization(Options):
     steps: int = Field(1500, ge=2, description="of each training of a dense network")
     batch_size: int = Field(128, ge=1, description="examples of a step")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each rate, to choose one")
+    tuning_steps: int = Field(400, ge=1, description="steps of those of a dense network")
     layers: int = Field(3, ge=2, description="hidden layers of the deeper dense network; the other has one")
     wide: int = Field(150, ge=1, description="units of the shallower dense network's layer")
     narrow: int = Field(115, ge=1, description="units of each layer of the deeper one")
     dataset_convolutional: Name = Field("mnist", description="images of the convolutional networks")
     seeds_convolutional: int = Field(10, ge=2, description="judged trainings of each convolutional network")
-    steps_convolutional: int = Field(2600, ge=1, description="of each training of a convolutional network")
+    steps_convolutional: int = Field(2200, ge=1, description="of each training of a convolutional network")
     batch_convolutional: int = Field(64, ge=1, description="examples of a step of a convolutional network")
     maps: int = Field(14, ge=1, description="of the shallower convolutional network's first layer")
     maps_deep: int = Field(12, ge=1, description="of the deeper one's")
@@ -91,8 +92,8 @@ def dense(name: str, options: DepthGeneralization) -> dict[str, np.ndarray]:
         def start(hyper: object, seeds: np.ndarray, model: models.Model = model):
             return initial_params(model, seeds, "he")
 
-        trained = tune_and_train(
-            recipe_of,
+        trained = tune_briefly_and_train(
+            lambda _, recipe_of=recipe_of: recipe_of,
             training,
             validation,
             {"all": [0]},
@@ -102,6 +103,7 @@ def dense(name: str, options: DepthGeneralization) -> dict[str, np.ndarray]:
             tuning_seeds=options.tuning_seeds,
             first_seed=FIRST_SEED,
             steps=2 * half,
+            tuning_steps=options.tuning_steps,
             batch_size=options.batch_size,
             record=half,
             every=half,
@@ -223,7 +225,8 @@ CLAIM = Claim(
     "{options.steps_convolutional} steps of {options.batch_convolutional} at a rate that falls to zero for "
     "the convolutional ones ({options.seeds_convolutional} seeds). The rate of each "
     "network is one of three or, if convolutional, four, chosen by the validation loss of "
-    "{options.tuning_seeds} other seeds, for the convolutional ones in trainings of an eighth of the steps. "
+    "{options.tuning_seeds} other seeds in trainings of {options.tuning_steps} steps, for the convolutional "
+    "ones of an eighth of the steps. "
     "Intervals cover seeds only.",
     parts=(*(_part(t, "notes") for t in range(3)), *(_part(t, "book") for t in range(3))),
     facts=_facts,
@@ -240,5 +243,7 @@ CLAIM = Claim(
     "all images, larger networks, and one threshold. The audit's numbers on the old seeds were seen (depth "
     "did not gain there); the judged seeds are fresh. The convolutional networks are on MNIST, since trials "
     "on validation images of Fashion-MNIST stayed below the published level, and their steps are those "
-    "of F4.5b, where trials gave the length.",
+    "of F4.5b, where trials gave the length. Measured so, the convolutional networks had a gain (0.82 of the "
+    "errors) and the dense ones none. To save time the first convolution has a stride of 2 and 5×5 kernels "
+    "since then, as in F4.5b, and shorter trainings choose the rates; seeds are fresh. No rule was changed.",
 )

@@ -269,5 +269,6 @@ CLAIM = Claim(
     "redone with all pixels, validation stopping, drawn widths and evidence of a plateau. What is compared "
     "changed too: the mean error on both tasks of the networks that validation chooses, instead of the old "
     "task's error at a matched error on the new one, whose interval was very wide. The audit's and the old "
-    "runs were seen; rules were written before the judged run, whose seeds are new.",
+    "runs were seen; rules were written before the judged run, whose seeds are new. It held with 1,000 "
+    "steps a task; with 700, on fresh seeds, the row takes less time.",
 )

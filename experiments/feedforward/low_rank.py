@@ -47,7 +47,7 @@ from dlnotes.training import (
     evaluate,
     initial_params,
     optimizer,
-    tune_and_train,
+    tune_briefly_and_train,
 )
 from dlnotes.typing import Array
 
@@ -60,7 +60,7 @@ INPUTS, UNITS = 784, 128
 RATES = (0.0003, 0.001, 0.003, 0.01)
 POINT = 0.01
 """Of accuracy: what low rank may cost and still be enough."""
-FIRST_SEED = 1000
+FIRST_SEED = 2000
 
 
 class LowRank(Options):
@@ -71,6 +71,7 @@ class LowRank(Options):
     steps: int = Field(1500, ge=10, description="of each training")
     batch_size: int = Field(64, ge=1, description="examples of a step")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each learning rate, to choose one")
+    tuning_steps: int = Field(400, ge=1, description="steps of those trainings")
 
 
 WHOLE = models.mlp(INPUTS, (UNITS,), 10)
@@ -137,15 +138,18 @@ def accuracies(
         tuning_seeds=options.tuning_seeds,
         first_seed=FIRST_SEED,
         steps=2 * half,
+        tuning_steps=options.tuning_steps,
         batch_size=options.batch_size,
         record=50,
         every=half,
         probe=lambda params: params,
     )
-    run = partial(tune_and_train, train=train, validation=validation, grid={"learning_rate": RATES}, **how)
-    ranked = run(recipe_of_rank, methods={"rank": RANKS}, start=starts)
+    run = partial(
+        tune_briefly_and_train, train=train, validation=validation, grid={"learning_rate": RATES}, **how
+    )
+    ranked = run(lambda _: recipe_of_rank, methods={"rank": RANKS}, start=starts)
     whole = run(
-        recipe_of_whole,
+        lambda _: recipe_of_whole,
         methods={"all": [1]},
         start=lambda hyperparams, seeds: initial_params(WHOLE, seeds, "he"),
     )
@@ -271,7 +275,8 @@ CLAIM = Claim(
     f"{{options.examples}} "
     "training images each, whose matrix is whole or of rank q. They are trained by Adam with a constant "
     "rate for {options.steps} steps of {options.batch_size} images. Each rank has its own rate, chosen by "
-    "the validation loss of {options.tuning_seeds} other seeds. {options.seeds} seeds are judged on "
+    "the validation loss of {options.tuning_seeds} other seeds after {options.tuning_steps} steps. "
+    "{options.seeds} seeds are judged on "
     "{options.test} test images; intervals cover seeds only.",
     parts=(
         Part(
@@ -339,5 +344,6 @@ CLAIM = Claim(
     revised="At first few images and steps, too few for the ranks to be told from slow training. After an "
     "audit of all rows: all training images, three tuning seeds, a finer grid of ranks, and the least rank "
     "within a point beside. The rules on two ranks stayed. The audit's numbers on the old seeds were seen "
-    "(low rank failed there too); the judged seeds are fresh.",
+    "(low rank failed there too); the judged seeds are fresh. Measured once so; then, to save time, shorter "
+    "trainings choose the rates, on fresh seeds.",
 )

@@ -56,7 +56,7 @@ BLIND = ("random", "balanced", "from the left", "from the right")
 DEPTH, ARGUMENTS = 5, 3
 """Most lists inside one another, and most arguments of a list."""
 RATES = np.array([3e-3, 1e-2, 3e-2])
-FIRST_SEED, TUNING_SEED = 3000, 4000
+FIRST_SEED, TUNING_SEED = 5000, 6000
 """First seeds of the nets that are judged, and of those that choose a rate."""
 
 
@@ -68,7 +68,7 @@ class GivenTrees(Options):
     longest: int = Field(14, ge=4, description="most symbols")
     examples: int = Field(50_000, ge=10, description="training expressions")
     test: int = Field(1000, ge=10, description="test expressions")
-    steps: int = Field(4000, ge=1, description="steps of each training")
+    steps: int = Field(3000, ge=1, description="steps of each training")
     batch: int = Field(32, ge=1, description="expressions of a step")
     tuning_seeds: int = Field(3, ge=1, description="other trainings of each kind of trees with each rate")
     tuning_steps: int = Field(700, ge=1, description="steps of those")
@@ -358,5 +358,6 @@ CLAIM = Claim(
     "an audit: only what a paper found decides, the rate of each kind of trees is chosen with three seeds "
     "(it was one rate for all), and seeds and expressions are fresh. After 2,000 steps the nets on given "
     "trees had 78.0% right, short of the level that was asked for; steps are 4,000 again, on fresh seeds "
-    "and expressions. The thresholds stayed.",
+    "and expressions. Those had 91.9% right; with 3,000 steps, on fresh seeds and expressions, the row takes "
+    "less time. The thresholds stayed.",
 )

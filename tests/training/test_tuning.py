@@ -5,7 +5,16 @@ import pytest
 
 from dlnotes import data, models, outputs
 from dlnotes.data import Examples
-from dlnotes.training import Recipe, evaluate, fit, initial_params, optimizer, tune_and_train
+from dlnotes.training import (
+    Recipe,
+    evaluate,
+    fit,
+    initial_params,
+    optimizer,
+    schedules,
+    tune_and_train,
+    tune_briefly_and_train,
+)
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(24, 3)).astype(np.float32)
@@ -71,3 +80,36 @@ def test_parts_are_rows_of_numbers():
     assert test.x.shape == (5, 64)
     assert validation.x.shape == (len(digits.validation.y), 64)
     np.testing.assert_array_equal(train.x[3], digits.train.x[3].reshape(-1))
+
+
+def test_shorter_trainings_choose():
+    def falling(steps):
+        def of(hyper):
+            factor = schedules.cosine(steps)
+            return Recipe(LINEAR, outputs.squared_error, {}, optimizer("sgd", hyper["rate"], factor=factor))
+
+        return of
+
+    # After two steps the rate of a hundredth of the other is behind; so it is not chosen.
+    found = tune_briefly_and_train(
+        falling,
+        TRAIN,
+        TRAIN,
+        {"one": [0.0]},
+        {"rate": [0.001, 0.1, 1e30]},
+        seeds=2,
+        tuning_seeds=3,
+        first_seed=5,
+        steps=12,
+        tuning_steps=2,
+        record=12,
+    )
+    for point, rate in enumerate((0.001, 0.1)):
+        hyperparams = {"rate": np.full(3, rate)}
+        single = fit(falling(2), TRAIN, steps=2, seeds=[8, 9, 10], hyperparams=hyperparams)
+        loss = evaluate(falling(2), hyperparams, single.params, TRAIN)["loss"]
+        np.testing.assert_allclose(found.tuning[0, point], loss.mean(), rtol=1e-5)
+    assert found.chosen.tolist() == [1]
+    alone = fit(falling(12), TRAIN, steps=12, seeds=[5, 6], hyperparams={"rate": np.full(2, 0.1)}, record=12)
+    for a, b in zip(found.fit.params, alone.params):
+        np.testing.assert_array_equal(a, b)
