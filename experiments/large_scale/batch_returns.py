@@ -51,7 +51,9 @@ GOAL = 0.06
 LOOK = 256
 """Images between two looks at the error, where a batch is not larger."""
 UNITS = 64
-FIRST_SEED = 13_200
+FIRST_SEED = 13_300
+LONGER = 3
+"""A training that counts may take so many times the steps of one that chooses a rate."""
 
 
 class BatchReturns(Options):
@@ -59,8 +61,8 @@ class BatchReturns(Options):
 
     images: int = Field(10_000, ge=2048, description="training images")
     validation: int = Field(2000, ge=50, description="images by which the goal is found to be reached")
-    epochs: int = Field(5, ge=1, description="after which a training has failed")
-    steps: int = Field(200, ge=2, description="that every training may take, however long an epoch")
+    epochs: int = Field(5, ge=1, description="after which a training that chooses a rate has failed")
+    steps: int = Field(200, ge=2, description="that each of these may take, however long an epoch")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each rate and momentum, to choose one pair")
 
 
@@ -92,11 +94,12 @@ def count(
     parts: tuple[data.Examples, data.Examples],
     hyper: Any,
     seeds: Any,
+    longer: int = 1,
 ) -> Count:
-    """Steps of each member until its validation error first is at most `GOAL`."""
+    """Steps of each member until its validation error first is at most `GOAL`; see `LONGER`."""
     train, validation = parts
     every = max(1, LOOK // size)
-    looks = max(options.epochs * options.images // size, options.steps) // every
+    looks = longer * max(options.epochs * options.images // size, options.steps) // every
     x, y = jnp.asarray(validation.x), jnp.asarray(validation.y)
 
     def error(params: models.MLP) -> Any:
@@ -145,7 +148,7 @@ def measure(options: BatchReturns) -> dict[str, np.ndarray]:
             "rate": np.full(options.seeds, grid[best, 0]),
             "momentum": np.full(options.seeds, grid[best, 1]),
         }
-        judged = run(own, FIRST_SEED + np.arange(options.seeds))
+        judged = run(own, FIRST_SEED + np.arange(options.seeds), LONGER)
         for name, value in zip(found, (judged.steps, judged.most, grid[best], steps)):
             found[name].append(value)
     return {
@@ -251,9 +254,11 @@ CLAIM = Claim(
     method=f"Perceptrons of {UNITS} ReLU units learn {{options.images}} images of MNIST by SGD with "
     f"momentum, in batches of {SIZES[0]} to {SIZES[-1]} images. Counted are the steps until at most "
     f"{100 * GOAL:g}% of {{options.validation}} validation images are wrong, looked at every {LOOK} images, "
-    "or every step. A training has {options.epochs} epochs or {options.steps} steps, whichever is more. Each "
-    f"size has its own rate of {len(RATES)} and momentum of {len(MOMENTA)}, by the fewest steps of "
-    "{options.tuning_seeds} other seeds. {options.seeds} seeds are judged; intervals cover seeds only.",
+    "or every step. Each size has its own rate of "
+    f"{len(RATES)} and momentum of {len(MOMENTA)}, by the fewest steps of "
+    "{options.tuning_seeds} other seeds, whose trainings have {options.epochs} epochs or {options.steps} "
+    f"steps, whichever is more; those that are judged have {LONGER} times as many. "
+    "{options.seeds} seeds are judged; intervals cover seeds only.",
     parts=(
         Part(
             "inference",
@@ -307,5 +312,7 @@ CLAIM = Claim(
     "images the same; it grows {parts[less than linear]} times. The slope is {parts[linear at first]} over "
     "the smallest sizes and {parts[diminishing]} over the largest.",
     revised="Grid, sizes and length come from a pilot on another seed, in which batches of 256 and 4096 "
-    "images needed about as many steps. The rules are those that were written before it.",
+    "images needed about as many steps. The rules are those that were written before it. In a first "
+    "measurement one of 90 trainings that counted had not reached the goal at its end, so that the row was "
+    "open. They may take three times as long now, on fresh seeds. No rule was changed.",
 )

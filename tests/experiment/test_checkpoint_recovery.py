@@ -15,7 +15,7 @@ from commands import environment
 from tiny_run import tiny
 
 from dlnotes.config import parse, to_toml
-from dlnotes.experiment.run import open_run
+from dlnotes.experiment.run import open_run, resume, run
 
 SIZES = {
     "data": {"n": 300},
@@ -70,9 +70,8 @@ def same_end(folder, reference):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    path, runs = write(tmp_path_factory.mktemp("undisturbed"))
-    finish(start("run", path, "-q"))
-    return only_run(runs)
+    raw = tiny(tmp_path_factory.mktemp("undisturbed") / "runs", **SIZES)
+    return run(parse(raw)).folder
 
 
 def wait_for(condition, seconds=60):
@@ -143,7 +142,7 @@ def test_told_to_stop_exits_with_75_and_resumes(tmp_path, undisturbed):
     folder = only_run(runs)
     assert f"dlnotes resume {folder}" in output
     assert not (folder / "summary.json").exists()
-    finish(start("resume", folder, "-q"))
+    resume(folder)
     same_end(folder, undisturbed)
 
 
@@ -182,9 +181,8 @@ def close_end(folder, reference, tolerance=1e-5):
 @pytest.fixture(scope="module")
 def by_one(tmp_path_factory):
     """The same training in one process on one device."""
-    path, runs = write(tmp_path_factory.mktemp("one"), **TOGETHER | {"devices": {"strategy": "single"}})
-    finish(start("run", path, "-q"))
-    return only_run(runs)
+    sections = SIZES | TOGETHER | {"devices": {"strategy": "single"}}
+    return run(parse(tiny(tmp_path_factory.mktemp("one") / "runs", **sections))).folder
 
 
 def together(directory, count, by_one, devices=1):
