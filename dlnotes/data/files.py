@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dlnotes.data import arrays
+from dlnotes.data import arrays, in_file
 from dlnotes.data import csv_table as table
 from dlnotes.data.assemble import Parts, assemble, pad_boxes
 from dlnotes.data.dataset import Dataset, InputKind, Task
@@ -25,7 +25,7 @@ from dlnotes.data.in_file import assemble_rows
 from dlnotes.data.levels import PICTURES, levels_of
 from dlnotes.data.missing_cells import Strategy, fit_fills
 from dlnotes.data.own_files import read_as
-from dlnotes.data.pictures import read_images
+from dlnotes.data.pictures import pictures_in_files, read_images
 from dlnotes.data.split import split_indices
 
 
@@ -406,7 +406,9 @@ def image_folder(
 
     Raises:
       FileNotFoundError: when there is no such folder.
-      ValueError: when a file is not a readable image, a class has none, or there is a single class.
+      ValueError: when a file is not a readable image, a class has none, or there is a single class. Of
+        images that together are larger than `dlnotes.data.in_file.MOST` and have a fixed size, which are
+        read as they are used, this comes when the file is read.
     """
     left: list[Path] = []
     folders = class_folders(path, left=left)
@@ -423,30 +425,33 @@ def image_folder(
         (label, file) for label, folder in enumerate(folders) for file in folder_images(folder, left=left)
     ]
     say_left_out(left)
-    shape = None if isinstance(size, str) else size
-    read = read_images([file for _, file in files], size=shape, channels=channels, max_size=max_size)
-    x, mask = pad_boxes(read) if own else (np.stack(read), None)
+    names = [file for _, file in files]
     y = np.array([label for label, _ in files])
     classes = tuple(folder.name for folder in folders)
-    made = assemble(
-        Path(path).name,
-        x,
-        y,
-        _split(
-            path,
-            len(y),
-            np.array(classes)[y],
-            [str(file) for _, file in files],
-            validation=validation,
-            test=test,
-            seed=seed,
-        ),
-        input="image",
-        task="classification",
-        outputs=len(classes),
-        mask=mask,
-        standardize=standardize,
-        classes=classes,
-        sources={str(file): sha256(file) for _, file in files},
+    rows = _split(
+        path,
+        len(y),
+        np.array(classes)[y],
+        [str(file) for file in names],
+        validation=validation,
+        test=test,
+        seed=seed,
     )
+    known: dict[str, Any] = {
+        "input": "image",
+        "task": "classification",
+        "outputs": len(classes),
+        "standardize": standardize,
+        "classes": classes,
+        "sources": {str(file): sha256(file) for file in names},
+    }
+    if not isinstance(size, str) and 4 * len(names) * size[0] * size[1] * channels > in_file.MOST:
+        # Too many for the memory: decoded when they are used.
+        x = pictures_in_files(names, size=size, channels=channels)
+        made = assemble_rows(Path(path).name, x, y, rows, **known)
+    else:
+        shape = None if isinstance(size, str) else size
+        read = read_images(names, size=shape, channels=channels, max_size=max_size)
+        x, mask = pad_boxes(read) if own else (np.stack(read), None)
+        made = assemble(Path(path).name, x, y, rows, mask=mask, **known)
     return read_as(made, form="images", max_size=max_size, levels=PICTURES)

@@ -18,18 +18,26 @@ MOST = 2**31
 
 
 class Converted:
-    """An array whose rows are made floats where they are indexed: that of a file of bytes, say.
+    """An array whose rows are made where they are indexed: of a file of bytes, or of the names of pictures.
 
     Args:
       raw: ``(n, ...)``.
       function: makes float32 or float64 of some of its rows.
       dtype: of the result.
+      row: shape of a row of the result; by default that of ``raw``.
     """
 
-    def __init__(self, raw: np.ndarray, function: Callable[[np.ndarray], np.ndarray], dtype: Any):
+    def __init__(
+        self,
+        raw: np.ndarray,
+        function: Callable[[np.ndarray], np.ndarray],
+        dtype: Any,
+        row: tuple[int, ...] | None = None,
+    ):
         self._raw, self._function, self.dtype = raw, function, np.dtype(dtype)
-        self.shape, self.ndim, self.size = raw.shape, raw.ndim, raw.size
-        self.nbytes = raw.size * self.dtype.itemsize
+        self.shape = raw.shape if row is None else (len(raw), *row)
+        self.ndim, self.size = len(self.shape), prod(self.shape)
+        self.nbytes = self.size * self.dtype.itemsize
 
     def __len__(self) -> int:
         return len(self._raw)

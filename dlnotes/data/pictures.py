@@ -10,6 +10,7 @@ import io
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ import numpy as np
 
 from dlnotes import bounded
 from dlnotes.data.folders import some
+from dlnotes.data.in_file import Converted
+from dlnotes.devices.prepare import cpu_count
 
 _DEEP = {"RGB;16": "RGB", "RGBA;16": "RGBA", "LA;16": "RGBA"}
 """Modes of 16 bits a channel whose low bytes can be had too: the file's mode, and Pillow's."""
@@ -77,15 +80,52 @@ def read_images(
     """Image files, each as by `read_image`; several frames in some of them are said in one line."""
     if channels not in (1, 3):
         raise ValueError(f"channels: got {channels}, allowed are 1 (gray) and 3 (color)")
-    found, moving = [], []
+    found, frames = [], []
     for path in paths:
         opened = _open(path)
-        if opened.frames > 1:
-            moving.append(path)
+        frames.append(opened.frames)
         found.append(_resized(_levels(path, opened, channels), size, max_size))
-    if moving:
-        warnings.warn(f"{some(moving)}: of several pictures in a file the first one is used", stacklevel=2)
+    _say_moving(paths, frames)
     return found
+
+
+def _say_moving(paths: Sequence[str | Path], frames: Sequence[int]) -> None:
+    moving = [path for path, n in zip(paths, frames) if n > 1]
+    if moving:
+        warnings.warn(f"{some(moving)}: of several pictures in a file the first one is used", stacklevel=3)
+
+
+def pictures_in_files(paths: Sequence[str | Path], *, size: tuple[int, int], channels: int) -> Converted:
+    """Image files as an array ``(files, height, width, channels)``, each read where it is indexed.
+
+    The values are those of `read_images`. Several files are read at once, in threads. The first file
+    of several frames is said.
+
+    Args:
+      paths: the files.
+      size: ``(height, width)`` of each image in the array.
+      channels: 1 (gray) or 3 (color).
+    """
+    threads = max(min(cpu_count(), 8), 1)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="pictures")
+    said: list[str] = []
+
+    def read(path: str) -> tuple[np.ndarray, int]:
+        opened = _open(path)
+        return _resized(_levels(path, opened, channels), size, None), opened.frames
+
+    def some_of(names: np.ndarray) -> np.ndarray:
+        flat = [str(name) for name in np.ravel(names)]
+        read_by = pool.map(read, flat) if threads > 1 and len(flat) > 1 else map(read, flat)
+        x = np.empty((len(flat), *size, channels), np.float32)
+        for i, (image, frames) in enumerate(read_by):
+            x[i] = image
+            if frames > 1 and not said:
+                said.append(flat[i])
+                _say_moving([flat[i]], [frames])
+        return x.reshape(*np.shape(names), *size, channels)
+
+    return Converted(np.array([str(p) for p in paths]), some_of, np.float32, row=(*size, channels))
 
 
 def _open(path: str | Path) -> _Opened:

@@ -18,6 +18,7 @@ from dlnotes.data.order import BucketOrder, batch_rows
 from dlnotes.devices.mesh import MEMBERS, MeshPlacement
 from dlnotes.devices.placement import AXIS, Division, Placement, put, put_local
 from dlnotes.jax_internals import device_memory
+from dlnotes.training.ahead import Ahead
 from dlnotes.training.loop import (
     resident_batches,
     resident_buckets,
@@ -160,7 +161,7 @@ class Loader:
         """The data argument for the chunk of ``n_steps`` after ``step``."""
         if self.resident:
             return self._data
-        batch = self._host_batches(step, n_steps)
+        batch = self._ahead.take(step, n_steps)
         if isinstance(self.placement, MeshPlacement):
             return self._put_own(batch)
         if self.placement.shard == "batch":
@@ -169,26 +170,48 @@ class Loader:
             return put(self.placement, batch, P(AXIS))
         return put(self.placement, batch)
 
-    def _host_batches(self, first: int, n_steps: int) -> Batch:
-        """Leaves ``(members, capacity, this process's rows, ...)``; steps beyond ``n_steps`` are zero."""
-        examples, n = self.examples, self.examples.size
-        total = self.rows_per_part * self.division.parts
+    @cached_property
+    def _ahead(self) -> Ahead[Batch]:
+        """Batches of a chunk, leaves ``(members, capacity, this process's rows, ...)``."""
         members, mine = self._own_members_and_rows()
+        lead = (len(members), self.capacity, len(mine))
+
+        def new() -> Batch:
+            x, y, mask = jax.tree.map(
+                lambda a: np.zeros((*lead, *a.shape[1:]), a.dtype), tuple(self.examples)
+            )
+            return Batch(x, y, mask, np.zeros(lead, np.float32))
+
+        def fill(batch: Batch, first: int, low: int, high: int) -> None:
+            rows, weight = self._rows(first + low, high - low, self.words[members])
+            here = np.s_[:, low:high]
+            batch.weight[here] = weight[..., mine]
+            jax.tree.map(
+                lambda buffer, a: buffer.__setitem__(here, a[rows[..., mine]]),
+                tuple(batch)[:3],
+                tuple(self.examples),
+            )
+
+        return Ahead(new, fill, self.capacity)
+
+    def _rows(self, first: int, n_steps: int, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of the batches of some steps, and their weights, ``(members, steps, rows)``."""
+        n, total = self.examples.size, self.rows_per_part * self.division.parts
         wrap = self.division.wrap
-        rows = np.zeros((len(members), self.capacity, total), np.int32)
+        rows = np.zeros((len(words), n_steps, total), np.int32)
         weight = np.zeros(rows.shape, np.float32)
-        for m, words in enumerate(self.words[members]):
+        for m, own_words in enumerate(words):
             for i in range(n_steps):
                 if self.order is None:
-                    r, w = batch_rows(first + i, n=n, batch_size=self.batch_size, key_data=words, wrap=wrap)
+                    r, w = batch_rows(
+                        first + i, n=n, batch_size=self.batch_size, key_data=own_words, wrap=wrap
+                    )
                 else:
                     bucket, own = self.order.at(first + i)
-                    r, w = self.order.rows(int(bucket[0]), own, key_data=words, wrap=wrap)
+                    r, w = self.order.rows(int(bucket[0]), own, key_data=own_words, wrap=wrap)
                 weight[m, i, : len(w)] = w
                 rows[m, i] = np.pad(r, (0, total - len(r)), "wrap" if wrap else "constant")
-        rows, weight = rows[..., mine], weight[..., mine]
-        x, y, mask = jax.tree.map(lambda a: a[rows], tuple(examples))
-        return Batch(x, y, mask, weight)
+        return rows, weight
 
     def _put_own(self, batch: Batch) -> Batch:
         """This process's members and rows, as parts of arrays over all processes."""

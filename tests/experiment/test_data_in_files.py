@@ -3,6 +3,7 @@
 import chex
 import numpy as np
 import pytest
+from PIL import Image
 
 from dlnotes import data
 from dlnotes.config import parse
@@ -95,3 +96,54 @@ def test_bytes_are_made_floats_where_they_are_used(dtype, tmp_path, monkeypatch)
     for made in (small, large):
         np.testing.assert_array_equal(np.asarray(made.train.x), whole.train.x)
         np.testing.assert_array_equal(made.standardize.scale, whole.standardize.scale)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    rng = np.random.default_rng(0)
+    for label, folder in enumerate(("dark", "light")):
+        (tmp_path / "pictures" / folder).mkdir(parents=True)
+        for i in range(24):
+            levels = rng.integers(0, 120, (7, 9, 3)) + 120 * label
+            name = f"{i}.{'png' if i % 2 else 'jpg'}"
+            Image.fromarray(levels.astype(np.uint8)).save(tmp_path / "pictures" / folder / name)
+    return tmp_path / "pictures"
+
+
+def test_pictures_are_decoded_where_they_are_used(pictures, tmp_path, monkeypatch):
+    def trained(directory):
+        return run(
+            parse(
+                {
+                    "data": {"kind": "image_folder", "path": str(pictures), "size": [6, 5]},
+                    "model": {"kind": "cnn", "channels": [3], "dense": []},
+                    "training": {
+                        "duration": "9 steps",
+                        "batch_size": 8,
+                        "seeds": 2,
+                        "evaluate_every": "3 steps",
+                    },
+                    "output": {"directory": str(tmp_path / directory), "figures": False},
+                    "devices": {"strategy": "single", "resident": "no"},
+                }
+            )
+        )
+
+    whole = trained("whole")
+    monkeypatch.setattr(in_file, "MOST", 1000)
+    own = trained("own")
+    assert isinstance(own.dataset.train.x, InFile)
+    assert not isinstance(whole.dataset.train.x, InFile)
+    for part in ("train", "validation", "test"):
+        np.testing.assert_array_equal(getattr(own.dataset, part).x, getattr(whole.dataset, part).x)
+    chex.assert_trees_all_equal(own.states, whole.states)
+    assert own.history() == whole.history()
+
+
+def test_a_damaged_picture_is_named_when_it_is_read(pictures, monkeypatch):
+    monkeypatch.setattr(in_file, "MOST", 1000)
+    dataset = data.image_folder(pictures, size=(6, 5))
+    for file in pictures.rglob("*.png"):
+        file.write_bytes(file.read_bytes()[:60])
+    with pytest.raises(ValueError, match=r"\.png: not readable as an image"):
+        np.asarray(dataset.train.x)

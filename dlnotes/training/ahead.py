@@ -1,0 +1,56 @@
+"""Batches of the steps to come, made in a thread while the device is busy with those before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Ahead(Generic[T]):
+    """Gives buffers of steps, of which the next is filled in a thread.
+
+    Steps are asked for one chunk after another. A chunk that begins elsewhere, or has more steps than the one
+    before, is filled when it is asked for.
+
+    Args:
+      new: makes an empty buffer.
+      fill: ``fill(buffer, first, low, high)`` writes steps ``first + low`` to ``first + high`` into places
+        ``low`` to ``high`` of a buffer.
+      places: of a buffer.
+
+    Example:
+      >>> ahead = Ahead(lambda: [0] * 3, lambda b, first, low, high: [
+      ...     b.__setitem__(i, first + i) for i in range(low, high)], places=3)
+      >>> ahead.take(0, 2)[:2], ahead.take(2, 3)
+      ([0, 1], [2, 3, 4])
+    """
+
+    def __init__(self, new: Callable[[], T], fill: Callable[[T, int, int, int], object], places: int):
+        self._new, self._fill, self._places = new, fill, places
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._next: tuple[int, int, Future[T]] | None = None
+
+    def _made(self, first: int, count: int) -> T:
+        buffer = self._new()
+        self._fill(buffer, first, 0, count)
+        return buffer
+
+    def take(self, first: int, count: int) -> T:
+        """A buffer whose first ``count`` places hold the steps from ``first`` on; others may hold anything.
+
+        Raises:
+          Exception: what ``fill`` raised for these steps.
+        """
+        if self._next is not None and self._next[0] == first:
+            _, filled, future = self._next
+            buffer = future.result()
+            if filled < count:
+                self._fill(buffer, first, filled, count)
+        else:
+            buffer = self._made(first, count)
+        wanted = min(count, self._places)
+        self._next = (first + count, wanted, self._pool.submit(self._made, first + count, wanted))
+        return buffer
