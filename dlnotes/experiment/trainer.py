@@ -25,6 +25,7 @@ from dlnotes.experiment.setup import Setup, state_shapes, stays_resident
 from dlnotes.training import loop
 from dlnotes.training.checkpoints import Checkpoints, DamagedCheckpoint, unflatten
 from dlnotes.training.loader import Loader
+from dlnotes.training.saver import Saver
 from dlnotes.training.sharded import (
     compile_chunk,
     gather,
@@ -145,48 +146,50 @@ class Trainer:
             if store and first:
                 elapsed = seconds_before + time.perf_counter() - started
                 kept = {"log": log.position(), "seconds": elapsed}
-                store.save(step, saved, kept | (record or {}))
+                saver.save(step, saved, kept | (record or {}))
             saved_at = time.perf_counter()
 
-        watcher.at(step, {}, 0.0, announced)
-        while step < lengths.total and not announced.all():
-            due = time.perf_counter() - saved_at >= config.checkpoint.every_seconds and step > 0
-            interrupted, due, n = agree(placement, stop(), due, min(size, loader.capacity))
-            if interrupted:
-                break
-            if due:
+        with Saver(store if first else None) as saver:
+            watcher.at(step, {}, 0.0, announced)
+            while step < lengths.total and not announced.all():
+                saver.check()
+                due = time.perf_counter() - saved_at >= config.checkpoint.every_seconds and step > 0
+                interrupted, due, n = agree(placement, stop(), due, min(size, loader.capacity))
+                if interrupted:
+                    break
+                if due:
+                    save()
+                n = min(n, self._until_boundary(step))
+                begun = time.perf_counter()
+                state, metrics = chunk(state, loader.prepare(step, n), np.int32(n))
+                metrics = gather(metrics)[:n]
+                took = time.perf_counter() - begun
+                known, announced = announced, self._announce(state, announced, watcher)
+                last = lengths.total
+                if announced.all():
+                    # The chunk's length depends on the clock: end where the last member stopped instead.
+                    last = step + self._taken(state, known, step, n)
+                    n, state = last - step, state._replace(step=placing.put(placement, np.int32(last)))
+                    metrics = metrics[:n]
+                log.steps(step, metrics, last=last)
+                step += n
+                if first_seconds == 0.0:
+                    first_seconds = time.perf_counter() - started
+                else:
+                    examples, busy = examples + n * lengths.batch_size * self.setup.group.members, busy + took
+                    # Grow slowly: the first chunks also fill caches and are not typical.
+                    size = int(np.clip(n * CHUNK_SECONDS / max(took, 1e-6), 1, 4 * n))
+                rate = n * lengths.batch_size * self.setup.group.members / took
+                watcher.at(step, _means(self.names, metrics[-1]), rate, announced)
+                if step % lengths.evaluate_every == 0 or step == lengths.total or announced.all():
+                    state = self._evaluate_and_note(state, step, log, watcher)
+                    announced = self._announce(state, announced, watcher)
+                    log.flush()
+                if lengths.checkpoint_every and step % lengths.checkpoint_every == 0:
+                    save()
+            log.flush()
+            if restored is None or step > int(restored[0].step):
                 save()
-            n = min(n, self._until_boundary(step))
-            begun = time.perf_counter()
-            state, metrics = chunk(state, loader.prepare(step, n), np.int32(n))
-            metrics = gather(metrics)[:n]
-            took = time.perf_counter() - begun
-            known, announced = announced, self._announce(state, announced, watcher)
-            last = lengths.total
-            if announced.all():
-                # The chunk's length depends on the clock: end where the last member stopped instead.
-                last = step + self._taken(state, known, step, n)
-                n, state = last - step, state._replace(step=placing.put(placement, np.int32(last)))
-                metrics = metrics[:n]
-            log.steps(step, metrics, last=last)
-            step += n
-            if first_seconds == 0.0:
-                first_seconds = time.perf_counter() - started
-            else:
-                examples, busy = examples + n * lengths.batch_size * self.setup.group.members, busy + took
-                # Grow slowly: the first chunks also fill caches and are not typical.
-                size = int(np.clip(n * CHUNK_SECONDS / max(took, 1e-6), 1, 4 * n))
-            rate = n * lengths.batch_size * self.setup.group.members / took
-            watcher.at(step, _means(self.names, metrics[-1]), rate, announced)
-            if step % lengths.evaluate_every == 0 or step == lengths.total or announced.all():
-                state = self._evaluate_and_note(state, step, log, watcher)
-                announced = self._announce(state, announced, watcher)
-                log.flush()
-            if lengths.checkpoint_every and step % lengths.checkpoint_every == 0:
-                save()
-        log.flush()
-        if restored is None or step > int(restored[0].step):
-            save()
         host = gather(state)
         return Outcome(
             state=host,

@@ -429,16 +429,17 @@ CLAIM = Claim(
         "relu": float(m["accuracy"][DEEP, RELU].mean()),
         "half": float((m["half"][DEEP, TANH] - m["half"][DEEP, SIGMOID]).mean()),
     },
-    reading="What decides is the comparison of tanh with sigmoid. In shallow networks tanh gains "
-    "{parts[tanh against sigmoid, shallow]} points, about as much as the noise of a constant rate. In deep "
+    reading="What decides is the comparison of tanh with sigmoid. In shallow networks, each "
+    "at its own best rate and trained until the rate is zero, tanh gains {parts[tanh against sigmoid, "
+    "shallow]} points: there a sigmoid network that is started well is no worse. In deep "
     "networks tanh is {facts[half]} points ahead half-way and {parts[tanh against sigmoid, deep]} points at "
     "the end: the sigmoid networks are still catching up, so that the final gap is not known; they end at "
-    "{facts[sigmoid]}%, tanh at {facts[tanh]}% and ReLU at {facts[relu]}%. An expert would ask for longer "
-    "training with a falling rate. Saturation itself slows shallow networks. In the worst layer of the deep "
-    "ones {facts[start]}% of units × examples are saturated at the saturated start and {facts[usual]}% at "
-    "Glorot's; there the larger weights help, because they carry the gradient further. So saturation is not "
-    "the only difficulty: the slope of a sigmoid is at most a quarter, and the gradient fades from layer to "
-    "layer.",
+    "{facts[sigmoid]}%, tanh at {facts[tanh]}% and ReLU at {facts[relu]}%. An expert would ask next for deep "
+    "networks trained until the gap stays, and for other data. Saturation itself slows shallow networks. In "
+    "the worst layer of the deep ones {facts[start]}% of units × examples are saturated at the saturated "
+    "start and {facts[usual]}% at Glorot's; there the larger weights help, because they carry the gradient "
+    "further. So saturation is not the only difficulty: the slope of a sigmoid is at most a quarter, and the "
+    "gradient fades from layer to layer.",
     revised="Redone after an audit of all rows. Before, saturation was judged by the share of flat units in "
     "a stack that never learned, on small digits, and «ReLU is best» by the mean training loss. Now a start "
     "that is saturated is compared with one that is not, the units are compared by test accuracy on "

@@ -328,3 +328,15 @@ def test_an_error_knows_the_folder_that_was_written(config, monkeypatch):
     with pytest.raises(LookupError, match="inside") as told:
         run(config())
     assert RunFolder.open(told.value.run_folder).config() == config()
+
+
+def test_a_large_state_is_saved_while_training_goes_on(config, finished, tmp_path, monkeypatch):
+    monkeypatch.setattr("dlnotes.training.saver.LARGE", 0)
+    result = run(config(checkpoint={"every": "5 steps"}))
+    equal(result.states, finished.states)
+    for step in Checkpoints(result.folder / "checkpoints").steps()[:1]:
+        copy = shutil.copytree(result.folder, tmp_path / "copy")
+        (copy / "summary.json").unlink()
+        Checkpoints(copy / "checkpoints").set_aside_after(step)
+        equal(resume(copy).states, finished.states)
+        assert lines(copy) == lines(finished.folder)
