@@ -82,7 +82,7 @@ class Npy(Split):
 
 
 class Csv(Split):
-    """Your own table: a header line, a named target column; text columns become one-hot."""
+    """Your own table, CSV or Parquet: a named target column; text columns become one-hot."""
 
     always: ClassVar = ("vector", "any")
     kind: Literal["csv"]

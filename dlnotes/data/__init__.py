@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dlnotes.data.bundled_tables import tabular
     from dlnotes.data.dataset import Dataset, Examples, Pair, Standardize, Trees, parts_of
     from dlnotes.data.download import DataNotFound
-    from dlnotes.data.files import csv, image_folder, npy, npz
+    from dlnotes.data.files import image_folder, npy, npz
     from dlnotes.data.images.brain_patches import brain_patches
     from dlnotes.data.images.digits import digits
     from dlnotes.data.images.image_masks import image_masks
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dlnotes.data.images.sized_digits import sized_digits
     from dlnotes.data.inputs import Inputs, evaluate_inputs, read_inputs
     from dlnotes.data.split import split_indices
+    from dlnotes.data.tables import csv
     from dlnotes.data.texts.cmudict import cmudict
     from dlnotes.data.texts.corpus import text
     from dlnotes.data.texts.number_words import number_words, shift_right
@@ -94,7 +95,7 @@ SOURCES: dict[str, Source] = {
     "fashion_mnist": Source("images.mnist", "image, 10 classes", "files", files="FASHION_MNIST"),
     "npz": Source("files"),
     "npy": Source("files"),
-    "csv": Source("files"),
+    "csv": Source("tables"),
     "csv_series": Source("time_series.csv_series"),
     "image_folder": Source("files"),
     "series": Source("time_series.ts_files"),

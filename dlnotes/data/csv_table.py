@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dlnotes import bounded
-from dlnotes.data import spelled_numbers
+from dlnotes.data import parquet, spelled_numbers
 from dlnotes.data.spelled_numbers import MISSING
 
 MAX_CATEGORIES = 100
@@ -23,14 +23,15 @@ _HINT = 'impute = "median" in [data] fills empty cells'
 
 
 class Table(NamedTuple):
-    """A CSV file as strings.
+    """A table of a file as strings.
 
     Attributes:
       path: where it came from, for messages.
       header: column names.
       rows: the cells, every row as long as the header.
-      lines: the line of the file on which each row ends (the header is on line 1).
+      lines: the line of the file on which each row ends (the header is on line 1), or the row's number.
       decimal, thousands: how its numbers are written (see `dlnotes.data.spelled_numbers.number`).
+      unit: what ``lines`` counts, "line" or "row".
     """
 
     path: Path
@@ -39,6 +40,12 @@ class Table(NamedTuple):
     lines: list[int]
     decimal: str = "."
     thousands: str = ""
+    unit: str = "line"
+
+    @property
+    def heading(self) -> str:
+        """Where its column names are, for messages."""
+        return "line 1: " if self.unit == "line" else ""
 
     def column(self, name: str) -> list[str]:
         """The cells of one column."""
@@ -51,7 +58,7 @@ class Table(NamedTuple):
 
 
 def read_table(path: str | Path, *, delimiter: str = ",", decimal: str = ".", thousands: str = "") -> Table:
-    """Reads a UTF-8 CSV file with a header row.
+    """Reads a UTF-8 CSV file with a header row, or a Parquet file.
 
     Blank lines are no rows, and a column without a name and without a cell is none. Whether names and cells
     can be used is checked by those who use them.
@@ -72,6 +79,14 @@ def read_table(path: str | Path, *, delimiter: str = ",", decimal: str = ".", th
         raise ValueError(f"decimal: got {decimal!r}, allowed are '.' and ','")
     if thousands == decimal or len(thousands) > 1:
         raise ValueError(f"thousands: got {thousands!r}, allowed is one character other than {decimal!r}")
+    if parquet.is_parquet(path):
+        if (delimiter, decimal, thousands) != (",", ".", ""):
+            raise ValueError(
+                f"{path}: a Parquet file, whose numbers have no spelling: leave out delimiter, decimal and "
+                "thousands"
+            )
+        header, rows = parquet.read_cells(path)
+        return Table(path, tuple(header), rows, list(range(len(rows))), unit="row")
     header: list[str] = []
     rows, lines, blank = [], [], 0
     try:
@@ -139,21 +154,22 @@ def check_names(table: Table, columns: Sequence[str], *, option: str = "drop") -
         left_out = f'{option} = ["{name}"]' if option == "drop" else option
         if not name:
             raise ValueError(
-                f"{table.path}: line 1: column {place} has no name (an index? {left_out} leaves it out)"
+                f"{table.path}: {table.heading}column {place} has no name "
+                f"(an index? {left_out} leaves it out)"
             )
         if re.fullmatch(r"Unnamed: \d+", name):
             raise ValueError(
-                f"{table.path}: line 1: column {name!r} is the index of another table; {left_out} "
+                f"{table.path}: {table.heading}column {name!r} is the index of another table; {left_out} "
                 "leaves it out, a name of its own keeps it"
             )
         if "=" in name:
             raise ValueError(
-                f"{table.path}: line 1: column name {name!r}, a name without '=' is needed ({left_out} "
-                "leaves the column out)"
+                f"{table.path}: {table.heading}column name {name!r}, a name without '=' is needed "
+                f"({left_out} leaves the column out)"
             )
         if table.header.count(name) > 1:
             raise ValueError(
-                f"{table.path}: line 1: column {name!r} appears {table.header.count(name)} times"
+                f"{table.path}: {table.heading}column {name!r} appears {table.header.count(name)} times"
             )
 
 
@@ -175,12 +191,12 @@ def holds_numbers(table: Table, name: str) -> bool:
         raise ValueError(f"{table.path}: column {name!r} is empty in every row (drop leaves it out)")
     if not wrong:
         return True
-    where = f"{table.path}: line {table.lines[wrong[0]]}: column {name!r} holds {cells[wrong[0]]!r}"
+    where = f"{table.path}: {table.unit} {table.lines[wrong[0]]}: column {name!r} holds {cells[wrong[0]]!r}"
     found = {i: spelling for i in wrong if (spelling := _spelling(table, cells[i]))}
     if found and 2 * (len(wrong) - len(found)) < len(present):
         i = next(iter(found))
         raise ValueError(
-            f"{table.path}: line {table.lines[i]}: column {name!r} holds {cells[i]!r}, in "
+            f"{table.path}: {table.unit} {table.lines[i]}: column {name!r} holds {cells[i]!r}, in "
             f"{len(found)} of {len(cells)} rows a number with {found[i]}; categorical = "
             f"[{name!r}] takes the cells as texts"
         )
@@ -224,15 +240,16 @@ def day_numbers(table: Table, name: str, *, fill: float | None = None) -> np.nda
         found = spelled_numbers.days(cell)
         if found is None and cell not in MISSING:
             raise ValueError(
-                f"{table.path}: line {line}: column {name!r} holds {cell!r}, a date such as 2020-12-31 or "
-                "2020-12-31T23:59 is needed"
+                f"{table.path}: {table.unit} {line}: column {name!r} holds {cell!r}, a date such as "
+                "2020-12-31 or 2020-12-31T23:59 is needed"
             )
         values.append(None if found is None else found[0])
         if found is not None:
             zoned.setdefault(found[1], line)
     if len(zoned) > 1:
         raise ValueError(
-            f"{table.path}: column {name!r}: line {zoned[True]} names a zone, line {zoned[False]} does not"
+            f"{table.path}: column {name!r}: {table.unit} {zoned[True]} names a zone, "
+            f"{table.unit} {zoned[False]} does not"
         )
     return _floats(table, name, values, fill, _HINT)
 
@@ -246,13 +263,15 @@ def _floats(
             if fill is None:
                 holds = f"holds {cell!r}, a number is needed" if cell else "is empty"
                 raise ValueError(
-                    f"{table.path}: line {line}: column {name!r} {holds}{f' ({hint})' if hint else ''}"
+                    f"{table.path}: {table.unit} {line}: column {name!r} {holds}"
+                    f"{f' ({hint})' if hint else ''}"
                 )
             value = fill
         elif value is None or not math.isfinite(value) or abs(value) > 1e30:
             spelled = _spelling(table, cell) if value is None else ""
             raise ValueError(
-                f"{table.path}: line {line}: column {name!r} holds {cell!r}, a finite number is needed"
+                f"{table.path}: {table.unit} {line}: column {name!r} holds {cell!r}, a finite number "
+                "is needed"
                 + (f" (it looks like one with {spelled})" if spelled else "")
                 + (" of at most 1e30" if value is not None and math.isfinite(value) else "")
             )
@@ -331,7 +350,7 @@ def encode(
     for column, places in columns.items():
         if table.header.count(column) > 1:
             raise ValueError(
-                f"{table.path}: line 1: column {column!r} appears {table.header.count(column)} times"
+                f"{table.path}: {table.heading}column {column!r} appears {table.header.count(column)} times"
             )
         cells = table.column(column)
         known = {category: j for j, category in places}
@@ -350,12 +369,12 @@ def encode(
             cell = str(fill) if not cell and fill is not None else cell
             if not cell:
                 raise ValueError(
-                    f"{table.path}: line {table.lines[i]}: column {column!r} is empty"
+                    f"{table.path}: {table.unit} {table.lines[i]}: column {column!r} is empty"
                     f"{f' ({hint})' if hint else ''}"
                 )
             if cell not in known:
                 raise ValueError(
-                    f"{table.path}: line {table.lines[i]}: column {column!r} holds {cell!r}, "
+                    f"{table.path}: {table.unit} {table.lines[i]}: column {column!r} holds {cell!r}, "
                     f"known are {', '.join(map(str, known))}"
                 )
             x[i, known[cell]] = 1

@@ -1,13 +1,12 @@
-"""A person's own data: ``.npz``, ``.npy``, CSV files, and folders of images.
+"""A person's own data: ``.npz``, ``.npy``, and folders of images.
 
 Every loader refuses damaged or mislabeled files with the file and the row in the message, splits
 (stratified by class for classification), standardizes with the training part's statistics, and
-records the SHA-256 of what it read. Rows of arrays count from 0; CSV lines count from 1, header included.
+records the SHA-256 of what it read. Rows count from 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,17 +15,15 @@ from typing import Any, Literal
 import numpy as np
 
 from dlnotes.data import arrays, in_file
-from dlnotes.data import csv_table as table
-from dlnotes.data.assemble import Parts, assemble, pad_boxes
+from dlnotes.data.assemble import assemble, pad_boxes
 from dlnotes.data.dataset import Dataset, InputKind, Task
 from dlnotes.data.download import sha256
 from dlnotes.data.folders import class_folders, folder_images, say_left_out
 from dlnotes.data.in_file import assemble_rows
 from dlnotes.data.levels import PICTURES, levels_of
-from dlnotes.data.missing_cells import Strategy, fit_fills
 from dlnotes.data.own_files import read_as
 from dlnotes.data.pictures import pictures_in_files, read_images
-from dlnotes.data.split import split_indices
+from dlnotes.data.split import split_of_file
 
 
 def npz(
@@ -167,11 +164,11 @@ def _from_arrays(
         reading["levels"] = levels_of(raw.reshape(x.shape), real)
     y, job, outputs, classes = targets(y_path, y, task, x=x)
     symbols = tuple(str(i) for i in range(int(x.max()) + 1)) if kind == "tokens" else ()
-    rows = _split(
+    rows = split_of_file(
         y_path,
         len(x),
         np.array(classes)[y] if job == "classification" else None,
-        [f"row {i}" for i in range(len(x))],
+        lambda i: f"row {i}",
         validation=validation,
         test=test,
         seed=seed,
@@ -227,159 +224,6 @@ def targets(
     raise ValueError(f"task: got {task!r}, allowed are auto, classification, regression, tokens, pixels")
 
 
-def _split(
-    path: str | Path,
-    n: int,
-    labels: np.ndarray | None,
-    rows: Sequence[str],
-    *,
-    validation: float | int,
-    test: float | int,
-    seed: int,
-) -> Parts:
-    """`split_indices` with the file, and the row of the rarest class, in its errors."""
-    try:
-        return split_indices(n, validation=validation, test=test, seed=seed, stratify=labels)
-    except ValueError as error:
-        where = ""
-        if labels is not None and str(error).startswith("stratify"):
-            _, first, counts = np.unique(labels, return_index=True, return_counts=True)
-            where = f", see {rows[first[np.argmin(counts)]]}"
-        raise ValueError(f"{path}: {error}{where}") from None
-
-
-def csv(
-    path: str | Path,
-    *,
-    target: str,
-    task: Literal["auto", "classification", "regression"] = "auto",
-    categorical: Sequence[str] = (),
-    drop: Sequence[str] = (),
-    dates: Sequence[str] = (),
-    impute: Strategy | None = None,
-    delimiter: str = ",",
-    decimal: Literal[".", ","] = ".",
-    thousands: str = "",
-    validation: float | int = 0.1,
-    test: float | int = 0.2,
-    seed: int = 0,
-    standardize: bool = True,
-) -> Dataset:
-    """A CSV file with a header row: one column is the target, the others are inputs.
-
-    Columns of numbers become one input each. A column of texts (at most 100 different ones) becomes
-    one input a text, named "color=red", 1 where the row has it and 0 elsewhere. Blank lines are left out.
-
-    Args:
-      path: the file, UTF-8.
-      target: name of the column to predict.
-      task: "auto" takes texts, and up to 20 different whole numbers, for classes; other numbers for
-        regression. Classes keep their names.
-      categorical: columns of numbers to be taken as texts (post codes, say).
-      drop: columns to leave out; "" is a column without a name.
-      dates: columns of dates (2020-12-31, with a time or not), to be taken as days since 1970-01-01.
-      impute: fill missing cells of the inputs with the training part's "median", "mean" or "most_frequent"
-        number, in texts always the most frequent one; for each column with a missing cell in the training
-        part an input named "age=" is 1 where one was. Without it they are refused.
-      delimiter: between cells.
-      decimal: before the decimals of a number.
-      thousands: between groups of three digits of a number.
-      validation: share or number of rows for validation.
-      test: the same for the test part.
-      seed: of the split.
-      standardize: whether inputs, and a regression target, are standardized.
-
-    Raises:
-      FileNotFoundError: when there is no such file.
-      ValueError: when it cannot be used; the message has the file and the line.
-    """
-    options = {"delimiter": delimiter, "decimal": decimal, "thousands": thousands}
-    read = table.read_table(path, **options)
-    named = (("target", [target]), ("categorical", categorical), ("drop", drop), ("dates", dates))
-    for option, names in named:
-        for name in names:
-            if name not in read.header:
-                raise ValueError(
-                    f"{option}: got {name!r}, the columns of {path} are {', '.join(read.header)}"
-                )
-    columns = [name for name in read.header if name != target and name not in drop]
-    if not columns:
-        raise ValueError(f"{path}: no column is left for the inputs")
-    features = table.feature_names(read, columns, categorical, dates)
-    y, job, classes = _csv_target(read, target, task, as_texts=target in categorical)
-    parts = _split(
-        path,
-        len(y),
-        np.array(classes)[y] if job == "classification" else None,
-        [f"line {line}" for line in read.lines],
-        validation=validation,
-        test=test,
-        seed=seed,
-    )
-    encoding: dict[str, Any] = {"dates": list(dates)} if dates else {}
-    if impute is not None:
-        encoding["fills"], marks = fit_fills(read, features, parts[0], impute, dates)
-        features += marks
-    made = assemble(
-        Path(path).stem,
-        table.encode(read, features, **encoding),
-        y,
-        parts,
-        input="vector",
-        task=job,
-        outputs=len(classes) if job == "classification" else 1,
-        standardize=standardize,
-        classes=classes,
-        features=features,
-        sources={str(path): sha256(path)},
-    )
-    return read_as(made, form="table", target=target, table=options, encoding=encoding)
-
-
-def _csv_target(
-    read: table.Table, target: str, task: str, *, as_texts: bool
-) -> tuple[np.ndarray, Literal["classification", "regression"], tuple[str, ...]]:
-    if task not in ("auto", "classification", "regression"):
-        raise ValueError(f"task: got {task!r}, allowed are auto, classification, regression")
-    cells = read.column(target)
-    if read.header.count(target) > 1:
-        raise ValueError(f"{read.path}: line 1: column {target!r} appears {read.header.count(target)} times")
-    if "" in cells:
-        raise ValueError(
-            f"{read.path}: line {read.lines[cells.index('')]}: column {target!r} is empty, every row needs "
-            "a target"
-        )
-    values = None
-    if not as_texts and table.holds_numbers(read, target):
-        values = table.numbers(read, target)
-    if values is None and task == "regression":
-        row = next((i for i, cell in enumerate(cells) if read.number(cell) is None), 0)
-        raise ValueError(
-            f"{read.path}: line {read.lines[row]}: target {target!r} holds {cells[row]!r}, a number is needed"
-        )
-    if values is None:
-        names = sorted(set(cells))
-    else:
-        whole = values == np.floor(values)
-        if task == "regression" or (task == "auto" and not (whole.all() and len(set(values)) <= 20)):
-            return values[:, None], "regression", ()
-        wrong = ~whole | (values < 0)
-        if wrong.any():
-            i = int(np.argmax(wrong))
-            raise ValueError(
-                f"{read.path}: line {read.lines[i]}: label {cells[i]!r}, labels are texts or whole "
-                'numbers from 0 (task = "regression" takes any number)'
-            )
-        names = [str(int(v)) for v in sorted(set(values))]
-        cells = [str(int(v)) for v in values]
-    if len(names) < 2:
-        raise ValueError(
-            f"{read.path}: target {target!r} is {names[0]!r} in every row, two classes are needed"
-        )
-    index = {name: i for i, name in enumerate(names)}
-    return np.array([index[cell] for cell in cells]), "classification", tuple(names)
-
-
 def image_folder(
     path: str | Path,
     *,
@@ -428,11 +272,11 @@ def image_folder(
     names = [file for _, file in files]
     y = np.array([label for label, _ in files])
     classes = tuple(folder.name for folder in folders)
-    rows = _split(
+    rows = split_of_file(
         path,
         len(y),
         np.array(classes)[y],
-        [str(file) for file in names],
+        lambda i: str(names[i]),
         validation=validation,
         test=test,
         seed=seed,

@@ -169,7 +169,7 @@ def _read_csv(
     x = standardize.apply(
         dataset.standardize, table.encode(read, dataset.features, **reading.get("encoding", {}))
     )
-    inputs = Inputs(x, tuple(f"line {line}" for line in read.lines), None)
+    inputs = Inputs(x, tuple(f"{read.unit} {line}" for line in read.lines), None)
     if not with_targets:
         return inputs, None
     columns = {feature.partition("=")[0] for feature in dataset.features}
@@ -191,13 +191,13 @@ def _read_csv(
         if dataset.task == "regression":
             if value is None or not np.isfinite(value):
                 raise ValueError(
-                    f"{path}: line {line}: target {target!r} holds {cell!r}, a finite number is needed"
+                    f"{path}: {read.unit} {line}: target {target!r} holds {cell!r}, a finite number is needed"
                 )
             y.append([value])
         else:
             whole = value is not None and np.isfinite(value) and value == int(value)
             name = str(int(value)) if value is not None and whole and cell not in dataset.classes else cell
-            y.append(_label(path, f"line {line}", name, dataset))
+            y.append(_label(path, f"{read.unit} {line}", name, dataset))
     return inputs, np.array(y)
 
 
@@ -283,7 +283,7 @@ def _read_windows(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inp
         raise ValueError(f"{path}: {len(series)} rows are too few, {dataset.name} needs {window + left}")
     x = windows_of(series[: len(series) - left], window)
     x = standardize.apply(dataset.standardize, x)
-    rows = tuple(f"line {line}" for line in read.lines[window - 1 : len(series) - left])
+    rows = tuple(f"{read.unit} {line}" for line in read.lines[window - 1 : len(series) - left])
     if forecast is None or not with_targets:
         return Inputs(x, rows, None), None
     targets = [dataset.features.index(name) for name in forecast.targets]

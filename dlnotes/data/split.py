@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -182,3 +184,35 @@ def _allocate(counts: np.ndarray, sizes: np.ndarray, names: np.ndarray, rng: Any
             f"(the smallest class, {names[smallest]!s}, has {counts[smallest]})"
         )
     return np.rint(found.x).astype(np.int64).reshape(k, p)
+
+
+def split_of_file(
+    path: str | Path,
+    n: int,
+    labels: np.ndarray | None,
+    name_of: Callable[[int], str],
+    *,
+    validation: float | int,
+    test: float | int,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`split_indices` of a file's rows; errors name it, and a row of the rarest class.
+
+    Args:
+      path: the file.
+      n: number of rows.
+      labels: to divide evenly, or ``None``.
+      name_of: what a row is called in messages, by its number.
+      validation, test, seed: as of `split_indices`.
+
+    Raises:
+      ValueError: as `split_indices`.
+    """
+    try:
+        return split_indices(n, validation=validation, test=test, seed=seed, stratify=labels)
+    except ValueError as error:
+        where = ""
+        if labels is not None and str(error).startswith("stratify"):
+            _, first, counts = np.unique(labels, return_index=True, return_counts=True)
+            where = f", see {name_of(int(first[np.argmin(counts)]))}"
+        raise ValueError(f"{path}: {error}{where}") from None

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from dlnotes.data import Dataset
 from dlnotes.data.buckets import Buckets
+from dlnotes.data.in_file import is_in_file
 from dlnotes.data.order import BucketOrder
 from dlnotes.devices.placement import Placement
 from dlnotes.experiment.durations import Durations, batch_size_of, bucket_order, buckets_of, durations
@@ -102,6 +103,8 @@ def state_shapes(setup: Setup) -> TrainState:
 def stays_resident(setup: Setup, placement: Placement, memory: int | None = None) -> bool:
     """Whether the training part lies on each device as a whole: asked for, or it fits; in one process only.
 
+    Inputs that are in a file do so only where it is asked for.
+
     Args:
       setup: of the group.
       placement: its devices.
@@ -110,7 +113,9 @@ def stays_resident(setup: Setup, placement: Placement, memory: int | None = None
     asked = setup.group.config.devices.resident
     if placement.processes > 1 or asked == "no":
         return False
-    return asked == "yes" or fits_on_device(setup.dataset.train, placement, memory)
+    if asked == "yes":
+        return True
+    return not is_in_file(setup.dataset.train) and fits_on_device(setup.dataset.train, placement, memory)
 
 
 def _keeps_best(group: Group, dataset: Dataset) -> bool:

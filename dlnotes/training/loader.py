@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec as P
 
 from dlnotes.data.buckets import divide
 from dlnotes.data.dataset import Examples
+from dlnotes.data.in_file import is_in_file
 from dlnotes.data.order import BucketOrder, batch_rows
 from dlnotes.devices.mesh import MEMBERS, MeshPlacement
 from dlnotes.devices.placement import AXIS, Division, Placement, put, put_local
@@ -140,9 +141,12 @@ class Loader:
     @cached_property
     def _data(self) -> Examples:
         """All examples, on the placement's devices; one CPU device uses the host's arrays as they are."""
+        examples = self.examples
+        if is_in_file(examples):
+            examples = examples._replace(x=np.asarray(examples.x))
         if self.placement.shard == "none":
-            return jax.device_put(self.examples, self.placement.devices[0])  # never donated
-        return put(self.placement, self.examples)
+            return jax.device_put(examples, self.placement.devices[0])  # never donated
+        return put(self.placement, examples)
 
     def shapes(self) -> Any:
         """The data argument as `jax.ShapeDtypeStruct`, each with the devices it lies on; nothing is moved."""

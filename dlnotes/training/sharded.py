@@ -147,7 +147,10 @@ def put_rows(placement: MeshPlacement, blocks: Any) -> Any:
 
 
 def gather(tree: Any) -> Any:
-    """Device arrays as numpy, whole in every process: all must call this."""
+    """Device arrays as numpy, whole in every process: all must call this.
+
+    Of an array that lies over several processes each device holds the whole for a moment, one after another.
+    """
 
     def whole(a: Any) -> Any:
         if not isinstance(a, jax.Array) or a.is_fully_addressable:
@@ -155,6 +158,6 @@ def gather(tree: Any) -> Any:
         if not a.is_fully_replicated:
             everywhere = NamedSharding(a.sharding.mesh, P())  # type: ignore[attr-defined]
             a = jax.jit(lambda a: a, out_shardings=everywhere)(a)
-        return a.addressable_data(0)
+        return np.asarray(a.addressable_data(0))
 
     return jax.device_get(jax.tree.map(whole, tree))

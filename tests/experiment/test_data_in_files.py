@@ -147,3 +147,16 @@ def test_a_damaged_picture_is_named_when_it_is_read(pictures, monkeypatch):
         file.write_bytes(file.read_bytes()[:60])
     with pytest.raises(ValueError, match=r"\.png: not readable as an image"):
         np.asarray(dataset.train.x)
+
+
+@pytest.mark.parametrize("resident", ["auto", "yes"])
+def test_inputs_in_a_file_that_would_fit_on_the_device(resident, files, tmp_path, monkeypatch):
+    def trained(directory):
+        raw = config(files, tmp_path / directory).model_dump()
+        return run(parse(raw | {"devices": {"strategy": "single", "resident": resident}}))
+
+    whole = trained("a")
+    monkeypatch.setattr(in_file, "MOST", 1000)
+    own = trained("b")
+    assert isinstance(own.dataset.train.x, InFile)
+    chex.assert_trees_all_equal(own.states, whole.states)

@@ -89,7 +89,7 @@ def series_of(read: table.Table, features: Sequence[str]) -> np.ndarray:
         if i is not None:
             found = spelling(cells[i], read.decimal, read.thousands)
             raise ValueError(
-                f"{read.path}: line {read.lines[i]}: column {name!r} holds {cells[i]!r}, "
+                f"{read.path}: {read.unit} {read.lines[i]}: column {name!r} holds {cells[i]!r}, "
                 + (f"a number with {found}" if found else "numbers are needed (columns leaves others out)")
             )
     return table.encode(read, features, hint="")

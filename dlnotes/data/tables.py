@@ -1,0 +1,207 @@
+"""A person's own table: a CSV or Parquet file with a column to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from dlnotes.data import csv_table as table
+from dlnotes.data import in_file, parquet
+from dlnotes.data.assemble import assemble
+from dlnotes.data.dataset import Dataset
+from dlnotes.data.download import sha256
+from dlnotes.data.in_file import assemble_rows
+from dlnotes.data.missing_cells import Strategy, fit_fills
+from dlnotes.data.own_files import read_as
+from dlnotes.data.split import split_of_file
+
+
+def csv(
+    path: str | Path,
+    *,
+    target: str,
+    task: Literal["auto", "classification", "regression"] = "auto",
+    categorical: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    dates: Sequence[str] = (),
+    impute: Strategy | None = None,
+    delimiter: str = ",",
+    decimal: Literal[".", ","] = ".",
+    thousands: str = "",
+    validation: float | int = 0.1,
+    test: float | int = 0.2,
+    seed: int = 0,
+    standardize: bool = True,
+) -> Dataset:
+    """A CSV file with a header row, or a Parquet file: one column is the target, the others are inputs.
+
+    Columns of numbers become one input each. A column of texts (at most 100 different ones) becomes
+    one input a text, named "color=red", 1 where the row has it and 0 elsewhere. Blank lines are left out.
+    A Parquet file with more than `dlnotes.data.in_file.MOST` bytes of inputs is unpacked once in the cache
+    and stays there, rows being read as they are used; then all inputs must be numbers, none missing.
+
+    Args:
+      path: the file; a CSV file in UTF-8.
+      target: name of the column to predict.
+      task: "auto" takes texts, and up to 20 different whole numbers, for classes; other numbers for
+        regression. Classes keep their names.
+      categorical: columns of numbers to be taken as texts (post codes, say).
+      drop: columns to leave out; "" is a column without a name.
+      dates: columns of dates (2020-12-31, with a time or not), to be taken as days since 1970-01-01.
+      impute: fill missing cells of the inputs with the training part's "median", "mean" or "most_frequent"
+        number, in texts always the most frequent one; for each column with a missing cell in the training
+        part an input named "age=" is 1 where one was. Without it they are refused.
+      delimiter: between cells.
+      decimal: before the decimals of a number.
+      thousands: between groups of three digits of a number.
+      validation: share or number of rows for validation.
+      test: the same for the test part.
+      seed: of the split.
+      standardize: whether inputs, and a regression target, are standardized.
+
+    Raises:
+      FileNotFoundError: when there is no such file.
+      ValueError: when it cannot be used; the message has the file and the line.
+    """
+    options = {"delimiter": delimiter, "decimal": decimal, "thousands": thousands}
+    named = (("target", [target]), ("categorical", categorical), ("drop", drop), ("dates", dates))
+
+    def inputs_of(header: Sequence[str]) -> list[str]:
+        for option, names in named:
+            for name in names:
+                if name not in header:
+                    raise ValueError(f"{option}: got {name!r}, the columns of {path} are {', '.join(header)}")
+        columns = [name for name in header if name != target and name not in drop]
+        if not columns:
+            raise ValueError(f"{path}: no column is left for the inputs")
+        return columns
+
+    split: dict[str, Any] = {"validation": validation, "test": test, "seed": seed}
+    if parquet.is_parquet(path) and 4 * prod(parquet.shape(path)) > in_file.MOST:
+        columns = inputs_of(parquet.column_names(path))
+        for option, given in (
+            ("dates", dates),
+            ("impute", impute),
+            ("categorical", {*categorical} - {target}),
+        ):
+            if given:
+                raise ValueError(
+                    f"{option}: is for tables that fit into the memory; {path} has more than "
+                    f"{in_file.MOST / 2**30:.0f} GB of inputs, which must be numbers"
+                )
+        as_texts = target in categorical
+        return _large_table(path, target, columns, task, split, options, as_texts=as_texts, scale=standardize)
+    read = table.read_table(path, **options)
+    columns = inputs_of(read.header)
+    features = table.feature_names(read, columns, categorical, dates)
+    y, job, classes = _csv_target(read, target, task, as_texts=target in categorical)
+    parts = split_of_file(
+        path,
+        len(y),
+        np.array(classes)[y] if job == "classification" else None,
+        lambda i: f"{read.unit} {read.lines[i]}",
+        **split,
+    )
+    encoding: dict[str, Any] = {"dates": list(dates)} if dates else {}
+    if impute is not None:
+        encoding["fills"], marks = fit_fills(read, features, parts[0], impute, dates)
+        features += marks
+    made = assemble(
+        Path(path).stem,
+        table.encode(read, features, **encoding),
+        y,
+        parts,
+        input="vector",
+        task=job,
+        outputs=len(classes) if job == "classification" else 1,
+        standardize=standardize,
+        classes=classes,
+        features=features,
+        sources={str(path): sha256(path)},
+    )
+    return read_as(made, form="table", target=target, table=options, encoding=encoding)
+
+
+def _large_table(
+    path: str | Path,
+    target: str,
+    columns: list[str],
+    task: str,
+    split: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    as_texts: bool,
+    scale: bool,
+) -> Dataset:
+    """A Parquet file whose inputs stay on disk."""
+    digest = sha256(path)
+    header, cells = parquet.read_cells(path, [target])
+    read = table.Table(Path(path), tuple(header), cells, list(range(len(cells))), unit="row")
+    y, job, classes = _csv_target(read, target, task, as_texts=as_texts)
+    labels = np.array(classes)[y] if job == "classification" else None
+    kept = parquet.in_file(path, columns, digest)
+    made = assemble_rows(
+        Path(path).stem,
+        in_file.Converted(kept, lambda rows: rows.astype(np.float64), np.float64),
+        y,
+        split_of_file(path, len(y), labels, lambda i: f"row {i}", **split),
+        input="vector",
+        task=job,
+        outputs=len(classes) if job == "classification" else 1,
+        standardize=scale,
+        classes=classes,
+        features=tuple(columns),
+        sources={str(path): digest},
+    )
+    return read_as(made, form="table", target=target, table=options, encoding={})
+
+
+def _csv_target(
+    read: table.Table, target: str, task: str, *, as_texts: bool
+) -> tuple[np.ndarray, Literal["classification", "regression"], tuple[str, ...]]:
+    if task not in ("auto", "classification", "regression"):
+        raise ValueError(f"task: got {task!r}, allowed are auto, classification, regression")
+    cells = read.column(target)
+    if read.header.count(target) > 1:
+        raise ValueError(
+            f"{read.path}: {read.heading}column {target!r} appears {read.header.count(target)} times"
+        )
+    if "" in cells:
+        raise ValueError(
+            f"{read.path}: {read.unit} {read.lines[cells.index('')]}: column {target!r} is empty, every row "
+            "needs a target"
+        )
+    values = None
+    if not as_texts and table.holds_numbers(read, target):
+        values = table.numbers(read, target)
+    if values is None and task == "regression":
+        row = next((i for i, cell in enumerate(cells) if read.number(cell) is None), 0)
+        raise ValueError(
+            f"{read.path}: {read.unit} {read.lines[row]}: target {target!r} holds {cells[row]!r}, "
+            "a number is needed"
+        )
+    if values is None:
+        names = sorted(set(cells))
+    else:
+        whole = values == np.floor(values)
+        if task == "regression" or (task == "auto" and not (whole.all() and len(set(values)) <= 20)):
+            return values[:, None], "regression", ()
+        wrong = ~whole | (values < 0)
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            raise ValueError(
+                f"{read.path}: {read.unit} {read.lines[i]}: label {cells[i]!r}, labels are texts or whole "
+                'numbers from 0 (task = "regression" takes any number)'
+            )
+        names = [str(int(v)) for v in sorted(set(values))]
+        cells = [str(int(v)) for v in values]
+    if len(names) < 2:
+        raise ValueError(
+            f"{read.path}: target {target!r} is {names[0]!r} in every row, two classes are needed"
+        )
+    index = {name: i for i, name in enumerate(names)}
+    return np.array([index[cell] for cell in cells]), "classification", tuple(names)
