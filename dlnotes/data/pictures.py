@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +27,15 @@ _DEEP = {"RGB;16": "RGB", "RGBA;16": "RGBA", "LA;16": "RGBA"}
 """Modes of 16 bits a channel whose low bytes can be had too: the file's mode, and Pillow's."""
 
 _LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "GIF")  # GIF: it may order the colors anew
+_AT_ONCE = 256
+"""Files that are in memory together, before they are decoded."""
+
 _PAGES = ("MPO", "PSD", "ICO", "ICNS")  # several pictures, of which the first is the whole one
 _GRAY = np.array([299, 587, 114], np.float32) / 1000  # ITU-R 601, as Pillow's
+
+
+_ALONE = Lock()
+"""Held while Pillow's settings are ours."""
 
 
 class _Opened(NamedTuple):
@@ -98,62 +106,73 @@ def _say_moving(paths: Sequence[str | Path], frames: Sequence[int]) -> None:
 def pictures_in_files(paths: Sequence[str | Path], *, size: tuple[int, int], channels: int) -> Converted:
     """Image files as an array ``(files, height, width, channels)``, each read where it is indexed.
 
-    The values are those of `read_images`. Several files are read at once, in threads. The first file
-    of several frames is said.
+    The values are those of `read_images`. Several files are read at once, in threads. Files of several frames
+    are said once.
 
     Args:
       paths: the files.
       size: ``(height, width)`` of each image in the array.
       channels: 1 (gray) or 3 (color).
     """
-    threads = max(min(cpu_count(), 8), 1)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="pictures")
+    pool = ThreadPoolExecutor(max(min(cpu_count(), 8), 1), thread_name_prefix="pictures")
     said: list[str] = []
 
-    def read(path: str) -> tuple[np.ndarray, int]:
-        opened = _open(path)
+    def read(path: str, data: bytes) -> tuple[np.ndarray, int]:
+        opened = _decoded(path, data)
         return _resized(_levels(path, opened, channels), size, None), opened.frames
 
     def some_of(names: np.ndarray) -> np.ndarray:
         flat = [str(name) for name in np.ravel(names)]
-        read_by = pool.map(read, flat) if threads > 1 and len(flat) > 1 else map(read, flat)
         x = np.empty((len(flat), *size, channels), np.float32)
-        for i, (image, frames) in enumerate(read_by):
-            x[i] = image
-            if frames > 1 and not said:
-                said.append(flat[i])
-                _say_moving([flat[i]], [frames])
+        counts = []
+        for start in range(0, len(flat), _AT_ONCE):
+            some = flat[start : start + _AT_ONCE]
+            contents = list(map(_bytes_of, some))
+            with _pillow(max(map(len, contents))):
+                for i, (image, frames) in enumerate(pool.map(read, some, contents), start):
+                    x[i] = image
+                    counts.append(frames)
+        if not said and max(counts, default=1) > 1:
+            _say_moving(flat, counts)
+            said.append("once")
         return x.reshape(*np.shape(names), *size, channels)
 
     return Converted(np.array([str(p) for p in paths]), some_of, np.float32, row=(*size, channels))
 
 
+def _bytes_of(path: str | Path) -> bytes:
+    try:
+        return bounded.read_bytes(path)
+    except OSError as error:
+        raise ValueError(f"{path}: not readable as an image, is it complete? ({error})") from None
+
+
 def _open(path: str | Path) -> _Opened:
+    data = _bytes_of(path)
+    with _pillow(len(data)):
+        return _decoded(path, data)
+
+
+def _decoded(path: str | Path, data: bytes) -> _Opened:
+    """The picture of a file; to be called with `_pillow`."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        data = bounded.read_bytes(path)
-    except OSError as error:
-        raise ValueError(f"{path}: not readable as an image, is it complete? ({error})") from None
-    try:
-        with warnings.catch_warnings(), _most_pixels(len(data)):
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.simplefilter("ignore", UserWarning)  # palettes with transparency, odd metadata
+        with _reader(data) as opened:
+            opened.verify()  # checksums and the end, where the format has them; then it must be reopened
+        with _reader(data) as opened:
+            raw, form = _raw(opened), opened.format or ""
+            inverted = form == "TIFF" and _tag(opened, 262, 1) == 0
+            lossy = form in _LOSSY or str(opened.info.get("compression")) in ("jpeg", "webp")
+            maximum = _maximum(opened)
+            opened.load()
+            image = ImageOps.exif_transpose(opened)
+        low = None
+        if _DEEP.get(raw[:-1]) == image.mode and form in ("PNG", "TIFF"):
             with _reader(data) as opened:
-                opened.verify()  # checksums and the end, where the format has them; then it must be reopened
-            with _reader(data) as opened:
-                raw, form = _raw(opened), opened.format or ""
-                inverted = form == "TIFF" and _tag(opened, 262, 1) == 0
-                lossy = form in _LOSSY or str(opened.info.get("compression")) in ("jpeg", "webp")
-                maximum = _maximum(opened)
-                opened.load()
-                image = ImageOps.exif_transpose(opened)
-            low = None
-            if _DEEP.get(raw[:-1]) == image.mode and form in ("PNG", "TIFF"):
-                with _reader(data) as opened:
-                    low = ImageOps.exif_transpose(_low_bytes(opened, raw))
-            with _reader(data) as opened:
-                frames = _frames(opened)
+                low = ImageOps.exif_transpose(_low_bytes(opened, raw))
+        with _reader(data) as opened:
+            frames = _frames(opened)
     except UnidentifiedImageError:
         raise ValueError(f"{path}: not readable as an image, is it complete? (no known format)") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
@@ -177,15 +196,22 @@ def _pixels(packed: int) -> int:
 
 
 @contextmanager
-def _most_pixels(packed: int) -> Iterator[None]:
-    """Pillow's own limit, which warns from so many pixels on, brought to ours for a while."""
+def _pillow(packed: int) -> Iterator[None]:
+    """Pillow as it is needed here, for a while: its limit of pixels is ours, its warnings are not heard.
+
+    Both are settings of the whole process, so that one thread at a time has them.
+    """
     from PIL import Image
 
-    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, _pixels(packed)
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
+    with _ALONE, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        # Palettes with transparency, odd metadata.
+        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, _pixels(packed)
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def _reader(data: bytes) -> Any:
