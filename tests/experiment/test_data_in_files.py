@@ -149,7 +149,7 @@ def test_a_damaged_picture_is_named_when_it_is_read(pictures, monkeypatch):
         np.asarray(dataset.train.x)
 
 
-@pytest.mark.parametrize("resident", ["auto", "yes"])
+@pytest.mark.parametrize("resident", ["auto", pytest.param("yes", marks=pytest.mark.slow)])
 def test_inputs_in_a_file_that_would_fit_on_the_device(resident, files, tmp_path, monkeypatch):
     def trained(directory):
         raw = config(files, tmp_path / directory).model_dump()

@@ -48,7 +48,7 @@ FITTING = {
 }
 
 
-SLOW = ("constant", "exponential, evaluated at odd steps", "sizes")
+SLOW = ("constant", "exponential, evaluated at odd steps", "sizes", "steps, stopping early")
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,7 @@ def test_predict_for_lines_of_text(kind, columns, trained, tmp_path):
         np.testing.assert_allclose(np.array([r[2:] for r in rows], float), p, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_predict_a_class_for_every_position(tmp_path):
     rng = np.random.default_rng(0)
     lengths = np.array([5, 2, 4] * 8)

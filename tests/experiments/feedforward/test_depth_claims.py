@@ -4,18 +4,20 @@ import jax
 import numpy as np
 import pytest
 
-from dlnotes import data, models
+from dlnotes import data
 from dlnotes.training import initial_params, predict
 from experiments.feedforward import _convolution_depth as convolutions
 from experiments.feedforward import depth_convolutions as parameters
 from experiments.feedforward import depth_generalization as generalization
 
 
-def test_without_further_convolutions_it_is_the_librarys_cnn():
-    shape = convolutions.Shape(4, 0, 8)
-    cnn = models.cnn((28, 28, 1), 10, channels=(4, 8), dense=(8,))
-    size = sum(a.size for a in jax.tree.leaves(cnn.init(jax.random.key(0))))
-    assert convolutions.counted(shape)[0] == size
+def test_the_smallest_network_counted_by_hand():
+    kernels, dense = (25 * 4, 9 * 4 * 8), (49 * 8 * 8, 8 * 10)
+    parameters = sum(kernels) + 4 + 8 + sum(dense) + 8 + 10
+    assert convolutions.counted(convolutions.Shape(4, 0, 8)) == (
+        parameters,
+        14 * 14 * sum(kernels) + sum(dense),
+    )
 
 
 def test_a_further_convolution_adds_its_kernel_and_bias():
