@@ -161,7 +161,9 @@ class Trainer:
                     save()
                 n = min(n, self._until_boundary(step))
                 begun = time.perf_counter()
-                state, metrics = chunk(state, loader.prepare(step, n), np.int32(n))
+                state, metrics = chunk(
+                    state, loader.prepare(step, n, more=step + n < lengths.total), np.int32(n)
+                )
                 metrics = gather(metrics)[:n]
                 took = time.perf_counter() - begun
                 known, announced = announced, self._announce(state, announced, watcher)

@@ -19,17 +19,16 @@ class Ahead(Generic[T]):
       new: makes an empty buffer.
       fill: ``fill(buffer, first, low, high)`` writes steps ``first + low`` to ``first + high`` into places
         ``low`` to ``high`` of a buffer.
-      places: of a buffer.
 
     Example:
       >>> ahead = Ahead(lambda: [0] * 3, lambda b, first, low, high: [
-      ...     b.__setitem__(i, first + i) for i in range(low, high)], places=3)
+      ...     b.__setitem__(i, first + i) for i in range(low, high)])
       >>> ahead.take(0, 2)[:2], ahead.take(2, 3)
       ([0, 1], [2, 3, 4])
     """
 
-    def __init__(self, new: Callable[[], T], fill: Callable[[T, int, int, int], object], places: int):
-        self._new, self._fill, self._places = new, fill, places
+    def __init__(self, new: Callable[[], T], fill: Callable[[T, int, int, int], object]):
+        self._new, self._fill = new, fill
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._next: tuple[int, int, Future[T]] | None = None
 
@@ -38,8 +37,12 @@ class Ahead(Generic[T]):
         self._fill(buffer, first, 0, count)
         return buffer
 
-    def take(self, first: int, count: int) -> T:
+    def take(self, first: int, count: int, *, more: bool = True) -> T:
         """A buffer whose first ``count`` places hold the steps from ``first`` on; others may hold anything.
+
+        Args:
+          first, count: the steps.
+          more: whether steps will be asked for after these.
 
         Raises:
           Exception: what ``fill`` raised for these steps.
@@ -51,6 +54,7 @@ class Ahead(Generic[T]):
                 self._fill(buffer, first, filled, count)
         else:
             buffer = self._made(first, count)
-        wanted = min(count, self._places)
-        self._next = (first + count, wanted, self._pool.submit(self._made, first + count, wanted))
+        self._next = None
+        if more:
+            self._next = (first + count, count, self._pool.submit(self._made, first + count, count))
         return buffer

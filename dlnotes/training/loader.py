@@ -161,11 +161,11 @@ class Loader:
         batch = Batch(x, y, mask, leaf(np.float32(1), ()))
         return shapes_on(self.placement, batch, batch_spec(self.placement))
 
-    def prepare(self, step: int, n_steps: int) -> Any:
-        """The data argument for the chunk of ``n_steps`` after ``step``."""
+    def prepare(self, step: int, n_steps: int, *, more: bool = True) -> Any:
+        """The data argument for the ``n_steps`` after ``step``; ``more``: whether others follow."""
         if self.resident:
             return self._data
-        batch = self._ahead.take(step, n_steps)
+        batch = self._ahead.take(step, n_steps, more=more)
         if isinstance(self.placement, MeshPlacement):
             return self._put_own(batch)
         if self.placement.shard == "batch":
@@ -196,7 +196,7 @@ class Loader:
                 tuple(self.examples),
             )
 
-        return Ahead(new, fill, self.capacity)
+        return Ahead(new, fill)
 
     def _rows(self, first: int, n_steps: int, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The rows of the batches of some steps, and their weights, ``(members, steps, rows)``."""

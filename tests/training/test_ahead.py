@@ -16,7 +16,7 @@ def squares(told=None):
             told.append((first + low, first + high, threading.current_thread() is threading.main_thread()))
         buffer[low:high] = np.square(np.arange(first + low, first + high))
 
-    return Ahead(lambda: np.zeros(4, int), fill, 4)
+    return Ahead(lambda: np.zeros(4, int), fill)
 
 
 @pytest.mark.parametrize("counts", [[1, 1, 2, 4, 3, 4, 1], [4, 4, 4], [3, 1, 4]])
@@ -36,8 +36,9 @@ def test_the_next_chunk_is_filled_in_a_thread_and_another_at_once():
     ahead.take(0, 2)
     np.testing.assert_array_equal(ahead.take(2, 3)[:3], [4, 9, 16])
     assert told[:3] == [(0, 2, True), (2, 4, False), (4, 5, True)]
-    np.testing.assert_array_equal(ahead.take(9, 2)[:2], [81, 100])
+    np.testing.assert_array_equal(ahead.take(9, 2, more=False)[:2], [81, 100])
     assert (9, 11, True) in told
+    assert ahead._next is None
 
 
 def test_what_goes_wrong_in_the_thread_is_raised_where_the_steps_are_asked_for():
@@ -45,7 +46,7 @@ def test_what_goes_wrong_in_the_thread_is_raised_where_the_steps_are_asked_for()
         if first >= 2:
             raise OSError("the disk is gone")
 
-    ahead = Ahead(list, fill, 4)
+    ahead = Ahead(list, fill)
     ahead.take(0, 2)
     with pytest.raises(OSError, match="the disk is gone"):
         ahead.take(2, 2)
