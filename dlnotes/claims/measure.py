@@ -168,7 +168,7 @@ def judge(folder: Path, opened: Opened | None = None, *, trust: bool = False) ->
     measurement = read_json(kept.path / "measurement.json")
     if measurement is None:
         raise ConfigError(
-            str(folder), ["holds no measurement of a claim: it was interrupted, or is a training"]
+            str(folder), ["holds no measurement.json of a claim: it was interrupted, or is a training"]
         )
     given, opened = opened, opened or open_claim(kept.config_path, reading=True, trust=trust)
     # An older version did not keep the budget apart from the config.
@@ -342,6 +342,9 @@ def _draw(opened: Opened, measured: Measured, kept: RunFolder) -> tuple[str, str
     from dlnotes.plotting import STYLE, save, write_table
 
     kept.figures.mkdir(exist_ok=True)
+    for path in (kept.figures / f"{opened.name}{ending}" for ending in (".png", ".csv")):
+        if path.is_dir():
+            raise ConfigError(str(path), ["is a folder, where a file is to be written: move it away"])
     with matplotlib.rc_context(STYLE):
         plot = opened.claim.draw(opened.options, measured)
         figure = save(plot.figure, kept.figures / f"{opened.name}.png")

@@ -214,7 +214,8 @@ def _best(every: list[Chosen], records: Sequence[Mapping[str, Any]] | None) -> C
     which = f"a point of the sweep, 0 to {len(every) - 1}"
     if records is None:
         raise ValueError(
-            f"the run has not ended, none of its {len(every)} points is the best yet; name {which}"
+            f"the run has not ended (there is no summary.json), none of its {len(every)} points is the "
+            f"best yet; name {which}"
         )
     split = chosen_on(records)
     if split is None:

@@ -49,6 +49,23 @@ def test_judging_does_not_measure(config, tmp_path):
     assert times_measured(tmp_path) == 1
 
 
+@pytest.mark.parametrize("name", ["figure", "numbers"])
+def test_a_folder_in_a_file_s_place_is_named(name, config):
+    folder, record = run_claim(open_claim(config))
+    path = folder / record[name]
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ConfigError, match=f"{path.name}.*\n.*is a folder, where a file is to be written"):
+        judge(folder)
+
+
+def test_what_is_not_there_is_named(config):
+    folder, _ = run_claim(open_claim(config))
+    (folder / "measurement.json").unlink()
+    with pytest.raises(ConfigError, match=r"holds no measurement\.json"):
+        judge(folder)
+
+
 def test_a_run_folders_config_measures_the_same(config):
     opened = open_claim(config, ["options.throws=7"])
     folder, record = run_claim(opened)

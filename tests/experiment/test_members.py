@@ -173,7 +173,9 @@ def test_a_run_that_has_not_ended_has_no_best_point_yet(swept):
     path = swept.folder / "summary.json"
     hidden = path.rename(path.with_suffix(".hidden"))
     try:
-        with pytest.raises(ConfigError, match="has not ended.*name a point of the sweep, 0 to 5"):
+        with pytest.raises(
+            ConfigError, match=r"has not ended .there is no summary.json.*name a point of the sweep, 0 to 5"
+        ):
             open_run(swept.folder)
         assert open_run(swept.folder, point=4).chosen.point == 4
     finally:
