@@ -80,13 +80,7 @@ def read_table(path: str | Path, *, delimiter: str = ",", decimal: str = ".", th
     if thousands == decimal or len(thousands) > 1:
         raise ValueError(f"thousands: got {thousands!r}, allowed is one character other than {decimal!r}")
     if parquet.is_parquet(path):
-        if (delimiter, decimal, thousands) != (",", ".", ""):
-            raise ValueError(
-                f"{path}: a Parquet file, whose numbers have no spelling: leave out delimiter, decimal and "
-                "thousands"
-            )
-        header, rows = parquet.read_cells(path)
-        return Table(path, tuple(header), rows, list(range(len(rows))), unit="row")
+        return of_parquet(path, delimiter=delimiter, decimal=decimal, thousands=thousands)
     header: list[str] = []
     rows, lines, blank = [], [], 0
     try:
@@ -128,6 +122,28 @@ def read_table(path: str | Path, *, delimiter: str = ",", decimal: str = ".", th
     if len(kept) < len(header):
         header, rows = [header[j] for j in kept], [[row[j] for j in kept] for row in rows]
     return Table(path, tuple(header), rows, lines, decimal, thousands)
+
+
+def of_parquet(
+    path: str | Path,
+    columns: Sequence[str] | None = None,
+    *,
+    delimiter: str = ",",
+    decimal: str = ".",
+    thousands: str = "",
+) -> Table:
+    """A Parquet file, or some of its columns, as a table; its rows are counted from 0.
+
+    Raises:
+      ValueError: as `dlnotes.data.parquet.read_cells`, and when an option of CSV files is given.
+    """
+    if (delimiter, decimal, thousands) != (",", ".", ""):
+        raise ValueError(
+            f"{path}: a Parquet file, whose numbers have no spelling: leave out delimiter, decimal and "
+            "thousands"
+        )
+    header, rows = parquet.read_cells(path, columns)
+    return Table(Path(path), tuple(header), rows, list(range(len(rows))), unit="row")
 
 
 def _other_delimiter(header: list[str], delimiter: str) -> str:

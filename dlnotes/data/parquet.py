@@ -111,7 +111,7 @@ def in_file(path: str | Path, columns: Sequence[str], digest: str) -> np.memmap:
 
     Args:
       path: the file.
-      columns: names of the columns.
+      columns: names of the columns, each of one column.
       digest: SHA-256 of the file.
 
     Returns:
@@ -126,8 +126,6 @@ def in_file(path: str | Path, columns: Sequence[str], digest: str) -> np.memmap:
     file = _opened(path)
     kinds = {field.name: field.type for field in file.schema_arrow}
     for name in columns:
-        if file.schema_arrow.names.count(name) > 1:
-            raise ValueError(f"{path}: column {name!r} appears {file.schema_arrow.names.count(name)} times")
         kind = kinds[name]
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
             raise ValueError(

@@ -82,7 +82,8 @@ def csv(
 
     split: dict[str, Any] = {"validation": validation, "test": test, "seed": seed}
     if parquet.is_parquet(path) and 4 * prod(parquet.shape(path)) > in_file.MOST:
-        columns = inputs_of(parquet.column_names(path))
+        header = parquet.column_names(path)
+        columns = inputs_of(header)
         for option, given in (
             ("dates", dates),
             ("impute", impute),
@@ -94,7 +95,9 @@ def csv(
                     f"{in_file.MOST / 2**30:.0f} GB of inputs, which must be numbers"
                 )
         as_texts = target in categorical
-        return _large_table(path, target, columns, task, split, options, as_texts=as_texts, scale=standardize)
+        return _large_table(
+            path, target, header, columns, task, split, options, as_texts=as_texts, scale=standardize
+        )
     read = table.read_table(path, **options)
     columns = inputs_of(read.header)
     features = table.feature_names(read, columns, categorical, dates)
@@ -129,6 +132,7 @@ def csv(
 def _large_table(
     path: str | Path,
     target: str,
+    header: list[str],
     columns: list[str],
     task: str,
     split: dict[str, Any],
@@ -139,8 +143,8 @@ def _large_table(
 ) -> Dataset:
     """A Parquet file whose inputs stay on disk."""
     digest = sha256(path)
-    header, cells = parquet.read_cells(path, [target])
-    read = table.Table(Path(path), tuple(header), cells, list(range(len(cells))), unit="row")
+    read = table.of_parquet(path, [target], **options)
+    table.check_names(read._replace(header=tuple(header)), columns)
     y, job, classes = _csv_target(read, target, task, as_texts=as_texts)
     labels = np.array(classes)[y] if job == "classification" else None
     kept = parquet.in_file(path, columns, digest)

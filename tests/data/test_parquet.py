@@ -34,7 +34,7 @@ def labeled(**more):
 
 
 def write(path, found, **options):
-    pq.write_table(pa.table(found), path, **options)
+    pq.write_table(found if isinstance(found, pa.Table) else pa.table(found), path, **options)
     return path
 
 
@@ -135,8 +135,10 @@ def test_mistakes_are_told(large, tmp_path, monkeypatch):
         told("column 'b' holds string: a table that is too large", found | {"b": ["x"] * 90})
         told("impute: is for tables that fit into the memory", impute="median")
         told("categorical: is for tables", categorical=["count"])
-    else:
-        told("a Parquet file, whose numbers have no spelling", decimal=",")
+    told("a Parquet file, whose numbers have no spelling", decimal=",")
+    told("column name 'a=b', a name without '=' is needed", found | {"a=b": found["a"]})
+    twice = pa.table(list(found.values()), names=["a", "a", "count", "flag", "label"])
+    told("column 'a' appears 2 times", twice)
 
 
 @pytest.mark.parametrize("damage", ["cut", "foot", "middle"])
