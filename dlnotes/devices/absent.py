@@ -40,18 +40,21 @@ class Described(NamedTuple):
       platform: jax's name of its kind.
       process_index: the host that it is in.
       id: its number.
+      device_kind: the chip.
     """
 
     platform: str
     process_index: int
     id: int
+    device_kind: str
 
 
 def described(topology: Topology) -> tuple[Described, ...]:
     """The chips of a topology, host by host."""
     per_host = -(-topology.count // topology.hosts)
     platform = "gpu" if topology.chip.platform == "cuda" else topology.chip.platform
-    return tuple(Described(platform, i // per_host, i) for i in range(topology.count))
+    title = topology.chip.title
+    return tuple(Described(platform, i // per_host, i, title) for i in range(topology.count))
 
 
 def missing(topology: Topology) -> str | None:
@@ -117,16 +120,3 @@ def compilable(topology: Topology) -> tuple[Any, ...]:
     if len(found) != count:
         raise ValueError(f"--on: got {topology.name!r}, its compiler has {len(found)} devices for it")
     return tuple(found)
-
-
-@contextmanager
-def compiling_for(platform: str) -> Iterator[None]:
-    """Programs traced within are written for another platform than the one that jax has started."""
-    import jax
-
-    own = jax.default_backend
-    jax.default_backend = lambda: "gpu" if platform == "cuda" else platform
-    try:
-        yield
-    finally:
-        jax.default_backend = own

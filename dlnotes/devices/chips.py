@@ -206,6 +206,29 @@ def topology(name: str) -> Topology:
     return Topology(name, chip, shape)
 
 
+_KINDS = {"v5e": r"v5 ?lite|v5e", "v6e": r"v6|v7", "v5p": r"v5|v4"}
+"""By what jax calls a TPU."""
+
+
+def nearest(device_kind: str, platform: str, count: int) -> Topology:
+    """So many chips of one host, by those of `CHIPS` that are most like them.
+
+    Args:
+      device_kind: what jax calls them, such as "TPU v5 lite".
+      platform: "tpu", else they are GPUs.
+      count: how many.
+
+    >>> nearest("TPU v5 lite", "tpu", 8).shape, nearest("NVIDIA H200", "gpu", 8).name
+    ((4, 2), 'h100:8')
+    """
+    if platform != "tpu":
+        return Topology(f"h100:{count}", CHIPS["h100"], (1, count))
+    found = (name for name, pattern in _KINDS.items() if re.search(pattern, device_kind, re.IGNORECASE))
+    chip = CHIPS[name := next(found, "v5e")]
+    whole = Topology(name, chip, (count,) * chip.axes).part(2 ** (count.bit_length() - 1))
+    return whole._replace(name=f"{name}:{'x'.join(map(str, whole.shape))}")
+
+
 def _own_memory() -> int:
     """Bytes of this machine's memory, 16 GB where the system does not tell."""
     try:

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 from dlnotes.devices.checked_cache import CheckedCache
+from dlnotes.devices.platform import platform
 from dlnotes.jax_internals import compiler_knows, wrap_compilation_cache
 
 _EIGEN = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
@@ -26,7 +27,7 @@ def _known(options: tuple[tuple[str, Any], ...]) -> bool:
 
 
 def compiler_options(*, convolutions: bool) -> dict[str, str]:
-    """Options for ``jax.jit(..., compiler_options=...)`` on the default backend.
+    """Options for ``jax.jit(..., compiler_options=...)``.
 
     On CPU the Eigen convolutions are about twice as fast as the default ones in training, while its
     matrix products are up to a tenth slower than the default: hence only for networks with
@@ -35,7 +36,7 @@ def compiler_options(*, convolutions: bool) -> dict[str, str]:
     Args:
       convolutions: whether the program has any.
     """
-    if not convolutions or jax.default_backend() != "cpu" or not _known(tuple(_EIGEN.items())):
+    if not convolutions or platform() != "cpu" or not _known(tuple(_EIGEN.items())):
         return {}
     return _EIGEN
 
@@ -46,7 +47,7 @@ def single_use_options() -> dict[str, Any]:
     On CPU it is compiled in a third of the time (0.4 s instead of 1.1 s for the start of a small CNN or
     Tree-LSTM), to slower code that draws the same bits.
     """
-    if jax.default_backend() != "cpu" or "xla_backend_optimization_level" in os.environ.get("XLA_FLAGS", ""):
+    if platform() != "cpu" or "xla_backend_optimization_level" in os.environ.get("XLA_FLAGS", ""):
         return {}
     return _QUICK if _known(tuple(_QUICK.items())) else _LEVEL
 

@@ -69,18 +69,17 @@ def place(
     members: int,
     devices: Sequence[Any] | None = None,
     count: int | None = None,
-    divide_batch: bool = False,
+    batch_over: int = 1,
 ) -> Placement:
     """Choose devices and what to divide between them.
 
     Args:
       strategy: "single", "pmap", "mesh", or "auto": one device when there is one; else members over
-        devices when there are at least two members, else the batch where ``divide_batch`` says that
-        pays, and always on accelerators.
+        devices when there are at least two members, else each batch over ``batch_over`` devices.
       members: trainings run at once.
       devices: candidates; by default all of jax's.
       count: use this many of them.
-      divide_batch: whether dividing a batch over CPU devices is expected to pay.
+      batch_over: the number of devices by which a step of one training is expected to be fastest.
 
     Raises:
       ValueError: when ``count`` devices do not exist, or pmap is asked for in several processes.
@@ -107,8 +106,10 @@ def place(
         n = next(d for d in range(most, 0, -1) if members % d == 0)
         if n > 1:
             return Placement(kind, tuple(available[:n]), "members")
-    if strategy == "auto" and available[0].platform == "cpu" and not divide_batch:
-        return Placement("single", tuple(available[:1]), "none")
+    if strategy == "auto":
+        available = available[:batch_over]
+        if len(available) == 1:
+            return Placement("single", tuple(available), "none")
     return Placement(kind, tuple(available), "batch")
 
 

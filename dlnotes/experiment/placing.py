@@ -9,11 +9,14 @@ from typing import Any
 import jax
 
 from dlnotes.config import Config, ConfigError
+from dlnotes.devices.chips import nearest
 from dlnotes.devices.mesh import place_on_mesh
 from dlnotes.devices.placement import Placement, place
 from dlnotes.devices.prepare import cpu_count
 from dlnotes.devices.prepare import prepare as prepare_cpu
 from dlnotes.experiment.groups import Group, groups
+from dlnotes.experiment.setup import Setup, state_shapes
+from dlnotes.experiment.step_time import seconds_by_chips, work_of
 
 
 def prepare_devices(config: Config, plan: list[Group] | None = None, *, processes: int = 1) -> None:
@@ -34,34 +37,49 @@ def prepare_devices(config: Config, plan: list[Group] | None = None, *, processe
     prepare_cpu(wanted or 1)
 
 
-def placement_of(config: Config, group: Group, devices: Sequence[Any] | None = None) -> Placement:
+def placement_of(setup: Setup, devices: Sequence[Any] | None = None) -> Placement:
     """Where a group is trained.
 
+    With the strategy "auto" of several processes, trainings are divided over all devices where they come out
+    even, else each batch is.
+
     Args:
-      config: says how.
-      group: of trainings.
+      setup: of the group, whose config says how.
       devices: candidates; by default all of jax's.
 
     Raises:
       ConfigError: when the devices asked for do not exist.
     """
+    config, members = setup.group.config, setup.group.members
+    asked, available = config.devices, list(jax.devices() if devices is None else devices)
+    several = len({d.process_index for d in available}) > 1
+    sizes = asked.mesh.model_dump() if asked.mesh is not None else None
+    if sizes is None and several and asked.strategy == "auto" and asked.count in (None, len(available)):
+        sizes = {"members": len(available)} if members % len(available) == 0 else None
     try:
-        if config.devices.mesh is not None:
-            return place_on_mesh(
-                config.devices.mesh.model_dump(),
-                members=group.members,
-                rules=config.devices.sharding,
-                devices=devices,
-            )
+        if sizes is not None:
+            return place_on_mesh(sizes, members=members, rules=asked.sharding, devices=available)
         return place(
-            config.devices.strategy,
-            members=group.members,
-            devices=devices,
-            count=config.devices.count,
-            divide_batch=config.model.divide_batch,
+            asked.strategy,
+            members=members,
+            devices=available,
+            count=asked.count,
+            batch_over=_fastest(setup, available[: asked.count]),
         )
     except ValueError as error:
         raise ConfigError("config", [str(error)]) from None
+
+
+def _fastest(setup: Setup, devices: Sequence[Any]) -> int:
+    """By how many of some devices a step of one training is fastest: measured for CPUs, else estimated."""
+    config = setup.group.config
+    if config.devices.strategy != "auto" or len(devices) == 1:
+        return 1
+    if devices[0].platform == "cpu":
+        return len(devices) if config.model.divide_batch else 1
+    chips = nearest(devices[0].device_kind, devices[0].platform, len(devices))
+    seconds = seconds_by_chips(setup, work_of(setup, state_shapes(setup)), chips)
+    return min(seconds, key=lambda n: seconds[n])
 
 
 def inference_placement(config: Config) -> Placement:
@@ -79,5 +97,6 @@ def inference_placement(config: Config) -> Placement:
         config.devices.strategy if jax.process_count() == 1 else "mesh",
         members=1,
         count=None if asked is None or jax.process_count() > 1 else min(asked, available),
-        divide_batch=config.model.divide_batch,
+        # Outputs are not added up over devices: an accelerator's rows come no later for being divided.
+        batch_over=available if config.model.divide_batch or jax.default_backend() != "cpu" else 1,
     )

@@ -18,7 +18,7 @@ from dlnotes.experiment.groups import groups
 from dlnotes.experiment.kept_data import load_data
 from dlnotes.experiment.placing import placement_of
 from dlnotes.experiment.setup import Setup, prepare, state_shapes, stays_resident
-from dlnotes.experiment.step_time import Over, Step, Work, step_of, work_of
+from dlnotes.experiment.step_time import Over, Step, Work, seconds_by_chips, step_of, work_of
 from dlnotes.models.model import learned_of
 from dlnotes.training.loader import CHUNK_BYTES, size_of
 from dlnotes.training.state import Member
@@ -134,7 +134,7 @@ def plan(setup: Setup, topology: Topology, program: dict[str, Any] | None = None
       ConfigError: when the config asks for devices that the topology does not have.
     """
     config, chip, members = setup.group.config, topology.chip, setup.group.members
-    placement = placement_of(config, setup.group, described(topology))
+    placement = placement_of(setup, described(topology))
     chips = len(placement.devices)
     state = state_shapes(setup)
     over = _over(placement)
@@ -165,16 +165,11 @@ def plan(setup: Setup, topology: Topology, program: dict[str, Any] | None = None
     if chip.products:
         dtype = config.training.compute_dtype
         step = step_of(work, topology.part(chips), dtype, share=share, members=here, over=over)
-        n = 1
-        while over.state == 1 and n <= topology.count:
-            part = 1 / n if setup.lengths.batch_size >= n else 1 / setup.lengths.batch_size
-            ways[n] = step_of(
-                work, topology.part(n), dtype, share=part, members=members, over=Over(data=n)
-            ).seconds
-            n *= 2
+        if over.state == 1:
+            ways = seconds_by_chips(setup, work, topology)
     made = Plan(
         topology=topology,
-        placement=(placement.describe(), _reason(config, placement)),
+        placement=(placement.describe(), _reason(config, placement, topology.count)),
         members=members,
         batch=setup.lengths.batch_size,
         chips=chips,
@@ -192,21 +187,26 @@ def plan(setup: Setup, topology: Topology, program: dict[str, Any] | None = None
     return replace(made, advice=tuple(_advice(made, placement)))
 
 
-def _reason(config: Config, placement: Placement) -> str:
+def _reason(config: Config, placement: Placement, chips: int) -> str:
     """Why `run` trains there."""
     if isinstance(placement, MeshPlacement):
-        return "asked for by devices.mesh"
+        if config.devices.mesh is not None:
+            return "asked for by devices.mesh"
+        return "trainings that do not wait for one another are divided first"
     if config.devices.strategy != "auto":
         return f"asked for by devices.strategy = {config.devices.strategy!r}"
     if placement.processes > 1:
-        return "several hosts always divide each batch"
+        return "all hosts take part, and the trainings do not come out even on their chips"
     if placement.shard == "members":
         return "trainings that do not wait for one another are divided first"
+    if chips == 1:
+        return "there is one chip"
+    if placement.devices[0].platform != "cpu":
+        used = len(placement.devices)
+        return f"there is one training, whose steps are fastest on {used} chip{'s' * (used > 1)}"
     if placement.shard == "batch":
-        return "there is one training, so its batch is divided"
-    if placement.devices[0].platform == "cpu":
-        return "there is one training, and CPU devices gain nothing from a divided batch of this network"
-    return "there is one chip"
+        return "there is one training, and CPU devices gain from a divided batch of this network"
+    return "there is one training, and CPU devices gain nothing from a divided batch of this network"
 
 
 def _over(placement: Placement) -> Over:
@@ -274,3 +274,9 @@ def _advice(plan: Plan, placement: Placement) -> Iterator[str]:
                 f"{best} and {slow} on {plan.chips}; {plan.chips} seeds would take as long as one "
                 f"(training.seeds = {plan.chips})"
             )
+    idle = plan.topology.count - plan.chips
+    if idle and plan.topology.chip.platform != "cpu":
+        yield (
+            f"{idle} of {plan.topology.count} chips have nothing to do: {plan.topology.count} seeds "
+            f"would take as long as {plan.members_here} (training.seeds = {plan.topology.count})"
+        )

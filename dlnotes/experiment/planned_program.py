@@ -55,7 +55,7 @@ def main() -> None:
 
 def compile_here(config: Config, on: Topology, group: int) -> dict[str, Any]:
     """Compile a group's training chunk for a topology, as `run` would there. Starts jax for it."""
-    from dlnotes.devices.absent import compilable, compiling_for
+    from dlnotes.devices.absent import compilable
 
     devices = compilable(on)
     import jax
@@ -63,6 +63,7 @@ def compile_here(config: Config, on: Topology, group: int) -> dict[str, Any]:
     import numpy as np
 
     from dlnotes.devices.compiled import collectives_in_loops, memory_of
+    from dlnotes.devices.platform import written_for
     from dlnotes.experiment.placing import placement_of
     from dlnotes.experiment.plan import setups
     from dlnotes.experiment.setup import state_shapes
@@ -70,8 +71,8 @@ def compile_here(config: Config, on: Topology, group: int) -> dict[str, Any]:
     from dlnotes.training.loader import shapes_on, state_on
 
     setup = setups(config)[group]
-    placement = placement_of(setup.group.config, setup.group, devices)
-    with compiling_for(on.chip.platform):
+    placement = placement_of(setup, devices)
+    with written_for(on.chip.platform):
         loader, chunk = Trainer(setup, placement).compiled(
             np.zeros((setup.group.members, 2), np.uint32), on.chip.memory
         )

@@ -169,10 +169,8 @@ def _trainers(config: Config, plan: list[Group], dataset: Dataset, model: Model 
         raise ConfigError("config", [needs])
     known: dict[int, Buckets | None] = {}
     try:
-        return [
-            Trainer(prepare(group, dataset, model=model, known=known), placement_of(config, group))
-            for group in plan
-        ]
+        setups = [prepare(group, dataset, model=model, known=known) for group in plan]
+        return [Trainer(setup, placement_of(setup)) for setup in setups]
     except ConfigError:
         raise
     except ValueError as error:

@@ -149,6 +149,16 @@ def _products_bytes(program: Program, times: int = 1) -> int:
     return total
 
 
+def seconds_by_chips(setup: Setup, work: Work, on: Topology) -> dict[int, float]:
+    """Seconds of a step of all members, by the number of chips that divide each batch: 1, 2, 4 … of them."""
+    batch, dtype, found, n = setup.lengths.batch_size, setup.group.config.training.compute_dtype, {}, 1
+    while n <= on.count:
+        share, members = -(-batch // n) / batch, setup.group.members
+        found[n] = step_of(work, on.part(n), dtype, share=share, members=members, over=Over(data=n)).seconds
+        n *= 2
+    return found
+
+
 def step_of(work: Work, topology: Topology, dtype: str, *, share: float, members: int, over: Over) -> Step:
     """A step in which each chip has a share of the batches of some members.
 

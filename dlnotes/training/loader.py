@@ -20,6 +20,7 @@ from dlnotes.devices.mesh import MEMBERS, MeshPlacement
 from dlnotes.devices.placement import AXIS, Division, Placement, put, put_local
 from dlnotes.jax_internals import device_memory
 from dlnotes.training.ahead import Ahead
+from dlnotes.training.flat_rows import flat_rows, flat_shapes, shape_of
 from dlnotes.training.loop import (
     resident_batches,
     resident_buckets,
@@ -126,10 +127,11 @@ class Loader:
         self.per_member, self.order = not resident, order
         self.bucket_at = None if order is None else lambda step: order.at(step, xp=jnp)[0][0]
         if resident:
+            like = Examples(*jax.tree.map(shape_of, tuple(examples)))
             if order is None:
-                self.batch_at = resident_batches(examples.size, batch_size, division)
+                self.batch_at = resident_batches(examples.size, batch_size, division, like=like)
             else:
-                self.batch_at = resident_buckets(order, division)
+                self.batch_at = resident_buckets(order, division, like=like)
             self.capacity, self.data_axis = int(np.clip(METRIC_ROWS // len(self.words), 16, 4096)), None
         else:
             row = size_of(examples) / examples.size
@@ -144,6 +146,7 @@ class Loader:
         examples = self.examples
         if is_in_file(examples):
             examples = examples._replace(x=np.asarray(examples.x))
+        examples = flat_rows(examples, self.placement)
         if self.placement.shard == "none":
             return jax.device_put(examples, self.placement.devices[0])  # never donated
         return put(self.placement, examples)
@@ -151,7 +154,7 @@ class Loader:
     def shapes(self) -> Any:
         """The data argument as `jax.ShapeDtypeStruct`, each with the devices it lies on; nothing is moved."""
         if self.resident:
-            return shapes_on(self.placement, self.examples)
+            return shapes_on(self.placement, flat_shapes(self.examples, self.placement))
         lead = (len(self.words), self.capacity, self.rows_per_part * self.division.parts)
 
         def leaf(a: Any, row: tuple[int, ...]) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import prod
 from typing import Any
 
 import jax
@@ -37,29 +38,42 @@ def order_key_data(member: Member) -> Array:
     return jax.random.key_data(key)
 
 
-def resident_batches(n: int, batch_size: int, division: Division) -> BatchAt:
+def resident_batches(n: int, batch_size: int, division: Division, *, like: Examples | None = None) -> BatchAt:
     """Batches gathered on the device from data that lie there whole.
 
     Args:
       n: number of examples.
       batch_size: rows of a whole batch; at most ``n``.
       division: of the batch over devices.
+      like: arrays of the shapes that the examples have, where the data hold each as a vector
+        (`dlnotes.training.flat_rows`); ``None`` where they lie as they are.
     """
     rows_here = division.rows_per_part(batch_size)
 
     def batch_at(data: Examples, member: Member, step: Array, i: Array) -> Batch:
         if division.parts == 1 and rows_here == batch_size == n:
-            return Batch(data.x, data.y, data.mask, jnp.ones(n, jnp.float32))
+            return Batch(*_shaped(tuple(data), like), jnp.ones(n, jnp.float32))
         words = order_key_data(member)
         rows, weight = batch_rows(
             step, n=n, batch_size=batch_size, key_data=words, xp=jnp, wrap=division.wrap
         )
-        return _gathered(data, rows, weight, division)
+        return _gathered(data, rows, weight, division, like)
 
     return batch_at
 
 
-def _gathered(data: Examples, rows: Array, weight: Array, division: Division) -> Batch:
+def _shaped(arrays: Any, like: Examples | None) -> Any:
+    """Examples that lie as vectors in their own shapes, without the numbers that fill up a vector."""
+    if like is None:
+        return arrays
+    return jax.tree.map(
+        lambda a, of: a[:, : prod(of.shape[1:])].reshape(len(a), *of.shape[1:]) if of.ndim > 1 else a,
+        arrays,
+        tuple(like),
+    )
+
+
+def _gathered(data: Examples, rows: Array, weight: Array, division: Division, like: Examples | None) -> Batch:
     """This device's part of the batch of some rows."""
     rows_here = division.rows_per_part(len(rows))
     fill = rows_here * division.parts - len(rows)
@@ -71,7 +85,7 @@ def _gathered(data: Examples, rows: Array, weight: Array, division: Division) ->
         first = jax.lax.axis_index(division.axis_name) * rows_here
         rows = jax.lax.dynamic_slice_in_dim(rows, first, rows_here)
         weight = jax.lax.dynamic_slice_in_dim(weight, first, rows_here)
-    x, y, mask = jax.tree.map(lambda a: a[rows], tuple(data))
+    x, y, mask = _shaped(jax.tree.map(lambda a: a[rows], tuple(data)), like)
     return Batch(x, y, mask, weight)
 
 
@@ -84,15 +98,20 @@ def streamed_batches() -> BatchAt:
     return batch_at
 
 
-def resident_buckets(order: BucketOrder, division: Division) -> tuple[BatchAt, ...]:
-    """For each bucket, its batches out of data that lie on the device whole, padded and sorted by bucket."""
+def resident_buckets(
+    order: BucketOrder, division: Division, *, like: Examples | None = None
+) -> tuple[BatchAt, ...]:
+    """For each bucket, its batches out of data that lie on the device whole, padded and sorted by bucket.
+
+    For ``like`` see `resident_batches`.
+    """
 
     def of(bucket: int) -> BatchAt:
         def batch_at(data: Examples, member: Member, step: Array, i: Array) -> Batch:
             own = order.at(step, xp=jnp)[1]
             words = order_key_data(member)
             rows, weight = order.rows(bucket, own, key_data=words, xp=jnp, wrap=division.wrap)
-            return crop(_gathered(data, rows, weight, division), order.shapes[bucket])
+            return crop(_gathered(data, rows, weight, division, like), order.shapes[bucket])
 
         return batch_at
 

@@ -188,12 +188,6 @@ def train_step(
         params = recipe.project(params)
     if isinstance(member.params, WithState):
         params = WithState(params, state)
-    average = member.average
-    if recipe.ema is not None and average is not None:
-        decay = recipe.ema
-        average = jax.tree.map(
-            lambda a, p: decay * a + (1 - decay) * p if _is_float(p) else p, average, params
-        )
 
     running = member.stopped_at < 0
     good_loss = jnp.isfinite(metrics["loss"])
@@ -203,8 +197,16 @@ def train_step(
     def keep(new, old):
         return jax.tree.map(lambda n, o: jnp.where(go, n, o), new, old)
 
+    # Kept before they are averaged: an average of the others would be a second array of them to write.
+    params = keep(params, member.params)
+    average = member.average
+    if recipe.ema is not None and average is not None:
+        decay = recipe.ema
+        average = jax.tree.map(
+            lambda a, p: decay * a + (1 - decay) * p if _is_float(p) else p, average, params
+        )
     member = member._replace(
-        params=keep(params, member.params),
+        params=params,
         opt_state=keep(opt_state, member.opt_state),
         average=keep(average, member.average),
         stopped_at=jnp.where(running & ~good, step, member.stopped_at),

@@ -166,15 +166,16 @@ def network(
     *,
     first_seed: int,
     steps: int,
+    tuning_steps: int,
     convolutions: bool,
 ) -> Scores:
-    """A network tuned in each setting on splits of its own (half of the steps), trained on the judged."""
+    """A network tuned in each setting on splits of its own (``tuning_steps``), trained on the judged."""
     settings, tries, seeds = len(tuning), len(next(iter(points.values()))), len(judged[0])
     own = len(tuning[0])
     members = [split for splits in tuning for _ in range(tries) for split in splits]
     grid = {name: np.tile(np.repeat(v, own), settings) for name, v in points.items()}
     after = np.tile(first_seed + seeds + np.arange(own), settings * tries)
-    _, held, _ = trained(model_of, grid, members, after, steps=steps // 2, convolutions=convolutions)
+    _, held, _ = trained(model_of, grid, members, after, steps=tuning_steps, convolutions=convolutions)
     chosen = held.reshape(settings, tries, own).mean(-1).argmax(1)
     grid = {name: np.repeat(v[chosen], seeds) for name, v in points.items()}
     members = [split for splits in judged for split in splits]

@@ -47,7 +47,7 @@ def parameters(widths):
 
 
 def test_sums_by_hand():
-    found = planned()
+    found = planned(devices={"strategy": "mesh"})
     sizes = [64, *WIDTHS, 10]
     products = [a * b for a, b in pairwise(sizes)]
     # Forward, by the weights, and by the activations before them, of which the inputs need none.
@@ -70,7 +70,7 @@ def test_memory_is_what_a_run_has_there(seeds):
     made = config(training={"seeds": seeds}, devices={"strategy": "auto"})
     (setup,) = setups(made)
     found = plan(setup, topology("cpu:8"))
-    trainer = Trainer(setup, placement_of(made, setup.group, jax.devices()[:8]))
+    trainer = Trainer(setup, placement_of(setup, jax.devices()[:8]))
     assert len(trainer.placement.devices) == found.chips == (8 if seeds == 8 else 1)
     state = trainer.initial()
     assert found.needed.state == size_of(state.members) / found.chips
@@ -86,7 +86,7 @@ def test_a_mesh_is_planned_as_it_is_run(mesh):
     made = config(training={"seeds": 2}, devices={"mesh": mesh})
     (setup,) = setups(made)
     found = plan(setup, topology("cpu:8"))
-    trainer = Trainer(setup, placement_of(made, setup.group, jax.devices()[:8]))
+    trainer = Trainer(setup, placement_of(setup, jax.devices()[:8]))
     assert found.chips == 4
     assert found.rows == 16
     assert found.members_here == 2 // mesh.get("members", 1)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dlnotes.devices.platform import platform
 from dlnotes.typing import Array
 
 WIDTHS = (16, 64, 128)
@@ -59,7 +60,7 @@ def margin_of(p: Plan) -> int:
 def wave_widths(p: Plan) -> tuple[int, ...]:
     """The widths that a wave may have; only a CPU gains by small ones."""
     widths = _widths_of(p.node.shape[0])
-    return widths if jax.default_backend() == "cpu" else widths[-1:]
+    return widths if platform() == "cpu" else widths[-1:]
 
 
 def _sorted_nodes(order: Array) -> Array:

@@ -132,7 +132,7 @@ def train(
     """
     way, members = WAYS[type(case.network)], max(case.members, 1)
     prepare(cpu_count() if case.members or (way.divides and divide) else 1)
-    placement = place("auto", members=members, divide_batch=way.divides)
+    placement = place("auto", members=members, batch_over=len(jax.devices()) if way.divides else 1)
     loss = binary_cross_entropy if case.output == "sigmoid" else cross_entropy
     single = members == 1
     model = build(case.network, schedule=schedule)
