@@ -120,6 +120,25 @@ class ImageFolder(Split):
     standardize: bool = True
 
 
+class ImageShards(Split):
+    """Your own pictures in shards: WebDataset's .tar files, or ArrayRecord files."""
+
+    always: ClassVar = ("image", "classification")
+    kind: Literal["image_shards"]
+    path: str = Field(description="a shard, a folder of them, or a pattern such as train-{000..127}.tar")
+    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(
+        default=(32, 32), description="that all are resized to"
+    )
+    label: str = Field(
+        default="",
+        description='ending or feature that holds the class: by default "cls" in tar files and "label" in '
+        'ArrayRecord files; "json:NAME" takes a field',
+    )
+    image: str = Field(default="image", description="feature of ArrayRecord files that holds the picture")
+    channels: Literal[1, 3] = 3
+    standardize: bool = True
+
+
 class MovingDigits(Source):
     """Videos of a digit that rests or moves in one of eight directions."""
 
@@ -233,6 +252,7 @@ ImageAndTableData = (
     | Npy
     | Csv
     | ImageFolder
+    | ImageShards
     | MovingDigits
     | BrainPatches
     | PhotoPatches

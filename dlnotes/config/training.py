@@ -291,6 +291,13 @@ class Devices(Section):
     resident: Literal["auto", "yes", "no"] = Field(
         default="auto", description="keep the training data on the device, or stream batches from the host"
     )
+    workers: int = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="processes that read and decode examples which stay in their files; by default threads "
+        "of this one do (needs the extra 'grain')",
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> Devices:

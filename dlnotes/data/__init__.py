@@ -98,6 +98,7 @@ SOURCES: dict[str, Source] = {
     "csv": Source("tables"),
     "csv_series": Source("time_series.csv_series"),
     "image_folder": Source("files"),
+    "image_shards": Source("images.image_shards"),
     "series": Source("time_series.ts_files"),
     "japanese_vowels": Source(
         "time_series.ts_files", "sequence, 9 classes", "files", files="JAPANESE_VOWELS"
@@ -258,6 +259,7 @@ __all__ = [
     "fashion_mnist",
     "image_folder",
     "image_masks",
+    "image_shards",
     "japanese_vowels",
     "latch",
     "list_ops",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,44 @@ MOST = 2**31
 """Bytes of a data set's inputs, as float32, that are held in memory."""
 
 
-class Converted:
+class _Mapped(NamedTuple):
+    """A `numpy.memmap` by its file, as it is sent to another process: the numbers stay where they are."""
+
+    path: str
+    dtype: str
+    start: int
+    shape: tuple[int, ...]
+
+
+def _sent(raw: Any) -> Any:
+    if not isinstance(raw, np.memmap) or not raw.flags.c_contiguous or raw.filename is None:
+        return raw
+    whole = raw
+    while isinstance(whole.base, np.memmap):
+        whole = whole.base
+    before = raw.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
+    return _Mapped(str(raw.filename), raw.dtype.str, int(whole.offset + before), raw.shape)
+
+
+def _received(raw: Any) -> Any:
+    if not isinstance(raw, _Mapped):
+        return raw
+    return np.memmap(raw.path, np.dtype(raw.dtype), "r", raw.start, raw.shape)
+
+
+class _InFile:
+    """Sends what is in a file to another process by the file's name."""
+
+    _raw: Any
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_raw": _sent(self._raw)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"_raw": _received(state["_raw"])})
+
+
+class Converted(_InFile):
     """An array whose rows are made where they are indexed: of a file of bytes, or of the names of pictures.
 
     Args:
@@ -50,7 +87,7 @@ class Converted:
         return found if dtype is None else found.astype(dtype, copy=False)
 
 
-class InFile:
+class InFile(_InFile):
     """Rows of an array on disk, standardized float32 where they are indexed.
 
     It has the shape, dtype and length of the array that it stands for. ``a[rows]``, for a slice or whole

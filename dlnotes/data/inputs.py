@@ -5,7 +5,8 @@ the columns, the sounds and the ending that [data] says. Besides, by what the da
 
 - "vector": ``.csv`` with the same columns, ``.npz``, ``.npy``;
 - "image": an image file, a folder of images (for evaluation one of sub-folders by class, or of
-  ``images/`` and ``masks/``), ``.npz``, ``.npy``; of a folder of sounds a ``.wav`` file or a folder of them;
+  ``images/`` and ``masks/``), shards of images, ``.npz``, ``.npy``; of a folder of sounds a ``.wav`` file
+  or a folder of them;
 - "volume": ``.npz``, ``.npy``;
 - "sequence": ``.ts``, ``.npz`` (with "mask" or "lengths"), ``.npy``; ``.csv`` with the same columns where
   the model forecasts a series: every window of its rows; of a folder of sounds as for "image";
@@ -29,12 +30,13 @@ from dlnotes.data import arrays, standardize
 from dlnotes.data import csv_table as table
 from dlnotes.data.assemble import pad_boxes
 from dlnotes.data.dataset import Dataset, Examples
-from dlnotes.data.folders import class_folders, folder_images
+from dlnotes.data.folders import class_folders, folder_images, visible
 from dlnotes.data.images.image_masks import paired, read_masks
+from dlnotes.data.images.image_shards import find_pictures, is_shard
 from dlnotes.data.levels import are_gray, known_levels
 from dlnotes.data.line_inputs import read_line_inputs
 from dlnotes.data.own_files import reading_of
-from dlnotes.data.pictures import read_images
+from dlnotes.data.pictures import pictures_of, read_images
 from dlnotes.data.time_series.csv_series import series_of
 from dlnotes.data.time_series.forecasting import windows_of
 from dlnotes.data.time_series.ts_files import pad_series, read_ts
@@ -346,6 +348,8 @@ def _read_images(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
         files = [image for image, _ in pairs]
         binary = reading_of(dataset).get("binary", False)
         y = read_masks(pairs, size=(height, width), count=dataset.outputs, binary=binary).labels
+    elif _are_shards(path):
+        return _read_shards(path, dataset, with_targets)
     elif with_targets:
         if not path.is_dir():
             raise ValueError(
@@ -361,6 +365,25 @@ def _read_images(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
     x, mask = pad_boxes(read) if own else (np.stack(read), None)
     rows = tuple(str(f.relative_to(path)) if path.is_dir() else f.name for f in files)
     return Inputs(standardize.apply(dataset.standardize, x, mask), rows, mask), y
+
+
+def _are_shards(path: Path) -> bool:
+    return any(map(is_shard, visible(path))) if path.is_dir() else is_shard(path)
+
+
+def _read_shards(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:
+    if dataset.train.mask is not None:
+        raise ValueError(f"{path}: {dataset.name} has images of their own sizes, which are read from folders")
+    reading = reading_of(dataset)
+    label = reading.get("label", "") if with_targets else None
+    found = find_pictures(path, label=label, image=reading.get("image", "image"))
+    height, width, channels = dataset.inputs
+    x = pictures_of(found.where, found.contents, size=(height, width), channels=channels)[:]
+    y = None
+    if with_targets:
+        named = zip(found.names, found.labels)
+        y = np.array([_label(path, f"picture {name}", label, dataset) for name, label in named])
+    return Inputs(standardize.apply(dataset.standardize, x, None), tuple(found.names), None), y
 
 
 def _in_class_folders(

@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -114,30 +115,69 @@ def pictures_in_files(paths: Sequence[str | Path], *, size: tuple[int, int], cha
       size: ``(height, width)`` of each image in the array.
       channels: 1 (gray) or 3 (color).
     """
-    pool = ThreadPoolExecutor(max(min(cpu_count(), 8), 1), thread_name_prefix="pictures")
-    said: list[str] = []
+    return pictures_of(np.array([str(p) for p in paths]), _all_bytes, size=size, channels=channels)
 
-    def read(path: str, data: bytes) -> tuple[np.ndarray, int]:
-        opened = _decoded(path, data)
-        return _resized(_levels(path, opened, channels), size, None), opened.frames
 
-    def some_of(names: np.ndarray) -> np.ndarray:
-        flat = [str(name) for name in np.ravel(names)]
-        x = np.empty((len(flat), *size, channels), np.float32)
-        counts = []
+def pictures_of(
+    where: np.ndarray,
+    contents: Callable[[np.ndarray], list[tuple[str, bytes]]],
+    *,
+    size: tuple[int, int],
+    channels: int,
+) -> Converted:
+    """Pictures as an array ``(pictures, height, width, channels)``, each read where it is indexed.
+
+    Args:
+      where: ``(pictures,)`` what each is found by.
+      contents: gives for some of ``where`` a name for messages and the file's bytes.
+      size, channels: as of `pictures_in_files`.
+    """
+    return Converted(where, _Pictures(contents, size, channels), np.float32, row=(*size, channels))
+
+
+class _Pictures:
+    """Reads pictures, several at once."""
+
+    def __init__(
+        self,
+        contents: Callable[[np.ndarray], list[tuple[str, bytes]]],
+        size: tuple[int, int],
+        channels: int,
+    ):
+        self._contents, self._size, self._channels = contents, size, channels
+        self._said = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_pool"}
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(max(min(cpu_count(), 8), 1), thread_name_prefix="pictures")
+
+    def _read(self, named: tuple[str, bytes]) -> tuple[np.ndarray, int]:
+        opened = _decoded(*named)
+        return _resized(_levels(named[0], opened, self._channels), self._size, None), opened.frames
+
+    def __call__(self, where: np.ndarray) -> np.ndarray:
+        flat = np.ravel(where)
+        x = np.empty((len(flat), *self._size, self._channels), np.float32)
+        names, counts = [], []
         for start in range(0, len(flat), _AT_ONCE):
-            some = flat[start : start + _AT_ONCE]
-            contents = list(map(_bytes_of, some))
-            with _pillow(max(map(len, contents))):
-                for i, (image, frames) in enumerate(pool.map(read, some, contents), start):
+            some = self._contents(flat[start : start + _AT_ONCE])
+            names += [name for name, _ in some]
+            with _pillow(max(len(content) for _, content in some)):
+                for i, (image, frames) in enumerate(self._pool.map(self._read, some), start):
                     x[i] = image
                     counts.append(frames)
-        if not said and max(counts, default=1) > 1:
-            _say_moving(flat, counts)
-            said.append("once")
-        return x.reshape(*np.shape(names), *size, channels)
+        if not self._said and max(counts, default=1) > 1:
+            _say_moving(names, counts)
+            self._said = True
+        return x.reshape(*np.shape(where), *self._size, self._channels)
 
-    return Converted(np.array([str(p) for p in paths]), some_of, np.float32, row=(*size, channels))
+
+def _all_bytes(paths: np.ndarray) -> list[tuple[str, bytes]]:
+    """Of some files the name and the content."""
+    return [(str(path), _bytes_of(path)) for path in paths]
 
 
 def _bytes_of(path: str | Path) -> bytes:

@@ -173,6 +173,11 @@ def agree(placement: Placement, stop: bool, save: bool, steps: int) -> tuple[boo
     return bool(most[0]), bool(most[1]), int(-most[2])
 
 
+def meet(placement: Placement) -> None:
+    """Wait until every process is here."""
+    agree(placement, False, False, 0)
+
+
 class Division(NamedTuple):
     """How the rows of a batch are shared between devices.
 

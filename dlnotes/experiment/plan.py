@@ -20,6 +20,7 @@ from dlnotes.experiment.placing import placement_of
 from dlnotes.experiment.setup import Setup, prepare, state_shapes, stays_resident
 from dlnotes.experiment.step_time import Over, Step, Work, seconds_by_chips, step_of, work_of
 from dlnotes.models.model import learned_of
+from dlnotes.training.flat_rows import flat_shapes
 from dlnotes.training.loader import CHUNK_BYTES, size_of
 from dlnotes.training.state import Member
 
@@ -143,7 +144,7 @@ def plan(setup: Setup, topology: Topology, program: dict[str, Any] | None = None
     rows = division.rows_per_part(setup.lengths.batch_size) * division.parts // over.rows
     work = work_of(setup, state)
     resident = stays_resident(setup, placement, chip.memory)
-    data = size_of(setup.dataset.train)
+    data = size_of(flat_shapes(setup.dataset.train, placement))
     if not resident:
         streamed = CHUNK_BYTES // (chips if placement.shard != "none" else 1)
         data = min(streamed, 256 * here * rows * work.rows // setup.lengths.batch_size)

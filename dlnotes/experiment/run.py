@@ -39,7 +39,9 @@ from dlnotes.experiment.summary import summarize_group
 from dlnotes.experiment.trainer import Outcome, Trainer, restore
 from dlnotes.formatting import in_shell
 from dlnotes.models.model import Model
-from dlnotes.training.checkpoints import Checkpoints, LostCheckpoint
+from dlnotes.training import workers
+from dlnotes.training.checkpoints import Checkpoints
+from dlnotes.training.state_files import LostCheckpoint
 
 _log = logging.getLogger(__name__)
 
@@ -167,6 +169,8 @@ def _trainers(config: Config, plan: list[Group], dataset: Dataset, model: Model 
     if config.output.tensorboard and find_spec("tensorboardX") is None:
         needs = "output.tensorboard: needs the extra: python -m pip install 'dlnotes[tensorboard]'"
         raise ConfigError("config", [needs])
+    if config.devices.workers and (needs := workers.missing()):
+        raise ConfigError("config", [f"devices.workers: needs the extra: {needs}"])
     known: dict[int, Buckets | None] = {}
     try:
         setups = [prepare(group, dataset, model=model, known=known) for group in plan]

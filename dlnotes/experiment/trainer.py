@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,16 +15,17 @@ import numpy as np
 
 from dlnotes.config import ConfigError
 from dlnotes.data.buckets import rows_of
+from dlnotes.data.in_file import is_in_file
 from dlnotes.devices import placement as placing
 from dlnotes.devices.mesh import MeshPlacement, bytes_per_device, check_rules
-from dlnotes.devices.placement import agree
+from dlnotes.devices.placement import agree, meet
 from dlnotes.experiment.durations import waves_of
 from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.metrics_log import MetricsLog
 from dlnotes.experiment.progress import Watch, _Watcher
 from dlnotes.experiment.setup import Setup, state_shapes, stays_resident
 from dlnotes.training import loop
-from dlnotes.training.checkpoints import Checkpoints, DamagedCheckpoint, unflatten
+from dlnotes.training.checkpoints import Checkpoints, unflatten
 from dlnotes.training.loader import Loader
 from dlnotes.training.saver import Saver
 from dlnotes.training.sharded import (
@@ -35,6 +37,8 @@ from dlnotes.training.sharded import (
     state_shardings,
 )
 from dlnotes.training.state import REASONS, Member, TrainState, init_state, note_evaluation
+from dlnotes.training.state_files import DamagedCheckpoint
+from dlnotes.training.state_parts import held, lies_apart
 
 CHUNK_SECONDS = 0.25
 """Aim for the length of a compiled call: short enough for a live display and a prompt stop."""
@@ -127,9 +131,12 @@ class Trainer:
             watcher.say(f"{self.setup.buckets.describe()}; the training step is compiled for {count} shapes")
         if (waves := waves_of(config, self.setup.dataset, lengths.batch_size)) is not None:
             watcher.say(waves.describe())
+        if config.devices.workers and not is_in_file(self.setup.dataset.train):
+            watcher.say("devices.workers: the data are in memory, no processes are started")
         restored = restore(self.setup, store, watcher.say) if store else None
         if store and first:
             store.set_aside_after(int(restored[0].step) if restored else None)
+            store.remove_unfinished()
         extra = restored[1] if restored else {}
         state = put_state(placement, restored[0]) if restored else self.initial()
         step, announced = int(gather(state.step)), gather(state.members.stopped_at) >= 0
@@ -138,18 +145,26 @@ class Trainer:
         seconds_before = float(extra.get("seconds", 0.0))
         loader, chunk = self.compiled(gather(jax.jit(jax.vmap(loop.order_key_data))(state.members)))
         size, examples, busy, first_seconds = 1, 0, 0.0, 0.0
-        interrupted, saved_at, held = False, time.perf_counter(), bytes_per_device(state)
+        interrupted, saved_at, state_bytes = False, time.perf_counter(), bytes_per_device(state)
+        apart = lies_apart(state)
 
         def save() -> None:
             nonlocal saved_at
-            saved = gather(state)
-            if store and first:
-                elapsed = seconds_before + time.perf_counter() - started
-                kept = {"log": log.position(), "seconds": elapsed}
-                saver.save(step, saved, kept | (record or {}))
+            elapsed = seconds_before + time.perf_counter() - started
+            kept = {"log": log.position(), "seconds": elapsed} | (record or {})
+            if apart:
+                saver.wait()
+                meet(placement)  # until no process writes an older one any more
+                if store and first:
+                    store.prune()
+                saver.save_part(step, held(state), kept if first else {})
+            else:
+                whole = gather(state)
+                if first:
+                    saver.save(step, whole, kept)
             saved_at = time.perf_counter()
 
-        with Saver(store if first else None) as saver:
+        with closing(loader), Saver(store) as saver:
             watcher.at(step, {}, 0.0, announced)
             while step < lengths.total and not announced.all():
                 saver.check()
@@ -192,6 +207,10 @@ class Trainer:
             log.flush()
             if restored is None or step > int(restored[0].step):
                 save()
+        if apart:
+            meet(placement)
+            if store and first:
+                store.prune()
         host = gather(state)
         return Outcome(
             state=host,
@@ -199,7 +218,7 @@ class Trainer:
             seconds=seconds_before + time.perf_counter() - started,
             first_step_seconds=first_seconds,
             examples_per_second=examples / busy if busy else 0.0,
-            state_bytes=held,
+            state_bytes=state_bytes,
             stopped=_stopped(host.members),
         )
 
@@ -222,6 +241,7 @@ class Trainer:
             words=words,
             resident=stays_resident(self.setup, self.placement, memory),
             order=self.setup.order,
+            workers=config.devices.workers,
         )
         chunk = loop.train_chunk(
             self.setup.recipe_of,

@@ -37,6 +37,11 @@ class Ahead(Generic[T]):
         self._fill(buffer, first, 0, count)
         return buffer
 
+    def close(self) -> None:
+        """Wait for what is being filled; nothing is asked for any more."""
+        self._next = None
+        self._pool.shutdown(cancel_futures=True)
+
     def take(self, first: int, count: int, *, more: bool = True) -> T:
         """A buffer whose first ``count`` places hold the steps from ``first`` on; others may hold anything.
 

@@ -1,46 +1,31 @@
-"""Checkpoints: orbax writes them, a SHA-256 manifest makes damage visible.
+"""The checkpoints of a run: which there are, and which of them are whole.
 
 A step's folder counts only once its manifest stands beside the data, and only while every file
 still has the digest written there. So a process killed while saving leaves nothing that looks
 whole, and one flipped byte is found, named, and the checkpoint before it is used.
 
-What was saved is read back and compared before it counts and before an older one is removed: a writer
-that loses something without a word must not cost a training.
+Where the state lies over several processes each writes the part that it holds, in a folder of its own with
+its own manifest. The step counts once all of them are there. Whoever reads it joins the parts, in one
+process or in any number.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 import os
 import re
 import shutil
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-MANIFEST = "manifest.json"
-_EXTRA = "extra.json"
+from dlnotes.training.state_files import MANIFEST, DamagedCheckpoint, read_extra, read_state, write_state
+from dlnotes.training.state_parts import join
 
-
-_PLAIN = re.compile(r"[A-Za-z0-9 ._/~+=@:,-]{1,3000}" if os.sep == "/" else r"[^\[\]*?]{1,200}")
-"""Paths that orbax and tensorstore are given as they are. They take ``[`` and a backslash for a pattern."""
-
-
-class DamagedCheckpoint(ValueError):
-    """A checkpoint whose files are not those that were written."""
-
-
-class LostCheckpoint(OSError):
-    """A checkpoint that could not be read back just after it was written."""
+_PART = re.compile(r"part-(\d+)-of-(\d+)")
+"""The folder of a process's part, within that of the step."""
 
 
 def flatten(tree: Any) -> dict[str, np.ndarray]:
@@ -91,96 +76,54 @@ class Checkpoints:
           OSError: when the disk is full or not writable, or what was written cannot be read back; earlier
             checkpoints are untouched.
         """
-        import orbax.checkpoint as ocp
-
-        path = self.folder / str(step)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._remove_unfinished()
-        if path.exists():
-            shutil.rmtree(path)
-        arrays = flatten(state)
-        _ignore_late_writers()
-        try:
-            with _silent_log(), _within_reach(self.folder) as folder, _checkpointer() as writer:
-                writer.save(folder / str(step), args=ocp.args.PyTreeSave(arrays))
-        except Exception as error:
-            if "No space left" in str(error) or "ENOSPC" in str(error):
-                raise OSError(28, "No space left on device", str(path)) from error
-            raise
-        _write(path / _EXTRA, json.dumps(extra))
-        _write(path / MANIFEST, json.dumps(_digests(path), indent=0))
-        self._read_back(step, arrays)
-        for old in self.steps()[: -self.keep]:
-            shutil.rmtree(self.folder / str(old))
+        self.remove_unfinished()
+        write_state(self.folder / str(step), flatten(state), extra)
+        self.prune()
+
+    def save_part(
+        self, step: int, held: dict[str, np.ndarray], extra: dict[str, Any], *, process: int, processes: int
+    ) -> None:
+        """Save what one process holds of a state. Nothing is removed (see `prune`).
+
+        Args:
+          step: the same in all processes, as ``processes`` is.
+          held: of `dlnotes.training.state_parts.held`.
+          extra: that of process 0 counts.
+          process, processes: number of this process, and how many there are.
+
+        Raises:
+          OSError: as `save`.
+        """
+        write_state(self.folder / str(step) / f"part-{process}-of-{processes}", held, extra)
 
     def steps(self) -> list[int]:
         """Steps with a finished checkpoint, oldest first (not yet verified)."""
-        if not self.folder.is_dir():
-            return []
-        return sorted(
-            int(p.name) for p in self.folder.iterdir() if p.name.isdigit() and (p / MANIFEST).is_file()
-        )
-
-    def _unfinished(self) -> list[int]:
-        """Steps whose checkpoint was never finished, or has lost its manifest."""
-        found = self.folder.iterdir() if self.folder.is_dir() else ()
-        return sorted(int(p.name) for p in found if p.name.isdigit() and not (p / MANIFEST).is_file())
+        return [step for step in self._all() if self._folders(step)]
 
     def newest_extra(self) -> dict[str, Any]:
         """The extra of the newest checkpoint whose extra is as it was written; empty without any."""
         for step in reversed(self.steps()):
-            folder = self.folder / str(step)
-            try:
-                content = (folder / _EXTRA).read_bytes()
-                written = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-                if written[_EXTRA] == hashlib.sha256(content).hexdigest():
-                    return json.loads(content)
-            except (OSError, ValueError, LookupError, TypeError, RecursionError):
-                continue
+            if (found := read_extra(self._folders(step)[0])) is not None:
+                return found
         return {}
-
-    def verify(self, step: int) -> None:
-        """Hold every file of a checkpoint against the manifest.
-
-        Raises:
-          DamagedCheckpoint: naming the first file that is missing, new or changed.
-        """
-        path = self.folder / str(step)
-        try:
-            written = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-            found = _digests(path)
-        except (OSError, ValueError, RecursionError) as error:
-            raise DamagedCheckpoint(f"{path / MANIFEST}: cannot be read ({error})") from None
-        if not isinstance(written, dict):
-            raise DamagedCheckpoint(f"{path / MANIFEST}: is not a manifest")
-        for name in sorted(written.keys() | found.keys()):
-            if written.get(name) != found.get(name):
-                state = (
-                    "is missing" if name not in found
-                    else "was added" if name not in written
-                    else "has changed since it was written"
-                )  # fmt: skip
-                raise DamagedCheckpoint(f"{path / name}: {state}")
 
     def load(self, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The saved arrays and the extra of one checkpoint, verified.
 
         Raises:
-          DamagedCheckpoint: see `verify`.
+          DamagedCheckpoint: naming the first file that is missing, new or changed.
         """
-        import orbax.checkpoint as ocp
-
-        self.verify(step)
-        path = self.folder / str(step)
+        folders = self._folders(step)
+        if not folders:
+            raise DamagedCheckpoint(f"{self.folder / str(step) / MANIFEST}: cannot be read (it is not there)")
+        found = [read_state(folder) for folder in folders]
+        if len(found) == 1:
+            return found[0]
         try:
-            with _silent_log(), _within_reach(self.folder) as folder, _checkpointer() as reader:
-                names = reader.metadata(folder / str(step)).item_metadata.tree
-                restore = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), dict(names))
-                arrays = reader.restore(folder / str(step), args=ocp.args.PyTreeRestore(restore_args=restore))
-            extra = json.loads((path / _EXTRA).read_text(encoding="utf-8"))
-        except Exception as error:  # its files are those of the manifest, and still they hold no checkpoint
-            raise DamagedCheckpoint(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
-        return {k: np.asarray(v) for k, v in arrays.items()}, extra
+            return join([arrays for arrays, _ in found]), found[0][1]
+        except ValueError as error:
+            raise DamagedCheckpoint(f"{self.folder / str(step)}: {error}") from None
 
     def newest(
         self, report: Callable[[str], None] = lambda message: None
@@ -191,8 +134,8 @@ class Checkpoints:
           report: told of each damaged checkpoint that is passed over.
         """
         steps = self.steps()
-        for step in self._unfinished():
-            if not steps or step > steps[-1]:
+        for step in self._all():
+            if step not in steps and (not steps or step > steps[-1]):
                 report(f"checkpoint at step {step} has no manifest, using the one before it")
         for step in reversed(steps):
             try:
@@ -209,115 +152,30 @@ class Checkpoints:
                 shutil.rmtree(target, ignore_errors=True)
                 os.replace(self.folder / str(newer), target)
 
-    def _read_back(self, step: int, arrays: dict[str, np.ndarray]) -> None:
-        """Hold what the files give against what was saved.
+    def prune(self) -> None:
+        """Remove the oldest finished checkpoints, beyond those that are kept."""
+        for old in self.steps()[: -self.keep]:
+            shutil.rmtree(self.folder / str(old))
 
-        Raises:
-          LostCheckpoint: when they differ; then the checkpoint does not count any more.
-        """
-        path = self.folder / str(step)
-        try:
-            found = self.load(step)[0]
-            differing = [
-                name
-                for name in sorted(arrays.keys() | found.keys())
-                if name not in arrays or name not in found or not _same(arrays[name], found[name])
-            ]
-            if not differing:
-                return
-            why = f"{differing[0]} is not what was saved"
-        except DamagedCheckpoint as error:
-            why = str(error)
-        (path / MANIFEST).unlink(missing_ok=True)
-        raise LostCheckpoint(f"{path}: the checkpoint cannot be read back after it was written: {why}")
-
-    def _remove_unfinished(self) -> None:
-        """Delete what a killed process left: folders without a manifest."""
-        for path in self.folder.iterdir():
-            if path.is_dir() and not path.name.endswith(".damaged") and not (path / MANIFEST).is_file():
+    def remove_unfinished(self) -> None:
+        """Delete what a killed process left: folders without a manifest, or without that of a part."""
+        finished = {str(step) for step in self.steps()}
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+            if path.is_dir() and not path.name.endswith(".damaged") and path.name not in finished:
                 shutil.rmtree(path)
 
+    def _all(self) -> list[int]:
+        """Steps with a folder, finished or not, oldest first."""
+        found = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted(int(p.name) for p in found if p.name.isdigit() and p.is_dir())
 
-def _checkpointer() -> Any:
-    """Orbax's checkpointer for this process alone: the others neither write nor are waited for."""
-    import orbax.checkpoint as ocp
-
-    me = jax.process_index()
-    alone = ocp.options.MultiprocessingOptions(
-        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"p{me}"
-    )
-    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
-    return ocp.Checkpointer(handler, multiprocessing_options=alone)
-
-
-@contextmanager
-def _within_reach(folder: Path) -> Iterator[Path]:
-    """A path to a folder that orbax and tensorstore take as it is meant, whatever its name.
-
-    They see other paths by a link in the folder for temporary files. Nothing is copied, so that a
-    checkpoint still appears at once by a rename within its own folder.
-    """
-    if _PLAIN.fullmatch(str(folder)):
-        yield folder
-        return
-    places = [p for p in (tempfile.gettempdir(), "/tmp", "/var/tmp") if _PLAIN.fullmatch(p)]
-    place = next((p for p in places if os.access(p, os.W_OK)), None)
-    if place is None:
-        raise OSError(
-            f"{folder}: checkpoints need a path without [ ] \\, or a folder for temporary files (TMPDIR)"
-        )
-    with tempfile.TemporaryDirectory(prefix="dlnotes-", dir=place) as beside:
-        link = Path(beside) / "checkpoints"
-        link.symlink_to(folder, target_is_directory=True)
-        yield link
-
-
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two arrays have the same bits."""
-    if a.dtype != b.dtype or a.shape != b.shape:
-        return False
-    one, other = (np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in (a, b))
-    return np.array_equal(one, other)
-
-
-@contextmanager
-def _silent_log() -> Iterator[None]:
-    """Keep orbax from printing the traceback of an error that is raised to the caller anyway."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-@cache
-def _ignore_late_writers() -> None:
-    """Keep the threads of a checkpoint that fails from printing tracebacks when they find it gone."""
-    before, unraisable = sys.excepthook, sys.unraisablehook
-
-    def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        if str(error) != "Event loop is closed":
-            before(kind, error, trace)
-
-    def late(found: Any) -> None:
-        if str(found.exc_value) != "Event loop is closed":
-            unraisable(found)
-
-    sys.excepthook, sys.unraisablehook = hook, late
-
-
-def _digests(path: Path) -> dict[str, str]:
-    files = (p for p in sorted(path.rglob("*")) if p.is_file() and p != path / MANIFEST)
-    return {p.relative_to(path).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file so that it is either whole or absent, also after a power cut."""
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    def _folders(self, step: int) -> list[Path]:
+        """The folders that together hold a finished checkpoint, that of process 0 first; none without it."""
+        path = self.folder / str(step)
+        if (path / MANIFEST).is_file():
+            return [path]
+        parts = [m for p in path.iterdir() if (m := _PART.fullmatch(p.name))] if path.is_dir() else []
+        parts = sorted(parts, key=lambda m: int(m[1]))
+        count = max((int(m[2]) for m in parts), default=0)
+        found = [path / m[0] for m in parts if int(m[2]) == count and (path / m[0] / MANIFEST).is_file()]
+        return found if len(found) == count else []

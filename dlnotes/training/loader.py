@@ -15,7 +15,8 @@ from jax.sharding import PartitionSpec as P
 from dlnotes.data.buckets import divide
 from dlnotes.data.dataset import Examples
 from dlnotes.data.in_file import is_in_file
-from dlnotes.data.order import BucketOrder, batch_rows
+from dlnotes.data.order import BucketOrder
+from dlnotes.data.steps import Rows, Steps
 from dlnotes.devices.mesh import MEMBERS, MeshPlacement
 from dlnotes.devices.placement import AXIS, Division, Placement, put, put_local
 from dlnotes.jax_internals import device_memory
@@ -29,6 +30,7 @@ from dlnotes.training.loop import (
 )
 from dlnotes.training.sharded import ROWS, put_rows, state_shardings
 from dlnotes.training.state import TrainState
+from dlnotes.training.workers import Workers
 from dlnotes.typing import Batch
 
 CHUNK_BYTES = 64 * 2**20
@@ -108,6 +110,7 @@ class Loader:
       words: ``(members, 2)`` uint32 order words.
       resident: whether the data lie on the device whole.
       order: of examples that lie sorted by bucket, or ``None``.
+      workers: processes that read examples which are in a file; 0 reads them here.
     """
 
     def __init__(
@@ -120,11 +123,13 @@ class Loader:
         words: np.ndarray,
         resident: bool,
         order: BucketOrder | None = None,
+        workers: int = 0,
     ):
         self.examples, self.placement, self.division = examples, placement, division
         self.batch_size, self.words, self.resident = batch_size, np.asarray(words), resident
         self.rows_per_part = division.rows_per_part(batch_size)
         self.per_member, self.order = not resident, order
+        self.workers, self._workers = workers, None
         self.bucket_at = None if order is None else lambda step: order.at(step, xp=jnp)[0][0]
         if resident:
             like = Examples(*jax.tree.map(shape_of, tuple(examples)))
@@ -168,7 +173,7 @@ class Loader:
         """The data argument for the ``n_steps`` after ``step``; ``more``: whether others follow."""
         if self.resident:
             return self._data
-        batch = self._ahead.take(step, n_steps, more=more)
+        batch = Batch(*self._ahead.take(step, n_steps, more=more))
         if isinstance(self.placement, MeshPlacement):
             return self._put_own(batch)
         if self.placement.shard == "batch":
@@ -178,47 +183,29 @@ class Loader:
         return put(self.placement, batch)
 
     @cached_property
-    def _ahead(self) -> Ahead[Batch]:
+    def _ahead(self) -> Ahead[Rows]:
         """Batches of a chunk, leaves ``(members, capacity, this process's rows, ...)``."""
-        members, mine = self._own_members_and_rows()
-        lead = (len(members), self.capacity, len(mine))
+        members, positions = self._own_members_and_rows()
+        steps = Steps(
+            self.examples,
+            batch_size=self.batch_size,
+            words=self.words[members],
+            total=self.rows_per_part * self.division.parts,
+            positions=positions,
+            wrap=self.division.wrap,
+            order=self.order,
+        )
+        if self.workers and is_in_file(self.examples):
+            self._workers = Workers(steps, self.workers)
+        return Ahead(
+            lambda: steps.empty(self.capacity), steps.fill if self._workers is None else self._workers.fill
+        )
 
-        def new() -> Batch:
-            x, y, mask = jax.tree.map(
-                lambda a: np.zeros((*lead, *a.shape[1:]), a.dtype), tuple(self.examples)
-            )
-            return Batch(x, y, mask, np.zeros(lead, np.float32))
-
-        def fill(batch: Batch, first: int, low: int, high: int) -> None:
-            rows, weight = self._rows(first + low, high - low, self.words[members])
-            here = np.s_[:, low:high]
-            batch.weight[here] = weight[..., mine]
-            jax.tree.map(
-                lambda buffer, a: buffer.__setitem__(here, a[rows[..., mine]]),
-                tuple(batch)[:3],
-                tuple(self.examples),
-            )
-
-        return Ahead(new, fill)
-
-    def _rows(self, first: int, n_steps: int, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of the batches of some steps, and their weights, ``(members, steps, rows)``."""
-        n, total = self.examples.size, self.rows_per_part * self.division.parts
-        wrap = self.division.wrap
-        rows = np.zeros((len(words), n_steps, total), np.int32)
-        weight = np.zeros(rows.shape, np.float32)
-        for m, own_words in enumerate(words):
-            for i in range(n_steps):
-                if self.order is None:
-                    r, w = batch_rows(
-                        first + i, n=n, batch_size=self.batch_size, key_data=own_words, wrap=wrap
-                    )
-                else:
-                    bucket, own = self.order.at(first + i)
-                    r, w = self.order.rows(int(bucket[0]), own, key_data=own_words, wrap=wrap)
-                weight[m, i, : len(w)] = w
-                rows[m, i] = np.pad(r, (0, total - len(r)), "wrap" if wrap else "constant")
-        return rows, weight
+    def close(self) -> None:
+        """End the processes that make batches."""
+        if self._workers is not None:
+            self._ahead.close()
+            self._workers.close()
 
     def _put_own(self, batch: Batch) -> Batch:
         """This process's members and rows, as parts of arrays over all processes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -44,6 +45,18 @@ class Saver:
         # A host state can share the memory of a device's, which the next step writes to.
         copy = jax.tree.map(lambda a: np.array(a), state)
         self._running = self._pool.submit(self._store.save, step, copy, extra)
+
+    def save_part(self, step: int, held: dict[str, np.ndarray], extra: dict[str, Any]) -> None:
+        """`Checkpoints.save_part` of this process, in a thread, after the one before has been written.
+
+        Raises:
+          OSError: of the one before.
+        """
+        if self._store is None:
+            return
+        self.wait()
+        write = partial(self._store.save_part, process=jax.process_index(), processes=jax.process_count())
+        self._running = self._pool.submit(write, step, held, extra)
 
     def check(self) -> None:
         """Raise what went wrong with a checkpoint that is not being written any more."""

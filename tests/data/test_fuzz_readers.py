@@ -7,6 +7,7 @@ numpy's, and no file that takes long.
 
 import csv
 import io
+import tarfile
 import tempfile
 import time
 import warnings
@@ -331,7 +332,65 @@ def series(draw, folder):
     damaged(draw, path, read_ts)
 
 
-KINDS = [tables, arrays, pictures, masks, sounds, pairs, series]
+def parquet_tables(draw, folder):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path, n = folder / "own.parquet", draw(st.integers(2, 12))
+    kinds = {
+        "double": (pa.float64(), st.floats(-1e9, 1e9)),
+        "float": (pa.float32(), st.floats(-1e6, 1e6, width=32)),
+        "long": (pa.int64(), st.integers(-(2**40), 2**40)),
+        "byte": (pa.uint8(), st.integers(0, 255)),
+        "truth": (pa.bool_(), st.booleans()),
+        "decimal": (pa.decimal128(12, 3), st.decimals(-1e6, 1e6, places=3)),
+    }
+    names = draw(st.lists(st.sampled_from(sorted(kinds)), min_size=1, max_size=4, unique=True))
+    values = {k: draw(st.lists(kinds[k][1], min_size=n, max_size=n)) for k in names}
+    gaps = draw(st.sets(st.integers(0, n - 1), max_size=n - 1)) if draw(st.booleans()) else set()
+    first = [None if i in gaps else v for i, v in enumerate(values[names[0]])]
+    columns = {k: pa.array(first if k == names[0] else values[k], kinds[k][0]) for k in names}
+    texts = draw(st.lists(WORDS.map(str.strip).filter(bool), min_size=n, max_size=n))
+    columns |= {"text": pa.array(texts), "y": pa.array([i + 0.125 for i in range(n)])}
+    packed = draw(st.sampled_from(["snappy", "none", "zstd", "gzip"]))
+    pq.write_table(
+        pa.table(columns), path, compression=packed, row_group_size=draw(st.integers(1, n)),
+        write_page_checksum=True,
+    )  # fmt: skip
+    options = dict(target="y", task="regression", categorical=["text"], impute="median", **ALL)
+    found = attempt(path, lambda p: data.csv(p, **options))
+    kept = [i for i in range(n) if i not in gaps]
+    for k in names:
+        want = np.array([float(v) for v in values[k]])
+        if k == names[0] and gaps:
+            want[list(gaps)] = np.median(want[kept])
+        got = found.train.x[:, found.features.index(k)]
+        np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6 * np.abs(want).max())
+    np.testing.assert_allclose(found.train.y[:, 0], np.arange(n) + 0.125)
+    damaged(draw, path, lambda p: data.csv(p, **options))
+
+
+def shards(draw, folder):
+    path, n = folder / "own.tar", draw(st.integers(2, 6))
+    levels = [np.full((3, 2, 3), draw(st.integers(0, 255)), np.uint8) for _ in range(n)]
+    labels = [str(i % 2) for i in range(n)]
+    with tarfile.open(path, "w", format=draw(st.sampled_from([0, 1, 2]))) as tar:
+        for i, (image, label) in enumerate(zip(levels, labels)):
+            file = io.BytesIO()
+            Image.fromarray(image).save(file, draw(st.sampled_from(["png", "bmp"])))
+            prefix = draw(st.sampled_from(["", "a/"]))
+            for ending, content in (("png", file.getvalue()), ("cls", label.encode())):
+                info = tarfile.TarInfo(f"{prefix}{i}.{ending}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    read = lambda p: data.image_shards(p, size=(3, 2), **ALL)  # noqa: E731
+    found = attempt(path, read)
+    np.testing.assert_allclose(found.train.x, np.stack(levels) / np.float32(255), rtol=1e-6)
+    assert [found.classes[c] for c in found.train.y] == labels
+    damaged(draw, path, read)
+
+
+KINDS = [tables, arrays, pictures, masks, sounds, pairs, series, parquet_tables, shards]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dlnotes.devices.absent import compilable, described, missing
-from dlnotes.devices.chips import CHIPS, topology
+from dlnotes.devices.chips import CHIPS, nearest, topology
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,24 @@ def test_a_missing_compiler_is_named(monkeypatch):
     monkeypatch.setattr("dlnotes.devices.absent.find_spec", lambda name: None)
     assert "dlnotes[tpu]" in missing(topology("v5e:2x2"))
     assert "dlnotes[cuda]" in missing(topology("h100:8"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "platform", "count", "expected"),
+    [
+        ("TPU v5 lite", "tpu", 4, "v5e:2x2"),
+        ("TPU v5e", "tpu", 1, "v5e:1x1"),
+        ("TPU v5", "tpu", 4, "v5p:2x2x1"),
+        ("TPU v5p", "tpu", 8, "v5p:2x2x2"),
+        ("TPU v6 lite", "tpu", 8, "v6e:4x2"),
+        ("TPU v4", "tpu", 4, "v5p:2x2x1"),
+        ("an unheard-of one", "tpu", 4, "v5e:2x2"),
+        ("NVIDIA H100 80GB HBM3", "gpu", 8, "h100:8"),
+        ("NVIDIA A100-SXM4-40GB", "gpu", 3, "h100:3"),
+    ],
+)
+def test_devices_are_taken_for_the_chips_most_like_them(kind, platform, count, expected):
+    found = nearest(kind, platform, count)
+    assert found.name == expected
+    assert found.count == count
+    assert found.chip == topology(expected).chip

@@ -1,5 +1,7 @@
 """Runs on a mesh of several axes: resumed bit for bit, resumed elsewhere, evaluated and predicted."""
 
+import shutil
+
 import chex
 import jax
 import numpy as np
@@ -11,6 +13,7 @@ from dlnotes.experiment.evaluate import evaluate_run
 from dlnotes.experiment.placing import inference_placement
 from dlnotes.experiment.predict import predict_run
 from dlnotes.experiment.run import Interrupted, open_run, resume, run
+from dlnotes.training.state_files import MANIFEST
 
 SECTIONS = {
     "model": {"kind": "mlp", "widths": [64, 32], "dropout": 0.2},
@@ -96,6 +99,13 @@ def test_two_processes_share_a_state(mesh, resident, tmp_path):
     )
     for process in start_together("run", path, 2, devices=2):
         finish(process)
+    close_end(only_run(shared), only_run(alone))
+    folder = only_run(shared) / "checkpoints"
+    steps = sorted((int(p.name) for p in folder.iterdir()), reverse=True)
+    assert {p.name for p in (folder / str(steps[0])).iterdir()} == {"part-0-of-2", "part-1-of-2"}
+    shutil.rmtree(folder / str(steps[0]))
+    finish(start("resume", only_run(shared), "devices.mesh={members=1,data=1,fsdp=1,model=1}"))  # alone
+    assert (folder / str(steps[0]) / MANIFEST).is_file()
     close_end(only_run(shared), only_run(alone))
     said = [finish(p) for p in start_together("evaluate", only_run(shared), 2, devices=2, options=())]
     (loss,) = [line for line in said[0].splitlines() if line.startswith("test loss")]

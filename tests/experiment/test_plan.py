@@ -4,6 +4,7 @@ import json
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -217,7 +218,7 @@ COMPILED = ("families/mlp_breast_cancer", "families/lstm_reber", "families/grid_
 @pytest.mark.skipif(not find_spec("libtpu"), reason="libtpu is not installed (the extra tpu)")
 @pytest.mark.parametrize("name", COMPILED)
 def test_the_compiler_for_tpus_agrees(name):
-    made = load(ROOT / "configs" / f"{name}.toml")
+    made = load(ROOT / "configs" / f"{name}.toml", ["devices.strategy='mesh'"])
     (setup, *_) = setups(made)
     program = compiled_elsewhere(made, topology("v5e:2x2"), 0, 300)
     found = plan(setup, topology("v5e:2x2"), program)
@@ -225,3 +226,45 @@ def test_the_compiler_for_tpus_agrees(name):
     assert program["memory"]["arguments"] >= own
     if "each batch" in found.placement[0]:
         assert program["collectives"]["all-reduce"]["bytes"] >= found.work.gradient
+
+
+class Elsewhere(NamedTuple):
+    """A device that is not here."""
+
+    platform: str
+    device_kind: str
+    id: int
+    process_index: int = 0
+
+
+@pytest.mark.parametrize(
+    ("sections", "count", "used"),
+    [
+        ({}, 8, 1),  # 20 and 30 units: adding up costs more than a chip saves
+        (
+            {
+                "training": {"duration": "4 steps", "batch_size": 800},
+                "model": {"kind": "mlp", "widths": [60000]},
+            },
+            8,
+            8,
+        ),
+        ({"devices": {"count": 2, "strategy": "mesh"}}, 8, 2),
+        ({"training": {"duration": "4 steps", "batch_size": 32, "seeds": 8}}, 8, 8),
+    ],
+)
+@pytest.mark.parametrize("kind", ["TPU v5 lite", "NVIDIA H100 80GB HBM3"])
+def test_auto_takes_as_many_as_make_a_step_faster(sections, count, used, kind):
+    (setup,) = setups(config(**sections))
+    platform = "tpu" if kind.startswith("TPU") else "gpu"
+    found = placement_of(setup, [Elsewhere(platform, kind, i) for i in range(count)])
+    assert len(found.devices) == used
+
+
+def test_seeds_are_divided_over_processes_where_they_come_out_even():
+    for seeds, expected in ((8, (8, 1, 1, 1)), (6, None)):
+        (setup,) = setups(config(training={"seeds": seeds}))
+        found = placement_of(setup, [Elsewhere("gpu", "NVIDIA H100", i, i // 4) for i in range(8)])
+        assert getattr(found, "sizes", None) == expected
+        assert found.processes == 2
+        assert plan(setup, topology("h100:2x4")).members_here == (1 if expected else seeds)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from training_parts import equal, recipe_of, state_of
 
-from dlnotes.training import checkpoints
-from dlnotes.training.checkpoints import MANIFEST, Checkpoints, DamagedCheckpoint, flatten, unflatten
+from dlnotes.training import state_files
+from dlnotes.training.checkpoints import Checkpoints, flatten, unflatten
+from dlnotes.training.state_files import MANIFEST, DamagedCheckpoint, LostCheckpoint
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +171,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(store, states, monkeypatch, 
     if where == "data":
         monkeypatch.setattr(ocp.Checkpointer, "save", full)
     else:
-        monkeypatch.setattr(checkpoints, "_write", full)
+        monkeypatch.setattr(state_files, "_write", full)
     with pytest.raises(OSError, match="No space left") as error:
         store.save(30, states[2], {})
     assert error.value.errno == 28
@@ -255,7 +256,7 @@ def test_what_cannot_be_read_back_fails_at_once_and_costs_no_older_one(store, st
 
     monkeypatch.setattr(ocp.Checkpointer, "save", careless)
     for step in (30, 40, 50):
-        with pytest.raises(checkpoints.LostCheckpoint, match=f"{step}: the checkpoint cannot be read back"):
+        with pytest.raises(LostCheckpoint, match=f"{step}: the checkpoint cannot be read back"):
             store.save(step, states[2], {})
     monkeypatch.undo()
     assert store.steps() == [10, 20]
@@ -267,7 +268,7 @@ def test_a_checkpoint_that_was_never_whole_is_damaged_though_its_manifest_fits(s
     folder = store.folder / "20"
     for name in ("manifest.ocdbt", "_METADATA"):
         (folder / name).unlink()
-    checkpoints._write(folder / MANIFEST, json.dumps(checkpoints._digests(folder)))
+    state_files._write(folder / MANIFEST, json.dumps(state_files._digests(folder)))
     told = []
     assert store.newest(told.append)[0] == 10
     assert len(told) == 1
