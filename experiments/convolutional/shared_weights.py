@@ -54,7 +54,7 @@ from dlnotes.typing import Array, Params
 from ._curve_networks import CNN, DENSE, NAMES, ONE, SHARED, TWO, UNSHARED, network
 from ._layer_counts import CASES, DRAWN, KINDS, counted
 
-FIRST_SEED = 8000
+FIRST_SEED = 9000
 """Judged seeds: nobody has seen a training of these before the rules were written."""
 FAR_FEWER = 2.0
 ON = ("mnist",) * 3 + ("fashion_mnist",) * 3
@@ -158,7 +158,7 @@ def curves(which: int, images: data.Dataset, o: SharedWeights) -> dict[str, np.n
     judged = FIRST_SEED + np.arange(o.seeds)
     others = FIRST_SEED + o.seeds + np.arange(o.tuning_seeds)
     number, rate, seed = (a.ravel() for a in np.meshgrid(o.examples, rates, others, indexing="ij"))
-    params = train(which, images.train, seed, number, rate, max(steps // 2, 1), o)
+    params = train(which, images.train, seed, number, rate, max(steps // 4, 1), o)
     tuning = accuracies(model, params, validation).reshape(n, len(rates), -1).mean(-1)
     best = rates[tuning.argmax(1)]
     number, seed = (a.ravel() for a in np.meshgrid(o.examples, judged, indexing="ij"))
@@ -372,7 +372,7 @@ CLAIM = Claim(
     "one hidden layer of 8 maps of 5 x 5 or as many units, {options.layer_steps} steps. Batches have "
     "{options.batch} images; the rate falls to zero along a cosine; all trainings are repeated with half of "
     "the steps. For each network and number of images the learning rate is the best of four "
-    "by validation accuracy over {options.tuning_seeds} other seeds after half of the steps; then "
+    "by validation accuracy over {options.tuning_seeds} other seeds after a quarter of the steps; then "
     "{options.seeds} seeds are judged on {options.test} test images. The intervals cover seeds (training "
     "images, weights, order), not the choice of test images.",
     reading="The counts are exact. With the largest training set the convolutional network errs on "
@@ -400,5 +400,6 @@ CLAIM = Claim(
     "fresh; no rule was changed. Then a rate that three tuning seeds had chosen let one judged network "
     "fail, so eight seeds choose it now; some networks chose the largest of three rates, so there are four; "
     "and seeds are fresh again. With these the row was open (1.98 [1.79, 2.20] against one hidden layer). "
-    "To save time, rates are chosen after half of the steps since then, on fresh seeds.",
+    "To save time, rates are chosen after half of the steps since then, on fresh seeds; with those it was "
+    "open too (2.07 [1.73, 2.33]). Then after a quarter, on fresh seeds again.",
 )
