@@ -98,7 +98,8 @@ def train(grid: Grid, start: Graph, steps: int) -> Graph:
             recipe_of(kind),
             EXAMPLES,
             steps=steps,
-            seeds=np.zeros(len(places)),  # nothing is drawn: the starts are given, the batch is everything
+            # Nothing is drawn: the starts are given, the batch is everything.
+            seeds=np.zeros(len(places), np.int32),
             hyperparams=hyperparams,
             start=take(start, places),
             record=20,
