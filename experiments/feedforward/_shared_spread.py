@@ -61,7 +61,7 @@ def shared(n: int, steps: int, seed: int) -> dict[str, np.ndarray]:
         recipe_of,
         train,
         steps=steps,
-        seeds=np.zeros(3 * n),  # nothing is drawn: the starts are given
+        seeds=np.zeros(3 * n, np.int32),  # nothing is drawn: the starts are given
         hyperparams={"kind": kinds},
         start=start,
         record=100,
@@ -88,7 +88,7 @@ def full(n: int, steps: int, seed: int) -> dict[str, np.ndarray]:
         Recipe(given(start, apply), outputs.full_covariance_nll, {}, rule),
         data.Examples(x.astype(np.float32), x.astype(np.float32)),
         steps=steps,
-        seeds=np.zeros(n),
+        seeds=np.zeros(n, np.int32),
         start=start,
         record=100,
     )

@@ -108,7 +108,7 @@ def wrong_starts(n: int, descent: int, seed: int) -> dict[str, np.ndarray]:
         recipe_of,
         data.Examples(ones, ones),
         steps=descent,
-        seeds=np.zeros(form.size),
+        seeds=np.zeros(form.size, np.int32),
         hyperparams={"form": form, "kind": kind, "learning_rate": RATES[rate]},
         start=start,
         record=5,

@@ -140,7 +140,7 @@ def train(steps: int, given: Task, widths: tuple[int, ...], rates: np.ndarray, s
         recipe,
         data.Examples(given.x, given.y),
         steps=steps,
-        seeds=np.zeros(members),  # nothing is drawn: the starts are given, the batch is everything
+        seeds=np.zeros(members, np.int32),  # nothing is drawn: the starts are given, the batch is everything
         hyperparams={"rate": rates},
         start=random_start(np.random.default_rng(seed), (inputs, *widths), members),
         record=steps,

@@ -130,7 +130,7 @@ def search(
         recipe,
         data.Examples(x, y[..., None]),
         steps=options.steps,
-        seeds=np.zeros(len(y)),  # nothing is drawn: the starts are given, the batch is everything
+        seeds=np.zeros(len(y), np.int32),  # nothing is drawn: the starts are given, the batch is everything
         hyperparams={"rate": np.resize(RATES, len(y))},
         start=start,
         record=options.steps,

@@ -119,7 +119,7 @@ def train(steps: int, members: dict[str, np.ndarray], y: np.ndarray, seed: int) 
         recipe,
         data.Examples(x.astype(np.float32), y[..., None].astype(np.float32)),
         steps=steps,
-        seeds=np.zeros(n),  # nothing is drawn: the starts are given, the batch is everything
+        seeds=np.zeros(n, np.int32),  # nothing is drawn: the starts are given, the batch is everything
         hyperparams=members,
         start=starts(np.random.default_rng(seed), members["kind"], members["width"]),
         record=steps,
