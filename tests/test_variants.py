@@ -62,6 +62,16 @@ LAYERS = {
     "additive_scores": (layers.additive_scores, r(3), r(2, 3), r(2, 5, 3)),
     "soft_read": (layers.soft_read, r(3, 2), r(4, 3)),
     "soft_switch": (layers.soft_switch, r(4, 3)),
+    "sort_by_group": (lambda group: layers.sort_by_group(group, 3), (3, r(7))),
+    "grouped_dense": (
+        lambda W, b, x, group: layers.grouped_dense(
+            layers.Dense(W, b), x, layers.sort_by_group(group, 3, tile=2)
+        ),
+        r(3, 4, 2),
+        r(3, 2),
+        r(7, 4),
+        (3, r(7)),
+    ),
     "conv": (layers.conv, drawn(layers.init_convolution, (3, 2), 4, 3), IMAGE),
     "convolve": (lambda x, k: layers.convolve(x, k, stride=2, dilation=2), IMAGE, r(2, 2, 4, 3)),
     "depthwise": (layers.depthwise, IMAGE, r(3, 3, 4, 2)),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dlnotes.data.images.brain_patches import brain_patches
     from dlnotes.data.images.digits import digits
     from dlnotes.data.images.image_masks import image_masks
+    from dlnotes.data.images.image_shards import image_shards
     from dlnotes.data.images.mnist import fashion_mnist, mnist
     from dlnotes.data.images.moving_digits import moving_digits
     from dlnotes.data.images.photo_patches import photo_patches

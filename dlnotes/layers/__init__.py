@@ -64,6 +64,7 @@ from dlnotes.layers.feedforward.rbf import RBF, init_rbf, rbf
 from dlnotes.layers.feedforward.sparse import connections, init_masked_dense, masked_dense
 from dlnotes.layers.feedforward.switch import soft_read, soft_switch
 from dlnotes.layers.initializers import INITIALIZERS, initializer
+from dlnotes.layers.large_scale.grouped import Groups, grouped_dense, sort_by_group
 from dlnotes.layers.random import bernoulli, dropout, fold_in
 from dlnotes.layers.recurrent.attention import additive_scores, local_window, masked_softmax
 from dlnotes.layers.recurrent.cell import Cell
@@ -96,6 +97,7 @@ __all__ = [
     "Dense",
     "Factored",
     "Geometry",
+    "Groups",
     "LearnedPooling",
     "LocallyConnected",
     "MeanField",
@@ -144,6 +146,7 @@ __all__ = [
     "gelu",
     "global_avg_pool",
     "grid_rnn",
+    "grouped_dense",
     "gru",
     "hard_tanh",
     "identity",
@@ -194,6 +197,7 @@ __all__ = [
     "soft_read",
     "soft_switch",
     "softplus",
+    "sort_by_group",
     "stack_geometry",
     "tanh",
     "teacher_forced",

@@ -237,28 +237,28 @@ class Elsewhere(NamedTuple):
     process_index: int = 0
 
 
+LARGE = {
+    "training": {"duration": "4 steps", "batch_size": 800},
+    "model": {"kind": "mlp", "widths": [60000]},
+}
+
+
 @pytest.mark.parametrize(
-    ("sections", "count", "used"),
+    ("sections", "used"),
     [
-        ({}, 8, 1),  # 20 and 30 units: adding up costs more than a chip saves
-        (
-            {
-                "training": {"duration": "4 steps", "batch_size": 800},
-                "model": {"kind": "mlp", "widths": [60000]},
-            },
-            8,
-            8,
-        ),
-        ({"devices": {"count": 2, "strategy": "mesh"}}, 8, 2),
-        ({"training": {"duration": "4 steps", "batch_size": 32, "seeds": 8}}, 8, 8),
+        ({}, [1]),  # 20 and 30 units: adding up costs more than a chip saves
+        (LARGE, [4, 8]),
+        ({"devices": {"count": 2, "strategy": "mesh"}}, [2]),
+        (LARGE | {"devices": {"count": 2}}, [2]),
+        ({"training": {"duration": "4 steps", "batch_size": 32, "seeds": 8}}, [8]),
     ],
 )
 @pytest.mark.parametrize("kind", ["TPU v5 lite", "NVIDIA H100 80GB HBM3"])
-def test_auto_takes_as_many_as_make_a_step_faster(sections, count, used, kind):
+def test_auto_takes_as_many_as_make_a_step_faster(sections, used, kind):
     (setup,) = setups(config(**sections))
     platform = "tpu" if kind.startswith("TPU") else "gpu"
-    found = placement_of(setup, [Elsewhere(platform, kind, i) for i in range(count)])
-    assert len(found.devices) == used
+    found = placement_of(setup, [Elsewhere(platform, kind, i) for i in range(8)])
+    assert len(found.devices) in used
 
 
 def test_seeds_are_divided_over_processes_where_they_come_out_even():

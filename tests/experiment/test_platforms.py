@@ -61,7 +61,7 @@ def test_the_program_of_another_platform(path, on, monkeypatch):
     assert set(re.findall(r"custom_call @(\w+)", text)) <= ALLOWED
     assert text.count("stablehlo.case") <= here.count("stablehlo.case")  # none is chosen at run time
     if setup.group.config.model.convolutional:
-        assert text.count("stablehlo.convolution") >= here.count("stablehlo.convolution")
         assert "stablehlo.convolution" in text
+        assert text.count("stablehlo.convolution") != here.count("stablehlo.convolution")
     if path.stem.startswith("tree"):
         assert text.count("stablehlo.while") < here.count("stablehlo.while")
