@@ -19,7 +19,8 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
-os.environ["DLNOTES_CACHE"] = tempfile.mkdtemp(prefix="dlnotes-tests-")
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers share one: what one has compiled the other finds
+    os.environ["DLNOTES_CACHE"] = tempfile.mkdtemp(prefix="dlnotes-tests-")
 
 import jax
 import numpy as np
@@ -96,4 +97,8 @@ def finished(tmp_path_factory):
 def _no_cache_afterwards():
     yield
     jax.config.update("jax_compilation_cache_dir", None)
-    shutil.rmtree(os.environ["DLNOTES_CACHE"], ignore_errors=True)
+
+
+def pytest_unconfigure(config):
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ["DLNOTES_CACHE"], ignore_errors=True)

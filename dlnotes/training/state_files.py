@@ -146,16 +146,25 @@ def _read_back(path: Path, arrays: dict[str, np.ndarray]) -> None:
     raise LostCheckpoint(f"{path}: the checkpoint cannot be read back after it was written: {why}")
 
 
-def _checkpointer() -> Any:
-    """Orbax's checkpointer for this process alone: the others neither write nor are waited for."""
-    import orbax.checkpoint as ocp
+@contextmanager
+def _checkpointer() -> Iterator[Any]:
+    """Orbax's checkpointer for this process alone: the others neither write nor are waited for.
 
-    me = jax.process_index()
+    It is told meanwhile that this process is the first, for of another it does not write numpy's arrays.
+    """
+    import orbax.checkpoint as ocp
+    from orbax.checkpoint._src.multihost import multihost
+
     alone = ocp.options.MultiprocessingOptions(
-        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"p{me}"
+        primary_host=0, active_processes={0}, barrier_sync_key_prefix=f"p{jax.process_index()}"
     )
     handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
-    return ocp.Checkpointer(handler, multiprocessing_options=alone)
+    own, multihost.process_index = multihost.process_index, lambda: 0
+    try:
+        with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
+            yield checkpointer
+    finally:
+        multihost.process_index = own
 
 
 @contextmanager

@@ -62,7 +62,10 @@ class Workers:
 
     def _started(self, step: int) -> Any:
         import grain
+        from absl import flags
 
+        if not flags.FLAGS.is_parsed():  # which grain reads, and only an absl program has parsed
+            flags.FLAGS.mark_as_parsed()
         source = grain.MapDataset.source(self._steps)[step:]
         one_after_another = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
         return iter(

@@ -164,17 +164,14 @@ def test_no_process_outlives_its_parent(end, files, tmp_path):
     script = tmp_path / "script.py"
     then = "import time; time.sleep(600)" if end == "killed" else "pass"
     script.write_text(SCRIPT.replace("{then}", then))
-    process = subprocess.Popen(
-        [sys.executable, script, files["x_path"], files["y_path"]], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "ready\n"
-    if end == "killed":
+    command = [sys.executable, script, files["x_path"], files["y_path"]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
         children = _children(process.pid)
-        assert len(children) >= 2
-        process.send_signal(signal.SIGKILL)
-    else:
-        children = _children(process.pid)
-    assert process.wait(30) == (-signal.SIGKILL if end == "killed" else 0)
+        if end == "killed":
+            assert len(children) >= 2
+            process.send_signal(signal.SIGKILL)
+        assert process.wait(30) == (-signal.SIGKILL if end == "killed" else 0)
     until = time.monotonic() + 30
     while any(map(_lives, children)) and time.monotonic() < until:
         time.sleep(0.2)
