@@ -410,7 +410,7 @@ def fuzz(kind, folder, examples):
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_files_that_are_made_up(kind, folder):
-    fuzz(kind, folder, 40)
+    fuzz(kind, folder, 25)
 
 
 @pytest.mark.slow

@@ -68,6 +68,7 @@ def test_steps_and_then_more_are_one_long_run(name, tmp_path):
     assert [r["step"] for r in again.history()][-1] == 50
 
 
+@pytest.mark.slow
 def test_it_can_be_made_longer_twice_and_is_interruptible_between(tmp_path, monkeypatch):
     short = made(tmp_path, "10 steps")
     with monkeypatch.context() as patch:

@@ -241,6 +241,7 @@ def test_a_value_may_be_named_as_the_table_shows_it():
         assert choose(plan, None, {RATE: float(f"{value:.4g}")}).point == point
 
 
+@pytest.mark.slow
 def test_a_dataset_of_ones_own_can_be_used_with_a_sweep(tmp_path):
     dataset = data.two_moons(n=60, noise=0.05, seed=3)
     sweep = {"kind": "grid", "parameters": {WIDTHS: [[2], [3]]}}

@@ -138,6 +138,7 @@ def test_hosts_stream_their_data():
     assert found.needed.data < size_of(setups(config())[0].dataset.train)
 
 
+@pytest.mark.slow
 def test_a_recurrent_net_waits_for_its_loops():
     (setup,) = setups(load(ROOT / "configs" / "families" / "lstm_reber.toml"))
     found = plan(setup, topology("v5e:1x1"))

@@ -74,6 +74,7 @@ def test_every_swept_number_reaches_its_member(tmp_path):
         assert abs(swept - plain) > 1e-6, path
 
 
+@pytest.mark.slow
 def test_seeds_may_be_swept_too(tmp_path):
     sweep = {"kind": "grid", "parameters": {"seed": [0, 7], "training.seeds": [1, 2]}}
     result = alone(tmp_path, sweep=sweep, training={"duration": "4 steps"})

@@ -265,6 +265,7 @@ def test_a_stopped_member_keeps_its_state(data):
     chex.assert_trees_all_equal(again.params, after.params, members.params)
 
 
+@pytest.mark.slow
 def test_dropout_and_statistics_go_together(data):
     for make in MODELS.values():
         recipes = recipe_with(make(0.5), random=True)
