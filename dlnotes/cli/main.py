@@ -152,6 +152,9 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     data: Annotated[Path | None, typer.Option(help="Measure on this file instead.")] = None,
     point: PointOption = None,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Measure the mean of what all seeds predict.")
+    ] = False,
     processes: Processes = None,
     process_id: ProcessId = None,
     coordinator: Coordinator = None,
@@ -164,16 +167,19 @@ def evaluate(
     """
     with answers(debug):
         first = _join_opened(folder, processes, process_id, coordinator, wait)
+        from dlnotes.experiment.ensemble import ensemble_in_words
         from dlnotes.experiment.evaluate import evaluate_run
         from dlnotes.experiment.run import open_run
         from dlnotes.formatting import measured_in_words, metric_in_words
 
         trained = open_run(folder, point=point_of(point))
-        measured = evaluate_run(trained, split=split, data_path=data)
+        measured = evaluate_run(trained, split=split, data_path=data, ensemble=ensemble)
         if not first:
             return
         if told := trained.chosen.in_words():
             out(told)
+        if ensemble:
+            out(ensemble_in_words(trained))
         where = split if data is None else data.name
         names = {name: metric_in_words(name, measured) for name in measured}
         width = max(map(len, names.values()))

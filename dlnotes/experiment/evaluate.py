@@ -11,6 +11,7 @@ import numpy as np
 from dlnotes import data
 from dlnotes.config import ConfigError
 from dlnotes.experiment.decoding import answers_of, decoding_metrics, references_of
+from dlnotes.experiment.ensemble import ensemble_metrics
 from dlnotes.experiment.final_metrics import label_quality, regression_quality
 from dlnotes.experiment.intervals import limits_of, mean_interval
 from dlnotes.experiment.members import PointName, failed_members, require_good
@@ -24,6 +25,7 @@ def evaluate_run(
     split: str = "test",
     data_path: str | Path | None = None,
     point: PointName = None,
+    ensemble: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Loss and metrics of a trained run over its seeds; of a regression in the target's own units.
 
@@ -32,6 +34,7 @@ def evaluate_run(
       split: "train", "validation" or "test".
       data_path: measure on this file or folder instead, read as the training data were.
       point: of a sweep, by its number from 0 or by its values; by default the best one on validation.
+      ensemble: measure the mean of what the seeds that did not fail predict (see `ensemble_metrics`).
 
     Returns:
       ``{metric: {"mean", "low", "high", "values"}}`` of the point's seeds; those that failed are NaN and
@@ -47,11 +50,16 @@ def evaluate_run(
         members = jax.tree.map(lambda a: a[mine], trained.state.members)
         if data_path is None:
             examples = trained.dataset.split(split)
-            measured = trained.evaluator.evaluate(members, split)
+            measured = {} if ensemble else trained.evaluator.evaluate(members, split)
         else:
             target = trained.config.data.target if trained.config.data.kind == "csv" else None
             examples = data.evaluate_inputs(data_path, trained.dataset, target=target)
-            measured = trained.evaluator.evaluate_examples(members, examples)
+            measured = {} if ensemble else trained.evaluator.evaluate_examples(members, examples)
+        failed, loss = failed_members(members), trained.config.training.loss
+        if ensemble:
+            good = jax.tree.map(lambda a: a[~failed], members)
+            found = ensemble_metrics(trained.evaluator, good, examples)
+            return {n: mean_interval(v, limits=limits_of(n, loss)) for n, v in found.items()}
         if trained.dataset.task == "pixels":
             measured |= label_quality(trained.evaluator, members, examples)
         if trained.dataset.task == "regression":
@@ -63,7 +71,6 @@ def evaluate_run(
             measured |= decoding_metrics(trained.evaluator, members, examples, answers, how)
     except (ValueError, OSError) as error:
         raise ConfigError(str(data_path or trained.folder.path), [str(error)]) from None
-    failed, loss = failed_members(members), trained.config.training.loss
     return {
         name: mean_interval(np.where(failed, np.nan, v), limits=limits_of(name, loss))
         for name, v in measured.items()

@@ -52,7 +52,7 @@ def resident_batches(n: int, batch_size: int, division: Division, *, like: Examp
 
     def batch_at(data: Examples, member: Member, step: Array, i: Array) -> Batch:
         if division.parts == 1 and rows_here == batch_size == n:
-            return Batch(*_shaped(tuple(data), like), jnp.ones(n, jnp.float32))
+            return Batch(*_shaped(tuple(data), like), jnp.ones(n, jnp.float32))  # pyright: ignore[reportCallIssue]
         words = order_key_data(member)
         rows, weight = batch_rows(
             step, n=n, batch_size=batch_size, key_data=words, xp=jnp, wrap=division.wrap

@@ -66,7 +66,7 @@ class Workers:
 
         if not flags.FLAGS.is_parsed():  # which grain reads, and only an absl program has parsed
             flags.FLAGS.mark_as_parsed()
-        source = grain.MapDataset.source(self._steps)[step:]
+        source = grain.MapDataset.source(self._steps)[step:]  # pyright: ignore[reportArgumentType]
         one_after_another = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
         return iter(
             source.to_iter_dataset(one_after_another).mp_prefetch(

@@ -155,7 +155,7 @@ def image_shards(
     found = find_pictures(path, label=label, image=image)
     classes = tuple(sorted(set(found.labels), key=_by_size))
     if len(classes) < 2:
-        raise ValueError(f"{path}: the only class is {classes[0]!r}, two are needed")
+        raise ValueError(f"{path}: the only class is {found.labels[0]!r}, two are needed")
     number = {name: i for i, name in enumerate(classes)}
     y = np.array([number[name] for name in found.labels])
     rows = split_of_file(

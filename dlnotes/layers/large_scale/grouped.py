@@ -103,7 +103,8 @@ def grouped_dense(params: Dense, x: Array, groups: Groups) -> Array:
       >>> layers.grouped_dense(own, jnp.ones((3, 1)), groups).ravel().tolist()
       [3.0, 2.0, 3.0]
     """
-    W, b = params
+    W: Any = params.W
+    b: Any = params.b
     if W.ndim != 3 or b.shape != (W.shape[0], W.shape[2]):
         raise ValueError(
             f"params: got W of shape {W.shape} and b of {b.shape}, needed are (groups, inputs, outputs) and "

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from dlnotes.jax_internals import is_traced
 from dlnotes.layers.convolutional.convolution import Convolution
 from dlnotes.layers.feedforward.dense import Dense, add_bias
 from dlnotes.typing import Array
@@ -103,7 +103,7 @@ def _checked(W: Array, bits: int, terms: int) -> None:
     most(bits)
     if terms > MOST_TERMS:
         raise ValueError(f"params: {terms} inputs of an output, allowed are at most {MOST_TERMS}")
-    if not isinstance(W, jax.core.Tracer) and not bool(jnp.isfinite(W).all()):
+    if not is_traced(W) and not bool(jnp.isfinite(W).all()):
         raise ValueError("params: hold a weight that is not finite")
 
 
@@ -129,12 +129,14 @@ def quantize_dense(
       >>> quantize_dense(Dense(jnp.array([[1.0], [-0.5]]), jnp.zeros(1))).q.ravel().tolist()
       [127, -64]
     """
-    W = params.W.astype(jnp.float32)
+    W: Any = params.W
+    b: Any = params.b
+    W = W.astype(jnp.float32)
     _checked(W, bits, W.shape[0])
     scale = scale_of(W, bits, axis=0 if per_output else None)
     q = to_whole(W, scale, bits)
     return QuantizedDense(
-        q, jnp.broadcast_to(scale.reshape(-1), W.shape[1:]), params.b.astype(jnp.float32), input_scale
+        q, jnp.broadcast_to(scale.reshape(-1), W.shape[1:]), b.astype(jnp.float32), input_scale
     )
 
 
@@ -231,8 +233,8 @@ class Multiplier(NamedTuple):
       n: int32.
     """
 
-    M0: Array
-    n: Array
+    M0: Any
+    n: Any
 
 
 def multiplier(factor: Any) -> Multiplier:
