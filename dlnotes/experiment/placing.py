@@ -12,6 +12,7 @@ from dlnotes.config import Config, ConfigError
 from dlnotes.devices.chips import nearest
 from dlnotes.devices.mesh import place_on_mesh
 from dlnotes.devices.placement import Placement, place
+from dlnotes.devices.platform import platform
 from dlnotes.devices.prepare import cpu_count
 from dlnotes.devices.prepare import prepare as prepare_cpu
 from dlnotes.experiment.groups import Group, groups
@@ -98,5 +99,5 @@ def inference_placement(config: Config) -> Placement:
         members=1,
         count=None if asked is None or jax.process_count() > 1 else min(asked, available),
         # Outputs are not added up over devices: an accelerator's rows come no later for being divided.
-        batch_over=available if config.model.divide_batch or jax.default_backend() != "cpu" else 1,
+        batch_over=available if config.model.divide_batch or platform() != "cpu" else 1,
     )

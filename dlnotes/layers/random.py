@@ -48,20 +48,6 @@ def bernoulli(key: PRNGKey, p: float | Array, shape: tuple[int, ...]) -> Array:
     return jax.vmap(lambda k: jax.random.bernoulli(k, p, shape[1:]))(key)
 
 
-def normal(key: PRNGKey, shape: tuple[int, ...]) -> Array:
-    """Standard normal numbers of ``shape``, float32.
-
-    Args:
-      key: one key, or one per example; then ``shape[0]`` must be their number.
-      shape: of the result, batch first.
-    """
-    if key.ndim == 0:
-        return jax.random.normal(key, shape, jnp.float32)
-    if shape[:1] != key.shape:
-        raise ValueError(f"shape: got {shape} for {key.shape[0]} keys, the first axis must be the batch")
-    return jax.vmap(lambda k: jax.random.normal(k, shape[1:], jnp.float32))(key)
-
-
 def categorical(key: PRNGKey, logits: Array) -> Array:
     """A class for each row: ``y ~ softmax(logits)``.
 
