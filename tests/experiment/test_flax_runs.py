@@ -110,8 +110,7 @@ def test_another_network_is_not_resumed(given):
         resume(folder, model=LINEN)
 
 
-@pytest.mark.slow  # by default: the contract of the models with modules of flax
-@pytest.mark.parametrize("strategy", ["pmap", "mesh"])
+@pytest.mark.parametrize("strategy", [pytest.param("pmap", marks=pytest.mark.slow), "mesh"])
 def test_devices_are_parts_of_a_batch(strategy, given):
     """Two devices are an accumulated batch of two parts; an epoch's last batch is filled up alike."""
     options = {"duration": "7 steps", "batch_size": 14, "seeds": 1, "ema": 0.9}
