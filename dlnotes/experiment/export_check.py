@@ -25,7 +25,13 @@ _CLOSE_IN_HALF = 0.1
 """The same where training and prediction compute in 16 bits, the exported program in 32."""
 
 
-def check_export(content: bytes | bytearray, trained: Trained, one: Member, shapes: Sequence[Any]) -> None:
+_CLOSE_IN_INT8 = 0.1
+"""The same where the exported program computes in whole numbers of 8 bits."""
+
+
+def check_export(
+    content: bytes | bytearray, trained: Trained, one: Member, shapes: Sequence[Any], *, int8: bool = False
+) -> None:
     """Refuses an exported program that does not answer as the run does on its first training examples.
 
     Where the data are gone, examples are made up.
@@ -35,6 +41,7 @@ def check_export(content: bytes | bytearray, trained: Trained, one: Member, shap
       trained: the run.
       one: the member that was exported, with its axis.
       shapes: of the program's arguments, with their types.
+      int8: whether it computes in whole numbers.
 
     Raises:
       ConfigError: with the largest difference.
@@ -57,6 +64,7 @@ def check_export(content: bytes | bytearray, trained: Trained, one: Member, shap
     if dataset.standardize_y is not None:
         answer, expected = (dataset.standardize_y(np.asarray(a, np.float64)) for a in (answer, expected))
     close = _CLOSE if trained.config.training.compute_dtype == "float32" else _CLOSE_IN_HALF
+    close = _CLOSE_IN_INT8 if int8 else close
     if dataset.input == "pair":
         same = np.array_equal(answer, expected)
     else:
