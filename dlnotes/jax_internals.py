@@ -669,6 +669,31 @@ def _told(found: Any, arguments: Sequence[Any], each: Each) -> list[Any]:
     return [of(variable) for variable in inner.outvars]
 
 
+def for_other_platforms(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function as it is on platforms that none of its choices names, without calls and rules in between.
+
+    For converters that know operations but neither choices by platform nor rules for gradients and vmap.
+
+    Args:
+      function: of arrays.
+
+    Example:
+      >>> function = lambda x: jax.lax.platform_dependent(x, cpu=jnp.sin, default=jnp.cos)
+      >>> [equation.name for equation in program_of(for_other_platforms(function), 0.0).equations]
+      ['cos']
+    """
+
+    def each(equation: Equation, inputs: list[Any], run: Run) -> list[Any]:
+        branch = default_branch(equation)
+        if branch is not None:
+            return run.inside(branch, inputs[1:])
+        if equation.name == "platform_index":
+            return [None]
+        return run.inside(0, inputs) if is_call(equation) else run(*inputs)
+
+    return lambda *arguments: carry_out(function, arguments, each)
+
+
 def forward_traced(values: Any) -> str | None:
     """How values are being differentiated in forward mode: "forward", "over reverse", or not at all.
 

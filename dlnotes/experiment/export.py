@@ -11,12 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dlnotes.config import ConfigError
 from dlnotes.data.dataset import Dataset, Standardize
 from dlnotes.data.levels import known_levels
 from dlnotes.data.own_files import reading_of
 from dlnotes.experiment.decoding import decoded_length
 from dlnotes.experiment.export_check import check_export
-from dlnotes.experiment.export_int8 import InInt8, in_int8
+from dlnotes.experiment.export_int8 import Cost, in_int8
+from dlnotes.experiment.export_onnx import require_onnx, to_int8, to_onnx
 from dlnotes.experiment.members import PointName, member_in_words
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.predict import _member, _opened, _params, predicts_next
@@ -28,14 +30,11 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 _README = """# {name}: an exported model
 
-`{file}` holds a trained {kind}{which} as one program for {platforms}, parameters included. It needs only
-`jax` and `flatbuffers` (not dlnotes):
+`{file}` holds a trained {kind}{which} as one program{platforms}, parameters included. It needs only
+{needs} (not dlnotes):
 
 ```python
-import jax, numpy as np
-{before}
-model = jax.export.deserialize(bytearray(open("{file}", "rb").read()))
-output = model.call({call})
+{code}
 ```
 
 Arguments (the batch size, and every size that is a letter, is free):
@@ -43,6 +42,16 @@ Arguments (the batch size, and every size that is a letter, is free):
 {inputs}
 Result: {result}
 {classes}"""
+
+_JAX = """import jax, numpy as np
+{before}
+model = jax.export.deserialize(bytearray(open("{file}", "rb").read()))
+output = model.call({call})"""
+
+_ONNX = """import numpy as np, onnxruntime
+
+model = onnxruntime.InferenceSession("{file}")
+(output,) = model.run(None, {{"{call}": {call}}})"""
 
 _WIDE = """
 jax.config.update("jax_enable_x64", True)  # {columns}: more digits than float32 has
@@ -59,14 +68,16 @@ def export_run(
     point: PointName = None,
     member: int | None = None,
     int8: bool = False,
+    onnx: bool = False,
     tell: Callable[[str], Any] | None = None,
 ) -> Path:
-    """Write one member as a single file of ``jax.export``, for cpu, cuda and tpu and any batch size.
+    """Write one member as a single file of ``jax.export``, for cpu, cuda and tpu, or of ONNX.
 
-    Inputs are raw (what the data held before they were standardized), outputs are probabilities,
-    values in the target's own units, or decoded symbols. Where float32 would round a column away (the
-    seconds of a date) both are float64. Before the file is written, the program answers some training
-    examples and is compared with what `predict_run` says of them. A README beside it shows how to load it.
+    The batch size is free. Inputs are raw (what the data held before they were standardized), outputs are
+    probabilities, values in the target's own units, or decoded symbols. Where float32 would round a column
+    away (the seconds of a date) both are float64. Before the file is written, the program answers some
+    training examples and is compared with what `predict_run` says of them. A README beside it shows how to
+    load it.
 
     In whole numbers the file is about a quarter as large. Scales of the activations come from some training
     examples. Files of the same name that end in .md and .json say how to load it and what it costs on
@@ -74,11 +85,15 @@ def export_run(
 
     Args:
       run: its folder, or what `open_run` returned.
-      output: the file; by default export/model.jax in the run folder, or export/model_int8.jax.
+      output: the file; by default export/model.jax in the run folder, or export/model_int8.jax,
+        export/model.onnx, export/model_int8.onnx.
       point: of a sweep, by its number from 0 or by its values; by default the best one on validation.
       member: which of the trained members, counted over all seeds of all points from 0, or with ``point``
         over its seeds; by default the first that did not fail.
-      int8: products with parameters in whole numbers of 8 bits, see `dlnotes.models.quantized`.
+      int8: products with parameters in whole numbers of 8 bits, see `dlnotes.models.quantized`; of
+        ONNX, by the quantizer of onnxruntime.
+      onnx: for the many runtimes that read it; needs the extra "onnx", and inputs that are vectors, images or
+        volumes of one size.
       tell: is told what the whole numbers cost, in a line.
 
     Returns:
@@ -91,50 +106,62 @@ def export_run(
     trained = _opened(run, point, member)
     one = _member(trained)
     params, which = _params(one), member_in_words(trained.chosen, trained.state.members)
-    name = "model_int8.jax" if int8 else "model.jax"
+    if onnx:
+        require_onnx(trained)
+    name = f"model{'_int8' if int8 else ''}.{'onnx' if onnx else 'jax'}"
     path = Path(output) if output is not None else trained.folder.path / "export" / name
     hyper = {name: jnp.asarray(v[0]) for name, v in one.hyper.items()}
-    model, whole = trained.evaluator.setup.recipe_of(hyper).model, None
-    if int8:
+    model, cost = trained.evaluator.setup.recipe_of(hyper).model, None
+    if int8 and not onnx:
         whole = in_int8(trained, one, model, params)
-        model, params = whole.model, whole.params
+        model, params, cost = whole
     columns = rounded_columns(trained.dataset)
+    if onnx and columns:
+        told = f"onnx: {', '.join(columns)}: has more digits than float32, allowed is what float32 holds"
+        raise ConfigError(str(trained.folder.path), [told])
     function, arguments, result = _exportable(trained, model, params, wide=bool(columns))
     with jax.enable_x64(bool(columns)):
-        exported = jax.export.export(jax.jit(function), platforms=PLATFORMS)(*arguments.values())
-        content = exported.serialize()
-        check_export(content, trained, one, list(arguments.values()), int8=int8)
+        if onnx:
+            content, call = to_onnx(function, arguments, trained)
+            if int8:
+                content, call, cost = to_int8(content, trained, one)
+        else:
+            exported = jax.export.export(jax.jit(function), platforms=PLATFORMS)(*arguments.values())
+            content = exported.serialize()
+            call = jax.export.deserialize(bytearray(content)).call
+        check_export(call, trained, one, list(arguments.values()), int8=int8)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     dataset = trained.dataset
     shapes = {name: f"{a.dtype} ({', '.join(map(str, a.shape))})" for name, a in arguments.items()}
+    before = _WIDE.format(columns=", ".join(columns)) if columns else ""
     text = _README.format(
         name=trained.config.name,
         file=path.name,
         kind=trained.config.model.kind,
         which=(f" ({which})" if which else "") + (" in whole numbers of 8 bits" if int8 else ""),
-        platforms="cpu, cuda and tpu",
-        before=_WIDE.format(columns=", ".join(columns)) if columns else "",
-        call=", ".join(arguments),
+        platforms="" if onnx else " for cpu, cuda and tpu",
+        needs="`onnxruntime`, or another runtime of ONNX" if onnx else "`jax` and `flatbuffers`",
+        code=(_ONNX if onnx else _JAX).format(file=path.name, before=before, call=", ".join(arguments)),
         arguments="\n".join(f"- `{name}`: {shape}" for name, shape in shapes.items()),
         inputs=_inputs_in_words(dataset),
         result=result,
         classes=f"\nClasses, in order: {', '.join(map(repr, dataset.classes))}\n" if dataset.classes else "",
     )
-    if whole is not None:
-        text += _told_of_int8(whole, path)
+    if cost is not None:
+        text += _told_of_int8(cost, path)
         if tell is not None:
-            tell(whole.in_words())
-    beside = path.with_suffix(".md") if int8 else path.parent / "README.md"
+            tell(cost.in_words())
+    beside = path.with_suffix(".md") if int8 or onnx else path.parent / "README.md"
     beside.write_text(text, encoding="utf-8")
     return path
 
 
-def _told_of_int8(whole: InInt8, path: Path) -> str:
+def _told_of_int8(cost: Cost, path: Path) -> str:
     """What whole numbers cost, in words; the numbers go into a file beside the exported one."""
-    told = whole.as_json() | {"file_bytes": path.stat().st_size}
+    told = cost.as_json() | {"file_bytes": path.stat().st_size}
     path.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    return f"\n{whole.in_words()}.\n"
+    return f"\n{cost.in_words()}.\n"
 
 
 def rounded_columns(dataset: Dataset) -> list[str]:

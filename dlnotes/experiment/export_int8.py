@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 from dlnotes.config import ConfigError
 from dlnotes.data.dataset import Dataset, Examples
 from dlnotes.experiment.ensemble import _measured
-from dlnotes.experiment.objective import loss_of, metrics_of, unit_of
+from dlnotes.experiment.objective import metrics_of, unit_of
 from dlnotes.experiment.result import Trained
 from dlnotes.models import Model, parameter_bytes, quantized
 from dlnotes.training.state import Member
@@ -24,19 +25,15 @@ ROWS = 256
 """Examples that are predicted at once."""
 
 
-class InInt8(NamedTuple):
-    """A trained member in whole numbers.
+class Cost(NamedTuple):
+    """What a network in whole numbers saves and loses.
 
     Attributes:
-      model: for inference.
-      params: of it.
-      bytes: of the parameters, in float and in whole numbers.
+      bytes: of the parameters, or of the whole file, in float and in whole numbers.
       part: "validation" or "test", on which both are measured; "" where there is neither.
-      before, after: loss and metrics by name.
+      before, after: metrics by name.
     """
 
-    model: Model
-    params: Params
     bytes: tuple[int, int]
     part: str
     before: dict[str, float]
@@ -45,10 +42,10 @@ class InInt8(NamedTuple):
     def in_words(self) -> str:
         """Size, and the first metric before and after, in one line."""
         wide, small = self.bytes
-        told = f"int8: parameters {small:,} bytes, {small / wide:.1%} of {wide:,}"
+        told = f"int8: {small:,} bytes, {small / wide:.1%} of {wide:,}"
         if not self.part:
             return told
-        name = next(name for name in self.before if name != "loss")
+        name = next(iter(self.before))
         form = ".2%" if name == "accuracy" else ".4g"
         shown = f"{self.before[name]:{form}} before, {self.after[name]:{form}} after"
         return f"{told}; {self.part} {name.replace('_', ' ')} {shown}"
@@ -56,11 +53,25 @@ class InInt8(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         """For a file beside the exported one."""
         return {
-            "parameter_bytes": {"float": self.bytes[0], "int8": self.bytes[1]},
+            "bytes": {"float": self.bytes[0], "int8": self.bytes[1]},
             "part": self.part,
             "before": self.before,
             "after": self.after,
         }
+
+
+class InInt8(NamedTuple):
+    """A trained member in whole numbers.
+
+    Attributes:
+      model: for inference.
+      params: of it.
+      cost: of its parameters.
+    """
+
+    model: Model
+    params: Params
+    cost: Cost
 
 
 def in_int8(trained: Trained, one: Member, model: Model, params: Params) -> InInt8:
@@ -85,21 +96,35 @@ def in_int8(trained: Trained, one: Member, model: Model, params: Params) -> InIn
         small, whole = quantized(model, params, some.x, mask=some.mask, static=not dataset.missing)
     except ValueError as error:
         raise ConfigError(str(trained.folder.path), [f"int8: {error}"]) from None
+    bytes = parameter_bytes(params), parameter_bytes(whole)
+    return InInt8(small, whole, cost_of(trained, one, bytes, lambda some: _outputs(small, whole, some)))
+
+
+def cost_of(
+    trained: Trained, one: Member, bytes: tuple[int, int], outputs_of: Callable[[Examples], np.ndarray]
+) -> Cost:
+    """What the whole numbers cost on the validation part, or on the test part where there is none.
+
+    Args:
+      trained: the run.
+      one: the member, with its axis.
+      bytes: as in `Cost`.
+      outputs_of: the network's outputs of some examples, in whole numbers.
+    """
+    dataset = trained.dataset
     part = next((p for p in ("validation", "test") if _has(dataset, p)), "")
-    before: dict[str, float] = {}
-    after: dict[str, float] = {}
-    if part:
-        examples = dataset.split(part)
-        before = _measure(trained, trained.evaluator.predict(one, examples)[0], examples)
-        after = _measure(trained, _outputs(small, whole, examples), examples)
-    return InInt8(small, whole, (parameter_bytes(params), parameter_bytes(whole)), part, before, after)
+    if not part:
+        return Cost(bytes, "", {}, {})
+    examples = dataset.split(part)
+    before = _measure(trained, trained.evaluator.predict(one, examples)[0], examples)
+    return Cost(bytes, part, before, _measure(trained, outputs_of(examples), examples))
 
 
 def calibration_examples(dataset: Dataset) -> Examples:
     """Some training examples from all over the training part; random numbers where the data are gone."""
     train = dataset.train
     step = max(1, train.size // CALIBRATION)
-    some = Examples(*(a if a is None else np.asarray(a[:: step][:CALIBRATION]) for a in train))
+    some = Examples(*(a if a is None else np.asarray(a[::step][:CALIBRATION]) for a in train))
     if dataset.missing:
         some = some._replace(x=np.random.default_rng(0).normal(size=some.x.shape).astype(np.float32))
     return some
@@ -130,8 +155,7 @@ def _outputs(model: Model, params: Params, examples: Examples) -> np.ndarray:
 
 
 def _measure(trained: Trained, outputs: np.ndarray, examples: Examples) -> dict[str, float]:
-    config, dataset = trained.config, trained.dataset
-    measures = {"loss": loss_of(config, dataset), **metrics_of(dataset, unit_of(config, dataset))}
+    measures = metrics_of(trained.dataset, unit_of(trained.config, trained.dataset))
     y, weight = jnp.asarray(examples.y), jnp.ones(examples.size, jnp.float32)
     found = _measured(measures, jnp.asarray(outputs), y, weight)
     return {name: float(value) for name, value in found.items()}

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from dlnotes.jax_internals import (
     Equation,
@@ -132,9 +131,7 @@ def quantized(
     def init(key: PRNGKey, /) -> QuantizedNetwork:
         return make(model.init(key), x, mask)
 
-    def apply(
-        params: QuantizedNetwork, x: Any, /, *, key: PRNGKey | None = None, mask: Any = None
-    ) -> Array:
+    def apply(params: QuantizedNetwork, x: Any, /, *, key: PRNGKey | None = None, mask: Any = None) -> Array:
         if key is not None:
             raise ValueError("key: got one, a network in whole numbers is for inference and takes none")
         return _Walk(params.rest, _Taker(params.layers)).through(model, shapes, x, mask)

@@ -216,8 +216,10 @@ def test_requantized_by_whole_numbers_alone(total, factor):
 
 
 def test_a_half_goes_to_the_even_number():
-    assert requantize(np.arange(-6, 7), multiplier(0.5)).tolist() == [-3, -2, -2, -2, -1, 0, 0, 0, 1, 2, 2, 2, 3]
-    assert requantize(np.array([[3, 3], [-1000, 90]]), multiplier([0.5, 0.25])).tolist() == [[2, 1], [-127, 22]]
+    halves = requantize(np.arange(-6, 7), multiplier(0.5))
+    assert halves.tolist() == [-3, -2, -2, -2, -1, 0, 0, 0, 1, 2, 2, 2, 3]
+    of_each = requantize(np.array([[3, 3], [-1000, 90]]), multiplier([0.5, 0.25]))
+    assert of_each.tolist() == [[2, 1], [-127, 22]]
 
 
 def test_a_factor_must_be_below_one():

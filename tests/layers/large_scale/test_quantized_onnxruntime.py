@@ -89,9 +89,7 @@ def test_qlinear_matmul_requantizes():
     b = RNG.integers(-127, 128, (64, 15)).astype(np.int8)
     scales = np.array([0.02, 0.01, 0.31], np.float32)
     zero = np.int8(0)
-    want = run(
-        "QLinearMatMul", [a, scales[0], zero, b, scales[1], zero, scales[2], zero], np.int8
-    )
+    want = run("QLinearMatMul", [a, scales[0], zero, b, scales[1], zero, scales[2], zero], np.int8)
     factor = float(scales[0].astype(np.float64) * scales[1] / scales[2])
     total = a.astype(np.int32) @ b.astype(np.int32)
     exact = total * factor

@@ -14,9 +14,9 @@ RNG = np.random.default_rng(8)
 def noisy(model, seed=0):
     """Parameters with every number random: biases and gains that start at 0 or 1 would hide mistakes."""
     leaves, structure = jax.tree.flatten(model.init(jax.random.key(seed)))
-    return structure.unflatten([
-        leaf + 0.1 * RNG.standard_normal(leaf.shape).astype(np.float32) for leaf in leaves
-    ])
+    return structure.unflatten(
+        [leaf + 0.1 * RNG.standard_normal(leaf.shape).astype(np.float32) for leaf in leaves]
+    )
 
 
 def of(*shape):
@@ -51,14 +51,18 @@ FAMILIES = {
         (12, 2),
         2,
     ),
-    "conv_net of volumes": (models.conv_net((4, 4, 4, 1), 3, stages=[models.Stage(3, pool=2)]), (4, 4, 4, 1), 2),
+    "conv_net of volumes": (
+        models.conv_net((4, 4, 4, 1), 3, stages=[models.Stage(3, pool=2)]), (4, 4, 4, 1), 2,
+    ),
     "learned regions": (
         models.conv_net((8, 8, 1), 3, stages=[models.Stage(4)], head="learned"), (8, 8, 1), 2,
     ),
     "mirrored": (models.mirrored(models.cnn((6, 6, 1), 3, channels=(4,), dense=())), (6, 6, 1), 2),
     "labels of pixels": (models.pixel_labeler((8, 8, 1), 3, channels=(4, 5)), (8, 8, 1), None),
     "flax": (
-        models.from_flax(nn.Sequential([nn.Conv(4, (3, 3)), nn.relu, nn.Dense(3)]), np.ones((1, 5, 5, 2), "f")),
+        models.from_flax(
+            nn.Sequential([nn.Conv(4, (3, 3)), nn.relu, nn.Dense(3)]), np.ones((1, 5, 5, 2), np.float32)
+        ),
         (5, 5, 2),
         2,
     ),
