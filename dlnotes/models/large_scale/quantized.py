@@ -76,6 +76,7 @@ def quantized(
     per_output: bool = True,
     static: bool = True,
     share: float = 0.999,
+    inputs: Sequence[InputScale] | None = None,
 ) -> Quantized:
     """A trained network whose products with parameters are in whole numbers; the rest is in float32.
 
@@ -95,6 +96,8 @@ def quantized(
       static: scales of activations that are found once, from ``x``; else for each example as it comes,
         which costs time and needs no examples.
       share: of the values in ``x`` that are not cut off, see `dlnotes.layers.calibrated`.
+      inputs: scales of the activations that are known, of each layer in turn, as from the ``layers`` of an
+        earlier result; then of ``x`` only the shape matters.
 
     Returns:
       `Quantized`, the model and its parameters. ``jax.vmap`` over stacked parameters works.
@@ -120,7 +123,7 @@ def quantized(
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), params)
 
     def make(params: Params, x: Any, mask: Any) -> QuantizedNetwork:
-        make_layer = _Maker(bits, per_output, share if static else None)
+        make_layer = _Maker(bits, per_output, share if static else None, inputs)
         walk = _Walk(jax.tree.leaves(params), make_layer)
         walk.through(model, shapes, x, mask)
         if not make_layer.layers:
@@ -291,15 +294,21 @@ class _Walk:
 class _Maker:
     """Makes a layer of each product, and goes on with the product as it is."""
 
-    def __init__(self, bits: int, per_output: bool, share: float | None):
-        self.bits, self.per_output, self.share = bits, per_output, share
+    def __init__(self, bits: int, per_output: bool, share: float | None, known: Sequence[InputScale] | None):
+        self.bits, self.per_output, self.share, self.known = bits, per_output, share, known
         self.layers: list[QuantizedLayer] = []
 
     def __call__(
         self, how: _Dense | _Convolution, weights: Callable[[], Array], x: Array, plain: Callable[[], Array]
     ) -> Array:
         q, scale, sums = quantize_weights(how.weights(weights()), self.bits, self.per_output)
-        inputs: InputScale | None = None if self.share is None else calibrated(x, share=self.share)
+        inputs: InputScale | None = None
+        if self.known is not None:
+            if len(self.layers) == len(self.known):
+                raise ValueError(f"inputs: got {len(self.known)} scales, the network has more layers")
+            inputs = self.known[len(self.layers)]
+        elif self.share is not None:
+            inputs = calibrated(x, share=self.share)
         kind = QuantizedDense if isinstance(how, _Dense) else QuantizedConvolution
         self.layers.append(kind(q, scale, None, sums, inputs))
         return plain()

@@ -37,14 +37,14 @@ FAMILIES = {
         (8, 8, 2),
         2,
     ),
-    "conv_net": (models.conv_net((9, 8, 2), 3, stages=STAGES, dense=(6,)), (9, 8, 2), 6),
+    "conv_net": (models.conv_net((9, 8, 2), 3, stages=STAGES, dense=(6,)), (9, 8, 2), 8),
     "conv_net, weights standardized": (
         models.conv_net(
             (9, 8, 2), 3, stages=STAGES, head="average", normalization="group", groups=2,
             standardize_weights=True,
         ),
         (9, 8, 2),
-        5,
+        7,
     ),
     "conv_net of signals": (
         models.conv_net((12, 2), 3, stages=[models.Stage(4, dilation=2, pool=2)], head="average"),
@@ -167,8 +167,8 @@ def test_odd_parameters():
     got = small.apply(whole, x.astype(jnp.bfloat16))
     assert got.dtype == jnp.bfloat16
     np.testing.assert_allclose(got.astype(jnp.float32), model.apply(params, x), atol=0.2)
-    numpy = jax.tree.map(np.asarray, params)
-    np.testing.assert_array_equal(models.quantized(model, numpy, x).params.layers[0].q, whole.layers[0].q)
+    numpy, same = jax.tree.map(np.asarray, params), models.quantized(model, params, x).params
+    np.testing.assert_array_equal(models.quantized(model, numpy, x).params.layers[0].q, same.layers[0].q)
 
 
 def test_what_cannot_be_quantized_is_told():
