@@ -80,8 +80,8 @@ def export_run(
     load it.
 
     In whole numbers the file is about a quarter as large. Scales of the activations come from some training
-    examples. Files of the same name that end in .md and .json say how to load it and what it costs on
-    validation.
+    examples; those of vectors are each example's own. Files of the same name that end in .md and .json say
+    how to load it and what it costs on validation.
 
     Args:
       run: its folder, or what `open_run` returned.

@@ -77,7 +77,9 @@ class InInt8(NamedTuple):
 def in_int8(trained: Trained, one: Member, model: Model, params: Params) -> InInt8:
     """A member's network with products in whole numbers, and what that costs.
 
-    Where the training data are gone, each example has scales of its own, and nothing is measured.
+    Scales of activations come from some training examples. Those of vectors are each example's own: a column
+    of a table may have a value that no other row comes near, which a known scale would cut off. So they are
+    where the training data are gone; then nothing is measured.
 
     Args:
       trained: the run.
@@ -92,8 +94,9 @@ def in_int8(trained: Trained, one: Member, model: Model, params: Params) -> InIn
         told = f"int8: got {trained.config.model.kind}, allowed are networks without loops"
         raise ConfigError(str(trained.folder.path), [told])
     some = calibration_examples(dataset)
+    static = dataset.input != "vector" and not dataset.missing
     try:
-        small, whole = quantized(model, params, some.x, mask=some.mask, static=not dataset.missing)
+        small, whole = quantized(model, params, some.x, mask=some.mask, static=static)
     except ValueError as error:
         raise ConfigError(str(trained.folder.path), [f"int8: {error}"]) from None
     bytes = parameter_bytes(params), parameter_bytes(whole)

@@ -116,6 +116,7 @@ def to_int8(content: bytes, trained: Trained, one: Member) -> tuple[bytes, Calla
         told = f"onnx: in whole numbers needs training examples, {trained.dataset.missing}"
         raise ConfigError(str(trained.folder.path), [told])
     proto = onnx.load_from_string(content)
+    _leave_out_no_biases(proto)
     name = proto.graph.input[0].name
     scale = trained.dataset.standardize
 
@@ -146,6 +147,17 @@ def to_int8(content: bytes, trained: Trained, one: Member) -> tuple[bytes, Calla
     call = running(small)
     cost = cost_of(trained, one, (len(content), len(small)), lambda some: _outputs(call, trained, some))
     return small, call, cost
+
+
+def _leave_out_no_biases(proto: Any) -> None:
+    """The converter gives a product without a bias the number 0 for one, of which the quantizer knows nothing."""
+    from onnx import numpy_helper
+
+    numbers = {one.name: one for one in proto.graph.initializer if not one.dims}
+    for node in proto.graph.node:
+        if node.op_type == "Gemm" and len(node.input) == 3 and node.input[2] in numbers:
+            if not numpy_helper.to_array(numbers[node.input[2]]).any():
+                del node.input[2]
 
 
 def _outputs(call: Callable[..., np.ndarray], trained: Trained, examples: Examples) -> np.ndarray:

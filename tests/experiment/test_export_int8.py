@@ -20,14 +20,18 @@ from dlnotes.experiment.run import open_run, run
 from dlnotes.models import quantized
 
 KINDS = {
-    "mlp": {"data": {"kind": "digits"}, "model": {"kind": "mlp", "widths": [64, 64], "dropout": 0}},
+    "mlp": {"data": {"kind": "digits"}, "model": {"kind": "mlp", "widths": [64, 64]}},
     "cnn": {
         "data": {"kind": "digits"},
-        "model": {"kind": "cnn", "channels": [8, 8], "dense": [128], "dropout": 0},
+        "model": {"kind": "cnn", "channels": [8, 8], "dense": [128]},
     },
-    "regression": {"data": {"kind": "diabetes"}, "model": {"kind": "mlp", "widths": [32], "dropout": 0}},
+    "regression": {"data": {"kind": "tabular", "name": "diabetes"}, "model": {"kind": "mlp", "widths": [32]}},
 }
-LEARN = {"duration": "150 steps", "batch_size": 64, "seeds": 2, "log_every": 50, "ema": 0}
+LEARN = {"duration": "150 steps", "batch_size": 64, "seeds": 2, "log_every": 50}
+
+
+def config(folder, **sections):
+    return parse(tiny(folder) | {"training": LEARN, **sections})
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,7 @@ def trained(tmp_path_factory):
     def of(kind):
         if kind not in runs:
             folder = tmp_path_factory.mktemp(kind)
-            runs[kind] = run(parse(tiny(folder, training=LEARN, **KINDS[kind])))
+            runs[kind] = run(config(folder, **KINDS[kind]))
         return runs[kind]
 
     return of
@@ -113,11 +117,11 @@ def test_numbers_are_in_their_own_units(trained, tmp_path):
 
 def test_what_is_not_written(trained, tmp_path, monkeypatch):
     sequences = {
-        "data": {"kind": "reber", "n": 40},
-        "model": {"kind": "sequence_classifier", "hidden": 3, "dropout": 0},
+        "data": {"kind": "reber", "n": 40, "max_length": 20},
+        "model": {"kind": "sequence_classifier", "hidden": 3},
         "training": {"duration": "2 steps", "seeds": 1},
     }
-    result = run(parse(tiny(tmp_path, **sequences)))
+    result = run(config(tmp_path, **sequences))
     with pytest.raises(ConfigError, match="int8: model: has products inside a loop"):
         export_run(result.folder, int8=True)
     monkeypatch.setattr("dlnotes.experiment.export_onnx.find_spec", lambda name: object())
