@@ -150,14 +150,13 @@ def to_int8(content: bytes, trained: Trained, one: Member) -> tuple[bytes, Calla
 
 
 def _leave_out_no_biases(proto: Any) -> None:
-    """The converter gives a product without a bias the number 0 for one, of which the quantizer knows nothing."""
+    """Products without a bias have the number 0 for one after conversion, which the quantizer does not know."""
     from onnx import numpy_helper
 
-    numbers = {one.name: one for one in proto.graph.initializer if not one.dims}
+    zeros = {a.name for a in proto.graph.initializer if not a.dims and not numpy_helper.to_array(a).any()}
     for node in proto.graph.node:
-        if node.op_type == "Gemm" and len(node.input) == 3 and node.input[2] in numbers:
-            if not numpy_helper.to_array(numbers[node.input[2]]).any():
-                del node.input[2]
+        if node.op_type == "Gemm" and len(node.input) == 3 and node.input[2] in zeros:
+            del node.input[2]
 
 
 def _outputs(call: Callable[..., np.ndarray], trained: Trained, examples: Examples) -> np.ndarray:
