@@ -150,7 +150,7 @@ def to_int8(content: bytes, trained: Trained, one: Member) -> tuple[bytes, Calla
 
 
 def _leave_out_no_biases(proto: Any) -> None:
-    """Products without a bias have the number 0 for one after conversion, which the quantizer does not know."""
+    """Products without a bias have the number 0 for one once converted, which the quantizer does not know."""
     from onnx import numpy_helper
 
     zeros = {a.name for a in proto.graph.initializer if not a.dims and not numpy_helper.to_array(a).any()}

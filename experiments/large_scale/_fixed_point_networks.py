@@ -75,7 +75,11 @@ def right(model: models.Model, stacked: Any, x: Any, y: np.ndarray, seeds: int) 
 
 def in_whole_numbers(case: Case, stacked: Any, x: Any) -> Any:
     """Each member in 8 bits, stacked, its activations scaled by the images x."""
-    return jax.jit(lambda s: jax.lax.map(lambda p: models.quantized(case.model, p, x).params, s))(stacked)
+
+    def every(stacked: Any, x: Any) -> Any:
+        return jax.lax.map(lambda params: models.quantized(case.model, params, x).params, stacked)
+
+    return jax.jit(every)(stacked, x)
 
 
 def measure_case(options: Any, case: Case, first_seed: int) -> tuple[dict[str, Any], Any, np.ndarray]:

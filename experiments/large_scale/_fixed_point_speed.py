@@ -89,6 +89,7 @@ def by_hand(params: models.MLP, x: np.ndarray) -> dict[str, Network]:
     )
     graph = helper.make_graph(nodes, "perceptron", inputs, outputs, weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    wide = model.SerializeToString()  # before the quantizer, which changes what it is given
 
     class Once(quantization.CalibrationDataReader):
         """All examples at once."""
@@ -108,7 +109,7 @@ def by_hand(params: models.MLP, x: np.ndarray) -> dict[str, Network]:
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
         )
-        contents = {"float32": model.SerializeToString(), "int8": path.read_bytes()}
+        contents = {"float32": wide, "int8": path.read_bytes()}
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
