@@ -61,13 +61,19 @@ def member(stacked: Any, m: int) -> Any:
     return jax.tree.map(lambda a: a[m], stacked)
 
 
-def right(model: models.Model, stacked: Any, x: Any, y: np.ndarray, seeds: int) -> np.ndarray:
+Classify = Callable[[Any, Any], Any]
+
+
+def classify(model: models.Model) -> Classify:
+    """The most probable class of each image, as one compiled program for all parameters."""
+    return jax.jit(lambda params, x: jnp.argmax(model.apply(params, x), -1))
+
+
+def right(classes: Classify, stacked: Any, x: Any, y: np.ndarray, seeds: int) -> np.ndarray:
     """Whether each member classifies each image as it should, ``(seeds, images)``."""
-    classes = jax.jit(lambda params, x: jnp.argmax(model.apply(params, x), -1))
+    blocks = range(0, len(x), ROWS)
     found = [
-        np.concatenate(
-            [np.asarray(classes(member(stacked, m), x[i : i + ROWS])) for i in range(0, len(x), ROWS)]
-        )
+        np.concatenate([np.asarray(classes(member(stacked, m), x[i : i + ROWS])) for i in blocks])
         for m in range(seeds)
     ]
     return np.stack(found) == y
@@ -107,21 +113,24 @@ def measure_case(options: Any, case: Case, first_seed: int) -> tuple[dict[str, A
     x, y = jnp.asarray(test.x), np.asarray(test.y)
     some = jnp.asarray(train.x[: options.calibration])
     small = models.quantized(case.model, member(trained.fit.params, 0), some).model
+    wide, narrow = classify(case.model), classify(small)
     found: dict[str, Any] = {"rate": RATES[int(trained.chosen[0])]}
     for name, at in (("", -1), ("_half", 1)):  # snapshots at the start, after half of the steps, at the end
         stacked = jax.tree.map(lambda a, at=at: jnp.asarray(a[at]), trained.fit.probes)
         whole = in_whole_numbers(case, stacked, some)
-        found[f"float{name}"] = right(case.model, stacked, x, y, options.seeds)
-        found[f"int8{name}"] = right(small, whole, x, y, options.seeds)
+        found[f"float{name}"] = right(wide, stacked, x, y, options.seeds)
+        found[f"int8{name}"] = right(narrow, whole, x, y, options.seeds)
         if at == -1:
-            found["sweep"] = sweep(options, case, stacked, whole, x, y)
+            found["sweep"] = sweep(options, case, narrow, stacked, whole, x, y)
             found["sweep_float"] = 100 * found["float"][:, : options.sweep].mean(1)
             sizes = models.parameter_bytes(member(stacked, 0)), models.parameter_bytes(member(whole, 0))
             found["bytes"] = np.array(sizes)
     return found, member(trained.fit.params, 0), np.asarray(test.x)
 
 
-def sweep(options: Any, case: Case, stacked: Any, whole: Any, x: Any, y: np.ndarray) -> np.ndarray:
+def sweep(
+    options: Any, case: Case, classes: Classify, stacked: Any, whole: Any, x: Any, y: np.ndarray
+) -> np.ndarray:
     """Accuracy in % with weights of fewer bits, ``(kinds of scales, bits, seeds)``."""
     x, y = x[: options.sweep], y[: options.sweep]
     scales = [layer.inputs for layer in whole.layers]
@@ -129,10 +138,11 @@ def sweep(options: Any, case: Case, stacked: Any, whole: Any, x: Any, y: np.ndar
     for i in range(len(SCALES)):
         for j, bits in enumerate(BITS):
 
-            def small(params: Any, scales: Any, bits: int = bits, each: bool = i == 0) -> models.Quantized:
-                return models.quantized(case.model, params, x[:2], bits=bits, per_output=each, inputs=scales)
+            def made(params: Any, scales: Any, bits: int = bits, each: bool = i == 0) -> Any:
+                return models.quantized(
+                    case.model, params, x[:2], bits=bits, per_output=each, inputs=scales
+                ).params
 
-            made = jax.jit(jax.vmap(lambda p, s, small=small: small(p, s).params))(stacked, scales)
-            model = small(member(stacked, 0), member(scales, 0)).model
-            found[i, j] = 100 * right(model, made, x, y, options.seeds).mean(1)
+            few = jax.jit(jax.vmap(made))(stacked, scales)
+            found[i, j] = 100 * right(classes, few, x, y, options.seeds).mean(1)
     return found

@@ -210,6 +210,7 @@ class _Walk:
 
     def through(self, model: Model, shapes: Params, x: Any, mask: Any) -> Any:
         """The network's output."""
+        x = jnp.asarray(x) if isinstance(x, list) else x
         places, structure = jax.tree.flatten(shapes)
         folded = [_Folded(a.shape, a.dtype, frozenset([i]), self._leaf(i)) for i, a in enumerate(places)]
         moving = jax.tree.map(lambda a: _Moving(jnp.asarray(a)), (x, mask))
