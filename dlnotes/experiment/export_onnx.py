@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,23 @@ def require_onnx(trained: Trained) -> None:
         )
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what the converter says of parts of its own that are not used, and the quantizer of advice."""
+    import onnxruntime
+
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    onnxruntime.set_default_logger_severity(3)  # errors only
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+        onnxruntime.set_default_logger_severity(2)
+
+
 def to_onnx(
     function: Callable[..., Any], arguments: Mapping[str, Any], trained: Trained
 ) -> tuple[bytes, Callable[..., np.ndarray]]:
@@ -63,8 +82,7 @@ def to_onnx(
 
     shapes = [tuple(n if isinstance(n, int) else str(n) for n in a.shape) for a in arguments.values()]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the converter's own plugins
+        with _quietly():
             made: Any = jax2onnx.to_onnx(
                 for_other_platforms(function),
                 shapes,
@@ -111,6 +129,7 @@ def to_int8(content: bytes, trained: Trained, one: Member) -> tuple[bytes, Calla
     """
     import onnx
     from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     if trained.dataset.missing:
         told = f"onnx: in whole numbers needs training examples, {trained.dataset.missing}"
@@ -131,10 +150,13 @@ def to_int8(content: bytes, trained: Trained, one: Member) -> tuple[bytes, Calla
             part = next(self.parts, None)
             return None if part is None else {name: np.asarray(part, np.float32)}
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "int8.onnx"
+    with tempfile.TemporaryDirectory() as folder, _quietly():
+        given, plain, path = (Path(folder) / f"{name}.onnx" for name in ("given", "plain", "int8"))
+        given.write_bytes(proto.SerializeToString())
+        # What depends on weights alone, such as a kernel with its axes exchanged, is computed now.
+        quant_pre_process(given, plain, skip_symbolic_shape=True)
         quantization.quantize_static(
-            proto,
+            plain,
             path,
             Reader(),
             quant_format=quantization.QuantFormat.QDQ,

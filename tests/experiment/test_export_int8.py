@@ -1,6 +1,7 @@
 """Exports in whole numbers and of ONNX: without dlnotes, near what the run predicts, a quarter as large."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 from commands import environment
 from tiny_run import tiny
+from typer.testing import CliRunner
 
+from dlnotes.cli.main import app
 from dlnotes.config import ConfigError, parse
 from dlnotes.experiment import export
 from dlnotes.experiment.export import export_run
@@ -69,7 +72,7 @@ def test_a_file_of_whole_numbers(kind, trained, tmp_path):
     result, told = trained(kind), []
     path = export_run(result.folder, output=tmp_path / "small.jax", int8=True, tell=told.append)
     large = export_run(result.folder, output=tmp_path / "large.jax")
-    facts = json.loads((tmp_path / "small.json").read_text())
+    facts = json.loads((tmp_path / "small.jax.json").read_text())
     sizes = facts["bytes"]
     assert sizes["float"] == sum(leaf.nbytes for leaf in jax.tree.leaves(result.params()))
     assert 0.25 < sizes["int8"] / sizes["float"] < 0.35  # the nets of this test are small
@@ -81,7 +84,7 @@ def test_a_file_of_whole_numbers(kind, trained, tmp_path):
     (line,) = told
     assert f"{sizes['int8']:,} bytes" in line
     assert f"validation accuracy {facts['before']['accuracy']:.2%} before" in line
-    assert line in (tmp_path / "small.md").read_text()
+    assert line in (tmp_path / "small.jax.md").read_text()
     # A process without dlnotes gives the numbers that the network in whole numbers gives here.
     x = raw_of(result, "test")
     np.save(tmp_path / "x.npy", x)
@@ -112,7 +115,7 @@ def test_numbers_are_in_their_own_units(trained, tmp_path):
     got, want = called(x), jax.export.deserialize(bytearray(large.read_bytes())).call(x)
     spread = float(np.ravel(result.dataset.standardize_y.scale)[0])
     assert 0 < np.abs(got - want).max() < 0.1 * spread
-    assert "absolute error" in (tmp_path / "small.md").read_text()
+    assert "absolute error" in (tmp_path / "small.jax.md").read_text()
 
 
 def test_what_is_not_written(trained, tmp_path, monkeypatch):
@@ -143,6 +146,16 @@ def test_what_is_not_written(trained, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="the exported program and the run differ by up to"):
         export_run(wrong.folder, output=tmp_path / "wrong.jax", int8=True)
     assert not (tmp_path / "wrong.jax").exists()
+
+
+def test_the_command_says_what_it_costs(trained, tmp_path):
+    folder = trained("mlp").folder
+    done = CliRunner().invoke(app, ["export", str(folder), "--int8", "-o", str(tmp_path / "small.jax")])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.strip() == str(tmp_path / "small.jax")
+    assert re.search(
+        r"^int8: [\d,]+ bytes, \d\d\.\d% of [\d,]+; validation accuracy .* before, ", done.stderr, re.M
+    )
 
 
 ONNX = """
@@ -176,7 +189,7 @@ def test_a_file_of_onnx(kind, int8, trained, tmp_path):
     assert not int8 or difference > 1e-4
     if kind != "regression":
         assert np.mean(got.argmax(1) == want.argmax(1)) > 0.97
-    assert "onnxruntime" in (tmp_path / "model.md").read_text()
+    assert "onnxruntime" in (tmp_path / "model.onnx.md").read_text()
     if int8:
-        facts = json.loads((tmp_path / "model.json").read_text())
+        facts = json.loads((tmp_path / "model.onnx.json").read_text())
         assert facts["after"].keys() == facts["before"].keys()
