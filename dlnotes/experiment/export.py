@@ -119,7 +119,7 @@ def export_run(
     if onnx and columns:
         told = f"onnx: {', '.join(columns)}: has more digits than float32, allowed is what float32 holds"
         raise ConfigError(str(trained.folder.path), [told])
-    function, arguments, result = _exportable(trained, model, params, wide=bool(columns))
+    function, arguments, result = _exportable(trained, model, params, wide=bool(columns), rowwise=not onnx)
     with jax.enable_x64(bool(columns)):
         if onnx:
             content, call = to_onnx(function, arguments, trained)
@@ -240,7 +240,7 @@ def _length(name: str, trained: Trained) -> str:
     return name if not finds or mask is None else str(mask.shape[1])
 
 
-def _exportable(trained: Trained, model: Model, params: Params, *, wide: bool):
+def _exportable(trained: Trained, model: Model, params: Params, *, wide: bool, rowwise: bool):
     """The function of raw arrays, its arguments' shapes by name, and what it returns.
 
     Args:
@@ -248,6 +248,8 @@ def _exportable(trained: Trained, model: Model, params: Params, *, wide: bool):
       model: of the member.
       params: of it.
       wide: take and give float64; the network between computes in float32 as ever.
+      rowwise: write the program for one image, and that over the batch. Where the size of the batch is open,
+        jax gathers strided parts of an array, which takes ten times as long; those of one image are slices.
     """
     dataset, train = trained.dataset, trained.dataset.train
     scope = jax.export.SymbolicScope()
@@ -289,9 +291,8 @@ def _exportable(trained: Trained, model: Model, params: Params, *, wide: bool):
     if dataset.input in ("vector", "image", "volume"):
         scale = dataset.standardize
 
-        # Image by image, so that all sizes are known: jax then takes strided parts of an image as slices.
-        # Where the size of the batch is open it gathers them, which takes ten times as long.
-        every = jax.vmap(lambda row: apply(row[None])[0]) if len(dataset.inputs) > 1 else apply
+        each = rowwise and len(dataset.inputs) > 1
+        every = jax.vmap(lambda row: apply(row[None])[0]) if each else apply
 
         def plain(x):
             x = _standardized(_filled(x, dataset), scale)
