@@ -228,7 +228,7 @@ def quantized_dense(params: QuantizedDense, x: Array) -> Array:
       >>> from dlnotes.layers import Dense
       >>> layer = quantize_dense(Dense(jnp.array([[2.0], [-1.0]]), jnp.ones(1)))
       >>> [round(float(z), 2) for z in quantized_dense(layer, jnp.array([[3.0, 1.0]]))[0]]
-      [5.99]
+      [6.0]
     """
     if x.shape[-1] != params.q.shape[0]:
         raise ValueError(
