@@ -305,8 +305,8 @@ CLAIM = Claim(
     "routines written by hand are {facts[hand]} times as fast in whole numbers for batches of "
     "{facts[batches]}; the same arithmetic as a compiler writes it is {facts[compiler]} times as fast as its "
     "own floating point. The networks have {facts[digits]}%, {facts[clothes]}% and {facts[convolutional]}% "
-    "of the test images right in float32. In whole numbers of eight bits they lose {parts[lost, a perceptron of "
-    "digits]}, {parts[lost, a perceptron of clothes]} and {parts[lost, a convolutional net of clothes]} "
+    "of the test images right in float32. In whole numbers of eight bits they lose {parts[lost, a perceptron "
+    "of digits]}, {parts[lost, a perceptron of clothes]} and {parts[lost, a convolutional net of clothes]} "
     "points. Fewer than {facts[fewest]} bits of the weights lose more than a point: {facts[fewer]} lose "
     "{facts[lost]}.",
 )
