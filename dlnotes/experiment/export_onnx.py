@@ -51,7 +51,7 @@ def require_onnx(trained: Trained) -> None:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Without what the converter says of parts of its own that are not used, and the quantizer of advice."""
-    import onnxruntime
+    import onnxruntime  # pyright: ignore[reportMissingImports]
 
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -78,7 +78,7 @@ def to_onnx(
     Raises:
       ConfigError: where the converter knows an operation not.
     """
-    import jax2onnx
+    import jax2onnx  # pyright: ignore[reportMissingImports]
 
     shapes = [tuple(n if isinstance(n, int) else str(n) for n in a.shape) for a in arguments.values()]
     try:
@@ -99,7 +99,7 @@ def to_onnx(
 
 def running(content: bytes) -> Callable[..., np.ndarray]:
     """The program of a file, run by onnxruntime on the CPU."""
-    import onnxruntime
+    import onnxruntime  # pyright: ignore[reportMissingImports]
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
@@ -127,9 +127,9 @@ def to_int8(content: bytes, trained: Trained, one: Member) -> tuple[bytes, Calla
     Raises:
       ConfigError: when the training data are gone: scales cannot be found.
     """
-    import onnx
-    from onnxruntime import quantization
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+    import onnx  # pyright: ignore[reportMissingImports]
+    from onnxruntime import quantization  # pyright: ignore[reportMissingImports]
+    from onnxruntime.quantization.shape_inference import quant_pre_process  # pyright: ignore[reportMissingImports]
 
     if trained.dataset.missing:
         told = f"onnx: in whole numbers needs training examples, {trained.dataset.missing}"
@@ -173,7 +173,7 @@ def to_int8(content: bytes, trained: Trained, one: Member) -> tuple[bytes, Calla
 
 def _leave_out_no_biases(proto: Any) -> None:
     """Products without a bias have the number 0 for one once converted, which the quantizer does not know."""
-    from onnx import numpy_helper
+    from onnx import numpy_helper  # pyright: ignore[reportMissingImports]
 
     zeros = {a.name for a in proto.graph.initializer if not a.dims and not numpy_helper.to_array(a).any()}
     for node in proto.graph.node:

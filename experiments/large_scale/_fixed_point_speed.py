@@ -69,9 +69,9 @@ def by_hand(params: models.MLP, x: np.ndarray) -> dict[str, Network]:
 
     Its own quantizer makes it whole numbers from end to end: 8 bits between the layers too.
     """
-    import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
-    from onnxruntime import quantization
+    import onnxruntime  # pyright: ignore[reportMissingImports]
+    from onnx import TensorProto, helper, numpy_helper  # pyright: ignore[reportMissingImports]
+    from onnxruntime import quantization  # pyright: ignore[reportMissingImports]
 
     nodes, weights, before = [], [], "x"
     layers = [*params.hidden, params.output]
