@@ -144,7 +144,7 @@ def draw(options: FixedPoint, m: Measured) -> Plot:
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     table: dict[str, list] = {"case": [], "scales": [], "bits": [], "accuracy": [], "float32": []}
     for c, (case, color) in enumerate(zip(CASES, (BLUE, ORANGE, GREEN))):
-        wide = 100 * m["float"][c].mean()
+        wide = m["sweep_float"][c].mean()
         left.axhline(wide, color=color, lw=0.8, ls=":")
         for i, scales in enumerate(SCALES):
             accuracy = m["sweep"][c, i].mean(-1)
@@ -169,7 +169,8 @@ def draw(options: FixedPoint, m: Measured) -> Plot:
     right.axhline(1, color=GRAY, lw=0.8)
     right.set_xticks(where, [str(b) for b in BATCHES])
     right.set(xlabel="images of a batch", ylabel="time in float32 / time in int8")
-    right.legend(fontsize=8)
+    right.set_ylim(top=1.25 * right.get_ylim()[1])
+    right.legend(fontsize=8, loc="upper left", ncols=2)
     title = f"{fewest(m)} bits of the weights lose less than a point"
     if m["by_hand"]:
         title += f"; written by hand, 8 bits are {faster(m, 'onnxruntime').value:.1f} times as fast"
