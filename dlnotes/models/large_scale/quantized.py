@@ -192,15 +192,12 @@ class _Moving:
         return self.value.dtype
 
 
-OfLayer = Callable[[Callable[[], tuple[Array, Array]], Callable[[QuantizedLayer], Array]], Array]
-
-
 class _Walk:
     """One passage through the program of a network, in which products with parameters are layers.
 
     Args:
       leaves: of the parameters; one that no operation but the layers needs may be ``None``.
-      layer: ``layer(kind, weights, x, run) -> z``, what stands for a product: see `_Maker` and `_Taker`.
+      layer: ``layer(how, weights, x, plain) -> z``, what stands for a product: see `_Maker` and `_Taker`.
     """
 
     def __init__(self, leaves: Sequence[Any], layer: _Maker | _Taker):
