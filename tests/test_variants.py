@@ -72,6 +72,22 @@ LAYERS = {
         r(7, 4),
         (3, r(7)),
     ),
+    "calibrated": (lambda x: layers.calibrated(x, share=0.9).scale, r(5, 4)),
+    "quantize_dense": (lambda p: layers.quantize_dense(p).scale, drawn(layers.init_dense, 4, 3)),
+    "quantized_dense": (
+        lambda p, x: layers.quantized_dense(layers.quantize_dense(p), x),
+        drawn(layers.init_dense, 4, 3),
+        r(5, 4),
+    ),
+    "quantize_convolution": (
+        lambda p: layers.quantize_convolution(p).scale,
+        drawn(layers.init_convolution, (3, 2), 4, 3),
+    ),
+    "quantized_conv": (
+        lambda p, x: layers.quantized_conv(layers.quantize_convolution(p), x),
+        drawn(layers.init_convolution, (3, 2), 4, 3),
+        IMAGE,
+    ),
     "conv": (layers.conv, drawn(layers.init_convolution, (3, 2), 4, 3), IMAGE),
     "convolve": (lambda x, k: layers.convolve(x, k, stride=2, dilation=2), IMAGE, r(2, 2, 4, 3)),
     "depthwise": (layers.depthwise, IMAGE, r(3, 3, 4, 2)),
@@ -125,6 +141,7 @@ NOT_PURE = {
     "fold_in", "forward_mode",
     "tree_cell", "tree_lstm", "affine_tree", "tensor_tree", "node_states", "count_waves", "soft_chart",
     "compose_pairs", "connected_regions", "mean_field", "free_run", "memory_curve", "local_window",
+    "multiplier", "requantize",
 }  # fmt: skip
 """What takes static arguments alone, keys or host numbers; and cells, trees and the mean field, which the
 tests beside them hold to the same."""

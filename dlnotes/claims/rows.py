@@ -354,7 +354,13 @@ ROWS: tuple[Row, ...] = (
     _claim("R12.9", "Clipping the gradient near a cliff", "training.optimizer",
            "training/test_optimizers experiments/recurrent/test_recurrent_claims",
            config="configs/claims/R12.9_clipping_at_a_cliff.toml"),
-    _claim("L13.1", "Whole-number inference: speed gained, accuracy lost"),
+    _claim("L13.1", "Whole-number inference: speed gained, accuracy lost",
+           "models.quantized layers.quantize_dense layers.quantized_dense layers.quantize_convolution "
+           "layers.quantized_conv layers.calibrated layers.multiplier layers.requantize",
+           "layers/large_scale/test_quantized layers/large_scale/test_quantized_onnxruntime "
+           "models/large_scale/test_quantized experiment/test_export_int8 "
+           "experiments/large_scale/test_fixed_point",
+           config="configs/claims/L13.1_fixed_point.toml"),
     _claim("L13.2", "Larger batches, and the steps that they save",
            "devices.place training.fit",
            "devices/test_placement experiment/test_inference experiments/large_scale/test_batch_returns",

@@ -10,6 +10,7 @@ from dlnotes.models.feedforward.graph import Function, Layer, graph
 from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP, linear, maxout_mlp, mlp
 from dlnotes.models.feedforward.rbf_network import RBFNetwork, rbf_network
 from dlnotes.models.flax_module import from_flax
+from dlnotes.models.large_scale.quantized import Quantized, QuantizedNetwork, parameter_bytes, quantized
 from dlnotes.models.model import Apply, Init, Model, WithState
 from dlnotes.models.recurrent.aligned import aligned_sequences, write_aligned
 from dlnotes.models.recurrent.decoding import (
@@ -44,6 +45,8 @@ __all__ = [
     "Layer",
     "MaxoutMLP",
     "Model",
+    "Quantized",
+    "QuantizedNetwork",
     "RBFNetwork",
     "Stage",
     "WithState",
@@ -73,7 +76,9 @@ __all__ = [
     "mixed_targets",
     "mlp",
     "own_inputs",
+    "parameter_bytes",
     "pixel_labeler",
+    "quantized",
     "rbf_network",
     "recurrent_refinement",
     "sample_decode",

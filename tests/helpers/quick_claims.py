@@ -71,6 +71,7 @@ SLOW = {
     "R12.5",
     "R12.6",
     "R12.9",
+    "L13.1",
     "L13.2",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
