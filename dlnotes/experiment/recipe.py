@@ -20,7 +20,9 @@ from dlnotes.experiment.objective import loss_name, loss_of, metrics_of, unit_of
 from dlnotes.models.model import Model
 from dlnotes.outputs import (
     cross_entropy,
+    penalized,
     pinball,
+    unpenalized,
 )
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import max_norm, optimizer
@@ -69,11 +71,15 @@ def recipe_of(
         if config.training.loss == "pinball":
             measured = partial(pinball, quantile=options["training"]["quantile"])
         rates = [v for k, v in options["model"].items() if k.endswith("dropout")]
+        network: Model = model if factory is None else factory(options["model"])  # type: ignore[assignment]
+        loss = partial(cross_entropy, label_smoothing=smoothing) if smoothed else measured
+        # Of the library's own families, those that keep a state penalize how their parts are used.
+        uneven = factory is not None and network.update is not None
         return Recipe(
-            model=model if factory is None else factory(options["model"]),  # type: ignore[arg-type]
-            loss=partial(cross_entropy, label_smoothing=smoothing) if smoothed else measured,
+            model=network,
+            loss=penalized(loss) if uneven else loss,
             evaluation_loss=measured,
-            metrics=metrics,
+            metrics={k: unpenalized(m) for k, m in metrics.items()} if uneven else metrics,
             optimizer=_optimizer(options["optimizer"], config, lengths, flatten_small),
             augment=augmenter,
             project=None if limit is None else partial(max_norm, limit=limit),
