@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,14 +15,16 @@ from dlnotes.data.dataset import Examples
 from dlnotes.experiment.network import model_of
 from dlnotes.models.model import Model
 from dlnotes.outputs.losses import PerExample
-from dlnotes.training.state import Hyperparams, Member, Recipe, RecipeOf
+from dlnotes.training.state import Hyperparams, Member, Recipe
 from dlnotes.typing import Array
 
 if TYPE_CHECKING:
     from dlnotes.experiment.evaluator import Evaluator
 
 
-def routing_metrics(evaluator: Evaluator, members: Member, examples: Examples) -> dict[str, np.ndarray]:
+def routing_metrics(
+    evaluator: Evaluator, members: Member, examples: Examples, *, best: bool | None = None
+) -> dict[str, np.ndarray]:
     """How the examples are divided over the parts of a network, each ``(members,)``; {} for other families.
 
     Of a mixture of experts: "load_1", "load_2", … (the share of examples whose largest gate is that expert's),
@@ -36,13 +39,15 @@ def routing_metrics(evaluator: Evaluator, members: Member, examples: Examples) -
       evaluator: of the members.
       members: trained ones.
       examples: of one split.
+      best: use the best parameters; by default where they are kept.
     """
+    best = evaluator.setup.keep_best if best is None else best
     family = evaluator.setup.group.config.model
     if family.kind == "mixture_of_experts":
-        gates = _probe(evaluator, lambda options: _gates_only).predict(members, examples)
+        gates = _probe(evaluator, lambda options: _gates_only, best).predict(members, examples)
         return expert_metrics(gates) | {"saved_work": np.full(len(gates), _saved(evaluator, gates))}
     if family.kind == "soft_tree":
-        found = _probe(evaluator, _paths_and_answer(evaluator)).predict(members, examples)
+        found = _probe(evaluator, _paths_and_answer(evaluator), best).predict(members, examples)
         leaves = 2**family.depth
         paths, answer = found[..., :leaves], found[..., leaves:]
         measured = {"leaves_used": _spread(paths), "path_entropy": _entropy(paths).mean(axis=1)}
@@ -85,13 +90,11 @@ Probe = Callable[[dict[str, Any]], Callable[[Any, Any], Array]]
 """From the options of [model] to ``look(params, x) -> (batch, numbers)``."""
 
 
-def _probe(evaluator: Evaluator, probe: Probe) -> Evaluator:
+def _probe(evaluator: Evaluator, probe: Probe, best: bool) -> Evaluator:
     """An evaluator that predicts with a look at the network instead of the network, on the same devices."""
-    from dlnotes.experiment.evaluator import Evaluator
-
     setup = evaluator.setup
-    if (known := evaluator.probes.get(setup.group.config.model.kind)) is not None:
-        return known
+    if best in evaluator.probes:
+        return evaluator.probes[best]
 
     def recipe_of(hyper: Hyperparams) -> Recipe:
         recipe = setup.recipe_of(hyper)
@@ -102,9 +105,9 @@ def _probe(evaluator: Evaluator, probe: Probe) -> Evaluator:
         network = Model(recipe.model.init, lambda params, x, *, key=None, mask=None: look(params, x))
         return recipe._replace(model=network, loss=_nothing, evaluation_loss=None, metrics={})
 
-    found = Evaluator(replace(setup, recipe_of=recipe_of), evaluator.placement)
-    evaluator.probes[setup.group.config.model.kind] = found
-    return found
+    looks = replace(setup, recipe_of=recipe_of, keep_best=best)
+    evaluator.probes[best] = type(evaluator)(looks, evaluator.placement)
+    return evaluator.probes[best]
 
 
 def _nothing(output: Array, y: Array) -> PerExample:
@@ -137,5 +140,5 @@ def _saved(evaluator: Evaluator, gates: np.ndarray) -> float:
     if family.gate == "soft":
         return 0.0
     sizes = (int(np.prod(dataset.inputs)), *family.hidden, dataset.outputs)
-    one, of_gate = sum(a * b for a, b in zip(sizes, sizes[1:])), sizes[0] * gates.shape[-1]
+    one, of_gate = sum(a * b for a, b in itertools.pairwise(sizes)), sizes[0] * gates.shape[-1]
     return (gates.shape[-1] - 1) * one / (gates.shape[-1] * one + of_gate)

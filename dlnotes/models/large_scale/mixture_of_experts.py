@@ -157,7 +157,7 @@ def mixture_of_experts(
             weight = jnp.max(gates, axis=-1, keepdims=True).astype(found.dtype)
             return _Answer(jnp.broadcast_to(weight, found.shape) * found, gates, chosen)
         every = _first(params.hidden[0] if widths else params.output, h)  # (batch, E, width)
-        for i, (layer, key) in enumerate(zip((*params.hidden[1:], params.output), keys)):
+        for _i, (layer, key) in enumerate(zip((*params.hidden[1:], params.output), keys)):
             every = _each(layer, random.dropout(key, g(every), dropout))
         if mixture == "outputs":
             return _Answer(jnp.einsum("ne,neo->no", gates.astype(every.dtype), every), gates, chosen)
@@ -247,7 +247,9 @@ def _running(load: Load, found: _Answer) -> Load:
     gates = jax.lax.stop_gradient(found.gates)
     routed = jax.nn.one_hot(found.expert, gates.shape[-1], dtype=gates.dtype).mean(axis=0)
     entropy = -jnp.sum(gates * _log(gates), axis=-1).mean()
-    return Load(*(MEMORY * old + (1 - MEMORY) * new.astype(old.dtype) for old, new in zip(load, (routed, entropy))))
+    return Load(
+        *(MEMORY * old + (1 - MEMORY) * new.astype(old.dtype) for old, new in zip(load, (routed, entropy)))
+    )
 
 
 def _widths(hidden: int | Sequence[int]) -> tuple[int, ...]:

@@ -185,9 +185,7 @@ def soft_tree(
             return found
         return jax.nn.log_softmax(found.astype(jnp.promote_types(found.dtype, jnp.float32)), axis=-1)
 
-    def apply(
-        params: Params, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None
-    ) -> Array:
+    def apply(params: Params, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
         tree = learned_of(params)
         return one_path(tree, x) if hard and key is None else soft(tree, x)[0]
 

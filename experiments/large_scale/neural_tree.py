@@ -1,0 +1,357 @@
+"""A decision tree whose nodes are networks: what one path costs, and how it compares with a flat network.
+
+The notes: deep learning and dynamic structure can be joined by a decision tree in which each node uses a
+network to divide the decision, although this has not been used much, not to slow the inference down.
+
+Measured: soft trees learn MNIST by gradient descent, with linear nodes and with nodes of one hidden layer,
+to several depths; perceptrons of several widths beside them. At the end a tree follows one path. Its multiply-adds
+and times are held against those of the smallest perceptron of the grid that is as accurate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field
+
+from dlnotes import analysis, data, models, outputs
+from dlnotes.claims import (
+    Above,
+    Below,
+    Claim,
+    Interval,
+    Measured,
+    Options,
+    Part,
+    Plateau,
+    Plot,
+    exact,
+    mean,
+    median,
+    notes,
+    ours,
+    paired,
+)
+from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
+from dlnotes.training import Hyperparams, Recipe, evaluate, optimizer, tune_briefly_and_train
+from dlnotes.typing import Params
+
+from ._timed import in_turns
+
+INPUTS, CLASSES = 784, 10
+NODE = 16
+"""Hidden units of a node that is a network."""
+LINEAR, NETS = (4, 6, 8), (2, 4, 6)
+"""Depths of the trees of each kind."""
+WIDTHS = (8, 16, 32, 64, 128)
+"""Hidden units of the perceptrons, the smallest first."""
+JUDGED = len(LINEAR) + len(NETS) - 1
+"""The deepest tree with nets at its nodes, which the notes' sentence is about."""
+RATES = (0.001, 0.003, 0.01, 0.03)
+BALANCE = 0.1
+BATCHES = (1, 256)
+FIRST_SEED = 13_900
+
+
+class NeuralTree(Options):
+    """Sizes of the experiment."""
+
+    images: int = Field(20_000, ge=256, description="training images")
+    test: int = Field(10_000, ge=16, description="test images")
+    steps: int = Field(3000, ge=2, description="of each training")
+    batch_size: int = Field(64, ge=1, description="examples of a step")
+    tuning_seeds: int = Field(3, ge=1, description="trainings at each learning rate, to choose one")
+    tuning_steps: int = Field(500, ge=1, description="steps of those trainings")
+    rounds: int = Field(20, ge=2, description="repetitions of all timings")
+
+
+def tree(depth: int, node: tuple[int, ...], *, hard: bool = False, balance: Any = BALANCE) -> models.Model:
+    """A tree with constant leaves."""
+    return models.soft_tree(INPUTS, depth, CLASSES, node=node, hard=hard, balance=balance)
+
+
+def trees() -> list[tuple[int, tuple[int, ...]]]:
+    """Depth and node widths of every tree."""
+    return [(d, ()) for d in LINEAR] + [(d, (NODE,)) for d in NETS]
+
+
+NAMES = (
+    *(f"tree of depth {d}, linear nodes" for d in LINEAR),
+    *(f"tree of depth {d}, nets of {NODE} units" for d in NETS),
+    *(f"perceptron of {w} units" for w in WIDTHS),
+)
+
+
+def recipe_of(model: Callable[[Hyperparams], models.Model]) -> Callable[[Hyperparams], Recipe]:
+    """Classes by Adam with a member's rate."""
+
+    def of(hyper: Hyperparams) -> Recipe:
+        return Recipe(
+            model(hyper),
+            outputs.penalized(outputs.cross_entropy),
+            {"accuracy": outputs.unpenalized(outputs.accuracy)},
+            optimizer("adam", hyper["learning_rate"]),
+        )
+
+    return of
+
+
+def learn(
+    options: NeuralTree,
+    model: Callable[[Hyperparams], models.Model],
+    hard: models.Model | None,
+    parts: tuple[data.Examples, ...],
+    methods: dict[str, list[float]],
+) -> tuple[np.ndarray, np.ndarray, Params]:
+    """Test accuracy half-way and at the end, soft and on one path ``(2, 2, methods, seeds)``; rates; params."""
+    train, validation, test = parts
+    half = max(1, options.steps // 2)
+    of = recipe_of(model)
+    trained = tune_briefly_and_train(
+        lambda _: of,
+        train,
+        validation,
+        methods,
+        {"learning_rate": RATES},
+        seeds=options.seeds,
+        tuning_seeds=options.tuning_seeds,
+        first_seed=FIRST_SEED,
+        steps=2 * half,
+        tuning_steps=options.tuning_steps,
+        batch_size=min(options.batch_size, train.size),
+        record=50,
+        every=half,
+        probe=lambda params: params,
+    )
+
+    def accuracy(recipe: Callable[[Hyperparams], Recipe], moment: int) -> np.ndarray:
+        params = jax.tree.map(lambda a: a[moment], trained.fit.probes)
+        return evaluate(recipe, trained.hyperparams, params, test)["accuracy"]
+
+    one_path = of if hard is None else recipe_of(lambda hyper: hard)
+    found = [[accuracy(recipe, moment) for recipe in (of, one_path)] for moment in (1, 2)]
+    return trained.by_method(found), np.array(RATES)[trained.chosen], trained.fit.params
+
+
+def leaves_used(params: Params, x: np.ndarray) -> np.ndarray:
+    """Leaves of each member in which the most probable path of more than 0.1% of the images ends."""
+
+    def ends(p: Params) -> Any:
+        return jnp.argmax(models.path_probabilities(p, jnp.asarray(x)), axis=-1)
+
+    found = np.asarray(jax.lax.map(jax.jit(ends), params))
+    return np.array([(np.bincount(e) > 0.001 * len(x)).sum() for e in found])
+
+
+def counted() -> np.ndarray:
+    """Multiply-adds of one example: a tree's on one path, a perceptron's as it is."""
+    x = np.zeros((1, INPUTS), np.float32)
+    networks = [tree(d, node, hard=True) for d, node in trees()]
+    networks += [models.mlp(INPUTS, (w,), CLASSES) for w in WIDTHS]
+    return np.array([analysis.count(network, x).multiply_adds for network in networks])
+
+
+def timed(options: NeuralTree) -> np.ndarray:
+    """Seconds for an example, of the judged tree's one path and of all perceptrons ``(batches, networks, rounds)``."""
+    depth, node = trees()[JUDGED]
+    networks = [tree(depth, node, hard=True), *(models.mlp(INPUTS, (w,), CLASSES) for w in WIDTHS)]
+    key, found = jax.random.key(FIRST_SEED), []
+    for rows in BATCHES:
+        x = jax.random.normal(key, (rows, INPUTS))
+        calls = [lambda f=jax.jit(n.apply), p=n.init(key), x=x: f(p, x) for n in networks]
+        found.append(in_turns(calls, options.rounds, runs=50 if rows == 1 else 10) / rows)
+    return np.array(found)
+
+
+def measure(options: NeuralTree) -> dict[str, np.ndarray]:
+    """Count, take times, then train all networks."""
+    parts = data.parts_of(data.load("mnist"), options.images, max(32, options.images // 10), options.test)
+    work, seconds = counted(), timed(options)
+    accuracy, rates, leaves = [], [], []
+    for i, (depth, node) in enumerate(trees()):
+        balances = [BALANCE, 0.0] if i == JUDGED else [BALANCE]
+
+        def model(hyper: Hyperparams, depth: int = depth, node: tuple[int, ...] = node) -> models.Model:
+            return tree(depth, node, balance=hyper["balance"])
+
+        a, rate, params = learn(options, model, tree(depth, node, hard=True), parts, {"balance": balances})
+        accuracy.append(a[..., 0, :])
+        rates.append(rate[0])
+        if i == JUDGED:
+            leaves = leaves_used(params, parts[2].x).reshape(2, options.seeds)
+    for width in WIDTHS:
+        flat = models.mlp(INPUTS, (width,), CLASSES)
+        a, rate, _ = learn(options, lambda hyper, flat=flat: flat, None, parts, {"all": [1.0]})
+        accuracy.append(a[..., 0, :])
+        rates.append(rate[0])
+    return {
+        "work": work,  # (networks,)
+        "seconds": seconds,  # (batches, judged tree and perceptrons, rounds)
+        "accuracy": np.stack(accuracy, axis=2),  # (half-way and end, soft and one path, networks, seeds)
+        "learning_rate": np.array(rates),
+        "leaves": np.asarray(leaves),  # (with and without penalty, seeds)
+    }
+
+
+def rival(m: Measured, moment: int = -1) -> int:
+    """Place in `WIDTHS` of the smallest perceptron that is on average as accurate as the judged tree's path.
+
+    The largest, where none is.
+    """
+    accuracy = m["accuracy"][moment, 1].mean(-1)
+    able = np.flatnonzero(accuracy[JUDGED + 1 :] >= accuracy[JUDGED])
+    return int(able[0]) if able.size else len(WIDTHS) - 1
+
+
+def work(m: Measured) -> Interval:
+    """Multiply-adds of the judged tree's path over those of its rival."""
+    return exact(m["work"][JUDGED] / m["work"][JUDGED + 1 + rival(m)])
+
+
+def slower(m: Measured, batch: int) -> Interval:
+    """Median over rounds of the judged tree's time over its rival's."""
+    seconds = m["seconds"][batch]
+    return median(seconds[0] / seconds[1 + rival(m)])
+
+
+def matched(m: Measured) -> Interval:
+    """Test accuracy of the rival minus that of the judged tree's path, percentage points."""
+    accuracy = 100 * m["accuracy"][-1, 1]
+    return paired(accuracy[JUDGED + 1 + rival(m)], accuracy[JUDGED])
+
+
+def lost(m: Measured, network: int, moment: int = -1) -> Interval:
+    """Test accuracy of the mean over all paths minus that of one path, percentage points."""
+    return paired(100 * m["accuracy"][moment, 0, network], 100 * m["accuracy"][moment, 1, network])
+
+
+def draw(options: NeuralTree, m: Measured) -> Plot:
+    """Accuracy against multiply-adds."""
+    figure = new_figure(7.6, 4.6)
+    axis = figure.subplots()
+    accuracy = 100 * m["accuracy"][-1, 1]
+    groups = (
+        ("tree, linear nodes", slice(0, len(LINEAR)), BLUE, "o", [f"depth {d}" for d in LINEAR]),
+        (
+            f"tree, nets of {NODE} units",
+            slice(len(LINEAR), JUDGED + 1),
+            ORANGE,
+            "s",
+            [f"depth {d}" for d in NETS],
+        ),
+        ("perceptron", slice(JUDGED + 1, None), GREEN, "^", [f"{w} units" for w in WIDTHS]),
+    )
+    for label, which, color, marker, names in groups:
+        x, y = m["work"][which], accuracy[which]
+        axis.errorbar(x, y.mean(1), y.std(1), color=color, marker=marker, capsize=3, label=label)
+        for place, name in zip(zip(x, y.mean(1)), names):
+            axis.annotate(name, place, xytext=(5, -11), textcoords="offset points", fontsize=8, color=color)
+    axis.set(xscale="log", xlabel="multiply-adds for one example", ylabel="test accuracy on one path (%)")
+    axis.legend(fontsize=9, loc="lower right", title="mean and deviation of seeds")
+    set_title(
+        figure,
+        f"One path of the tree with nets takes {work(m).value:.1f} times the work of a perceptron as accurate",
+    )
+    table = {
+        "network": list(NAMES),
+        "multiply_adds": [int(v) for v in m["work"]],
+        "accuracy": [float(v) for v in m["accuracy"][-1, 1].mean(-1)],
+        "all_paths": [float(v) for v in m["accuracy"][-1, 0].mean(-1)],
+        "deviation": [float(v) for v in m["accuracy"][-1, 1].std(-1)],
+        "learning_rate": [float(v) for v in m["learning_rate"]],
+    }
+    return Plot(figure, table)
+
+
+def _facts(m: Measured) -> dict[str, Any]:
+    accuracy = 100 * m["accuracy"][-1, 1].mean(-1)
+    return {
+        "rival": NAMES[JUDGED + 1 + rival(m)],
+        "tree": f"{accuracy[JUDGED]:.1f}",
+        "flat": f"{accuracy[JUDGED + 1 + rival(m)]:.1f}",
+        "linear": f"{accuracy[len(LINEAR) - 1]:.1f}",
+        "deepest": f"{LINEAR[-1]}",
+    }
+
+
+SECTION = "aprendizaje profundo a gran escala"
+SLOWER = "a network at each node of a decision tree is seldom used, not to slow the inference down"
+
+CLAIM = Claim(
+    id="L13.9",
+    statement="A decision tree can have a network at each node. It is seldom used so, because it would slow "
+    "down the inference.",
+    source="notes, «aprendizaje profundo a gran escala»; Goodfellow et al. 2016, 12.1.6; Frosst & Hinton 2017",
+    options=NeuralTree,
+    measure=measure,
+    draw=draw,
+    method="Soft decision trees learn {options.images} images of MNIST by Adam with a constant rate, "
+    f"{{options.steps}} steps of {{options.batch_size}}: trees of depth {LINEAR[0]} to {LINEAR[-1]} with linear "
+    f"nodes, of depth {NETS[0]} to {NETS[-1]} with nodes of one hidden layer of {NODE} units, and perceptrons "
+    f"of {WIDTHS[0]} to {WIDTHS[-1]} units. Each has its own rate of {len(RATES)}, chosen by the "
+    "validation loss of {options.tuning_seeds} other seeds after {options.tuning_steps} steps. At the end a "
+    "tree follows the more probable branch of each node. The deepest tree with nets is held against the "
+    "smallest perceptron that is at least as accurate on average. Times are taken in turns in {options.rounds} "
+    "rounds. {options.seeds} seeds are judged on {options.test} test images; intervals cover seeds, or rounds of "
+    "timing, only.",
+    parts=(
+        Part(
+            "work",
+            "One path of the tree with nets takes more multiply-adds than a perceptron that is as accurate.",
+            what="multiply-adds of one path over those of the smallest perceptron that is as accurate",
+            effect=work,
+            rule=Above(1.0),
+            source=notes(SECTION, SLOWER),
+            learned=Plateau(half=lambda m: mean(100 * m["accuracy"][0, 1, JUDGED])),
+        ),
+        *(
+            Part(
+                f"time, batch of {rows}",
+                f"In batches of {rows} its inference takes longer.",
+                what="time of one path over that of the smallest perceptron that is as accurate, times",
+                effect=lambda m, i=i: slower(m, i),
+                rule=Above(1.0),
+                source=notes(SECTION, SLOWER),
+            )
+            for i, rows in enumerate(BATCHES)
+        ),
+        Part(
+            "as accurate",
+            "The perceptron is no worse than the tree.",
+            what="test accuracy of that perceptron minus that of one path, percentage points",
+            effect=matched,
+            rule=Above(-0.5),
+            source=ours("the comparison is of networks that are as accurate"),
+        ),
+        *(
+            Part(
+                f"one path, {name}",
+                f"Of the deepest tree with {name} one path is less than a point worse than all paths.",
+                what="test accuracy of all paths minus that of one path, percentage points",
+                effect=lambda m, i=i: lost(m, i),
+                rule=Below(1.0),
+                source=ours("training is of all paths, inference of one"),
+                learned=Plateau(half=lambda m, i=i: lost(m, i, 0)),
+            )
+            for name, i in (("linear nodes", len(LINEAR) - 1), ("nets", JUDGED))
+        ),
+        Part(
+            "balance",
+            "Without the penalty fewer leaves are in use.",
+            what="leaves that more than 0.1% of the test images end in, with the penalty minus without",
+            effect=lambda m: paired(m["leaves"][0], m["leaves"][1]),
+            rule=Above(0.0),
+            source=ours("Frosst and Hinton report that trees get stuck without it"),
+        ),
+    ),
+    facts=_facts,
+    reading="One path of the deepest tree with nets classifies {facts[tree]}% of the test images. The smallest "
+    "perceptron of the grid that is as accurate is the {facts[rival]}, with {facts[flat]}%. The path takes "
+    "{parts[work]} times its multiply-adds, and its inference is {parts[time, batch of 1]} times as long for a "
+    "single image and {parts[time, batch of 256]} times in batches. A tree of depth {facts[deepest]} with linear "
+    "nodes reaches {facts[linear]}% with fewer multiply-adds than any of these perceptrons.",
+)
