@@ -1,4 +1,4 @@
-"""A network's output in training with a penalty that belongs to it, such as for an uneven use of its parts."""
+"""A network's output in training with a penalty that belongs to it, as for an uneven use of its parts."""
 
 from __future__ import annotations
 

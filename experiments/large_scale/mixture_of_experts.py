@@ -1,11 +1,11 @@
-"""A gate that weighs all experts, and one that chooses: what each computes, how long it takes, what it learns.
+"""A gate that weighs all experts, and one that chooses: work, time, and what each learns.
 
 The notes: a mixture of experts combines the results of all of them, weighted by the gater, which then offers
 no reduction of the cost. If a single expert is chosen for each example, training and inference can become
 faster. To gain it with a batch, examples that take the same branch are grouped.
 
-Measured: multiply-adds of both mixtures, of one expert alone and of all of them; times of the forward pass and
-of the gradient, in turns, with the gate and the grouping included. Then classes are learned of images
+Measured: multiply-adds of both mixtures, of one expert alone and of all of them; times of the forward pass
+and of the gradient, in turns, with the gate and the grouping included. Then classes are learned of images
 of four kinds at once: digits and clothes, upright and turned by 90 degrees. Nobody tells the gate which kind
 an image is. Rivals are a perceptron of the size of one expert, with as many multiply-adds, and
 one as wide as all experts together, with as many parameters; and the hard mixture without the penalty that
@@ -15,6 +15,7 @@ keeps all experts in use.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -194,12 +195,12 @@ def timed(options: MixtureOfExperts) -> dict[str, np.ndarray]:
 
     runs = [2, 2, 1, 1]
     seconds = in_turns(
-        [lambda f=jax.jit(f), p=p: f(p, x) for f, p in zip(forward, given)],
+        [partial(jax.jit(f), p, x) for f, p in zip(forward, given)],
         options.rounds,
         runs=runs,
     )
     learning = in_turns(
-        [lambda f=jax.jit(gradient(f)), p=p: f(p, x, y) for f, p in zip(forward, given)],
+        [partial(jax.jit(gradient(f)), p, x, y) for f, p in zip(forward, given)],
         options.rounds,
         runs=runs,
     )
@@ -212,7 +213,7 @@ def products(options: MixtureOfExperts, x: Array, params: Params) -> np.ndarray:
     chosen = jnp.argmax(models.gate_weights(params, x), axis=-1).astype(jnp.int32)
     grouped = jax.jit(lambda p, x, e: grouped_dense(p, x, sort_by_group(e, EXPERTS)))
     masked = jax.jit(lambda p, x, e: masked_dense_of_groups(x, *p, e))
-    return in_turns([lambda f=f: f(layer, x, chosen) for f in (grouped, masked)], options.rounds, runs=[2, 1])
+    return in_turns([partial(f, layer, x, chosen) for f in (grouped, masked)], options.rounds, runs=[2, 1])
 
 
 def measure(options: MixtureOfExperts) -> dict[str, np.ndarray]:
@@ -432,8 +433,10 @@ CLAIM = Claim(
     facts=_facts,
     reading="A soft gate computes {parts[soft, work]} times the work of all experts, a hard one {parts[hard, "
     "work]} times that of one. Choosing makes inference {parts[hard, inference]} times and training "
-    "{parts[hard, training]} times faster than weighing all. Test accuracy is {facts[hard]}% with a hard gate, "
+    "{parts[hard, training]} times faster than weighing all. Test accuracy is {facts[hard]}% "
+    "with a hard gate, "
     "{facts[soft]}% with a soft one, {facts[one]}% for a perceptron of one expert's size and "
-    "{facts[wide]}% for one of the size of all of them. The penalty keeps {parts[all in use]} experts in use; "
+    "{facts[wide]}% for one of the size of all of them. The penalty keeps {parts[all in use]} "
+    "experts in use; "
     "without it {parts[collapse]} are, and the accuracy is {facts[free]}%.",
 )

@@ -4,13 +4,14 @@ The notes: deep learning and dynamic structure can be joined by a decision tree 
 network to divide the decision, although this has not been used much, not to slow the inference down.
 
 Measured: soft trees learn MNIST by gradient descent, with linear nodes and with nodes of one hidden layer,
-to several depths; perceptrons of several widths beside them. At the end a tree follows one path. Its multiply-adds
-and times are held against those of the smallest perceptron of the grid that is as accurate.
+to several depths; perceptrons of several widths beside them. At the end a tree follows one path. Its
+multiply-adds and times are held against those of the smallest perceptron of the grid that is as accurate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -107,7 +108,7 @@ def learn(
     parts: tuple[data.Examples, ...],
     methods: dict[str, list[float]],
 ) -> tuple[np.ndarray, np.ndarray, Params]:
-    """Test accuracy half-way and at the end, soft and on one path ``(2, 2, methods, seeds)``; rates; params."""
+    """Test accuracy ``(half-way and end, all paths and one, methods, seeds)``; rates; parameters."""
     train, validation, test = parts
     half = max(1, options.steps // 2)
     of = recipe_of(model)
@@ -156,13 +157,13 @@ def counted() -> np.ndarray:
 
 
 def timed(options: NeuralTree) -> np.ndarray:
-    """Seconds for an example, of the judged tree's one path and of all perceptrons ``(batches, networks, rounds)``."""
+    """Seconds for an example, one path of the judged tree first ``(batches, networks, rounds)``."""
     depth, node = trees()[JUDGED]
     networks = [tree(depth, node, hard=True), *(models.mlp(INPUTS, (w,), CLASSES) for w in WIDTHS)]
     key, found = jax.random.key(FIRST_SEED), []
     for rows in BATCHES:
         x = jax.random.normal(key, (rows, INPUTS))
-        calls = [lambda f=jax.jit(n.apply), p=n.init(key), x=x: f(p, x) for n in networks]
+        calls = [partial(jax.jit(n.apply), n.init(key), x) for n in networks]
         found.append(in_turns(calls, options.rounds, runs=50 if rows == 1 else 10) / rows)
     return np.array(found)
 
@@ -254,7 +255,8 @@ def draw(options: NeuralTree, m: Measured) -> Plot:
     axis.legend(fontsize=9, loc="lower right", title="mean and deviation of seeds")
     set_title(
         figure,
-        f"One path of the tree with nets takes {work(m).value:.1f} times the work of a perceptron as accurate",
+        f"One path of the tree with nets takes {work(m).value:.1f} times the work of a perceptron "
+        f"as accurate",
     )
     table = {
         "network": list(NAMES),
@@ -285,18 +287,23 @@ CLAIM = Claim(
     id="L13.9",
     statement="A decision tree can have a network at each node. It is seldom used so, because it would slow "
     "down the inference.",
-    source="notes, «aprendizaje profundo a gran escala»; Goodfellow et al. 2016, 12.1.6; Frosst & Hinton 2017",
+    source="notes, «aprendizaje profundo a gran escala»; Goodfellow et al. 2016, 12.1.6; Frosst "
+    "& Hinton 2017",
     options=NeuralTree,
     measure=measure,
     draw=draw,
     method="Soft decision trees learn {options.images} images of MNIST by Adam with a constant rate, "
-    f"{{options.steps}} steps of {{options.batch_size}}: trees of depth {LINEAR[0]} to {LINEAR[-1]} with linear "
-    f"nodes, of depth {NETS[0]} to {NETS[-1]} with nodes of one hidden layer of {NODE} units, and perceptrons "
+    f"{{options.steps}} steps of {{options.batch_size}}: trees of depth {LINEAR[0]} to "
+    f"{LINEAR[-1]} with linear "
+    f"nodes, of depth {NETS[0]} to {NETS[-1]} with nodes of one hidden layer of {NODE} units, and "
+    f"perceptrons "
     f"of {WIDTHS[0]} to {WIDTHS[-1]} units. Each has its own rate of {len(RATES)}, chosen by the "
     "validation loss of {options.tuning_seeds} other seeds after {options.tuning_steps} steps. At the end a "
     "tree follows the more probable branch of each node. The deepest tree with nets is held against the "
-    "smallest perceptron that is at least as accurate on average. Times are taken in turns in {options.rounds} "
-    "rounds. {options.seeds} seeds are judged on {options.test} test images; intervals cover seeds, or rounds of "
+    "smallest perceptron that is at least as accurate on average. Times are taken in turns in "
+    "{options.rounds} "
+    "rounds. {options.seeds} seeds are judged on {options.test} test images; intervals cover "
+    "seeds, or rounds of "
     "timing, only.",
     parts=(
         Part(
@@ -349,9 +356,12 @@ CLAIM = Claim(
         ),
     ),
     facts=_facts,
-    reading="One path of the deepest tree with nets classifies {facts[tree]}% of the test images. The smallest "
+    reading="One path of the deepest tree with nets classifies {facts[tree]}% of the test "
+    "images. The smallest "
     "perceptron of the grid that is as accurate is the {facts[rival]}, with {facts[flat]}%. The path takes "
-    "{parts[work]} times its multiply-adds, and its inference is {parts[time, batch of 1]} times as long for a "
-    "single image and {parts[time, batch of 256]} times in batches. A tree of depth {facts[deepest]} with linear "
+    "{parts[work]} times its multiply-adds, and its inference is {parts[time, batch of 1]} times "
+    "as long for a "
+    "single image and {parts[time, batch of 256]} times in batches. A tree of depth "
+    "{facts[deepest]} with linear "
     "nodes reaches {facts[linear]}% with fewer multiply-adds than any of these perceptrons.",
 )

@@ -1,8 +1,8 @@
 """Grouped products against other ways to give each row its own matrix: ``python -m scripts.bench.grouped``.
 
-A hard mixture of 8 experts, 784-128-10, on 4,096 rows: the experts alone, routes given. All ways run in one
-process, in interleaved rounds; a ratio is the median over rounds of the ratio within a round, with the smallest
-and the largest.
+A hard mixture of 8 experts, 784-128-10, on 4,096 rows: the experts alone, routes given. All ways run in
+one process, in interleaved rounds; a ratio is the median over rounds of the ratio within a round, with the
+smallest and the largest.
 """
 
 from __future__ import annotations
@@ -129,7 +129,8 @@ def report(results: dict[str, dict[str, list[float]]]) -> str:
         "# Grouped products",
         "",
         f"{ROWS:,} rows, {EXPERTS} experts {INPUTS}-{UNITS}-{OUTPUTS}; {platform.machine()}, "
-        f"{jax.default_backend()}, jax {jax.__version__}. Milliseconds: median of the rounds; ratios within a "
+        f"{jax.default_backend()}, jax {jax.__version__}. Milliseconds: median of the rounds; "
+        f"ratios within a "
         "round: median [smallest–largest].",
         "",
     ]

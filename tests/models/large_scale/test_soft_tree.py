@@ -39,7 +39,7 @@ def net(layers, k, x):
 
 
 def by_hand(params, x, depth):
-    """Probabilities of leaves ``(n, leaves)`` by walking every path, and of reaching nodes and their right."""
+    """Probabilities by walking every path: of leaves, of reaching each node, of its right branch."""
     tree = params.learned if isinstance(params, WithState) else params
     x = np.asarray(x, np.float64)
     reached = np.ones((len(x), 2 ** (depth + 1) - 1))
