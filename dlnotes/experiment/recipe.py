@@ -73,13 +73,13 @@ def recipe_of(
         rates = [v for k, v in options["model"].items() if k.endswith("dropout")]
         network: Model = model if factory is None else factory(options["model"])  # type: ignore[assignment]
         loss = partial(cross_entropy, label_smoothing=smoothing) if smoothed else measured
-        # Of the library's own families, those that keep a state penalize how their parts are used.
-        uneven = factory is not None and network.update is not None
+        # A network that keeps a state may penalize how its parts are used.
+        may_penalize = network.update is not None
         return Recipe(
             model=network,
-            loss=penalized(loss) if uneven else loss,
+            loss=penalized(loss) if may_penalize else loss,
             evaluation_loss=measured,
-            metrics={k: unpenalized(m) for k, m in metrics.items()} if uneven else metrics,
+            metrics={k: unpenalized(m) for k, m in metrics.items()} if may_penalize else metrics,
             optimizer=_optimizer(options["optimizer"], config, lengths, flatten_small),
             augment=augmenter,
             project=None if limit is None else partial(max_norm, limit=limit),

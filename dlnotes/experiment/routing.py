@@ -28,8 +28,8 @@ def routing_metrics(
     """How the examples are divided over the parts of a network, each ``(members,)``; {} for other families.
 
     Of a mixture of experts: "load_1", "load_2", … (the share of examples whose largest gate is that
-    expert's), "experts_used" (``exp`` of the entropy of these shares: E where all are used alike, 1 where one is),
-    "gate_entropy" (nats, the mean over examples) and "saved_work" (the share of the multiply-adds of
+    expert's), "experts_used" (``exp`` of the entropy of these shares: E where all are used alike, 1 where one
+    is), "gate_entropy" (nats, the mean over examples) and "saved_work" (the share of the multiply-adds of
     computing all experts that a hard gate leaves out; 0 with a soft gate).
 
     Of a soft tree: "leaves_used" (``exp`` of the entropy of the leaves that examples most probably end in),

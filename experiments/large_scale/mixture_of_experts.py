@@ -431,12 +431,10 @@ CLAIM = Claim(
         ),
     ),
     facts=_facts,
-    reading="A soft gate computes {parts[soft, work]} times the work of all experts, a hard one {parts[hard, "
-    "work]} times that of one. Choosing makes inference {parts[hard, inference]} times and training "
-    "{parts[hard, training]} times faster than weighing all. Test accuracy is {facts[hard]}% "
-    "with a hard gate, "
-    "{facts[soft]}% with a soft one, {facts[one]}% for a perceptron of one expert's size and "
-    "{facts[wide]}% for one of the size of all of them. The penalty keeps {parts[all in use]} "
-    "experts in use; "
-    "without it {parts[collapse]} are, and the accuracy is {facts[free]}%.",
+    reading="A soft gate computes {parts[soft, work]} times the work of all experts, a hard one "
+    "{parts[hard, work]} times that of one. Choosing makes inference {parts[hard, inference]} times and "
+    "training {parts[hard, training]} times faster than weighing all. Test accuracy is {facts[hard]}% with "
+    "a hard gate, {facts[soft]}% with a soft one, {facts[one]}% for a perceptron of one expert's size and "
+    "{facts[wide]}% for one of the size of all of them. The penalty keeps {parts[all in use]} experts in "
+    "use; without it {parts[collapse]} are, and the accuracy is {facts[free]}%.",
 )

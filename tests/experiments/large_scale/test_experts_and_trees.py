@@ -7,7 +7,6 @@ from sklearn.metrics import mutual_info_score
 
 experts = experiment("large_scale/mixture_of_experts")
 trees = experiment("large_scale/neural_tree")
-timed = experiment("large_scale/_timed")
 RNG = np.random.default_rng(4)
 
 
@@ -70,7 +69,7 @@ def test_work_is_that_of_a_path():
 def test_times_are_taken_in_turns():
     order = []
     calls = [lambda i=i: order.append(i) for i in range(3)]
-    seconds = timed.in_turns(calls, 2, runs=[1, 2, 1])
+    seconds = experts.in_turns(calls, 2, runs=[1, 2, 1])
     assert seconds.shape == (3, 2)
     assert (seconds >= 0).all()
     assert order == [2, 0, 1, 1, 0, 1, 1, 2, 1, 1, 2, 0]
