@@ -7,13 +7,16 @@ from dlnotes import models
 from dlnotes.typing import Batch
 
 
-def clusters(examples=16, features=6, groups=4, classes=3):
-    """Inputs far apart in groups, so that a gate that has learned nothing uses all of its experts."""
+def clusters(examples=16, features=6, groups=4, classes=3, *, of_group=False):
+    """Inputs far apart in groups, so that a gate that has learned nothing uses all of its experts.
+
+    Labels are random, or those of the groups, which a small tree can learn.
+    """
     rng = np.random.default_rng(12)
     group = np.arange(examples) % groups
     x = rng.normal(size=(examples, features)) + 6 * np.eye(groups, features)[group]
-    y = (rng.permutation(examples) % classes).astype(np.int32)
-    return Batch(x.astype(np.float32), y, None, np.ones(examples, np.float32))
+    y = (group if of_group else rng.permutation(examples)) % classes
+    return Batch(x.astype(np.float32), y.astype(np.int32), None, np.ones(examples, np.float32))
 
 
 def numbers():
@@ -55,7 +58,13 @@ ROWS = [
         learning_rate=2e-2,
         slow=True,
     ),
-    Row("soft tree", lambda: models.soft_tree(6, 3, 3), clusters, cross_entropy, learning_rate=5e-2),
+    Row(
+        "soft tree",
+        lambda: models.soft_tree(6, 3, 3),
+        lambda: clusters(of_group=True),
+        cross_entropy,
+        learning_rate=0.1,
+    ),
     Row(
         "soft tree of nets",
         lambda: models.soft_tree(6, 2, 2, node=(8,), leaf="net", mixture="outputs", activation="tanh"),

@@ -203,9 +203,13 @@ def gate_weights(params: Params, x: Any) -> Array:
     return _gates(gate, flatten(jnp.asarray(x), gate.W.shape[0]), None, 0.0)
 
 
+def at_least_float32(a: Array) -> Array:
+    """What a softmax or a logarithm is taken of: float32 of anything shorter, float64 as it is."""
+    return a if a.dtype == jnp.float64 else a.astype(jnp.float32)
+
+
 def _gates(gate: Dense, h: Array, key: PRNGKey | None, noise: float | Array) -> Array:
-    z = dense(gate, h)
-    z = z.astype(jnp.promote_types(z.dtype, jnp.float32))
+    z = at_least_float32(dense(gate, h))
     if key is not None and not (isinstance(noise, (int, float)) and noise == 0):
         z = z + jnp.asarray(noise, z.dtype) * _normal(key, z)
     return jax.nn.softmax(z, axis=-1)

@@ -16,6 +16,7 @@ from dlnotes.layers.feedforward.dense import Dense, dense
 from dlnotes.layers.initializers import initializer as initializer_named
 from dlnotes.layers.large_scale.grouped import grouped_dense, sort_by_group
 from dlnotes.models.feedforward.mlp import chain, count_inputs, flatten
+from dlnotes.models.large_scale.mixture_of_experts import at_least_float32
 from dlnotes.models.model import Model, WithState, learned_of
 from dlnotes.outputs.penalized import Penalized
 from dlnotes.typing import Array, Params, PRNGKey
@@ -164,7 +165,7 @@ def soft_tree(
         """Output, log p of the right branch of each node, log P of each node; the latter (batch, nodes)."""
         h = flatten(x, features)
         if depth == 0:
-            paths = jnp.zeros((h.shape[0], 1), jnp.promote_types(h.dtype, jnp.float32))
+            paths = jnp.zeros_like(at_least_float32(h[:, :1]))
             return mixed(tree, h, paths), paths[:, :0], paths[:, :0]
         levels, right = _log_paths(tree, h, g)
         return mixed(tree, h, levels[-1]), right, jnp.concatenate(levels[:-1], axis=1)
@@ -183,7 +184,7 @@ def soft_tree(
             found = jnp.asarray(tree.leaf)[at]
         if mixture == "outputs":
             return found
-        return jax.nn.log_softmax(found.astype(jnp.promote_types(found.dtype, jnp.float32)), axis=-1)
+        return jax.nn.log_softmax(at_least_float32(found), axis=-1)
 
     def apply(params: Params, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
         tree = learned_of(params)
@@ -231,7 +232,7 @@ def path_probabilities(params: Params, x: Any, *, activation: str = "relu") -> A
     tree = learned_of(params)
     x = jnp.asarray(x)
     if tree.beta is None:
-        return jnp.ones((x.shape[0], 1), jnp.promote_types(x.dtype, jnp.float32))
+        return jnp.ones((x.shape[0], 1))
     h = flatten(x, tree.node[0].W.shape[1])
     return jnp.exp(_log_paths(tree, h, activation_named(activation))[0][-1])
 
@@ -240,7 +241,7 @@ def _log_paths(tree: SoftTree, h: Array, g: Any) -> tuple[list[Array], Array]:
     """log P of each place of every level, the leaves' the last, and log p of each node's right branch."""
     z = _networks(tree.node, h, g)[..., 0]
     z = z * jnp.broadcast_to(tree.beta, z.shape)  # type: ignore[arg-type]
-    z = z.astype(jnp.promote_types(z.dtype, jnp.float32))
+    z = at_least_float32(z)
     right, left = jax.nn.log_sigmoid(z), jax.nn.log_sigmoid(-z)
     levels = [jnp.zeros((h.shape[0], 1), z.dtype)]
     while (first := levels[-1].shape[1] - 1) < z.shape[1]:
