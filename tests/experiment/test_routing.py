@@ -29,7 +29,8 @@ def of(config):
     """``of(model, training={…}) -> Config`` of a run of that family."""
 
     def make(model, **sections):
-        return parse(config(**sections).model_dump(exclude_unset=True) | {"model": model})
+        extra = {k: sections.pop(k) for k in ("sweep",) if k in sections}
+        return parse(config(**sections).model_dump(exclude_unset=True) | {"model": model} | extra)
 
     return make
 
@@ -81,7 +82,14 @@ def test_a_run_of_a_tree_says_what_one_path_is_worth(of):
     assert 1 <= measured["leaves_used"]["mean"] <= 4
 
 
-@pytest.mark.parametrize("model", [EXPERTS, EXPERTS | {"gate": "soft"}, TREE], ids=["hard", "soft", "tree"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(EXPERTS, id="hard"),
+        pytest.param(EXPERTS | {"gate": "soft"}, id="soft", marks=pytest.mark.slow),
+        pytest.param(TREE, id="tree", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("strategy", [pytest.param("pmap", marks=pytest.mark.slow), "mesh"])
 def test_devices_are_parts_of_a_batch(strategy, model, of):
     """The trajectory of two devices is that of one: loads and penalties are of the whole batch."""
@@ -98,6 +106,7 @@ def test_devices_are_parts_of_a_batch(strategy, model, of):
     chex.assert_trees_all_close(*found, rtol=2e-4, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_seeds_at_once_are_seeds_apart(of):
     together, alone = (
         run(of(EXPERTS, training={"duration": "9 steps", "batch_size": 16, "seeds": seeds}))
@@ -113,8 +122,22 @@ def test_more_leaves_than_examples_are_refused(of):
         run(of(TREE | {"depth": 9}))
 
 
+@pytest.mark.slow
 def test_swept_numbers_and_a_tree_without_nodes(of):
     swept = run(of(EXPERTS, sweep={"kind": "grid", "parameters": {"model.balance": [0.0, 0.1]}}))
     assert "load_1" in swept.summary["points"][1]["metrics"]["test"]
     plain = run(of(TREE | {"depth": 0}))
     assert plain.metrics["test"]["leaves_used"]["mean"] == pytest.approx(1)
+
+
+@pytest.mark.slow
+def test_a_hard_tree_of_nets_is_exported_for_any_batch(of, tmp_path):
+    result = run(of(TREE | {"hard": True, "node": [3], "leaf": "net"}, training={"duration": "3 steps"}))
+    trained = open_run(result.folder)
+    exported = jax.export.deserialize(bytearray(export_run(trained, output=tmp_path / "m.jax").read_bytes()))
+    test = result.dataset.split("test")
+    raw = np.asarray(result.dataset.standardize.inverse(test.x), np.float32)
+    model = models.soft_tree(2, 2, 2, node=(3,), leaf="net", hard=True)
+    p = np.exp(model.apply(result.params(), jnp.asarray(test.x)))
+    for n in (1, 7):
+        np.testing.assert_allclose(exported.call(raw[:n]), p[:n], atol=1e-5)
