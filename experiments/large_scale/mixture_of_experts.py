@@ -270,7 +270,7 @@ def times(m: Measured, what: str, program: str, over: str) -> Interval:
 
 def draw(options: MixtureOfExperts, m: Measured) -> Plot:
     """Times, accuracy, and who gets which kind."""
-    figure = new_figure(12.0, 4.2)
+    figure = new_figure(12.6, 4.2)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1.25, 1))
     for i, (what, color) in enumerate((("forward", BLUE), ("gradient", ORANGE))):
         ratios = m[what] / m[what][:1]
@@ -288,11 +288,13 @@ def draw(options: MixtureOfExperts, m: Measured) -> Plot:
     middle.set(xlabel="test accuracy (%), seeds and mean")
     counts = table_of(m, HARD)[0]
     order = np.argsort(counts.argmax(0), kind="stable")
-    image = right.imshow(100 * (counts / counts.sum(1, keepdims=True))[:, order], cmap="Blues", vmin=0)
+    shares = 100 * (counts / counts.sum(1, keepdims=True))[:, order]
+    image = right.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    right.grid(False)
     right.set_yticks(range(len(KINDS)), KINDS, fontsize=9)
     right.set_xticks(range(EXPERTS), [str(e + 1) for e in order], fontsize=9)
-    right.set(xlabel="expert")
-    figure.colorbar(image, ax=right, fraction=0.03, label="share of the kind's images (%), first seed")
+    right.set(xlabel="expert (first seed)")
+    figure.colorbar(image, ax=right, fraction=0.05, label="share of the kind's images (%)")
     gain = np.median(m["forward"][2] / m["forward"][1])
     set_title(figure, f"Choosing one of {EXPERTS} experts: {gain:.1f} times faster than weighing all of them")
     table = {
