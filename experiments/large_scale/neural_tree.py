@@ -45,14 +45,6 @@ from ._timed import in_turns
 INPUTS, CLASSES = 784, 10
 NODE = 16
 """Hidden units of a node that is a network."""
-LINEAR, NETS = (4, 6, 8), (4, 6)
-"""Depths of the trees of each kind."""
-WIDTHS = (8, 16, 32, 64, 128)
-"""Hidden units of the perceptrons, the smallest first."""
-JUDGED = len(LINEAR) + len(NETS) - 1
-"""The deepest tree with nets at its nodes, which the notes' sentence is about."""
-DEEP = len(LINEAR) - 1
-"""The deepest tree with linear nodes."""
 RATES = (0.001, 0.003, 0.01, 0.03)
 BALANCE = 0.1
 BATCHES = (1, 256)
@@ -69,6 +61,15 @@ class NeuralTree(Options):
     tuning_seeds: int = Field(3, ge=1, description="trainings at each learning rate, to choose one")
     tuning_steps: int = Field(500, ge=1, description="steps of those trainings")
     rounds: int = Field(20, ge=2, description="repetitions of all timings")
+    linear: tuple[int, ...] = Field(
+        (4, 6, 8), min_length=1, description="depths of the trees with linear nodes, the deepest last"
+    )
+    nets: tuple[int, ...] = Field(
+        (4, 6), min_length=1, description="depths of the trees with nets, the last is judged"
+    )
+    widths: tuple[int, ...] = Field(
+        (8, 16, 32, 64, 128), min_length=1, description="units of the perceptrons, the smallest first"
+    )
 
 
 def tree(depth: int, node: tuple[int, ...], *, hard: bool = False, balance: Any = BALANCE) -> models.Model:
@@ -76,16 +77,28 @@ def tree(depth: int, node: tuple[int, ...], *, hard: bool = False, balance: Any 
     return models.soft_tree(INPUTS, depth, CLASSES, node=node, hard=hard, balance=balance)
 
 
-def trees() -> list[tuple[int, tuple[int, ...]]]:
+def trees(options: NeuralTree) -> list[tuple[int, tuple[int, ...]]]:
     """Depth and node widths of every tree."""
-    return [(d, ()) for d in LINEAR] + [(d, (NODE,)) for d in NETS]
+    return [(d, ()) for d in options.linear] + [(d, (NODE,)) for d in options.nets]
 
 
-NAMES = (
-    *(f"tree of depth {d}, linear nodes" for d in LINEAR),
-    *(f"tree of depth {d}, nets of {NODE} units" for d in NETS),
-    *(f"perceptron of {w} units" for w in WIDTHS),
-)
+def names(m: Measured) -> list[str]:
+    """What the networks are, in the order in which they are measured."""
+    return [
+        *(f"tree of depth {d}, linear nodes" for d in m["linear"]),
+        *(f"tree of depth {d}, nets of {NODE} units" for d in m["nets"]),
+        *(f"perceptron of {w} units" for w in m["widths"]),
+    ]
+
+
+def deep(m: Measured) -> int:
+    """Place of the deepest tree with linear nodes."""
+    return len(m["linear"]) - 1
+
+
+def judged(m: Measured) -> int:
+    """Place of the deepest tree with nets at its nodes, which the notes' sentence is about."""
+    return len(m["linear"]) + len(m["nets"]) - 1
 
 
 def recipe_of(model: Callable[[Hyperparams], models.Model]) -> Callable[[Hyperparams], Recipe]:
@@ -150,18 +163,18 @@ def leaves_used(params: Params, x: np.ndarray) -> np.ndarray:
     return np.array([(np.bincount(e) > 0.001 * len(x)).sum() for e in found])
 
 
-def counted() -> np.ndarray:
+def counted(options: NeuralTree) -> np.ndarray:
     """Multiply-adds of one example: a tree's on one path, a perceptron's as it is."""
     x = np.zeros((1, INPUTS), np.float32)
-    networks = [tree(d, node, hard=True) for d, node in trees()]
-    networks += [models.mlp(INPUTS, (w,), CLASSES) for w in WIDTHS]
+    networks = [tree(d, node, hard=True) for d, node in trees(options)]
+    networks += [models.mlp(INPUTS, (w,), CLASSES) for w in options.widths]
     return np.array([analysis.count(network, x).multiply_adds for network in networks])
 
 
 def timed(options: NeuralTree) -> np.ndarray:
     """Seconds for an example, one path of the judged tree first ``(batches, networks, rounds)``."""
-    depth, node = trees()[JUDGED]
-    networks = [tree(depth, node, hard=True), *(models.mlp(INPUTS, (w,), CLASSES) for w in WIDTHS)]
+    depth, node = trees(options)[-1]
+    networks = [tree(depth, node, hard=True), *(models.mlp(INPUTS, (w,), CLASSES) for w in options.widths)]
     key, found = jax.random.key(FIRST_SEED), []
     for rows in BATCHES:
         x = jax.random.normal(key, (rows, INPUTS))
@@ -173,10 +186,11 @@ def timed(options: NeuralTree) -> np.ndarray:
 def measure(options: NeuralTree) -> dict[str, np.ndarray]:
     """Count, take times, then train all networks."""
     parts = data.parts_of(data.load("mnist"), options.images, max(32, options.images // 10), options.test)
-    work, seconds = counted(), timed(options)
+    work, seconds = counted(options), timed(options)
     accuracy, rates, leaves = [], [], []
-    for i, (depth, node) in enumerate(trees()):
-        balances = [BALANCE, 0.0] if i == JUDGED else [BALANCE]
+    for depth, node in trees(options):
+        last = (depth, node) == trees(options)[-1]
+        balances = [BALANCE, 0.0] if last else [BALANCE]
 
         def model(hyper: Hyperparams, depth: int = depth, node: tuple[int, ...] = node) -> models.Model:
             return tree(depth, node, balance=hyper["balance"])
@@ -184,9 +198,9 @@ def measure(options: NeuralTree) -> dict[str, np.ndarray]:
         a, rate, params = learn(options, model, tree(depth, node, hard=True), parts, {"balance": balances})
         accuracy.append(a[..., 0, :])
         rates.append(rate[0])
-        if i == JUDGED:
+        if last:
             leaves = leaves_used(params, parts[2].x).reshape(2, options.seeds)
-    for width in WIDTHS:
+    for width in options.widths:
         flat = models.mlp(INPUTS, (width,), CLASSES)
         a, rate, _ = learn(options, lambda hyper, flat=flat: flat, None, parts, {"all": [1.0]})
         accuracy.append(a[..., 0, :])
@@ -197,34 +211,37 @@ def measure(options: NeuralTree) -> dict[str, np.ndarray]:
         "accuracy": np.stack(accuracy, axis=2),  # (half-way and end, soft and one path, networks, seeds)
         "learning_rate": np.array(rates),
         "leaves": np.asarray(leaves),  # (with and without penalty, seeds)
+        "linear": np.array(options.linear),
+        "nets": np.array(options.nets),
+        "widths": np.array(options.widths),
     }
 
 
-def rival(m: Measured, network: int = JUDGED, moment: int = -1) -> int:
-    """Place in `WIDTHS` of the smallest perceptron that is on average as accurate as one path of a tree.
+def rival(m: Measured, network: int, moment: int = -1) -> int:
+    """Place of the smallest perceptron that is on average as accurate as one path of a tree.
 
     The largest, where none is.
     """
-    accuracy = m["accuracy"][moment, 1].mean(-1)
-    able = np.flatnonzero(accuracy[JUDGED + 1 :] >= accuracy[network])
-    return int(able[0]) if able.size else len(WIDTHS) - 1
+    accuracy, first = m["accuracy"][moment, 1].mean(-1), judged(m) + 1
+    able = np.flatnonzero(accuracy[first:] >= accuracy[network])
+    return first + int(able[0]) if able.size else len(accuracy) - 1
 
 
-def work(m: Measured, network: int = JUDGED, moment: int = -1) -> Interval:
+def work(m: Measured, network: int, moment: int = -1) -> Interval:
     """Multiply-adds of a tree's path over those of its rival."""
-    return exact(m["work"][network] / m["work"][JUDGED + 1 + rival(m, network, moment)])
+    return exact(m["work"][network] / m["work"][rival(m, network, moment)])
 
 
 def slower(m: Measured, batch: int) -> Interval:
     """Median over rounds of the judged tree's time over its rival's."""
     seconds = m["seconds"][batch]
-    return median(seconds[0] / seconds[1 + rival(m)])
+    return median(seconds[0] / seconds[rival(m, judged(m)) - judged(m)])
 
 
 def matched(m: Measured) -> Interval:
     """Test accuracy of the rival minus that of the judged tree's path, percentage points."""
     accuracy = 100 * m["accuracy"][-1, 1]
-    return paired(accuracy[JUDGED + 1 + rival(m)], accuracy[JUDGED])
+    return paired(accuracy[rival(m, judged(m))], accuracy[judged(m)])
 
 
 def lost(m: Measured, network: int, moment: int = -1) -> Interval:
@@ -237,31 +254,32 @@ def draw(options: NeuralTree, m: Measured) -> Plot:
     figure = new_figure(7.6, 4.6)
     axis = figure.subplots()
     accuracy = 100 * m["accuracy"][-1, 1]
+    flat = judged(m) + 1
     groups = (
-        ("tree, linear nodes", slice(0, len(LINEAR)), BLUE, "o", [f"depth {d}" for d in LINEAR]),
+        ("tree, linear nodes", slice(0, deep(m) + 1), BLUE, "o", [f"depth {d}" for d in m["linear"]]),
         (
             f"tree, nets of {NODE} units",
-            slice(len(LINEAR), JUDGED + 1),
+            slice(deep(m) + 1, flat),
             ORANGE,
             "s",
-            [f"depth {d}" for d in NETS],
+            [f"depth {d}" for d in m["nets"]],
         ),
-        ("perceptron", slice(JUDGED + 1, None), GREEN, "^", [f"{w} units" for w in WIDTHS]),
+        ("perceptron", slice(flat, None), GREEN, "^", [f"{w} units" for w in m["widths"]]),
     )
-    for label, which, color, marker, names in groups:
+    for label, which, color, marker, told in groups:
         x, y = m["work"][which], accuracy[which]
         axis.errorbar(x, y.mean(1), y.std(1), color=color, marker=marker, capsize=3, label=label)
-        for place, name in zip(zip(x, y.mean(1)), names):
+        for place, name in zip(zip(x, y.mean(1)), told):
             axis.annotate(name, place, xytext=(5, -11), textcoords="offset points", fontsize=8, color=color)
     axis.set(xscale="log", xlabel="multiply-adds for one example", ylabel="test accuracy on one path (%)")
     axis.legend(fontsize=9, loc="lower right", title="mean and deviation of seeds")
     set_title(
         figure,
-        f"One path of the tree with nets takes {work(m).value:.1f} times the work of a perceptron "
+        f"One path of the tree with nets takes {work(m, judged(m)).value:.1f} times the work of a perceptron "
         f"as accurate",
     )
     table = {
-        "network": list(NAMES),
+        "network": names(m),
         "multiply_adds": [int(v) for v in m["work"]],
         "accuracy": [float(v) for v in m["accuracy"][-1, 1].mean(-1)],
         "all_paths": [float(v) for v in m["accuracy"][-1, 0].mean(-1)],
@@ -272,12 +290,12 @@ def draw(options: NeuralTree, m: Measured) -> Plot:
 
 
 def _facts(m: Measured) -> dict[str, Any]:
-    accuracy = 100 * m["accuracy"][-1, 1].mean(-1)
+    accuracy, against = 100 * m["accuracy"][-1, 1].mean(-1), rival(m, judged(m))
     return {
-        "rival": NAMES[JUDGED + 1 + rival(m)],
-        "tree": f"{accuracy[JUDGED]:.1f}",
-        "flat": f"{accuracy[JUDGED + 1 + rival(m)]:.1f}",
-        "linear": f"{accuracy[DEEP]:.1f}",
+        "rival": names(m)[against],
+        "tree": f"{accuracy[judged(m)]:.1f}",
+        "flat": f"{accuracy[against]:.1f}",
+        "linear": f"{accuracy[deep(m)]:.1f}",
     }
 
 
@@ -294,27 +312,23 @@ CLAIM = Claim(
     measure=measure,
     draw=draw,
     method="Soft decision trees learn {options.images} images of MNIST by Adam with a constant rate, "
-    f"{{options.steps}} steps of {{options.batch_size}}: trees of depth {LINEAR[0]} to "
-    f"{LINEAR[-1]} with linear "
-    f"nodes, of depth {NETS[0]} to {NETS[-1]} with nodes of one hidden layer of {NODE} units, and "
-    f"perceptrons "
-    f"of {WIDTHS[0]} to {WIDTHS[-1]} units. Each has its own rate of {len(RATES)}, chosen by the "
+    "{options.steps} steps of {options.batch_size}: trees with linear nodes, trees with nodes of one hidden "
+    f"layer of {NODE} units, of several depths, and perceptrons of several widths. Each has its own rate of "
+    f"{len(RATES)}, chosen by the "
     "validation loss of {options.tuning_seeds} other seeds after {options.tuning_steps} steps. At the end a "
     "tree follows the more probable branch of each node. The deepest tree with nets is held against the "
     "smallest perceptron that is at least as accurate on average. Times are taken in turns in "
-    "{options.rounds} "
-    "rounds. {options.seeds} seeds are judged on {options.test} test images; intervals cover "
-    "seeds, or rounds of "
-    "timing, only.",
+    "{options.rounds} rounds. {options.seeds} seeds are judged on {options.test} test images; intervals "
+    "cover seeds, or rounds of timing, only.",
     parts=(
         Part(
             "work",
             "One path of the tree with nets takes more multiply-adds than a perceptron that is as accurate.",
             what="multiply-adds of one path over those of the smallest perceptron that is as accurate",
-            effect=work,
+            effect=lambda m: work(m, judged(m)),
             rule=Above(1.0),
             source=notes(SECTION, SLOWER),
-            learned=Plateau(half=lambda m: work(m, JUDGED, 0)),
+            learned=Plateau(half=lambda m: work(m, judged(m), 0)),
         ),
         *(
             Part(
@@ -331,10 +345,10 @@ CLAIM = Claim(
             "work, linear nodes",
             "With linear nodes one path takes fewer multiply-adds than such a perceptron.",
             what="multiply-adds of one path over those of the smallest perceptron that is as accurate",
-            effect=lambda m: work(m, DEEP),
+            effect=lambda m: work(m, deep(m)),
             rule=Below(1.0),
             source=ours("the question is whether it is the networks that cost, or the tree"),
-            learned=Plateau(half=lambda m: work(m, DEEP, 0)),
+            learned=Plateau(half=lambda m: work(m, deep(m), 0)),
         ),
         Part(
             "as accurate",
@@ -349,12 +363,12 @@ CLAIM = Claim(
                 f"one path, {name}",
                 f"Of the deepest tree with {name} one path is less than a point worse than all paths.",
                 what="test accuracy of all paths minus that of one path, percentage points",
-                effect=lambda m, i=i: lost(m, i),
+                effect=lambda m, of=of: lost(m, of(m)),
                 rule=Below(1.0),
                 source=ours("training is of all paths, inference of one"),
-                learned=Plateau(half=lambda m, i=i: lost(m, i, 0)),
+                learned=Plateau(half=lambda m, of=of: lost(m, of(m), 0)),
             )
-            for name, i in (("linear nodes", DEEP), ("nets", JUDGED))
+            for name, of in (("linear nodes", deep), ("nets", judged))
         ),
         Part(
             "balance",

@@ -39,29 +39,32 @@ def test_turning_four_times_changes_nothing():
 
 
 def test_the_rival_is_the_smallest_that_is_as_accurate():
-    names, seeds = len(trees.NAMES), 10
-    accuracy = np.full((2, 2, names, seeds), 0.5)
-    accuracy[:, :, trees.JUDGED] = 0.95
-    flat = trees.JUDGED + 1
-    accuracy[:, :, flat : flat + 5] = np.array([0.9, 0.94, 0.951, 0.94, 0.97])[:, None]
-    m = {
+    sizes = {"linear": np.array([4, 8]), "nets": np.array([4]), "widths": np.array([8, 16, 32, 64, 128])}
+    accuracy = np.full((2, 2, 8, 10), 0.5)
+    accuracy[:, :, 2] = 0.95
+    accuracy[:, :, 3:] = np.array([0.9, 0.94, 0.951, 0.94, 0.97])[:, None]
+    m = sizes | {
         "accuracy": accuracy,
-        "work": np.arange(1.0, names + 1),
+        "work": np.arange(1.0, 9),
         "seconds": np.ones((2, 6, 4)) * np.array([6.0, 1, 2, 3, 4, 5])[None, :, None],
     }
-    assert trees.rival(m) == 2
-    assert trees.work(m).value == pytest.approx((trees.JUDGED + 1) / (flat + 3))
+    assert (trees.judged(m), trees.deep(m)) == (2, 1)
+    assert trees.rival(m, 2) == 5
+    assert trees.rival(m, 1) == 3
+    assert trees.work(m, 2).value == pytest.approx(3 / 6)
     assert trees.slower(m, 1).value == pytest.approx(2.0)
     assert trees.matched(m).value == pytest.approx(0.1)
-    accuracy[:, :, flat:] = 0.2
-    assert trees.rival(m) == 4
+    assert len(trees.names(m)) == 8
+    accuracy[:, :, 3:] = 0.2
+    assert trees.rival(m, 2) == 7
 
 
 def test_work_is_that_of_a_path():
-    work = dict(zip(trees.NAMES, trees.counted()))
-    assert work["tree of depth 8, linear nodes"] == 8 * 784
-    assert work["tree of depth 4, nets of 16 units"] == 4 * (784 * 16 + 16)
-    assert work["perceptron of 8 units"] == 784 * 8 + 8 * 10
+    assert trees.counted(trees.NeuralTree(linear=(8,), nets=(4,), widths=(8,))).tolist() == [
+        8 * 784,
+        4 * (784 * 16 + 16),
+        784 * 8 + 8 * 10,
+    ]
     one, hard, soft, every = experts.counted()["work"]
     assert (hard, soft) == (one + 784 * 8, every + 784 * 8)
 
