@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import models
+from dlnotes.config.models import MixtureOfExperts, SoftTree
 from dlnotes.data.dataset import Examples
 from dlnotes.experiment.network import model_of
+from dlnotes.experiment.objective import unit_of
 from dlnotes.models.model import Model
 from dlnotes.outputs.losses import PerExample
 from dlnotes.training.state import Hyperparams, Member, Recipe
@@ -43,10 +45,10 @@ def routing_metrics(
     """
     best = evaluator.setup.keep_best if best is None else best
     family = evaluator.setup.group.config.model
-    if family.kind == "mixture_of_experts":
+    if isinstance(family, MixtureOfExperts):
         gates = _probe(evaluator, lambda options: _gates_only, best).predict(members, examples)
-        return expert_metrics(gates) | {"saved_work": np.full(len(gates), _saved(evaluator, gates))}
-    if family.kind == "soft_tree":
+        return expert_metrics(gates) | {"saved_work": np.full(len(gates), _saved(evaluator, family))}
+    if isinstance(family, SoftTree):
         found = _probe(evaluator, _paths_and_answer(evaluator), best).predict(members, examples)
         leaves = 2**family.depth
         paths, answer = found[..., :leaves], found[..., leaves:]
@@ -134,11 +136,13 @@ def _paths_and_answer(evaluator: Evaluator) -> Probe:
     return probe
 
 
-def _saved(evaluator: Evaluator, gates: np.ndarray) -> float:
+def _saved(evaluator: Evaluator, family: MixtureOfExperts) -> float:
     """Of the multiply-adds of all experts and the gate, the share that one expert and the gate leave out."""
-    family, dataset = evaluator.setup.group.config.model, evaluator.setup.dataset
     if family.gate == "soft":
         return 0.0
-    sizes = (int(np.prod(dataset.inputs)), *family.hidden, dataset.outputs)
-    one, of_gate = sum(a * b for a, b in itertools.pairwise(sizes)), sizes[0] * gates.shape[-1]
-    return (gates.shape[-1] - 1) * one / (gates.shape[-1] * one + of_gate)
+    dataset = evaluator.setup.dataset
+    spread = unit_of(evaluator.setup.group.config, dataset)
+    outputs = dataset.outputs if spread is None else spread.size
+    sizes = (int(np.prod(dataset.inputs)), *family.hidden, outputs)
+    one, of_gate = sum(a * b for a, b in zip(sizes, sizes[1:])), sizes[0] * family.experts
+    return (family.experts - 1) * one / (family.experts * one + of_gate)

@@ -68,7 +68,7 @@ def mixture_of_experts(
     *,
     gate: Literal["soft", "hard"] = "hard",
     mixture: Literal["likelihood", "outputs"] = "likelihood",
-    balance: float | Array = 0.01,
+    balance: float | Array = 0.3,
     noise: float | Array = 0.0,
     activation: str = "relu",
     dropout: float | Array = 0.0,
@@ -97,7 +97,8 @@ def mixture_of_experts(
       gate: "soft" or "hard".
       mixture: what a soft gate mixes: "likelihood" for classes, or the "outputs", ``Σ_e g_e f_e``, for
         numbers. A hard gate does not mix.
-      balance: α, the weight of the penalty; may be traced.
+      balance: α, the weight of the penalty; may be traced. With a hard gate on scikit-learn's digits 0.01
+        left one of eight experts in use, and 0.3 nearly all.
       noise: standard deviation of what is added to the gate's logits when a key is given, so that each
         expert is tried; may be traced.
       activation: of the hidden layers, a name in ``layers.ACTIVATIONS``.
@@ -172,7 +173,7 @@ def mixture_of_experts(
 
     def update(
         params: WithState, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None
-    ) -> tuple[Penalized, Load]:
+    ) -> tuple[Any, Load]:
         found = answer(params.learned, x, key)
         share = params.state.share.astype(found.gates.dtype)
         alpha = jnp.asarray(balance, found.gates.dtype)

@@ -19,7 +19,7 @@ from dlnotes.models.feedforward.mlp import chain, count_inputs, flatten
 from dlnotes.models.large_scale.mixture_of_experts import at_least_float32
 from dlnotes.models.model import Model, WithState, learned_of
 from dlnotes.outputs.penalized import Penalized
-from dlnotes.typing import Array, Params, PRNGKey
+from dlnotes.typing import Array, Params, PRNGKey, Weight
 
 MEMORY = 0.9
 """Share that a step keeps of the root's running means; at depth d a step forgets 2^−d of that."""
@@ -46,8 +46,8 @@ class SoftTree(NamedTuple):
     """
 
     node: tuple[Dense, ...]
-    beta: Array | None
-    leaf: Array | tuple[Dense, ...]
+    beta: Weight | None
+    leaf: Weight | tuple[Dense, ...]
 
 
 class Balance(NamedTuple):
@@ -192,7 +192,7 @@ def soft_tree(
 
     def update(
         params: WithState, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None
-    ) -> tuple[Penalized, Balance]:
+    ) -> tuple[Any, Balance]:
         output, log_right, log_reached = soft(params.learned, x)
         reached, right = jnp.exp(log_reached), jnp.exp(log_reached + log_right)
         dtype = right.dtype
