@@ -144,5 +144,5 @@ def _saved(evaluator: Evaluator, family: MixtureOfExperts) -> float:
     spread = unit_of(evaluator.setup.group.config, dataset)
     outputs = dataset.outputs if spread is None else spread.size
     sizes = (int(np.prod(dataset.inputs)), *family.hidden, outputs)
-    one, of_gate = sum(a * b for a, b in zip(sizes, sizes[1:])), sizes[0] * family.experts
+    one, of_gate = sum(a * b for a, b in itertools.pairwise(sizes)), sizes[0] * family.experts
     return (family.experts - 1) * one / (family.experts * one + of_gate)
