@@ -83,8 +83,8 @@ def mixture_of_experts(
     `dlnotes.layers.grouped_dense`, and the gate learns through the factor ``g_{e*}``. With one expert both
     are a multilayer perceptron.
 
-    In training (``update``) the output is a `dlnotes.outputs.Penalized`, whose penalty keeps all experts in
-    use: ``α E Σ_e s_e g_e(x)``, where ``s_e`` is the running share of rows of expert e up to the step before.
+    In training (``update``) the output is a `dlnotes.outputs.Penalized`: a recipe of your own has
+    ``outputs.penalized(loss)`` and ``outputs.unpenalized(metric)``. The penalty keeps all experts in use: ``α E Σ_e s_e g_e(x)``, where ``s_e`` is the running share of rows of expert e up to the step before.
     Its mean over a batch is ``α E Σ_e s_e P_e``, P_e the mean gate of the rows that count, however the
     batch is divided. Rows that only fill up a batch count in ``s_e`` alone, as further training
     examples.
