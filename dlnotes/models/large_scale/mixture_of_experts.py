@@ -84,10 +84,10 @@ def mixture_of_experts(
     are a multilayer perceptron.
 
     In training (``update``) the output is a `dlnotes.outputs.Penalized`: a recipe of your own has
-    ``outputs.penalized(loss)`` and ``outputs.unpenalized(metric)``. The penalty keeps all experts in use: ``α E Σ_e s_e g_e(x)``, where ``s_e`` is the running share of rows of expert e up to the step before.
+    ``outputs.penalized(loss)`` and ``outputs.unpenalized(metric)``. The penalty keeps all experts in use:
+    ``α E Σ_e s_e g_e(x)``, where ``s_e`` is the running share of rows of expert e up to the step before.
     Its mean over a batch is ``α E Σ_e s_e P_e``, P_e the mean gate of the rows that count, however the
-    batch is divided. Rows that only fill up a batch count in ``s_e`` alone, as further training
-    examples.
+    batch is divided. Rows that only fill up a batch count in ``s_e`` alone, as further training examples.
 
     Args:
       inputs: size of an example, or its shape, which is flattened.

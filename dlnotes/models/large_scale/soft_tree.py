@@ -84,9 +84,10 @@ def soft_tree(
     leaf are computed for an example, and nothing else.
 
     In training (``update``) the output is a `dlnotes.outputs.Penalized`: a recipe of your own has
-    ``outputs.penalized(loss)`` and ``outputs.unpenalized(metric)``. The penalty keeps both branches in use, ``−λ Σ_i 2^{−d} ½ (log α_i + log(1 − α_i))``: d is the depth of node i and
-    ``α_i = Σ_x P_i p_i / Σ_x P_i`` its running mean up to the step before, since of one batch a deep node
-    sees few rows. An example's part in the gradient is the change of ``α_i`` by it.
+    ``outputs.penalized(loss)`` and ``outputs.unpenalized(metric)``. The penalty keeps both branches in
+    use, ``−λ Σ_i 2^{−d} ½ (log α_i + log(1 − α_i))``: d is the depth of node i and ``α_i = Σ_x P_i p_i /
+    Σ_x P_i`` its running mean up to the step before, since of one batch a deep node sees few rows. An
+    example's part in the gradient is the change of ``α_i`` by it.
 
     Args:
       inputs: size of an example, or its shape, which is flattened.
