@@ -10,7 +10,9 @@ from dlnotes.models.feedforward.graph import Function, Layer, graph
 from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP, linear, maxout_mlp, mlp
 from dlnotes.models.feedforward.rbf_network import RBFNetwork, rbf_network
 from dlnotes.models.flax_module import from_flax
+from dlnotes.models.large_scale.mixture_of_experts import Experts, gate_weights, mixture_of_experts
 from dlnotes.models.large_scale.quantized import Quantized, QuantizedNetwork, parameter_bytes, quantized
+from dlnotes.models.large_scale.soft_tree import SoftTree, path_probabilities, soft_tree
 from dlnotes.models.model import Apply, Init, Model, WithState
 from dlnotes.models.recurrent.aligned import aligned_sequences, write_aligned
 from dlnotes.models.recurrent.decoding import (
@@ -40,6 +42,7 @@ __all__ = [
     "CNN",
     "MLP",
     "Apply",
+    "Experts",
     "Function",
     "Init",
     "Layer",
@@ -48,6 +51,7 @@ __all__ = [
     "Quantized",
     "QuantizedNetwork",
     "RBFNetwork",
+    "SoftTree",
     "Stage",
     "WithState",
     "aligned_sequences",
@@ -63,6 +67,7 @@ __all__ = [
     "exact_fillings",
     "forward_mode",
     "from_flax",
+    "gate_weights",
     "graph",
     "greedy_decode",
     "grid_recurrent",
@@ -74,9 +79,11 @@ __all__ = [
     "mirrored",
     "mixed_inputs",
     "mixed_targets",
+    "mixture_of_experts",
     "mlp",
     "own_inputs",
     "parameter_bytes",
+    "path_probabilities",
     "pixel_labeler",
     "quantized",
     "rbf_network",
@@ -87,6 +94,7 @@ __all__ = [
     "sequence_classifier",
     "sequence_distribution",
     "sequence_labeler",
+    "soft_tree",
     "stack_net",
     "tree_net",
     "write_aligned",
