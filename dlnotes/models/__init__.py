@@ -10,6 +10,7 @@ from dlnotes.models.feedforward.graph import Function, Layer, graph
 from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP, linear, maxout_mlp, mlp
 from dlnotes.models.feedforward.rbf_network import RBFNetwork, rbf_network
 from dlnotes.models.flax_module import from_flax
+from dlnotes.models.large_scale.ensemble import ensemble, finite_members, sample_outputs
 from dlnotes.models.model import Apply, Init, Model, WithState
 from dlnotes.models.recurrent.aligned import aligned_sequences, write_aligned
 from dlnotes.models.recurrent.decoding import (
@@ -57,7 +58,9 @@ __all__ = [
     "cnn",
     "conv_net",
     "deep_output",
+    "ensemble",
     "exact_fillings",
+    "finite_members",
     "forward_mode",
     "from_flax",
     "graph",
@@ -77,6 +80,7 @@ __all__ = [
     "rbf_network",
     "recurrent_refinement",
     "sample_decode",
+    "sample_outputs",
     "sampled_fillings",
     "seq2seq",
     "sequence_classifier",

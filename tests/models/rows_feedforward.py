@@ -149,6 +149,22 @@ ROWS = [
         slow=True,
     ),
     Row(
+        "ensemble",
+        lambda: models.ensemble(models.mlp(6, (8,), 3, dropout=0.3), 3),
+        vectors,
+        cross_entropy,
+        random=True,
+        smooth=lambda: models.ensemble(models.mlp(6, (8,), 3, activation="tanh"), 3),
+    ),
+    Row(
+        "ensemble-logits",
+        lambda: models.ensemble(models.mlp(6, (8,), 3), 2, mean="logits"),
+        vectors,
+        cross_entropy,
+        smooth=lambda: models.ensemble(models.mlp(6, (8,), 3, activation="tanh"), 2, mean="logits"),
+        slow=True,
+    ),
+    Row(
         "from_flax",
         lambda: flax("relu"),
         vectors,
