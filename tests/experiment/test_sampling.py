@@ -31,6 +31,11 @@ def inputs(result, path, n=7):
     return path
 
 
+def read(path):
+    with np.load(path) as found:
+        return dict(found)
+
+
 def test_classes(finished, tmp_path):
     path = inputs(finished, tmp_path / "x.npy")
     with np.load(
@@ -39,9 +44,11 @@ def test_classes(finished, tmp_path):
         got = dict(found)
     opened = open_run(finished.folder, member=1)
     one = jax.tree.map(lambda a: a[1:2], opened.state.members)
-    z = sampled_outputs(opened, one, finished.dataset.test._replace(x=finished.dataset.test.x[:7]), 30)
+    z = sampled_outputs(
+        opened, one, finished.dataset.test._replace(x=finished.dataset.test.x[:7], y=np.zeros(7)), 30
+    )
     p = softmax(z.astype(np.float64), -1)
-    assert z.shape == (30, finished.dataset.test.size, 2) or z.shape == (30, 7, 2)
+    assert z.shape == (30, 7, 2)
     np.testing.assert_allclose(got["probability"], p[:, :7].mean(0), atol=1e-5)
     np.testing.assert_allclose(got["deviation"], p[:, :7].std(0, ddof=1), atol=1e-5)
     assert (got["deviation"] > 0).any()
@@ -54,8 +61,7 @@ def test_classes(finished, tmp_path):
 
 def test_numbers_in_their_own_units(numbers, tmp_path):
     path = inputs(numbers, tmp_path / "x.npy")
-    with np.load(predict_run(numbers.folder, path, output=tmp_path / "a.npz", samples=25)) as found:
-        got = dict(found)
+    got = read(predict_run(numbers.folder, path, output=tmp_path / "a.npz", samples=25))
     opened = open_run(numbers.folder)
     x = numbers.dataset.test.x[:7]
     z = sampled_outputs(opened, opened.state.members, numbers.dataset.test._replace(x=x, y=np.zeros(7)), 25)
@@ -72,9 +78,9 @@ def test_examples_together_or_apart_are_the_same(finished):
     np.testing.assert_allclose(sampled_outputs(opened, one, test, 5, rows=4), whole, atol=1e-6)
     model = opened.evaluator.setup.recipe_of({}).model
     params = jax.tree.map(lambda a: jnp.asarray(a[0]), opened.state.members.average)
-    plain = model.apply(params, test.x)
+    plain = np.asarray(model.apply(params, test.x))
     many = sampled_outputs(opened, one, test, 2000).mean(0)
-    assert np.abs(many - plain).mean() < 0.1 * np.abs(whole - plain).mean() + 0.1
+    assert np.abs(many - plain).mean() < 0.5 * np.abs(whole - plain[None]).mean()  # near weight scaling
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A student of a run folder: what it learns from, held against numpy; resumed bit for bit; refusals by name."""
+"""A student of a run folder: what it learns from, against numpy; resumed bit for bit; refusals by name."""
 
 # pyright: reportOptionalMemberAccess=false, reportArgumentType=false
 import json
@@ -25,10 +25,11 @@ DIGITS = {"kind": "digits", "validation": 60, "test": 1600}
 SHORT = {"duration": "12 steps", "seeds": 1, "batch_size": 16}
 
 
-def student(directory, teacher, *, share=1.0, **sections):
+def student(directory, runs, *, share=1.0, data=None, **sections):
     raw = tiny(directory, model={"kind": "mlp", "widths": [3], "dropout": 0.0}, **sections)
     raw["training"] = SHORT | {"ema": 0.9} | sections.get("training", {})
-    return parse(raw | {"teacher": {"runs": [str(teacher)], "share": share} | sections.get("teacher", {})})
+    raw["teacher"] = {"runs": [str(runs)], "share": share} | sections.get("teacher", {})
+    return parse(raw | ({} if data is None else {"data": data}))
 
 
 def taught_by(config, dataset):
@@ -148,7 +149,6 @@ def test_what_changes_is_answered_anew(digits_teacher, tmp_path):
     config = student(
         tmp_path, digits_teacher.folder, data=DIGITS, augment={"shift": 2}, teacher={"noise": 0.1}
     )
-    config = config.model_copy(update={"data": parse({**tiny(tmp_path), "data": DIGITS}).data})
     config = with_teachers_found(config)
     (group,) = running.groups(config)
     asked = Asked(group, digits_teacher.dataset)
@@ -216,20 +216,19 @@ def test_a_folder_of_runs_is_its_newest_that_has_ended(finished, tmp_path):
     assert run(student(tmp_path, root)).config.teacher.runs == found.teacher.runs
 
 
+SWEPT = {"teacher.temperature": [1.0, 5.0], "teacher.share": [0.0, 1.0]}
+
+
 def test_numbers_of_the_teacher_are_swept_in_one_program(finished, tmp_path):
     config = student(
         tmp_path,
         finished.folder,
-        sweep={
-            "kind": "grid",
-            "parameters": {"teacher.temperature": [1.0, 5.0], "teacher.share": [0.0, 1.0]},
-        },
+        sweep={"kind": "grid", "parameters": SWEPT},
     )
     assert len(running.groups(config)) == 1
     result = run(config)
-    plain = run(
-        parse({**tiny(tmp_path, model={"widths": [3], "dropout": 0.0}), "training": SHORT | {"ema": 0.9}})
-    )
+    raw = tiny(tmp_path, model={"widths": [3], "dropout": 0.0})
+    plain = run(parse(raw | {"training": SHORT | {"ema": 0.9}}))
     params = [result.params(point=p) for p in range(4)]
     chex.assert_trees_all_close(params[0], plain.params(), atol=1e-6)  # a share of 0 learns from labels
     assert not np.allclose(params[1].output.W, params[3].output.W)
@@ -246,7 +245,7 @@ REFUSED = {
     "task": ({"data": {"kind": "tabular", "name": "diabetes"}}, "has learned classification of vector"),
     "columns": (
         {"data": {"kind": "tabular", "name": "wine"}},
-        r"takes inputs of shape \(2,\), those of wine",
+        r"inputs of shape \(2,\), those of wine",
     ),
     "extra": ({"teacher": {"extra": "/nowhere.npy"}}, "teacher.extra: .*no such file"),
 }
