@@ -71,6 +71,7 @@ def generated(x: np.ndarray, count: int, rng: np.random.Generator, components: i
     from sklearn.decomposition import PCA
     from sklearn.mixture import GaussianMixture
 
+    x = x.astype(np.float64)  # in which covariances stay positive
     axes = PCA(min(40, *x.shape), random_state=0).fit(x)
     mixture = GaussianMixture(
         min(components, len(x) // 20), covariance_type="full", reg_covar=1e-2, max_iter=50, random_state=0

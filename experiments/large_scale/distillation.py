@@ -319,10 +319,11 @@ CLAIM = Claim(
     ),
     facts=_facts,
     reading="Test errors are {facts[error labels]}% for the student of labels, "
-    "{facts[error labels, copies]}% with labels on copies, {facts[error teacher, images]}% with the teacher's "
-    "answers to the images, {facts[error teacher, copies]}% to copies, {facts[error teacher, generated]}% to "
-    "generated points and {facts[error teacher, noise]}% to noise; {facts[error teacher]}% for the teacher "
-    "itself, which is {facts[smaller]} times larger. Of its gain over labels the student has {facts[share]} "
-    "with copies and {facts[share of images]} with the images alone. Of the copies the teacher classifies "
-    "{facts[error on copies]}% wrongly. Temperatures: {facts[temperatures]}.",
+    "{facts[error labels, copies]}% "
+    "with labels on copies, {facts[error teacher, images]}% with the teacher's answers to the images, "
+    "{facts[error teacher, copies]}% to copies, {facts[error teacher, generated]}% to generated "
+    "points and {facts[error teacher, noise]}% to noise; {facts[error teacher]}% for the teacher "
+    "itself, which is {facts[smaller]} times larger. Of its gain over labels the student has "
+    "{facts[share]} with copies and {facts[share of images]} with the images alone. Of the copies the "
+    "teacher classifies {facts[error on copies]}% wrongly. Temperatures: {facts[temperatures]}.",
 )

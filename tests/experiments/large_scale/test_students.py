@@ -1,5 +1,7 @@
 """What students are shown, and what they learn from it."""
 
+import sys
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from experiment_module import experiment
 from dlnotes import data, outputs
 
 claim = experiment("large_scale/distillation")
-students = experiment("large_scale/_students")
+students = sys.modules[claim.train_students.__module__]
 
 
 def images(n=40):
