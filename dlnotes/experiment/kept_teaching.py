@@ -11,7 +11,7 @@ import numpy as np
 
 from dlnotes.config import ConfigError
 from dlnotes.data.dataset import Dataset
-from dlnotes.experiment.groups import Group
+from dlnotes.experiment.groups import Group, groups
 from dlnotes.experiment.kept_files import DamagedFile, digest, read_json, write_json
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.experiment.teacher import Asked, checksum, joined, with_extra
@@ -108,42 +108,48 @@ def _keep(kept: RunFolder, teaching: Teaching, key: str) -> None:
 
 def _read(kept: RunFolder, group: Group, dataset: Dataset) -> Teaching | None:
     """What was kept of a teacher, ``None`` where it must be asked again."""
-    note, file = _paths(kept, _key(group))
-    begun = _begun(kept)
-    try:
-        known = read_json(note)
-    except DamagedFile as error:
-        _log.warning("%s %s", error.source, error.problems[0])
-        known = None
-    sha = (known or {}).get("answers") or (begun[0] if len(begun) == 1 else "")
-    if asked_anew(group) or not sha:
+    if asked_anew(group):
+        return None
+    file, note, expected = _paths(kept, _key(group))[1], _note(kept, group), _expected(kept, group)
+    if not expected:
         return None
     whole = with_extra(group.config, dataset)
     answers = _loaded(file, (whole.train.size, dataset.outputs))
-    if answers is None or checksum(answers) != sha or (begun and sha not in begun):
+    if answers is None or checksum(answers) != expected:
         _log.warning("%s is damaged or gone: the teacher is asked again", file)
         return None
-    told = (known or {}).get("told", "a teacher whose answers were kept")
-    return Teaching(joined(whole, answers), None, (known or {}).get("weights", ""), sha, told)
+    told = note.get("told", "a teacher whose answers were kept")
+    return Teaching(joined(whole, answers), None, note.get("weights", ""), expected, told)
 
 
 def _as_begun(kept: RunFolder, group: Group, dataset: Dataset) -> Teaching:
     """The teacher asked again, and found to be the one that the run began with."""
-    teaching = Asked(group, dataset).teaching()
-    try:
-        note = read_json(_paths(kept, _key(group))[0]) or {}
-    except DamagedFile:
-        note = {}
-    begun = _begun(kept) or [note[name] for name in ("answers", "weights") if name in note][:1]
-    if begun and teaching.digest not in begun:
+    teaching, expected = Asked(group, dataset).teaching(), _expected(kept, group)
+    if expected and teaching.digest != expected:
         told = "teacher.runs: the teacher does not answer as the one that the run was begun with"
         raise ConfigError(str(kept.path), [told])
     return teaching
 
 
-def _begun(kept: RunFolder) -> list[str]:
-    """The checksums of teachers that checkpoints keep."""
-    return sorted({extra["teacher"] for extra in kept.extras() if "teacher" in extra})
+def _note(kept: RunFolder, group: Group) -> dict[str, str]:
+    """What was written of a group's teacher, nothing where that is damaged or gone."""
+    try:
+        return read_json(_paths(kept, _key(group))[0]) or {}
+    except DamagedFile as error:
+        _log.warning("%s %s", error.source, error.problems[0])
+        return {}
+
+
+def _expected(kept: RunFolder, group: Group) -> str:
+    """The checksum of the teacher that a group began with, "" where nobody knows it.
+
+    It is that of the checkpoints; where a sweep has several teachers, that of the note beside the answers.
+    """
+    begun = {extra["teacher"] for extra in kept.extras() if "teacher" in extra}
+    if len(begun) == 1 and len({_key(g) for g in groups(kept.config())}) == 1:
+        return begun.pop()
+    note = _note(kept, group)
+    return note.get("answers") or note.get("weights", "")
 
 
 def _loaded(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -30,13 +30,14 @@ from dlnotes.experiment.teaching import Teaching, asked_anew
 from dlnotes.formatting import in_shell
 from dlnotes.models.large_scale.ensemble import mean_of_logs
 from dlnotes.outputs.distillation import UNKNOWN, join_answers
+from dlnotes.training.loader import size_of
 from dlnotes.training.state import evaluated_params
 from dlnotes.typing import Array
 
 _log = logging.getLogger(__name__)
 
-ROWS = 2**15
-"""Examples that all members of a teacher answer before their mean is taken."""
+ROWS, BYTES = 2**15, 2**28
+"""Examples, and bytes of them, that all members of a teacher answer before their mean is taken."""
 
 
 def with_teachers_found(config: Config) -> Config:
@@ -197,8 +198,9 @@ class Asked:
     def answers(self, examples: Examples) -> np.ndarray:
         """``(n, K)`` float32: logarithms of probabilities, mean logits, or mean numbers of all members."""
         rows, n = [], examples.size
-        for start in range(0, n, ROWS):
-            part = jax.tree.map(lambda a, i=start: a[i : i + ROWS], (examples.x, examples.mask))
+        most = max(1, min(ROWS, BYTES * n // max(size_of(examples), 1)))
+        for start in range(0, n, most):
+            part = jax.tree.map(lambda a, i=start: a[i : i + most], (examples.x, examples.mask))
             each = []
             for one, members in zip(self.opened, self.members):
                 y = np.zeros(
@@ -274,6 +276,9 @@ def _opened(run: str) -> Trained:
             raise ConfigError("config", [told])
         opened = open_run(kept.path)
         require_good(opened.chosen, opened.state.members)
+        ended, taken = summary["steps"][opened.chosen.group], int(opened.state.step)
+        if taken != ended:
+            raise ValueError(f"is trained further: its summary is of step {ended}, its checkpoint of {taken}")
     except ConfigError as error:
         if error.source == "config":
             raise

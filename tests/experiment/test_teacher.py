@@ -105,7 +105,7 @@ def copied(finished, tmp_path):
     return shutil.copytree(finished.folder, tmp_path / "teachers" / "one")
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize("noise", [0.0, pytest.param(0.3, marks=pytest.mark.slow)])
 def test_interrupted_and_resumed_is_undisturbed(noise, copied, tmp_path, monkeypatch):
     config = student(tmp_path, copied, teacher={"noise": noise})
     whole = run(config)
@@ -120,6 +120,7 @@ def test_interrupted_and_resumed_is_undisturbed(noise, copied, tmp_path, monkeyp
     assert evaluate_run(folder)["accuracy"] == evaluate_run(whole.folder)["accuracy"]  # needs no teacher
 
 
+@pytest.mark.slow
 def test_lost_answers_are_asked_for_again_and_another_teacher_is_refused(copied, tmp_path, monkeypatch):
     config = student(tmp_path, copied)
     whole = run(config)
@@ -219,6 +220,7 @@ def test_a_folder_of_runs_is_its_newest_that_has_ended(finished, tmp_path):
 SWEPT = {"teacher.temperature": [1.0, 5.0], "teacher.share": [0.0, 1.0]}
 
 
+@pytest.mark.slow
 def test_numbers_of_the_teacher_are_swept_in_one_program(finished, tmp_path):
     config = student(
         tmp_path,
@@ -232,6 +234,18 @@ def test_numbers_of_the_teacher_are_swept_in_one_program(finished, tmp_path):
     params = [result.params(point=p) for p in range(4)]
     chex.assert_trees_all_close(params[0], plain.params(), atol=1e-6)  # a share of 0 learns from labels
     assert not np.allclose(params[1].output.W, params[3].output.W)
+
+
+@pytest.mark.slow
+def test_a_sweep_of_teachers_goes_on(finished, tmp_path, monkeypatch):
+    """Each group has answers of its own; one that has no checkpoint yet is not taken for another."""
+    means = {"kind": "grid", "parameters": {"teacher.mean": ["probabilities", "logits"]}}
+    config = student(tmp_path, finished.folder, sweep=means, training={"duration": "4 steps"})
+    whole = run(config)
+    assert not np.allclose(*(whole.params(point=p).output.W for p in range(2)))
+    folder = interrupted_at(monkeypatch, config, 2)
+    assert not (folder / "group-001" / "checkpoints").exists()
+    chex.assert_trees_all_equal(resume(folder).states, whole.states)
 
 
 REFUSED = {
@@ -281,6 +295,9 @@ def test_a_teacher_that_has_not_ended_or_failed_is_refused(copied, tmp_path):
     summary = (copied / "summary.json").read_bytes()
     (copied / "summary.json").unlink()
     with pytest.raises(ConfigError, match="has not ended; let it end with: dlnotes resume"):
+        run(student(tmp_path, copied))
+    (copied / "summary.json").write_text(summary.decode().replace('"steps": [\n  30', '"steps": [\n  20'))
+    with pytest.raises(ConfigError, match="teacher.runs: .*damaged"):
         run(student(tmp_path, copied))
     (copied / "summary.json").write_bytes(summary)
     shutil.rmtree(copied / "checkpoints")
