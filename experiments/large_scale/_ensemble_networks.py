@@ -45,8 +45,8 @@ Sets = tuple[data.Examples, data.Examples, data.Examples]
 
 def network(width: int, dropout: bool = False) -> models.Model:
     """A perceptron of two hidden layers."""
-    rates = {"dropout": DROPOUT, "input_dropout": INPUT_DROPOUT} if dropout else {}
-    return models.mlp(INPUTS, (width, width), CLASSES, **rates)
+    units, pixels = (DROPOUT, INPUT_DROPOUT) if dropout else (0.0, 0.0)
+    return models.mlp(INPUTS, (width, width), CLASSES, dropout=units, input_dropout=pixels)
 
 
 def recipe(model: models.Model, steps: int, rate: Array, loss: outputs.LossFn, random: bool) -> Recipe:
