@@ -46,8 +46,8 @@ def distillation(
     Example:
       >>> import jax.numpy as jnp
       >>> z, y = jnp.array([[2.0, 0.0, -1.0]]), jnp.array([0])
-      >>> float(distillation(z, y, z + 5.0, temperature=3.0).total[0])  # it has learned all
-      0.0
+      >>> abs(float(distillation(z, y, z + 5.0, temperature=3.0).total[0])) < 1e-5  # it has learned all
+      True
     """
     if teacher.shape != logits.shape:
         raise ValueError(f"teacher: got shape {teacher.shape}, allowed is that of the logits, {logits.shape}")

@@ -155,6 +155,7 @@ ROWS = [
         cross_entropy,
         random=True,
         smooth=lambda: models.ensemble(models.mlp(6, (8,), 3, activation="tanh"), 3),
+        learning_rate=3e-2,
     ),
     Row(
         "ensemble-logits",
@@ -162,6 +163,7 @@ ROWS = [
         vectors,
         cross_entropy,
         smooth=lambda: models.ensemble(models.mlp(6, (8,), 3, activation="tanh"), 2, mean="logits"),
+        learning_rate=3e-2,
         slow=True,
     ),
     Row(
