@@ -71,7 +71,13 @@ def logits(model: models.Model, params: Params, x: np.ndarray) -> np.ndarray:
 
 
 def train(
-    model: models.Model, lengths: Lengths, sets: Sets, count: int, *, random: bool = False
+    model: models.Model,
+    lengths: Lengths,
+    sets: Sets,
+    count: int,
+    *,
+    random: bool = False,
+    first_seed: int = FIRST_SEED,
 ) -> tuple[Fit, float]:
     """So many trainings, seen half-way and at the end, and their rate, chosen on validation images.
 
@@ -92,7 +98,7 @@ def train(
         start=lambda hyper, seeds: initial_params(model, seeds, "he"),
         seeds=count,
         tuning_seeds=lengths.tuning_seeds,
-        first_seed=FIRST_SEED,
+        first_seed=first_seed,
         steps=2 * half,
         tuning_steps=lengths.tuning_steps,
         batch_size=min(lengths.batch_size, training.size),

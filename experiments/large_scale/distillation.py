@@ -44,10 +44,10 @@ from ._ensemble_networks import CLASSES, INPUTS, Lengths, error, network, params
 from ._students import (
     ARMS,
     COPIED,
+    FIRST_SEED,
     LABELS,
     NOISE,
     RATES,
-    SHIFT,
     SMOOTHED,
     SOFT,
     SOFT_COPIED,
@@ -73,12 +73,12 @@ class Distillation(Options):
     members: int = Field(4, ge=1, description="networks of a teacher")
     width: int = Field(256, ge=2, description="units of each of the two hidden layers of a member")
     teacher_steps: int = Field(3000, ge=2, description="of each training of a member")
-    student: int = Field(32, ge=1, description="units of the student's one hidden layer")
-    copies: int = Field(6, ge=1, description="further inputs of an arm, for each training image")
-    steps: int = Field(4000, ge=2, description="of each training of a student")
+    student: int = Field(64, ge=1, description="units of the student's one hidden layer")
+    copies: int = Field(10, ge=1, description="further inputs of an arm, for each training image")
+    steps: int = Field(6000, ge=2, description="of each training of a student")
     batch_size: int = Field(50, ge=1, description="inputs of a step")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each pair of numbers, to choose one")
-    tuning_steps: int = Field(600, ge=2, description="steps of those trainings")
+    tuning_steps: int = Field(1500, ge=2, description="steps of those trainings")
 
 
 def teachers(
@@ -89,7 +89,8 @@ def teachers(
     lengths = Lengths(
         options.teacher_steps, options.batch_size, max(2, options.teacher_steps // 4), options.tuning_seeds
     )
-    trained, _ = train(one, lengths, sets, options.seeds * options.members, random=True)
+    count = options.seeds * options.members
+    trained, _ = train(one, lengths, sets, count, random=True, first_seed=FIRST_SEED)
     shape = (options.seeds, options.members)
     params = jax.tree.map(lambda a: a.reshape(*shape, *a.shape[1:]), params_at(trained, END))
     return models.ensemble(network(options.width), options.members), params
@@ -241,7 +242,7 @@ CLAIM = Claim(
     "learns labels, smoothed labels or its teacher's answers (T² times the divergence at temperature T), for "
     "{options.steps} steps of {options.batch_size} inputs by Adam; the rate falls to zero half-way and at "
     "the end. The inputs are the images, or for each of them {options.copies} corrupted copies "
-    f"(moved by up to {SHIFT} pixel, noise of deviation {NOISE:g} on levels from 0 to 1), points of a "
+    f"(noise of deviation {NOISE:g} on levels from 0 to 1), points of a "
     "mixture of normal distributions, or uniform noise. Of each arm the best of "
     f"{len(RATES)} rates, and of {len(TEMPERATURES)} temperatures, is chosen by "
     "{options.validation} validation images with {options.tuning_seeds} other starts, whose teachers are "
@@ -302,10 +303,10 @@ CLAIM = Claim(
         ),
         Part(
             "smaller",
-            "The student is more than forty times smaller than its teacher.",
+            "The student is more than twenty times smaller than its teacher.",
             what="parameters of a teacher over those of the student, times",
             effect=lambda m: exact(m["parameters"][0] / m["parameters"][1]),
-            rule=Above(40.0),
+            rule=Above(20.0),
             source=ours("how much memory is saved"),
         ),
         Part(
@@ -326,4 +327,12 @@ CLAIM = Claim(
     "itself, which is {facts[smaller]} times larger. Of its gain over labels the student has "
     "{facts[share]} with copies and {facts[share of images]} with the images alone. Of the copies the "
     "teacher classifies {facts[error on copies]}% wrongly. Temperatures: {facts[temperatures]}.",
+    revised="Sizes and the kind of corruption come from pilots on other seeds, judged on validation images. "
+    "In the first, a student of thirty-two units saw copies that were moved by a pixel and had "
+    "twice the noise: of these the teacher itself classified one in seven wrongly, and the student "
+    "was worse than that of labels. Noise alone, half as large, was best for labels; leaving out "
+    "pixels and mixing near images were tried too. A student of sixty-four units came nearer to its "
+    "teacher. Rates and temperatures are chosen by longer trainings since then, since short ones "
+    "chose the lowest temperature in all arms but noise. No rule on errors was changed; that on "
+    "sizes went with the student.",
 )
