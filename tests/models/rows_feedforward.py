@@ -150,12 +150,13 @@ ROWS = [
     ),
     Row(
         "ensemble",
-        lambda: models.ensemble(models.mlp(6, (8,), 3, dropout=0.3), 3),
+        lambda: models.ensemble(models.mlp(6, (16,), 3, dropout=0.3), 3),
         vectors,
         cross_entropy,
         random=True,
-        smooth=lambda: models.ensemble(models.mlp(6, (8,), 3, activation="tanh"), 3),
-        learning_rate=3e-2,
+        smooth=lambda: models.ensemble(models.mlp(6, (16,), 3, activation="tanh"), 3),
+        learning_rate=2e-2,
+        steps=400,
     ),
     Row(
         "ensemble-logits",
