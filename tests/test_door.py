@@ -207,6 +207,7 @@ def test_models_take_inputs_then_sizes_then_outputs():
         "mirrored",
         "from_flax",
         "deep_output",
+        "ensemble",
     }
     for name in models.__all__:
         made = getattr(models, name)

@@ -160,6 +160,13 @@ OUTPUTS = {
     "hinge": (outputs.hinge, r(4, 3), whole(3, 4)),
     "brier": (outputs.brier, r(4, 3), whole(3, 4)),
     "clipped_linear_nll": (outputs.clipped_linear_nll, r(4, 1), whole(2, 4)),
+    "distillation": (
+        lambda z, y, t: outputs.distillation(z, y, t, temperature=3.0, share=0.7),
+        r(4, 3),
+        whole(3, 4),
+        r(4, 3),
+    ),
+    "imitation": (lambda p, y, t: outputs.imitation(p, y, t, share=0.7), r(4, 2), r(4, 2), r(4, 2)),
     "accuracy": (outputs.accuracy, r(4, 3), whole(3, 4)),
     "exact_match": (outputs.exact_match, r(9, 1, 2), whole(2, 9, 1)),
     "over_steps": (lambda z, y: outputs.over_steps(outputs.cross_entropy, z, y), r(4, 2, 3), whole(3, 4)),

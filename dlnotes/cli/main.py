@@ -170,7 +170,7 @@ def evaluate(
         first = _join_opened(folder, processes, process_id, coordinator, wait)
         from dlnotes.experiment.ensemble import ensemble_in_words
         from dlnotes.experiment.evaluate import evaluate_run
-        from dlnotes.experiment.run import open_run
+        from dlnotes.experiment.opening import open_run
         from dlnotes.formatting import measured_in_words, metric_in_words
 
         trained = open_run(folder, point=point_of(point))
@@ -199,6 +199,10 @@ def predict(
         int | None, typer.Option(min=1, help="Beams of an encoder-decoder; by default the config's.")
     ] = None,
     best: Annotated[int, typer.Option(min=1, help="Hypotheses of an encoder-decoder written.")] = 1,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=2, help="Predict so often with dropout kept on: the mean, and how far it spreads."),
+    ] = None,
     processes: Processes = None,
     process_id: ProcessId = None,
     coordinator: Coordinator = None,
@@ -215,7 +219,7 @@ def predict(
         from dlnotes.experiment.predict import predict_run
 
         trained = with_member(folder, point, member)
-        written = predict_run(trained, inputs, output=output, beam=beam, best=best)
+        written = predict_run(trained, inputs, output=output, beam=beam, best=best, samples=samples)
         if first:
             out(str(written))
 

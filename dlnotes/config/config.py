@@ -13,6 +13,7 @@ from dlnotes.config.fields import Section
 from dlnotes.config.models import Model, that_fit
 from dlnotes.config.older_names import with_present_names
 from dlnotes.config.places import Name
+from dlnotes.config.teacher import Teacher
 from dlnotes.config.training import (
     Augment,
     Checkpoint,
@@ -35,6 +36,7 @@ class Config(Section):
     optimizer: Optimizer = Optimizer()
     training: Training = Training()
     augment: Augment | None = None
+    teacher: Teacher | None = None
     decoding: Decoding | None = None
     devices: Devices = Devices()
     checkpoint: Checkpoint = Checkpoint()
@@ -59,6 +61,11 @@ class Config(Section):
             raise ValueError(f"augment: is for images, data.kind {self.data.kind!r} has {fed[0]} inputs")
         if self.decoding is not None and self.model.kind != "seq2seq":
             raise ValueError(f"decoding: is for model.kind 'seq2seq', got {self.model.kind!r}")
+        if self.teacher is not None and self.training.loss not in ("auto", "cross_entropy", "squared_error"):
+            raise ValueError(
+                f"training.loss: got {self.training.loss!r} with [teacher]; allowed are auto, cross_entropy, "
+                "squared_error"
+            )
         if (self.needs_validation and getattr(self.data, "validation", 1) == 0) or (
             self.needs_validation and self.data.kind == "xor"
         ):

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from dlnotes.experiment.evaluate import evaluate_run
     from dlnotes.experiment.export import export_run
     from dlnotes.experiment.figures.pairs import alignments
+    from dlnotes.experiment.opening import open_run
     from dlnotes.experiment.predict import predict_run
     from dlnotes.experiment.result import Result
-    from dlnotes.experiment.run import open_run, resume
+    from dlnotes.experiment.run import resume
     from dlnotes.experiment.run_folder import RunFolder
     from dlnotes.experiment.trainer import Trainer
 
@@ -26,7 +27,7 @@ if not TYPE_CHECKING:  # a name that is not imported above is an error for pyrig
             "Result": "result",
             "RunFolder": "run_folder",
             "Trainer": "trainer",
-            "open_run": "run",
+            "open_run": "opening",
             "resume": "run",
             "evaluate_run": "evaluate",
             "predict_run": "predict",

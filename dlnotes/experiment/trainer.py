@@ -134,6 +134,8 @@ class Trainer:
             watcher.say(waves.describe())
         if config.devices.workers and not is_in_file(self.setup.dataset.train):
             watcher.say("devices.workers: the data are in memory, no processes are started")
+        if self.setup.teaching is not None:
+            watcher.say(f"teacher: {self.setup.teaching.told}")
         restored = restore(self.setup, store, watcher.say) if store else None
         if store and first:
             store.set_aside_after(int(restored[0].step) if restored else None)

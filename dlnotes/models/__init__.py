@@ -10,6 +10,7 @@ from dlnotes.models.feedforward.graph import Function, Layer, graph
 from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP, linear, maxout_mlp, mlp
 from dlnotes.models.feedforward.rbf_network import RBFNetwork, rbf_network
 from dlnotes.models.flax_module import from_flax
+from dlnotes.models.large_scale.ensemble import ensemble, finite_members, sample_outputs
 from dlnotes.models.large_scale.mixture_of_experts import Experts, gate_weights, mixture_of_experts
 from dlnotes.models.large_scale.quantized import Quantized, QuantizedNetwork, parameter_bytes, quantized
 from dlnotes.models.large_scale.soft_tree import SoftTree, path_probabilities, soft_tree
@@ -64,7 +65,9 @@ __all__ = [
     "cnn",
     "conv_net",
     "deep_output",
+    "ensemble",
     "exact_fillings",
+    "finite_members",
     "forward_mode",
     "from_flax",
     "gate_weights",
@@ -89,6 +92,7 @@ __all__ = [
     "rbf_network",
     "recurrent_refinement",
     "sample_decode",
+    "sample_outputs",
     "sampled_fillings",
     "seq2seq",
     "sequence_classifier",

@@ -75,6 +75,8 @@ SLOW = {
     "L13.2",
     "L13.9",
     "L13.10",
+    "L13.6",
+    "L13.13",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
 
