@@ -10,6 +10,18 @@ from dlnotes.models.feedforward.graph import Function, Layer, graph
 from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP, linear, maxout_mlp, mlp
 from dlnotes.models.feedforward.rbf_network import RBFNetwork, rbf_network
 from dlnotes.models.flax_module import from_flax
+from dlnotes.models.large_scale.cascade import (
+    CascadeCount,
+    CascadePassage,
+    cascade_counts,
+    cascade_multiply_adds,
+    cascade_ranking,
+    cascade_thresholds,
+    one_against_rest,
+    recall_at,
+    run_cascade,
+)
+from dlnotes.models.large_scale.hard_attention import Glimpse, HardAttention, glimpse, hard_attention
 from dlnotes.models.model import Apply, Init, Model, WithState
 from dlnotes.models.recurrent.aligned import aligned_sequences, write_aligned
 from dlnotes.models.recurrent.decoding import (
@@ -39,7 +51,11 @@ __all__ = [
     "CNN",
     "MLP",
     "Apply",
+    "CascadeCount",
+    "CascadePassage",
     "Function",
+    "Glimpse",
+    "HardAttention",
     "Init",
     "Layer",
     "MaxoutMLP",
@@ -51,6 +67,10 @@ __all__ = [
     "attention_weights",
     "beam_decode",
     "beam_search",
+    "cascade_counts",
+    "cascade_multiply_adds",
+    "cascade_ranking",
+    "cascade_thresholds",
     "character_model",
     "chart_parse",
     "chart_tree",
@@ -60,11 +80,13 @@ __all__ = [
     "exact_fillings",
     "forward_mode",
     "from_flax",
+    "glimpse",
     "graph",
     "greedy_decode",
     "grid_recurrent",
     "gumbel_parse",
     "gumbel_tree",
+    "hard_attention",
     "linear",
     "log_probability",
     "maxout_mlp",
@@ -72,10 +94,13 @@ __all__ = [
     "mixed_inputs",
     "mixed_targets",
     "mlp",
+    "one_against_rest",
     "own_inputs",
     "pixel_labeler",
     "rbf_network",
+    "recall_at",
     "recurrent_refinement",
+    "run_cascade",
     "sample_decode",
     "sampled_fillings",
     "seq2seq",
