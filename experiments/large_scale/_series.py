@@ -60,6 +60,7 @@ def measure_series(
     passed = np.zeros(left["test"].shape, int)
     alone = {name: [] for name in ("validation", "test")}
     share = recall ** (1 / members)
+    so_far, thresholds = [], [[] for _ in seeds]
     for member in range(members):
         for kind, accepted in (("series", left["train"]), ("alone", every)):
             rows = np.stack([drawn(rng, y["train"], of) for rng, of in zip(rngs, accepted)])
@@ -79,13 +80,14 @@ def measure_series(
                 for name, kept in alone.items():
                     kept.append(found[name])
                 continue
-            for i in range(len(seeds)):
-                of = left["validation"][i]
-                threshold = models.cascade_thresholds(
-                    found["validation"][i : i + 1, of], y["validation"][of], recall=share
+            so_far.append(found["validation"])
+            for i, own in enumerate(thresholds):
+                scores = np.stack([s[i] for s in so_far])
+                own[:] = models.cascade_thresholds(
+                    scores, y["validation"], recall=[share] * len(scores), given=[*own, None]
                 )
                 for name, kept in left.items():
-                    kept[i] &= found[name][i] > threshold
+                    kept[i] &= found[name][i] > own[-1]
             passed += left["test"]
     return compared(passed, alone, y, members)
 

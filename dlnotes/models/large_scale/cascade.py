@@ -192,15 +192,15 @@ def cascade_thresholds(
 ) -> np.ndarray:
     """The largest thresholds with which the stages keep a recall on some examples.
 
-    Stage k keeps the share ``r^{1/K}`` of the positives that the stages before it kept, or its own share,
-    rounded up, so that the overall recall on these examples is r or more. A threshold lies halfway
-    between the lowest score that is kept for this and the next lower score of any example, so that rounding
-    decides nothing.
+    The stages up to k keep the share ``r^{k/K}`` of all positives, or the product of the shares up to k,
+    rounded up: the overall recall on these examples is the least that is not below r. A threshold lies
+    halfway between the lowest score that is kept for this and the next lower score of any example, so that
+    rounding decides nothing.
 
     Args:
       scores: ``(stages, n)`` of all stages for all examples of a part that no stage was trained on.
       positive: ``(n,)`` booleans, whether an example is of the class.
-      recall: r in (0, 1], over all stages; or one for each stage.
+      recall: r in (0, 1], over all stages; or of each stage, of the positives that reach it.
       given: thresholds that are set, ``None`` for those to be chosen.
       names: of the stages, for messages.
       part: which examples they are, for messages.
@@ -232,10 +232,11 @@ def cascade_thresholds(
             f"positive: the {part} part has none among its {positive.size} examples; a threshold that keeps "
             "a recall needs at least one"
         )
-    left, chosen = positive.copy(), []
+    left, chosen, overall = positive.copy(), [], 1.0
     for k, (own, share, threshold) in enumerate(zip(scores, shares, fixed)):
+        overall *= share
         if threshold is None:
-            threshold = _threshold(own, left, share)
+            threshold = _threshold(own, left, ceil(overall * positive.sum() - 1e-9))
         before, left = int(left.sum()), left & (own > np.float32(threshold))
         if not left.any():
             called = f" ({names[k]})" if names else ""
@@ -259,13 +260,12 @@ def _shares(recall: float | Sequence[float], stages: int) -> list[float]:
     return shares
 
 
-def _threshold(scores: np.ndarray, left: np.ndarray, share: float) -> float:
-    """Just under the lowest score that must be kept."""
+def _threshold(scores: np.ndarray, left: np.ndarray, must: int) -> float:
+    """Just under the lowest score that must be kept, so many of those that are left or all."""
     own = np.sort(scores[left & ~np.isnan(scores)])[::-1]
-    must = ceil(share * left.sum() - 1e-9)
-    if len(own) < must:
-        return np.inf if not len(own) else float(np.nextafter(own[-1], np.float32(-np.inf)))
-    last = own[must - 1]
+    if not len(own):
+        return float("inf")
+    last = own[min(must, len(own)) - 1]
     lower = scores[scores < last]
     below = lower.max() if lower.size and np.isfinite(lower.max()) else last - max(1e-3, 1e-3 * abs(last))
     middle = np.float32(below / 2 + last / 2)

@@ -173,16 +173,16 @@ def test_thresholds_keep_the_recall_and_no_larger_ones_would(recall):
     positive = RNG.random(N) < 0.3
     scores = RNG.standard_normal((3, N)).astype(np.float32) + positive
     chosen = models.cascade_thresholds(scores, positive, recall=recall)
-    kept = (scores > chosen[:, None])[:, positive]
-    total = recall if isinstance(recall, float) else np.prod(recall)
-    assert kept.all(0).mean() >= total - 1e-12
     shares = [recall ** (1 / 3)] * 3 if isinstance(recall, float) else recall
-    left = np.ones(positive.sum(), bool)
+    left, overall, count = np.ones(positive.sum(), bool), 1.0, positive.sum()
     for own, threshold, share in zip(scores[:, positive], chosen, shares):
+        overall *= share
         lowest = own[left & (own > threshold)].min()
-        without = (own[left] > lowest).mean()
-        assert without < share  # the lowest that is kept is needed
+        without = (left & (own > lowest)).sum()  # with the next larger threshold
         left &= own > threshold
+        assert without < overall * count <= left.sum() + 1e-9
+    assert left.mean() >= np.prod(shares) - 1e-9
+    assert left.sum() - 1 < np.prod(shares) * count  # and not one more than needed
 
 
 def test_equal_scores_are_kept_together():
