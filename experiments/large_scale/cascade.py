@@ -61,7 +61,7 @@ from ._stages import (
 DIGIT = 9
 FALSE_POSITIVES = 0.001
 """Share of the negatives at which detection is compared."""
-FIRST_SEED = 13_700
+FIRST_SEED = 13_720
 TEST_NEGATIVES = 8991
 """Of MNIST, for this digit."""
 FIELDS = ("recall", "overall_recall", "false_positive_rate", "precision", "multiply_adds")
@@ -389,4 +389,9 @@ CLAIM = Claim(
     "stage. Precision after each stage is {facts[precisions]}%. The series of small networks has "
     "{facts[series_rate]}% false positives at a recall of {facts[series_recall]}%, the best member "
     "{facts[best_rate]}%, the sum of as many {facts[total_rate]}%.",
+    revised="Sizes, and the recall that stages keep, come from pilots on other seeds. With 99.75% kept by "
+    "both early stages the cascade computed 38% of its last stage: the hardest validation images set the "
+    "thresholds, and the last stage alone misses more at these few false positives. In the series every "
+    "member kept its own share rounded up, which was all images but one; now all share one budget. "
+    "No rule was changed.",
 )

@@ -285,8 +285,8 @@ CLAIM = Claim(
     draw=draw,
     method="Two processes on one machine, each on one core where there are two, classify images of MNIST "
     f"that arrive at random times in rounds of {{options.seconds}} s; {100 * PREVALENCE:g}% are of the class."
-    " One has the early stages of the cascade of L13.7, the other its last; or both have all stages, and each "
-    "image goes to one by chance. The load, arrivals in a service of the early stages, is "
+    " One has the early stages of the cascade of L13.7, the other its last; or both have all stages, and each"
+    " image goes to one by chance. The load, arrivals in a service of the early stages, is "
     f"{MODERATE:g} or {HIGH:g}. An image is classified by itself. "
     "Of {options.seeds} seeds each has arrivals of its own, the same for both kinds; intervals cover seeds "
     "only.",
