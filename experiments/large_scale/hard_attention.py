@@ -294,6 +294,7 @@ def draw(options: Attention, m: Measured) -> Plot:
             axis.add_patch(Rectangle((across, top), DIGIT, DIGIT, fill=False, ec=color, lw=1.4))
         axis.set(xticks=[], yticks=[], xlim=(-0.5, CANVAS - 0.5), ylim=(CANVAS - 0.5, -0.5))
         axis.grid(visible=False)
+        axis.spines[:].set_visible(True)
     share = 100 * m["cost"][KNOWN] / m["cost"][EVERYTHING]
     set_title(
         figure,

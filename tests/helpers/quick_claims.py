@@ -72,6 +72,9 @@ SLOW = {
     "R12.6",
     "R12.9",
     "L13.2",
+    "L13.7",
+    "L13.8",
+    "L13.15",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
 

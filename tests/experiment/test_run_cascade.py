@@ -39,7 +39,7 @@ def scores_of(folder, part):
 
 def test_stages_keep_what_all_of_them_accept(stages, monkeypatch):
     monkeypatch.setattr(cascades, "ROWS", 32)  # several tiles, the last of them not full
-    found = fit_cascade(stages, "1", recall=0.95)
+    found = fit_cascade(stages, "lower", recall=0.95)
     for part in ("validation", "test"):
         scores, positive = zip(*(scores_of(folder, part) for folder in stages))
         kept = np.stack(scores) > found.thresholds[:, None]
@@ -78,16 +78,18 @@ def test_the_command_prints_a_table_and_writes_json(stages, tmp_path):
 
 
 def test_what_does_not_fit_is_said(stages, tmp_path):
-    with pytest.raises(ConfigError, match="positive: got '7', allowed are 0, 1"):
+    with pytest.raises(ConfigError, match="positive: got '7', allowed are upper, lower"):
         fit_cascade(stages, "7")
     with pytest.raises(ConfigError, match=r"stage 1 \(.*\) keeps 0 of \d+ positives of the validation part"):
-        fit_cascade(stages, "1", given=[99.0, None])
+        fit_cascade(stages, "lower", given=[99.0, None])
     with pytest.raises(ConfigError, match="runs: got none"):
         fit_cascade([], "1")
-    done = CliRunner().invoke(app, ["cascade", *map(str, stages), "--class", "1", *["--recall", "0.9"] * 3])
+    done = CliRunner().invoke(
+        app, ["cascade", *map(str, stages), "--class", "lower", *["--recall", "0.9"] * 3]
+    )
     assert done.exit_code == 2
     assert "--recall: got 3, allowed are one or 2" in done.output
-    done = CliRunner().invoke(app, ["cascade", str(tmp_path), "--class", "1"])
+    done = CliRunner().invoke(app, ["cascade", str(tmp_path), "--class", "lower"])
     assert done.exit_code == 2
     assert "is not a run folder" in done.output
 
@@ -95,7 +97,7 @@ def test_what_does_not_fit_is_said(stages, tmp_path):
 def test_runs_on_other_examples_are_no_stages(stages, tmp_path):
     other = run(parse(tiny(tmp_path, data=DATA | {"seed": 3}, training={"duration": "2 steps"}))).folder
     with pytest.raises(ConfigError, match="its validation part does not have the examples of"):
-        fit_cascade([stages[0], other], "1")
+        fit_cascade([stages[0], other], "lower")
     numbers = {"kind": "tabular", "name": "diabetes"}
     regression = run(parse(tiny(tmp_path, training={"duration": "2 steps"}) | {"data": numbers})).folder
     with pytest.raises(ConfigError, match="its task is regression, a stage of a cascade classifies"):
