@@ -60,7 +60,7 @@ def test_the_command_prints_a_table_and_writes_json(stages, tmp_path):
         "cascade",
         *map(str, stages),
         "--class",
-        "1",
+        "lower",
         "--recall",
         "0.99",
         "--recall",
