@@ -8,6 +8,7 @@ import numpy as np
 
 from dlnotes import data, models, outputs
 from dlnotes.training import Recipe, fit, optimizer, predict, schedules
+from dlnotes.typing import Params
 
 from ._stages import Parts, cost_of, on_small, shrunk
 
@@ -30,6 +31,7 @@ class Series(NamedTuple):
       series: its false positive rate.
       best: the false positive rate of the best member that was trained alone, at the recall of the series.
       total: that of the sum of all members trained alone, at this recall.
+      wide: that of one network with as many units as all members together, at this recall.
       multiply_adds: of the series for one image on average, at the prevalence of the test images.
     """
 
@@ -37,6 +39,7 @@ class Series(NamedTuple):
     series: np.ndarray
     best: np.ndarray
     total: np.ndarray
+    wide: np.ndarray
     multiply_adds: np.ndarray
 
 
@@ -63,18 +66,9 @@ def measure_series(
     so_far, thresholds = [], [[] for _ in seeds]
     for member in range(members):
         for kind, accepted in (("series", left["train"]), ("alone", every)):
-            rows = np.stack([drawn(rng, y["train"], of) for rng, of in zip(rngs, accepted)])
-            examples = data.Examples(x["train"][rows], y["train"][rows].astype(np.int32))
-            fall = schedules.cosine(steps)
-            params = fit(
-                Recipe(MEMBER, outputs.binary_cross_entropy, {}, optimizer("adam", RATE, factor=fall)),
-                examples,
-                steps=steps,
-                batch_size=batch,
-                seeds=seeds + 1000 * member + (500 if kind == "alone" else 0),
-                data_per_member=True,
-                record=steps,
-            ).params
+            rows = np.stack([drawn(rng, y["train"], of, EXAMPLES) for rng, of in zip(rngs, accepted)])
+            own = seeds + 1000 * member + (500 if kind == "alone" else 0)
+            params = train(MEMBER, x["train"][rows], y["train"][rows], own, steps, batch)
             found = {name: predict(MEMBER, params, x[name])[..., 0] for name in x}
             if kind == "alone":
                 for name, kept in alone.items():
@@ -89,25 +83,48 @@ def measure_series(
                 for name, kept in left.items():
                     kept[i] &= found[name][i] > own[-1]
             passed += left["test"]
-    return compared(passed, alone, y, members)
+    wide = models.mlp(SIDE * SIDE, (members * UNITS,), 1)
+    rows = np.stack([drawn(rng, y["train"], every[0], 2 * EXAMPLES) for rng in rngs])
+    params = train(wide, x["train"][rows], y["train"][rows], seeds + 900, members * steps, batch)
+    return compared(passed, alone, predict(wide, params, x["test"])[..., 0], y, members)
 
 
-def drawn(rng: np.random.Generator, positive: np.ndarray, accepted: np.ndarray) -> np.ndarray:
+def train(
+    model: models.Model, x: np.ndarray, y: np.ndarray, seeds: np.ndarray, steps: int, batch: int
+) -> Params:
+    """Members by Adam, each on examples ``(members, n, ...)`` of its own."""
+    adam = optimizer("adam", RATE, factor=schedules.cosine(steps))
+    return fit(
+        Recipe(model, outputs.binary_cross_entropy, {}, adam),
+        data.Examples(x, y.astype(np.int32)),
+        steps=steps,
+        batch_size=batch,
+        seeds=seeds,
+        data_per_member=True,
+        record=steps,
+    ).params
+
+
+def drawn(rng: np.random.Generator, positive: np.ndarray, accepted: np.ndarray, n: int) -> np.ndarray:
     """Rows of training images: half positives, half negatives that were accepted so far."""
     negatives = np.flatnonzero(~positive & accepted)
     negatives = negatives if len(negatives) else np.flatnonzero(~positive)
-    half = EXAMPLES // 2
-    return np.concatenate([rng.choice(np.flatnonzero(positive), half), rng.choice(negatives, half)])
+    return np.concatenate([rng.choice(np.flatnonzero(positive), n // 2), rng.choice(negatives, n // 2)])
 
 
 def compared(
-    passed: np.ndarray, alone: dict[str, list[np.ndarray]], y: dict[str, np.ndarray], members: int
+    passed: np.ndarray,
+    alone: dict[str, list[np.ndarray]],
+    wide: np.ndarray,
+    y: dict[str, np.ndarray],
+    members: int,
 ) -> Series:
     """False positive rates on the test part, those of the rivals at the recall of the series.
 
     Args:
       passed: ``(seeds, n)`` members that kept each test image.
       alone: scores ``(seeds, n)`` of each member trained alone, by part.
+      wide: scores ``(seeds, n)`` of the wide network for each test image.
       y: which images are positive, by part.
       members: of the series.
     """
@@ -118,7 +135,8 @@ def compared(
         first = [rate_at(s[i], y["validation"], recall) for s in alone["validation"]]
         best = rate_at(alone["test"][int(np.argmin(first))][i], y["test"], recall)
         total = rate_at(np.sum([s[i] for s in alone["test"]], 0), y["test"], recall)
-        rows.append((recall, rate, best, total, sum(row.multiply_adds for row in last)))
+        as_wide = rate_at(wide[i], y["test"], recall)
+        rows.append((recall, rate, best, total, as_wide, sum(row.multiply_adds for row in last)))
     return Series(*np.array(rows).T)
 
 

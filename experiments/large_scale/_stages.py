@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -149,3 +150,35 @@ def scores(model: models.Model, params: Params, x: np.ndarray, rows: int = 500) 
 
     found = [np.asarray(some(params, jnp.asarray(x[i : i + rows]))) for i in range(0, len(x), rows)]
     return np.concatenate(found, axis=1)
+
+
+def gathered(params: list[Params], thresholds: np.ndarray, x: np.ndarray, passed: np.ndarray) -> int:
+    """On how many images inference that gathers what is left differs from all stages for all images."""
+    found = cascade(params, jnp.asarray(thresholds), jnp.asarray(x))
+    return int((np.asarray(found.passed) != passed).sum())
+
+
+@jax.jit
+def cascade(params: list[Params], thresholds: Any, x: Any) -> models.CascadePassage:
+    """All stages, each on what is left."""
+    return models.run_cascade([score_of(m) for m in STAGES], params, thresholds, x)
+
+
+@jax.jit
+def large(params: list[Params], thresholds: Any, x: Any) -> models.CascadePassage:
+    """The last stage for all images, in the same tiles."""
+    return models.run_cascade([score_of(STAGES[-1])], params[-1:], thresholds[-1:], x)
+
+
+def seconds(params: list[Params], thresholds: np.ndarray, parts: Parts, rounds: int) -> np.ndarray:
+    """Seconds for images of which one percent is of the class, ``(rounds, cascade and large)``."""
+    of_class, others = (np.flatnonzero(parts.test.y == v) for v in (1, 0))
+    few = max(1, round(len(others) * PREVALENCE / (1 - PREVALENCE)))
+    x = jnp.asarray(parts.test.x[np.concatenate([of_class[:few], others])])
+    found = np.zeros((rounds, 2))
+    for turn in range(-1, rounds):  # the first compiles
+        for which, run in enumerate((cascade, large)):
+            start = time.perf_counter()
+            jax.block_until_ready(run(params, jnp.asarray(thresholds), x))
+            found[max(turn, 0), which] = time.perf_counter() - start
+    return found

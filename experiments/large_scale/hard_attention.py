@@ -3,18 +3,19 @@
 The notes: another kind of cascade implements a hard attention: its first models locate the object, and
 the last ones go on from its place.
 
-Measured: digits of MNIST at any place of a canvas of 60×60 pixels, among four pieces of other digits. The
-first network sees means of 4×4 pixels and gives each of these cells a logit; the second sees 28×28 pixels
-around the best cell. Rivals see the whole canvas: the very net that classifies the crop, and one with as many
-multiply-adds as both networks of the cascade. Places are known in training (cross-entropy, and the classifier
-sees crops at places near the right one), or they are not: then a cell is drawn and the score function's
-gradient tells the first network what the second one lost there. The control looks at random places.
+Measured: digits of MNIST, made 14×14 pixels, at any place of a canvas of 30×30, among four pieces of other
+digits. The first network sees means of 3×3 pixels and gives each of these cells a logit; the second sees
+14×14 pixels around the best cell. Rivals see the whole canvas: the very network that classifies the crop,
+with the same parameters, which finds a digit wherever it is; and a narrower one with as many multiply-adds
+as both networks of the cascade. Places are known in training (cross-entropy, and the classifier sees crops
+at places near the right one), or they are not: then a cell is drawn and the score function's gradient tells
+the first network what the second one lost there. The control looks at random places.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +45,7 @@ from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, new_figure, set_
 from dlnotes.training import Hyperparams, Recipe, optimizer, schedules, tune_briefly_and_train
 from dlnotes.typing import Array, Params
 
-from ._canvases import CANVAS, CELLS, COARSE, DIGIT, PIECE, PIECES, Canvases, canvases
+from ._canvases import CANVAS, CELLS, COARSE, DIGIT, PIECE, PIECES, Looked, canvases, looked
 
 CLASSES = 10
 RATES = (0.001, 0.003, 0.01)
@@ -53,18 +54,26 @@ SHOWN = 4
 ENTROPY = 0.02
 """Factor of the bonus for the entropy of the places, where they are learned."""
 
-LOCATOR = models.pixel_labeler((CELLS, CELLS, 1), 1, channels=(8,), convolutions=2)
+LOCATOR = models.pixel_labeler((CELLS, CELLS, 1), 1, channels=(6,), convolutions=3)
 
 
-def classifier(side: int, channels: tuple[int, ...], dense: int) -> models.Model:
-    """Stages of convolution and pooling, then a dense layer, on a square image."""
-    return models.cnn((side, side, 1), CLASSES, channels=channels, kernel=3, dense=(dense,))
+def classifier(*channels: int) -> models.Model:
+    """Convolutions, all but the last with pooling, then a map for each class: its largest value is the logit.
+
+    It takes images of any size, and finds a digit wherever it is.
+    """
+    stages = [models.Stage(n, pool=2) for n in channels[:-1]] + [models.Stage(channels[-1])]
+    maps = models.conv_net((None, None, 1), CLASSES, stages=stages, head="maps")
+
+    def apply(params: Params, x: Any, /, *, key: Any = None, mask: Any = None) -> Array:
+        return maps.apply(params, x).max((1, 2))
+
+    return models.Model(maps.init, apply)
 
 
-CLOSE = classifier(DIGIT, (8, 16), 64)
+CLOSE = WHOLE = classifier(6, 12, 24, 24)
 ATTENTION = models.hard_attention(LOCATOR, CLOSE, coarse=COARSE, size=DIGIT)
-WHOLE = classifier(CANVAS, (8, 16), 64)
-CHEAP = classifier(CANVAS, (4, 8), 32)
+CHEAP = classifier(4, 6, 12, 12)
 KNOWN, LEARNED, RANDOM, EVERYTHING, EQUAL = range(5)
 ARMS = ("places known", "places learned", "random places", "whole canvas", "whole, equal cost")
 COLORS = (BLUE, GREEN, GRAY, ORANGE, PURPLE)
@@ -73,10 +82,10 @@ COLORS = (BLUE, GREEN, GRAY, ORANGE, PURPLE)
 class Attention(Options):
     """Sizes of the experiment."""
 
-    images: int = Field(20_000, ge=100, description="training canvases")
-    validation: int = Field(2000, ge=50, description="canvases by which learning rates are chosen")
+    images: int = Field(50_000, ge=100, description="training canvases")
+    validation: int = Field(1000, ge=50, description="canvases by which learning rates are chosen")
     test: int = Field(5000, ge=50, description="test canvases")
-    steps: int = Field(2000, ge=2, description="steps of each training")
+    steps: int = Field(3000, ge=2, description="steps of each training")
     batch: int = Field(64, ge=2, description="examples of a step")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each learning rate, to choose one")
     tuning_steps: int = Field(300, ge=1, description="steps of those trainings")
@@ -85,33 +94,6 @@ class Attention(Options):
 def cost_of(model: models.Model) -> int:
     """Multiply-adds for one canvas."""
     return count(model, np.zeros((1, CANVAS, CANVAS, 1), np.float32)).multiply_adds
-
-
-class Looked(NamedTuple):
-    """What the networks read.
-
-    Attributes:
-      canvas: ``(n, 60, 60, 1)``.
-      cell: ``(n,)`` in which the middle of the digit lies.
-      near: ``(n,)`` this cell or one of the eight around it, at random.
-      far: ``(n,)`` any cell, at random.
-    """
-
-    canvas: Any
-    cell: Any
-    near: Any
-    far: Any
-
-
-def looked(made: Canvases, seed: int) -> data.Examples:
-    """Canvases with places drawn for each; its targets are the classes of the digits."""
-    rng = np.random.default_rng([seed, 1])
-    cell, n = made.y[:, 0], len(made.y)
-    moved = rng.integers(-1, 2, (2, n))
-    near = cell + CELLS * moved[0] + moved[1]  # a digit lies wholly inside, so that all of these are cells
-    far = rng.integers(CELLS**2, size=n)
-    x = Looked(made.x, *(v.astype(np.int32) for v in (cell, near, far)))
-    return data.Examples(x, made.y[:, 1])
 
 
 def network(which: int) -> models.Model:
@@ -199,7 +181,7 @@ def train(which: int, train: data.Examples, held: data.Examples, o: Attention) -
     return jax.tree.map(lambda a: a[1:3], tuned.fit.probes), RATES[tuned.chosen[0]]
 
 
-def right(which: int, params: Params, test: data.Examples, rows: int = 250) -> np.ndarray:
+def right(which: int, params: Params, test: data.Examples, rows: int = 500) -> np.ndarray:
     """Share of test canvases that each member classifies rightly, ``(members,)``."""
     model = network(which)
 
@@ -282,9 +264,9 @@ def draw(options: Attention, m: Measured) -> Plot:
     grid = figure.add_gridspec(2, 2 + SHOWN // 2)
     left = figure.add_subplot(grid[:, :2])
     for which, (name, color) in enumerate(zip(ARMS, COLORS)):
-        values, cost = percent(m, which), m["cost"][which] / 1e6
+        values, cost = percent(m, which), m["cost"][which] / 1e3
         left.plot(np.full(len(values), cost), values, "o", color=color, alpha=0.6, label=name)
-    left.set(xlabel="million multiply-adds of a canvas", ylabel="test accuracy in %", xlim=(0, None))
+    left.set(xlabel="thousand multiply-adds of a canvas", ylabel="test accuracy in %", xlim=(0, None))
     left.legend(fontsize=8, loc="lower right")
     for i, canvas in enumerate(m["shown"]):
         axis = figure.add_subplot(grid[i % 2, 2 + i // 2])
@@ -331,14 +313,15 @@ CLAIM = Claim(
     options=Attention,
     measure=measure,
     draw=draw,
-    method=f"Digits of MNIST at any place of {CANVAS}×{CANVAS} pixels with {PIECES} pieces of {PIECE}×{PIECE}"
-    f" pixels of others. A net of 3×3 convolutions sees means of {COARSE}×{COARSE} pixels and gives each cell"
-    f" a logit; a convolutional classifier sees {DIGIT}×{DIGIT} pixels around the best. The rivals are this "
-    "classifier on the whole canvas, and a narrower one with as many multiply-adds as both nets. Places are "
-    "known in training, or learned by the score function's gradient; a control looks at random places. "
-    "{options.images} canvases, {options.steps} steps of {options.batch} by Adam, at the rate with the best "
-    "validation accuracy of {options.tuning_seeds} other seeds. {options.seeds} seeds are judged; intervals "
-    "cover seeds only.",
+    method=f"Digits of MNIST of {DIGIT}×{DIGIT} pixels at any place of {CANVAS}×{CANVAS}, with {PIECES} "
+    f"pieces of {PIECE}×{PIECE} pixels of others. A net of three 3×3 convolutions sees means of "
+    f"{COARSE}×{COARSE} pixels and gives each cell a logit; a convolutional classifier sees "
+    f"{DIGIT}×{DIGIT} pixels around the best. The rivals are this classifier on the whole canvas, "
+    "with the same parameters, and a narrower one with as many multiply-adds as both nets. Places "
+    "are known in training, or learned by the score function's gradient; a control looks at random "
+    "places. {options.images} canvases, {options.steps} steps of {options.batch} by Adam, at the "
+    "rate with the best validation accuracy of {options.tuning_seeds} other seeds. {options.seeds} "
+    "seeds are judged; intervals cover seeds only.",
     parts=(
         Part(
             "as good",
@@ -395,4 +378,9 @@ CLAIM = Claim(
     "on the whole canvas {facts[everything]}% with {facts[whole]}, and a narrower one of equal cost "
     "{facts[equal]}%. Places learned from the classes alone give {facts[learned]}%, random ones "
     "{facts[random]}%.",
+    revised="In pilots on other seeds, with digits and canvases twice as large, the rival laid its maps out "
+    "flat before a dense layer and learned in many more steps than the cascade; now it is a network "
+    "that finds a digit wherever it is, and everything is half as large, so that it can be trained "
+    "far enough. The first network has three convolutions instead of two, so that it sees a whole "
+    "digit. No rule was changed.",
 )

@@ -228,7 +228,11 @@ def draw(options: Balance, m: Measured) -> Plot:
         middle.plot(expected, waited, "o", color=color, alpha=0.6, label=KINDS[kind])
         over = 100 * rounds(m, HIGH, kind, "left")
         right.plot(np.full(len(over), kind), over, "o", color=color, alpha=0.6)
-    left.set_xticks([0, 1, 3, 4], ["early\nstages", "last\nstage", "both", "both"], fontsize=9)
+    left.set_xticks(
+        [0, 1, 3, 4],
+        ["early\nstages", "last\nstage", "both, in\nthe first", "both, in\nthe second"],
+        fontsize=9,
+    )
     left.set(ylabel=f"utilization of a process in %, load {MODERATE:g}", ylim=(0, 100))
     high = middle.get_xlim()[1]
     middle.plot([0, high], [0, high], "--", color=GRAY, label="equal")

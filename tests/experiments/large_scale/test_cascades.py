@@ -47,11 +47,13 @@ def test_rivals_of_the_series_are_compared_at_its_recall():
     series = sys.modules[cascade.measure_series.__module__]
     passed = cascade.passages(SCORES, THRESHOLDS)[None]
     alone = {"validation": [SCORES[i][None] for i in range(3)], "test": [SCORES[i][None] for i in range(3)]}
-    found = series.compared(passed, alone, {"validation": Y, "test": Y}, 3)
+    found = series.compared(passed, alone, SCORES[1][None], {"validation": Y, "test": Y}, 3)
     kept = passed[0] == 3
     assert found.recall[0] == pytest.approx(kept[Y].mean())
     assert found.series[0] == pytest.approx(kept[~Y].mean())
     rates, recalls, _ = roc_curve(Y, SCORES[2], drop_intermediate=False)  # the best of the three
     assert found.best[0] == pytest.approx(rates[recalls >= found.recall[0] - 1e-12].min())
+    rates, recalls, _ = roc_curve(Y, SCORES[1], drop_intermediate=False)
+    assert found.wide[0] == pytest.approx(rates[recalls >= found.recall[0] - 1e-12].min())
     rates, recalls, _ = roc_curve(Y, SCORES.sum(0), drop_intermediate=False)
     assert found.total[0] == pytest.approx(rates[recalls >= found.recall[0] - 1e-12].min())
