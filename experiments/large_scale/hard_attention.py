@@ -54,7 +54,7 @@ SHOWN = 4
 ENTROPY = 0.02
 """Factor of the bonus for the entropy of the places, where they are learned."""
 
-LOCATOR = models.pixel_labeler((CELLS, CELLS, 1), 1, channels=(6,), convolutions=3)
+LOCATOR = models.pixel_labeler((CELLS, CELLS, 1), 1, channels=(5,), convolutions=3)
 
 
 def classifier(*channels: int) -> models.Model:
@@ -73,7 +73,7 @@ def classifier(*channels: int) -> models.Model:
 
 CLOSE = WHOLE = classifier(6, 12, 24, 24)
 ATTENTION = models.hard_attention(LOCATOR, CLOSE, coarse=COARSE, size=DIGIT)
-CHEAP = classifier(4, 6, 12, 12)
+CHEAP = classifier(4, 6, 10, 10)
 KNOWN, LEARNED, RANDOM, EVERYTHING, EQUAL = range(5)
 ARMS = ("places known", "places learned", "random places", "whole canvas", "whole, equal cost")
 COLORS = (BLUE, GREEN, GRAY, ORANGE, PURPLE)
