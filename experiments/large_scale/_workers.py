@@ -59,7 +59,7 @@ class Workers:
     """Two processes with the stages in them; a context manager, which ends them.
 
     Args:
-      stages: of one image each, to whether it is kept; jitted functions.
+      stages: of one image each, to whether it is kept; pure functions.
       images: ``(n, ...)``.
       most: images that arrive in a round.
       patience: seconds to wait for a process.
@@ -74,7 +74,7 @@ class Workers:
         import jax
 
         for i, stage in enumerate(stages):
-            exported = jax.export.export(stage, platforms=["cpu"])(images[0])
+            exported = jax.export.export(jax.jit(stage), platforms=["cpu"])(images[0])
             (path / f"stage-{i}").write_bytes(exported.serialize())
         np.save(path / "images.npy", images)
         np.zeros(len(_CONTROL)).tofile(path / "control")
@@ -215,6 +215,8 @@ def serve(
                 continue
         elif passed[i] == 1:
             continue
+        else:
+            t = now()  # the time above may be from before the first stage had ended
         begun[1][i] = t
         bool(stages[1](images[image[i]]))
         ended[1][i] = now()
