@@ -226,7 +226,7 @@ def draw(options: DeepTransitions, m: Measured) -> Plot:
                 axes.plot(np.full(len(points), place), points, "o", color=color, ms=4, alpha=0.35)
             axes.plot(places, values[:, net].mean(-1), "s", color=color, ms=8, mec="white", label=name)
         axes.set_xticks(range(len(steps)), [str(n) for n in steps])
-        axes.set(xlabel="steps in which an image is read", ylabel=f"{label} (each seed; square: mean)")
+        axes.set(xlabel="steps in which an image is read", ylabel=f"{label}\n(each seed; square: mean)")
         axes.set(xlim=(-0.5, len(steps) - 0.5), ylim=(0, None))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
     loss = m["train_loss"][:, :, END].mean((0, 2))

@@ -3,10 +3,10 @@
     python scripts/stress/damage.py                  # all trials: about a quarter of an hour
     python scripts/stress/damage.py --sample 50      # so many, drawn at random with --seed
 
-Four folders are made: a training that ended, one that was stopped half-way, a sweep, and a measured claim. In
-a copy of a folder one file has a byte changed, is cut in half, emptied, filled with zeros, taken away, or has
-a folder in its place. Then the copy is resumed, evaluated, used to predict, exported; a claim is judged. A
-trial is
+Five folders are made: a training that ended, one that was stopped half-way, one of two processes that each
+hold a part of the state, a sweep, and a measured claim. In a copy of a folder one file has a byte changed, is
+cut in half, emptied, filled with zeros, taken away, or has a folder in its place. Then the copy is resumed,
+evaluated, used to predict, exported; a claim is judged. A trial is
 
 - right, when what comes out is what comes out of the folder as it was;
 - older, when a warning names the damaged checkpoint, and the one before it gives the answer;
@@ -20,8 +20,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import random
 import shutil
+import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -33,6 +36,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import tomli_w
+
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"  # those of the folder of two processes
 
 import dlnotes
 from dlnotes.config import ConfigError, parse
@@ -171,6 +177,9 @@ def make(work: Path) -> tuple[dict[str, Path], Path]:
     folders = {
         "ended": run(parse(base)).folder,
         "stopped": _stopped(parse(base | {"name": "stopped"})),
+        "in parts": _in_parts(
+            base | {"name": "parts", "devices": {"strategy": "mesh", "mesh": {"model": 2}}}
+        ),
         "swept": run(parse(base | {"name": "swept", "sweep": swept})).folder,
         "claim": _claim(work / "own"),
     }
@@ -191,6 +200,26 @@ def _stopped(config: Any) -> Path:
         if stopped.folder is not None:
             return stopped.folder
     raise RuntimeError("the run was not stopped")
+
+
+def _in_parts(raw: dict[str, Any]) -> Path:
+    """A run of two processes with half of the parameters each."""
+    runs = Path(raw["output"]["directory"])
+    path = runs.with_name("parts.toml")
+    path.write_text(tomli_w.dumps(raw))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    told = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=1", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-m", "dlnotes", "run", str(path), "-q", "--processes", "2"]
+    both = [
+        subprocess.Popen([*command, "--process-id", str(i), "--coordinator", address], env=told)
+        for i in range(2)
+    ]
+    if any(process.wait() for process in both):
+        raise RuntimeError("the run of two processes failed")
+    (folder,) = (runs / "parts").iterdir()
+    return folder
 
 
 _MODULE = """

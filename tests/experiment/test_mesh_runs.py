@@ -60,7 +60,7 @@ def test_interrupted_and_resumed_is_undisturbed(on_mesh, config, monkeypatch):
 @pytest.mark.parametrize(
     "devices",
     [
-        ["devices.mesh={members=2,fsdp=2,model=2}"],
+        pytest.param(["devices.mesh={members=2,fsdp=2,model=2}"], marks=pytest.mark.slow),
         pytest.param(["devices.mesh={data=4,fsdp=2}"], marks=pytest.mark.slow),
     ],
     ids=str,

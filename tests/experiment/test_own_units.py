@@ -88,6 +88,7 @@ def test_an_export_that_answers_something_else_is_not_written(dates, tmp_path, m
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow  # by default: columns of large numbers
 def test_windows_of_large_numbers_are_exported_too(tmp_path):
     path = tmp_path / "own.csv"
     series = 5e8 + np.cumsum(RNG.normal(size=60))
