@@ -76,7 +76,7 @@ def looked(made: Canvases, seed: int) -> data.Examples:
     """Canvases with places drawn for each; its targets are the classes of the digits."""
     rng = np.random.default_rng([seed, 1])
     cell, n = made.y[:, 0], len(made.y)
-    moved = rng.integers(-1, 2, (2, n))
+    moved = rng.choice([-1, 0, 0, 1], (2, n))
     near = cell + CELLS * moved[0] + moved[1]  # a digit lies wholly inside, so that all of these are cells
     far = rng.integers(CELLS**2, size=n)
     x = Looked(made.x, *(v.astype(np.int32) for v in (cell, near, far)))
