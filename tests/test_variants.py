@@ -88,6 +88,8 @@ LAYERS = {
         drawn(layers.init_convolution, (3, 2), 4, 3),
         IMAGE,
     ),
+    "crop": (lambda x, c: layers.crop(x, c, 3), IMAGE, whole(5, 2, 2)),
+    "bilinear_crop": (lambda x, c: layers.bilinear_crop(x, c, 3), IMAGE, r(2, 2)),
     "conv": (layers.conv, drawn(layers.init_convolution, (3, 2), 4, 3), IMAGE),
     "convolve": (lambda x, k: layers.convolve(x, k, stride=2, dilation=2), IMAGE, r(2, 2, 4, 3)),
     "depthwise": (layers.depthwise, IMAGE, r(3, 3, 4, 2)),

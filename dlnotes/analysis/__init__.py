@@ -8,6 +8,7 @@ from dlnotes.analysis import recurrent_dynamics, region_bounds
 from dlnotes.analysis.counting import Counts, LayerCounts, by_layer, count, multiply_adds, parameters
 from dlnotes.analysis.gradient_flow import back_from_the_end, norms_back, step_jacobians
 from dlnotes.analysis.linear_regions import Slice, on_line, on_slice
+from dlnotes.analysis.queues import mean_waiting, utilization, waiting_times
 from dlnotes.analysis.region_bounds import maxout_regions, relu_regions
 from dlnotes.door import open_package
 
@@ -19,6 +20,7 @@ __all__ = [
     "by_layer",
     "count",
     "maxout_regions",
+    "mean_waiting",
     "multiply_adds",
     "norms_back",
     "on_line",
@@ -28,6 +30,8 @@ __all__ = [
     "region_bounds",
     "relu_regions",
     "step_jacobians",
+    "utilization",
+    "waiting_times",
 ]
 
 open_package(globals())

@@ -376,8 +376,16 @@ ROWS: tuple[Row, ...] = (
            "outputs.distillation outputs.imitation experiment.teacher.Asked",
            "outputs/test_distillation experiment/test_teacher experiments/large_scale/test_students",
            config="configs/claims/L13.6_distillation.toml"),
-    _claim("L13.7", "Cascades of classifiers for a rare class"),
-    _claim("L13.8", "A net that locates and a net that looks closer"),
+    _claim("L13.7", "Cascades of classifiers for a rare class",
+           "models.run_cascade models.cascade_thresholds models.cascade_counts experiment.fit_cascade",
+           "models/large_scale/test_cascade experiment/test_run_cascade "
+           "experiments/large_scale/test_cascades",
+           config="configs/claims/L13.7_cascade.toml"),
+    _claim("L13.8", "A net that locates and a net that looks closer",
+           "models.hard_attention models.glimpse layers.crop layers.bilinear_crop",
+           "models/large_scale/test_hard_attention layers/large_scale/test_crops "
+           "experiments/large_scale/test_canvases",
+           config="configs/claims/L13.8_hard_attention.toml"),
     _claim("L13.9", "A decision tree of nets, and the cost of one path",
            "models.soft_tree models.path_probabilities",
            "models/large_scale/test_soft_tree experiment/test_routing "
@@ -396,6 +404,10 @@ ROWS: tuple[Row, ...] = (
            "models/large_scale/test_ensemble_models experiment/test_ensemble experiment/test_sampling "
            "layers/test_random experiments/large_scale/test_ensembles",
            config="configs/claims/L13.13_ensembles.toml"),
+    _claim("L13.15", "Load of a cascade's stages on two machines",
+           "analysis.mean_waiting analysis.waiting_times",
+           "analysis/test_queues experiments/large_scale/test_load_balance",
+           config="configs/claims/L13.15_load_balance.toml"),
     _code("P14.1", "Greedy pretraining, layer by layer"),
     _code("P14.2", "One-layer learners: RBM, autoencoders, sparse coding"),
     _code("P14.3", "Deep belief net, deep Boltzmann machine, deep autoencoder"),

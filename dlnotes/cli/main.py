@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dlnotes.cli.cascade import cascade
 from dlnotes.cli.claim_commands import judge, report, reproduce, run_claim_config
 from dlnotes.cli.errors import FAILED, answers, fail
 from dlnotes.cli.members import MemberOption, PointOption, point_of, with_member
@@ -256,6 +257,7 @@ def export(
         out(str(export_run(trained, output=output, int8=int8, onnx=onnx, tell=told)))
 
 
+app.command()(cascade)
 app.command()(judge)
 app.command()(reproduce)
 app.command()(report)

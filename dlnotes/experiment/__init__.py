@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dlnotes.lazy import lazy
 
 if TYPE_CHECKING:
+    from dlnotes.experiment.cascade import fit_cascade
     from dlnotes.experiment.evaluate import evaluate_run
     from dlnotes.experiment.export import export_run
     from dlnotes.experiment.figures.pairs import alignments
@@ -31,6 +32,7 @@ if not TYPE_CHECKING:  # a name that is not imported above is an error for pyrig
             "resume": "run",
             "evaluate_run": "evaluate",
             "predict_run": "predict",
+            "fit_cascade": "cascade",
             "export_run": "export",
             "alignments": "figures.pairs",
         },
@@ -43,6 +45,7 @@ __all__ = [
     "alignments",
     "evaluate_run",
     "export_run",
+    "fit_cascade",
     "open_run",
     "predict_run",
     "resume",

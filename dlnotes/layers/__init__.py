@@ -64,6 +64,7 @@ from dlnotes.layers.feedforward.rbf import RBF, init_rbf, rbf
 from dlnotes.layers.feedforward.sparse import connections, init_masked_dense, masked_dense
 from dlnotes.layers.feedforward.switch import soft_read, soft_switch
 from dlnotes.layers.initializers import INITIALIZERS, initializer
+from dlnotes.layers.large_scale.crops import bilinear_crop, crop
 from dlnotes.layers.large_scale.grouped import Groups, grouped_dense, sort_by_group
 from dlnotes.layers.large_scale.quantized import (
     InputScale,
@@ -132,6 +133,7 @@ __all__ = [
     "affine_tree",
     "avg_pool",
     "bernoulli",
+    "bilinear_crop",
     "calibrated",
     "cell_of",
     "channel_max_pool",
@@ -147,6 +149,7 @@ __all__ = [
     "conv_stage",
     "convolve",
     "count_waves",
+    "crop",
     "deep_input",
     "deep_transition",
     "delayed",

@@ -10,7 +10,19 @@ from dlnotes.models.feedforward.graph import Function, Layer, graph
 from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP, linear, maxout_mlp, mlp
 from dlnotes.models.feedforward.rbf_network import RBFNetwork, rbf_network
 from dlnotes.models.flax_module import from_flax
+from dlnotes.models.large_scale.cascade import (
+    CascadeCount,
+    CascadePassage,
+    cascade_counts,
+    cascade_multiply_adds,
+    cascade_ranking,
+    cascade_thresholds,
+    one_against_rest,
+    recall_at,
+    run_cascade,
+)
 from dlnotes.models.large_scale.ensemble import ensemble, finite_members, sample_outputs
+from dlnotes.models.large_scale.hard_attention import Glimpse, HardAttention, glimpse, hard_attention
 from dlnotes.models.large_scale.mixture_of_experts import Experts, gate_weights, mixture_of_experts
 from dlnotes.models.large_scale.quantized import Quantized, QuantizedNetwork, parameter_bytes, quantized
 from dlnotes.models.large_scale.soft_tree import SoftTree, path_probabilities, soft_tree
@@ -43,8 +55,12 @@ __all__ = [
     "CNN",
     "MLP",
     "Apply",
+    "CascadeCount",
+    "CascadePassage",
     "Experts",
     "Function",
+    "Glimpse",
+    "HardAttention",
     "Init",
     "Layer",
     "MaxoutMLP",
@@ -59,6 +75,10 @@ __all__ = [
     "attention_weights",
     "beam_decode",
     "beam_search",
+    "cascade_counts",
+    "cascade_multiply_adds",
+    "cascade_ranking",
+    "cascade_thresholds",
     "character_model",
     "chart_parse",
     "chart_tree",
@@ -71,11 +91,13 @@ __all__ = [
     "forward_mode",
     "from_flax",
     "gate_weights",
+    "glimpse",
     "graph",
     "greedy_decode",
     "grid_recurrent",
     "gumbel_parse",
     "gumbel_tree",
+    "hard_attention",
     "linear",
     "log_probability",
     "maxout_mlp",
@@ -84,13 +106,16 @@ __all__ = [
     "mixed_targets",
     "mixture_of_experts",
     "mlp",
+    "one_against_rest",
     "own_inputs",
     "parameter_bytes",
     "path_probabilities",
     "pixel_labeler",
     "quantized",
     "rbf_network",
+    "recall_at",
     "recurrent_refinement",
+    "run_cascade",
     "sample_decode",
     "sample_outputs",
     "sampled_fillings",

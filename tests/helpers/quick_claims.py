@@ -77,6 +77,9 @@ SLOW = {
     "L13.10",
     "L13.6",
     "L13.13",
+    "L13.7",
+    "L13.8",
+    "L13.15",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
 
