@@ -84,7 +84,7 @@ def _built(kind: str, batch: int, width: int) -> tuple[Callable[..., Any], tuple
         return layers.dense, (layers.Dense(normal(width, width), normal(width)), normal(batch, width))
     if kind == "LSTM step":
         cell = layers.recurrent_cell("lstm")
-        shapes = jax.eval_shape(cell.init, jax.random.key(0), h, h)
+        shapes = jax.eval_shape(lambda key: cell.init(key, h, h), jax.random.key(0))
         params = jax.tree.map(lambda a: normal(*a.shape) / h**0.5, shapes)
         carry = cell.carry(params, (batch,))
         return lambda p, c, x: cell.step(p, c, x)[0], (params, carry, normal(batch, h))
