@@ -376,7 +376,7 @@ ROWS: tuple[Row, ...] = (
     _claim("L13.13", "Ensembles and dropout", "layers.dropout", "layers/test_random"),
     _claim("L13.14", "Bandwidth or arithmetic: the limit of each kind of layer",
            "devices.measure_roofline devices.triad devices.product devices.rates analysis.traffic",
-           "devices/test_roofline analysis/test_traffic experiments/large_scale/test_roofline",
+           "devices/test_roofline analysis/test_traffic experiments/large_scale/test_timed_layers",
            config="configs/claims/L13.14_roofline.toml"),
     _claim("L13.16", "Layout of data, vector instructions, and accuracy in a fixed time",
            "devices.rates devices.timed", "devices/test_roofline experiments/large_scale/test_data_layout",

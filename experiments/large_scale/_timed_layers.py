@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -74,33 +75,44 @@ def cost(kind: str, batch: int, width: int) -> tuple[int, int]:
     return 4 * width**2, 5 * width**2  # m ← βm + g; w ← w − ηm; whatever the batch
 
 
-def _built(kind: str, batch: int, width: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    rng, h = np.random.default_rng(batch), hidden_units(width)
+def normal(seed: int, *shape: int) -> Array:
+    """Standard normal numbers, drawn by numpy, which compiles nothing."""
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape, np.float32))
 
-    def normal(*shape: int) -> Array:  # by numpy, which compiles nothing
-        return jnp.asarray(rng.standard_normal(shape, np.float32))
 
+@cache
+def weights(kind: str, width: int) -> Any:
+    """What a layer has learned, the same arrays for all batches; `weights.cache_clear` gives them back."""
     if kind == "dense":
-        return layers.dense, (layers.Dense(normal(width, width), normal(width)), normal(batch, width))
+        return layers.Dense(normal(0, width, width), normal(1, width))
     if kind == "LSTM step":
-        cell = layers.recurrent_cell("lstm")
-        shapes = jax.eval_shape(lambda key: cell.init(key, h, h), jax.random.key(0))
-        params = jax.tree.map(lambda a: normal(*a.shape) / h**0.5, shapes)
+        h = hidden_units(width)
+        shapes = jax.eval_shape(lambda key: layers.recurrent_cell("lstm").init(key, h, h), jax.random.key(0))
+        return jax.tree.map(lambda a: normal(2, *a.shape) / h**0.5, shapes)
+    return normal(3, 3, 3, CHANNELS, CHANNELS)
+
+
+def _built(kind: str, batch: int, width: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """A layer as a function, and what it is called with."""
+    if kind == "dense":
+        return layers.dense, (weights(kind, width), normal(batch, batch, width))
+    if kind == "LSTM step":
+        cell, params, h = layers.recurrent_cell("lstm"), weights(kind, width), hidden_units(width)
         carry = cell.carry(params, (batch,))
-        return lambda p, c, x: cell.step(p, c, x)[0], (params, carry, normal(batch, h))
-    if kind in ("convolution", "pooling"):
-        x = normal(batch, SIDE, SIDE, CHANNELS)
-        if kind == "pooling":
-            return layers.max_pool, (x,)
-        return lambda x, k: layers.convolve(x, k), (x, normal(3, 3, CHANNELS, CHANNELS))
+        return lambda p, c, x: cell.step(p, c, x)[0], (params, carry, normal(batch, batch, h))
     if kind == "ReLU":
-        return layers.relu, (normal(batch, width),)
+        return layers.relu, (normal(batch, batch, width),)
+    if kind == "momentum":
+        return _momentum, tuple(normal(i, width, width) for i in range(3))
+    x = normal(batch, batch, SIDE, SIDE, CHANNELS)
+    if kind == "pooling":
+        return layers.max_pool, (x,)
+    return lambda x, k: layers.convolve(x, k), (x, weights(kind, 0))
 
-    def update(w: Array, m: Array, g: Array) -> tuple[Array, Array]:
-        m = 0.9 * m + g
-        return w - 0.01 * m, m
 
-    return update, tuple(normal(width, width) for _ in range(3))
+def _momentum(w: Array, m: Array, g: Array) -> tuple[Array, Array]:
+    m = 0.9 * m + g
+    return w - 0.01 * m, m
 
 
 def cheap(params: Array, h: Array) -> Array:
@@ -124,18 +136,13 @@ def ways_to_a_gradient(kind: str, size: int) -> dict[str, Timed]:
     Returns:
       "store, forward", "store, backward", "recompute, forward", "recompute, backward"; the work of each is 1.
     """
-    rng = np.random.default_rng(size)
-
-    def normal(*shape: int) -> Array:
-        return jnp.asarray(rng.standard_normal(shape, np.float32))
-
     if kind == "by element":
         step, params = cheap, tuple(jnp.float32(1 + 0.1 * i) for i in range(CHAIN))
-        x = normal(size)
+        x = normal(CHAIN, size)
     else:
         step = costly
-        params = tuple(normal(size, size) * (2 / size) ** 0.5 for _ in range(CHAIN))
-        x = normal(size, size)
+        params = tuple(normal(i, size, size) * (2 / size) ** 0.5 for i in range(CHAIN))
+        x = normal(CHAIN, size, size)
     g = jnp.ones_like(x)
     learned = kind == "dense"
 

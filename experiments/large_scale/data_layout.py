@@ -281,8 +281,8 @@ CLAIM = Claim(
     "{options.rounds} rounds of {options.asked} images. For the accuracy, networks of {options.units} units "
     "learn {options.images} images of MNIST by {options.steps} steps of Adam with 64 images, learning rates "
     "by {options.tuning_seeds} other seeds. All are given the time of an image that the last but one of the "
-    "fast networks takes; of those that a way can afford, validation accuracy chooses. {options.seeds} seeds; "
-    "intervals of times cover rounds, of accuracies seeds.",
+    "fast networks takes; of those that a way can afford, validation accuracy chooses. {options.seeds} "
+    "seeds; intervals of times cover rounds, of accuracies seeds.",
     parts=(
         Part(
             "layout",

@@ -39,7 +39,7 @@ from dlnotes.devices import product, rates, triad
 from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, new_figure, set_title
 
 from ._processor import device_name, vector_instructions
-from ._timed_layers import KINDS, layer, ways_to_a_gradient
+from ._timed_layers import KINDS, layer, ways_to_a_gradient, weights
 
 COLORS = dict(zip(KINDS, (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", GRAY)))
 FEW = (2, 16)
@@ -75,15 +75,19 @@ def measure(options: Roofline) -> dict[str, np.ndarray]:
         ways_to_a_gradient(CHAINS[1], options.chain_width),
     ]
     ways = [way for chain in chains for way in chain.values()]
-    parts = [*limits, *(one.make() for one in made), inside.make(), *ways]
-    found = rates(parts, rounds=options.seeds, seconds=options.spent)
-    first, last = len(limits), len(limits) + len(made)
+    # The last kind does not depend on the batch.
     shape = (len(KINDS), len(options.batches))
+    differ = [one.make() for one in made[: len(made) + 1 - shape[1]]]
+    parts = [*limits, *differ, inside.make(), *ways]
+    weights.cache_clear()
+    found = rates(parts, rounds=options.seeds, seconds=options.spent)
+    first, last = len(limits), len(limits) + len(differ)
+    of_layers = np.concatenate([found[:, first:last], *[found[:, last - 1 : last]] * (shape[1] - 1)], axis=1)
     return {
         "batches": np.array(options.batches),
         "products": found[:, : first - 1],  # (rounds, sizes)
         "bandwidth": found[:, first - 1],
-        "rates": found[:, first:last].reshape(-1, *shape),
+        "rates": of_layers.reshape(-1, *shape),  # operations a second
         "operations": np.array([one.operations for one in made]).reshape(shape),
         "bytes": np.array([one.bytes for one in made]).reshape(shape),
         "small_rate": found[:, last],
