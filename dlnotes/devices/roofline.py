@@ -139,7 +139,8 @@ def rates(parts: Sequence[Timed], *, rounds: int = 5, seconds: float = 0.05) -> 
     calls = [_calls(part, seconds) for part in parts]
     found = np.zeros((rounds, len(parts)))
     for i in range(rounds):
-        for j in np.roll(np.arange(len(parts)), -i):
+        first = i % len(parts)
+        for j in (*range(first, len(parts)), *range(first)):
             start = time.perf_counter()
             for _ in range(calls[j]):
                 jax.block_until_ready(parts[j].run())
