@@ -67,7 +67,7 @@ def timed(name: str, function: Callable[..., Any], *arguments: Any, work: float,
     """A function of arrays, compiled, with memory for its result that is used again at every call.
 
     Memory that is new at every call would be what is measured: a system hands it out page by page, on first
-    use, slower than any memory is.
+    use, slower than any memory is. So a result lasts until the next call.
 
     Args:
       name: for a table.
@@ -78,8 +78,8 @@ def timed(name: str, function: Callable[..., Any], *arguments: Any, work: float,
 
     Example:
       >>> double = timed("double", lambda x: 2 * x, jnp.ones(3), work=3)
-      >>> double.run(), double.run()[1]
-      (Array([2., 2., 2.], dtype=float32), Array(2., dtype=float32))
+      >>> double.run().tolist(), double.run().tolist()
+      ([2.0, 2.0, 2.0], [2.0, 2.0, 2.0])
     """
     jitted: Any = jax.jit(
         lambda spare, *given: function(*given), donate_argnums=0, keep_unused=True, **options
