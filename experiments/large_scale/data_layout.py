@@ -239,7 +239,12 @@ def draw(options: DataLayout, m: Measured) -> Plot:
     right.set(xscale="log", xlabel="time of an image (µs)", ylabel="test accuracy (%)", title="units beside")
     right.legend(loc="lower right")
     slower = float(np.median(m["wide"][:, 1, 1] / m["wide"][:, 0, 0]))
-    set_title(figure, f"The naive network takes {slower:.0f} times as long; in the same time it is worse")
+    points = gained(m).value
+    set_title(
+        figure,
+        f"The naive network takes {slower:.0f} times as long; in the time of {options.units[-2]} fast units "
+        f"{points:.1f} points lie between the two",
+    )
     table = {
         "units": list(options.units),
         **{f"{way}_seconds": [float(v) for v in time[:, j]] for j, way in enumerate(WAYS)},
