@@ -226,7 +226,7 @@ def draw(options: DataLayout, m: Measured) -> Plot:
     names = [f"{of},\n{what}" for of in LAYOUTS for what in ("vectors", "no vectors")]
     bars = left.bar(names, middle.reshape(-1), color=[BLUE, GRAY, GRAY, ORANGE])
     left.bar_label(bars, [f"{v:.0f}" for v in middle.reshape(-1)])
-    left.set(ylabel="time of an image (µs)", yscale="log", title=f"{options.wide} units")
+    left.set(ylabel="time of an image (µs)", title=f"{options.wide} units")
     left.tick_params(axis="x", labelsize=8)
     time = np.median(m["seconds"], 0)
     for j, way in enumerate(WAYS):
