@@ -467,6 +467,22 @@ def operations(stage: Any) -> float:
     return float((stage.cost_analysis() or {}).get("flops", float("nan")))
 
 
+def bytes_accessed(stage: Any) -> float:
+    """Bytes that a program reads and writes, as the compiler reports; what a loop repeats counts once.
+
+    Args:
+      stage: what ``jax.jit(function).lower(...)`` gives, or its ``compile()``.
+
+    Returns:
+      NaN where the backend does not report it.
+
+    Example:
+      >>> bytes_accessed(jax.jit(jnp.matmul).lower(jnp.zeros((2, 3)), jnp.zeros((3, 5))))
+      124.0
+    """
+    return float((stage.cost_analysis() or {}).get("bytes accessed", float("nan")))
+
+
 def without_rules(function: Callable[..., Any], files: Collection[str]) -> Callable[..., Any]:
     """A function without the rules that some of its parts bring along for their gradients and for vmap.
 

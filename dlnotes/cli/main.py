@@ -267,7 +267,8 @@ app.command()(report)
 def show(config: ConfigFile, overrides: Overrides = None, trust: Trust = False, debug: Debug = False) -> None:
     """Print the resolved config as TOML, with defaults; below, as comments, the network's layers.
 
-    For each layer: its output, parameters, multiply-adds and receptive field, for one example.
+    For each layer: its output, parameters, multiply-adds and receptive field, for one example, and the
+    operations for each byte that it moves in a batch (its arithmetic intensity).
     """
     with answers(debug):
         from dlnotes.config import is_claim, load, read_raw, to_toml

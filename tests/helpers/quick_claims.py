@@ -80,6 +80,8 @@ SLOW = {
     "L13.7",
     "L13.8",
     "L13.15",
+    "L13.14",
+    "L13.16",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
 
