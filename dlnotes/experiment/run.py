@@ -22,6 +22,7 @@ from dlnotes.data.dataset import Dataset
 from dlnotes.devices.compiler import enable_compilation_cache
 from dlnotes.devices.distributed import NotTogether, agree
 from dlnotes.devices.placement import place
+from dlnotes.experiment.asynchronous import AsynchronousTrainer
 from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.extension import extend, extensions, made_with, refuse_edits, with_overrides
 from dlnotes.experiment.final_metrics import final_metrics
@@ -34,7 +35,7 @@ from dlnotes.experiment.placing import inference_placement, placement_of, prepar
 from dlnotes.experiment.progress import Watch
 from dlnotes.experiment.result import Result, Trained
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata
-from dlnotes.experiment.setup import prepare
+from dlnotes.experiment.setup import Setup, prepare
 from dlnotes.experiment.summary import summarize_group
 from dlnotes.experiment.trainer import Outcome, Trainer, restore
 from dlnotes.formatting import in_shell
@@ -169,16 +170,26 @@ def _trainers(config: Config, plan: list[Group], dataset: Dataset, model: Model 
     if config.output.tensorboard and find_spec("tensorboardX") is None:
         needs = "output.tensorboard: needs the extra: python -m pip install 'dlnotes[tensorboard]'"
         raise ConfigError("config", [needs])
+    chosen = config.training.asynchronous
+    if chosen is not None and chosen.kind == "ray" and find_spec("ray") is None:
+        needs = "needs the extra: python -m pip install 'dlnotes[ray]'"
+        raise ConfigError("config", [f"training.asynchronous.kind: got 'ray', {needs}"])
     if config.devices.workers and (needs := workers.missing()):
         raise ConfigError("config", [f"devices.workers: needs the extra: {needs}"])
     known: dict[int, Buckets | None] = {}
     try:
         setups = [prepare(group, dataset, model=model, known=known) for group in plan]
-        return [Trainer(setup, placement_of(setup)) for setup in setups]
+        return [_trainer(setup, given=model is not None) for setup in setups]
     except ConfigError:
         raise
     except ValueError as error:
         raise ConfigError("config", [str(error)]) from None
+
+
+def _trainer(setup: Setup, *, given: bool) -> Trainer:
+    if setup.group.config.training.asynchronous is not None:
+        return AsynchronousTrainer(setup, given=given)
+    return Trainer(setup, placement_of(setup))
 
 
 @contextmanager
@@ -348,7 +359,8 @@ def _lost_files_are_said(kept: RunFolder | None) -> Iterator[None]:
 def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:
     members = sum(t.setup.group.members for t in trainers)
     failed = sum(s["reason"].startswith("non-finite") for p in points for s in p["stopped"])
-    return {
+    workers = [o.asynchronous for o in outcomes if o.asynchronous]
+    return ({"asynchronous": workers} if workers else {}) | {
         "status": "failed" if failed == members else "done",
         "name": config.name,
         "points": points,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -50,6 +49,7 @@ def recipe(
     """A recipe of parts that can be sent, for `Work.build`.
 
     Example:
+      >>> from functools import partial
       >>> from dlnotes import models, outputs, training
       >>> net = partial(models.mlp, 4, (8,), 3)
       >>> sgd = partial(training.optimizer, "sgd", 0.1)
@@ -110,22 +110,22 @@ def unflat(vector: np.ndarray, like: Params) -> Params:
     return jax.tree.unflatten(structure, [p.reshape(a.shape) for p, a in zip(parts, leaves)])
 
 
-class _Kept(NamedTuple):
+class Kept(NamedTuple):
     """An optimizer's state, and the updates that it gave last."""
 
     state: Any
     updates: Any
 
 
-def _keeping(inner: optax.GradientTransformation) -> optax.GradientTransformation:
+def keeping(inner: optax.GradientTransformation) -> optax.GradientTransformation:
     """The same transformation, which notes its updates: the one training step does not give them away."""
 
-    def init(params: Params) -> _Kept:
-        return _Kept(inner.init(params), jax.tree.map(jnp.zeros_like, params))
+    def init(params: Params) -> Kept:
+        return Kept(inner.init(params), jax.tree.map(jnp.zeros_like, params))
 
-    def update(updates: Any, state: _Kept, params: Params | None = None) -> tuple[Any, _Kept]:
+    def update(updates: Any, state: Kept, params: Params | None = None) -> tuple[Any, Kept]:
         found, after = inner.update(updates, state.state, params)
-        return found, _Kept(after, found)
+        return found, Kept(after, found)
 
     return optax.GradientTransformation(init, update)
 
@@ -150,7 +150,7 @@ def update_of(work: Work) -> Update:
     """
     recipe = work.build()
     check(recipe)
-    recipe = recipe._replace(optimizer=_keeping(recipe.optimizer))
+    recipe = recipe._replace(optimizer=keeping(recipe.optimizer))
     first = init_member(lambda hyper: recipe, jnp.asarray(work.seed, jnp.int32), {}, keep_best=False)
     _, structured = ravel_pytree(first.params)
     n = work.train.size
