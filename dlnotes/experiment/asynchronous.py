@@ -25,6 +25,7 @@ from dlnotes.experiment.progress import Watch, _Watcher
 from dlnotes.experiment.recipe import recipe_of
 from dlnotes.experiment.setup import Setup
 from dlnotes.experiment.trainer import Outcome, Trainer, _means, _stopped, restore
+from dlnotes.training.asynchronous.on_ray import OnRay
 from dlnotes.training.asynchronous.server import Served
 from dlnotes.training.asynchronous.shared import Shared
 from dlnotes.training.asynchronous.team import Look, Lost, Team
@@ -74,9 +75,12 @@ class AsynchronousTrainer(Trainer):
         dataset = replace(self.setup.dataset, validation=None, test=None, references={}, records={})
         build = partial(built, group.config, dataset, self.setup.lengths, hyper)
         work = Work(build, dataset.train, self.setup.lengths.batch_size, int(group.seeds[0]))
+        sizes = {"parameters": parameters, "metrics": len(self.names)}
+        if self.chosen.kind == "ray":
+            return OnRay(work, workers, **sizes)
         kind = {"shared": Shared, "server": Served}[self.chosen.kind]
         # Alone they may have a processor each; where there are more processors others may use them too.
-        return kind(work, workers, parameters=parameters, metrics=len(self.names), pin=workers == cpu_count())
+        return kind(work, workers, pin=workers == cpu_count(), **sizes)
 
     def train(
         self,
