@@ -148,12 +148,12 @@ def live(work: Work, parameters: int, worker: int, pipe: Connection, parent: int
     step = measured(work)
     step(np.zeros(parameters, np.float32), 0, 0)
     pipe.send("ready")
-    while (told := pipe.recv()) is not None:
-        try:
+    try:
+        while (told := pipe.recv()) is not None:
             take_part(step, told["server"].pull, told["server"].push, worker, told["numbers"])
-        except (EOFError, OSError):
-            sys.exit(RESUMABLE)
-        pipe.send("done")
+            pipe.send("done")
+    except (EOFError, OSError):
+        sys.exit(RESUMABLE)
 
 
 class Served(Processes):

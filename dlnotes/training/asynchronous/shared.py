@@ -92,7 +92,8 @@ class Shared(Processes):
         shapes = (("f", parameters), ("q", workers), ("q", workers), ("d", workers * metrics), ("q", 2))
         board = Board(*(context.RawArray(kind, size) for kind, size in shapes))
         self._board = board.views()
-        super().__init__(live, (work, board, context.Lock()), workers, pin=pin)
+        self._lock = context.Lock()  # which lives as long as this process knows it
+        super().__init__(live, (work, board, self._lock), workers, pin=pin)
 
     def go(
         self,
