@@ -72,6 +72,7 @@ SLOW = {
     "R12.6",
     "R12.9",
     "L13.2",
+    "L13.4",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
 

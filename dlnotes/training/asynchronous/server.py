@@ -180,17 +180,24 @@ class Served(Processes):
         return self._manager._process.pid  # type: ignore[attr-defined]
 
     def go(
-        self, vector: np.ndarray, total: int, *, counts: np.ndarray | None = None, only: int | None = None
+        self,
+        vector: np.ndarray,
+        total: int,
+        *,
+        counts: np.ndarray | None = None,
+        only: int | None = None,
+        first: int = 0,
     ) -> None:
         """See `Team.go`.
 
         Args:
           vector, total, counts: of `Team.go`.
           only: the first so many workers.
+          first: number of the first batch in the run's order.
         """
         counts = np.zeros(self._workers, np.int64) if counts is None else counts
         self._ask("begin", vector, total, counts)
-        self._tell(counts, only, server=self._server)
+        self._tell(counts, only, first, server=self._server)
 
     def look(self) -> Look:
         """See `Team.look`."""

@@ -102,6 +102,7 @@ class Shared(Processes):
         *,
         counts: np.ndarray | None = None,
         only: int | None = None,
+        first: int = 0,
         locked: bool = False,
     ) -> None:
         """See `Team.go`.
@@ -109,6 +110,7 @@ class Shared(Processes):
         Args:
           vector, total, counts: of `Team.go`.
           only: the first so many workers.
+          first: number of the first batch in the run's order.
           locked: add each update under a lock, to compare; a worker that is killed may then stop the others.
         """
         board = self._board
@@ -116,7 +118,7 @@ class Shared(Processes):
         board.counts[:] = 0 if counts is None else counts
         for zero in (board.stale, board.sums, board.flags):
             zero[...] = 0
-        self._tell(board.counts, only, total=total, locked=locked)
+        self._tell(board.counts, only, first, total=total, locked=locked)
 
     def updates(self) -> int:
         """Updates added so far; costs a microsecond."""

@@ -160,12 +160,12 @@ class Processes:
             self._pipes[worker].close()
         self._busy.clear()
 
-    def _tell(self, counts: np.ndarray, only: int | None, **more: Any) -> None:
-        """Send all workers that are there, or the first so many, into a round."""
-        first = len(self.processes) if only is None else only
-        team = [w for w in range(first) if w not in self._gone]
+    def _tell(self, counts: np.ndarray, only: int | None, first: int, **more: Any) -> None:
+        """Send all workers that are there, or the first so many, into a round from a batch on."""
+        asked = len(self.processes) if only is None else only
+        team = [w for w in range(asked) if w not in self._gone]
         for place, worker in enumerate(team):
-            numbers = (int(counts[worker]) * len(team) + place, len(team))
+            numbers = (first + int(counts[worker]) * len(team) + place, len(team))
             with suppress(OSError):  # of one that has ended meanwhile, which its pipe tells
                 self._pipes[worker].send({"numbers": numbers} | more)
             self._busy.add(worker)
