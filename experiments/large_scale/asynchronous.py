@@ -185,7 +185,7 @@ def measure(options: Asynchronous) -> dict[str, np.ndarray]:
     tuning = FIRST_SEED + options.seeds + np.arange(options.tuning_seeds)
     judged = FIRST_SEED + np.arange(options.seeds)
     shape = (len(DELAYS), len(RATES), len(tuning))
-    delays, rates, seeds = (a.ravel() for a in np.broadcast_arrays(*np.ix_(DELAYS, RATES, tuning)))
+    delays, rates, seeds = (a.ravel() for a in np.meshgrid(DELAYS, RATES, tuning, indexing="ij"))
     tried = simulated(options, train, error, delays, rates, seeds)
     # A training that fails counts as twice the updates that it had: the fewest failures come first.
     tuned = np.where(np.isfinite(tried), tried, 2 * options.updates).reshape(shape).mean(-1)

@@ -94,7 +94,8 @@ class ParameterServer:
     def look(self) -> Look:
         """Where the round stands."""
         with self._lock:
-            return Look(*(np.copy(a) for a in self._look[:4]), self._look.reason)
+            vector, counts, stale, sums, reason = self._look
+            return Look(vector.copy(), counts.copy(), stale.copy(), sums.copy(), reason)
 
     def stop(self) -> None:
         """End the round."""

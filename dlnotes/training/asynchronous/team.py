@@ -108,7 +108,7 @@ class Processes:
         context = multiprocessing.get_context("spawn")  # jax's threads do not survive a fork
         cores: list[int | None] = [None] * workers
         if pin and hasattr(os, "sched_getaffinity") and cpu_count() >= workers:
-            cores = [*sorted(os.sched_getaffinity(0))][:workers]
+            cores[:] = sorted(os.sched_getaffinity(0))[:workers]
         self._pipes: list[Connection] = []
         self.processes = []
         self._busy, self._gone = set(range(workers)), set[int]()

@@ -123,7 +123,7 @@ def keeping(inner: optax.GradientTransformation) -> optax.GradientTransformation
     def init(params: Params) -> Kept:
         return Kept(inner.init(params), jax.tree.map(jnp.zeros_like, params))
 
-    def update(updates: Any, state: Kept, params: Params | None = None) -> tuple[Any, Kept]:
+    def update(updates: Any, state: Any, params: Params | None = None) -> tuple[Any, Kept]:
         found, after = inner.update(updates, state.state, params)
         return found, Kept(after, found)
 

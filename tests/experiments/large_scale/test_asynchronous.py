@@ -35,8 +35,8 @@ def test_ratios_are_those_of_the_races():
 
 
 def test_a_training_that_fails_counts_as_all_that_it_had():
-    m = measured([1.0, np.inf, 1.0, 1.0], [500, np.inf, 500, 500])
-    m["pace"][1] = 2000.0
+    m = measured([1.0, 1.0, 1.0, 1.0], [500, 500, 500, 500])
+    m["pace"][1], m["seconds"][1], m["updates"][1] = 2000.0, np.inf, np.inf
     np.testing.assert_allclose(asynchronous.seconds(m)[1], 0.5)
     assert asynchronous.lost(m).value == pytest.approx(2.0)
     assert asynchronous.LEARNED.rule(asynchronous.reached(m)) != "holds"
