@@ -365,7 +365,8 @@ ROWS: tuple[Row, ...] = (
     _claim("L13.4", "Asynchronous descent: stale gradients, more per second",
            "training.train_delayed training.delayed_descent",
            "training/test_delayed training/test_asynchronous experiment/test_asynchronous_runs "
-           "experiments/large_scale/test_asynchronous", config="configs/claims/L13.4_asynchronous.toml"),
+           "experiments/large_scale/test_asynchronous_races",
+           config="configs/claims/L13.4_asynchronous.toml"),
     _code("L13.5", "Training on many hosts", "devices.start devices.detect",
           "devices/test_distributed experiment/test_checkpoint_recovery experiment/test_together",
           built=True),

@@ -14,7 +14,8 @@ def measured(seconds, updates, processors=2):
         "seconds": rows[0] * noise,
         "updates": rows[1],
         "pace": rows[1] / rows[0],
-        "simulated": np.full((4, 10), 300.0),
+        "simulated": np.full((5, 10), 300.0),
+        "loss": np.array([[0.30], [0.33], [0.32], [0.33]]) * np.ones(10),
         "stale": np.full((4, 10), 0.9),
         "most": np.array(1000),
         "processors": np.array(processors),
@@ -31,6 +32,7 @@ def test_ratios_are_those_of_the_races():
     assert asynchronous.against_one(m, "two").value == pytest.approx(1.5, rel=0.03)
     assert asynchronous.against_one(m, "server").value == pytest.approx(0.3, rel=0.03)
     assert asynchronous.lost(m).value == pytest.approx(1.2)
+    assert asynchronous.behind(m).value == pytest.approx(1.1)
     assert asynchronous.paces(m, "two").value == pytest.approx(1.8, rel=0.03)
 
 
