@@ -368,7 +368,11 @@ ROWS: tuple[Row, ...] = (
     _code("L13.3", "A layer divided over devices, and a pipeline",
           "devices.column_then_row devices.pipeline devices.place_on_mesh",
           "devices/test_model_parallel devices/test_mesh experiment/test_mesh_runs", built=True),
-    _claim("L13.4", "Asynchronous descent: stale gradients, more per second"),
+    _claim("L13.4", "Asynchronous descent: stale gradients, more per second",
+           "training.train_delayed training.delayed_descent",
+           "training/test_delayed training/test_asynchronous experiment/test_asynchronous_runs "
+           "experiments/large_scale/test_asynchronous_races",
+           config="configs/claims/L13.4_asynchronous.toml"),
     _code("L13.5", "Training on many hosts", "devices.start devices.detect",
           "devices/test_distributed experiment/test_checkpoint_recovery experiment/test_together",
           built=True),

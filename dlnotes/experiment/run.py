@@ -21,6 +21,7 @@ from dlnotes.data.dataset import Dataset
 from dlnotes.devices.compiler import enable_compilation_cache
 from dlnotes.devices.distributed import NotTogether, agree
 from dlnotes.devices.placement import place
+from dlnotes.experiment.asynchronous import AsynchronousTrainer
 from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.extension import extend, extensions, made_with, refuse_edits, with_overrides
 from dlnotes.experiment.final_metrics import final_metrics
@@ -178,6 +179,10 @@ def _trainers(
     if config.output.tensorboard and find_spec("tensorboardX") is None:
         needs = "output.tensorboard: needs the extra: python -m pip install 'dlnotes[tensorboard]'"
         raise ConfigError("config", [needs])
+    chosen = config.training.asynchronous
+    if chosen is not None and chosen.kind == "ray" and find_spec("ray") is None:
+        needs = "needs the extra: python -m pip install 'dlnotes[ray]'"
+        raise ConfigError("config", [f"training.asynchronous.kind: got 'ray', {needs}"])
     if config.devices.workers and (needs := workers.missing()):
         raise ConfigError("config", [f"devices.workers: needs the extra: {needs}"])
     known: dict[Any, dict[int, Buckets | None]] = {}
@@ -186,11 +191,17 @@ def _trainers(
             prepare(group, dataset, model=model, known=known.setdefault(id(by), {}), teaching=by)
             for group, by in zip(plan, taught or [None] * len(plan))
         ]
-        return [Trainer(setup, placement_of(setup)) for setup in setups]
+        return [_trainer(setup, given=model is not None) for setup in setups]
     except ConfigError:
         raise
     except ValueError as error:
         raise ConfigError("config", [str(error)]) from None
+
+
+def _trainer(setup: Setup, *, given: bool) -> Trainer:
+    if setup.group.config.training.asynchronous is not None:
+        return AsynchronousTrainer(setup, given=given)
+    return Trainer(setup, placement_of(setup))
 
 
 @contextmanager
@@ -366,7 +377,8 @@ def record_of(config: Config, dataset: Dataset, setup: Setup) -> dict[str, Any]:
 def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:
     members = sum(t.setup.group.members for t in trainers)
     failed = sum(s["reason"].startswith("non-finite") for p in points for s in p["stopped"])
-    return {
+    workers = [o.asynchronous for o in outcomes if o.asynchronous]
+    return ({"asynchronous": workers} if workers else {}) | {
         "status": "failed" if failed == members else "done",
         "name": config.name,
         "points": points,

@@ -57,6 +57,8 @@ class Outcome:
       examples_per_second: over all steps of this process after the first chunk.
       state_bytes: of the state, on the device of this process that holds most of it.
       stopped: for each stopped member its index, step, reason and metric.
+      asynchronous: of workers that do not wait for one another: their number, how many ended early, the
+        updates of each and their staleness; else empty.
     """
 
     state: TrainState
@@ -66,6 +68,7 @@ class Outcome:
     examples_per_second: float
     state_bytes: int = 0
     stopped: list[dict[str, Any]] = field(default_factory=list)
+    asynchronous: dict[str, Any] = field(default_factory=dict)
 
 
 class Trainer:

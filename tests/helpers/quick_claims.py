@@ -82,6 +82,7 @@ SLOW = {
     "L13.15",
     "L13.14",
     "L13.16",
+    "L13.4",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
 
