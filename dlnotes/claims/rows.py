@@ -358,7 +358,7 @@ ROWS: tuple[Row, ...] = (
            "models.quantized layers.quantize_dense layers.quantized_dense layers.quantize_convolution "
            "layers.quantized_conv layers.calibrated layers.multiplier layers.requantize",
            "layers/large_scale/test_quantized layers/large_scale/test_quantized_onnxruntime "
-           "models/large_scale/test_quantized experiment/test_export_int8 "
+           "models/large_scale/test_quantized_networks experiment/test_export_int8 "
            "experiments/large_scale/test_fixed_point",
            config="configs/claims/L13.1_fixed_point.toml"),
     _claim("L13.2", "Larger batches, and the steps that they save",

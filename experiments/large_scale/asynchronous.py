@@ -58,7 +58,7 @@ GOAL = 0.05
 BATCH, UNITS = 32, 64
 LOOK = 25
 """Updates between two copies of the parameters."""
-FIRST_SEED = 13_400
+FIRST_SEED = 14_400
 
 
 class Asynchronous(Options):
@@ -428,5 +428,6 @@ CLAIM = Claim(
     revised="In pilots of four to ten rounds the updates to the goal, counted in twenty-fives, were too "
     "coarse to tell one worker from two. The loss per update, which the notes are about, is judged "
     "by its mean over all batches instead, which a first pilot of one training each had shown to be larger "
-    "for two workers; the updates to the goal are shown beside. Sizes, rates and ages come from pilots.",
+    "for two workers. The updates to the goal are shown beside: three pilots gave 1.05, 0.98 and 0.96 times, "
+    "all open. Sizes, rates and ages come from pilots on other seeds.",
 )

@@ -62,7 +62,7 @@ RATES = (0.0003, 0.001, 0.003)
 NETWORKS = ("hard", "hard, no penalty", "soft", "one expert's size", "all experts' size")
 HARD, FREE, SOFT, ONE, WIDE = range(len(NETWORKS))
 PROGRAMS = ("one expert", "hard", "soft", "masked")
-FIRST_SEED = 13_100
+FIRST_SEED = 14_100
 
 
 class MixtureOfExperts(Options):
@@ -441,4 +441,7 @@ CLAIM = Claim(
     "a hard gate, {facts[soft]}% with a soft one, {facts[one]}% for a perceptron of one expert's size and "
     "{facts[wide]}% for one of the size of all of them. The penalty keeps {parts[all in use]} experts in "
     "use; without it {parts[collapse]} are, and the accuracy is {facts[free]}%.",
+    revised="The weight of the penalty, the noise of the gate and a penalty by the loads of the last step "
+    "come from pilots on digits and on MNIST with other seeds: a smaller weight, or a mean over more steps, "
+    "left one or two experts in use. The rules are those that were written before.",
 )

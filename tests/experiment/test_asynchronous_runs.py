@@ -53,6 +53,7 @@ def workers():
     return [p for p in multiprocessing.active_children() if p.name.startswith("SpawnProcess")]
 
 
+@pytest.mark.slow
 def test_a_run_loses_a_worker_is_stopped_and_goes_on(tmp_path):
     told = []
 

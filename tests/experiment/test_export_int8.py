@@ -106,6 +106,7 @@ def test_a_file_of_whole_numbers(kind, trained, tmp_path):
     assert abs(accuracy - result.metrics["test"]["accuracy"]["values"][0]) < 0.03
 
 
+@pytest.mark.slow
 def test_numbers_are_in_their_own_units(trained, tmp_path):
     result = trained("regression")
     path = export_run(result.folder, output=tmp_path / "small.jax", int8=True)
@@ -118,6 +119,7 @@ def test_numbers_are_in_their_own_units(trained, tmp_path):
     assert "absolute error" in (tmp_path / "small.jax.md").read_text()
 
 
+@pytest.mark.slow
 def test_what_is_not_written(trained, tmp_path, monkeypatch):
     sequences = {
         "data": {"kind": "reber", "n": 40, "max_length": 20},

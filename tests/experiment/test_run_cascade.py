@@ -94,6 +94,7 @@ def test_what_does_not_fit_is_said(stages, tmp_path):
     assert "is not a run folder" in done.output
 
 
+@pytest.mark.slow
 def test_runs_on_other_examples_are_no_stages(stages, tmp_path):
     other = run(parse(tiny(tmp_path, data=DATA | {"seed": 3}, training={"duration": "2 steps"}))).folder
     with pytest.raises(ConfigError, match="its validation part does not have the examples of"):

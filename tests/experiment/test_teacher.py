@@ -145,6 +145,7 @@ def test_lost_answers_are_asked_for_again_and_another_teacher_is_refused(copied,
         resume(folder)
 
 
+@pytest.mark.slow
 def test_what_changes_is_answered_anew(digits_teacher, tmp_path):
     """The teacher sees what the student sees: the shifted image, in its own scale."""
     config = student(
@@ -167,6 +168,7 @@ def test_what_changes_is_answered_anew(digits_teacher, tmp_path):
     np.testing.assert_array_equal(again[1], y)
 
 
+@pytest.mark.slow
 def test_a_teacher_sees_inputs_in_its_own_scale(tmp_path):
     """Teacher and student standardize by training parts of their own."""
     rng = np.random.default_rng(3)

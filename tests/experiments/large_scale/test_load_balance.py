@@ -24,6 +24,7 @@ def expected_of(images, above):
     return images.max((1, 2, 3)) > above
 
 
+@pytest.mark.slow
 def test_each_image_meets_its_stages_in_two_processes():
     """Real processes, a few images: who computes what, in which order, and what comes of it."""
     n, seconds = 40, 60.0  # a process that has done all does not wait for the end
