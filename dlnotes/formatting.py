@@ -81,7 +81,7 @@ def _fixed(value: float, places: int) -> str:
     return text[1:] if text.startswith("−") and not text.strip("−0.") else text
 
 
-SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f"})
+SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f", "one_path_accuracy"})
 """Metrics of which larger is better, shown in per cent."""
 
 

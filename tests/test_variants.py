@@ -152,7 +152,7 @@ OUTPUTS = {
     "full_covariance": (lambda raw: outputs.full_covariance(raw, 2).covariance, r(4, 5)),
     "mixture": (lambda raw: outputs.mixture(raw, 3, 2).mode, r(4, 15)),
 }
-MAKERS = {"likelihood", "unit"}
+MAKERS = {"likelihood", "penalized", "unit", "unpenalized"}
 """What takes or makes other functions."""
 
 ON_THE_HOST = {

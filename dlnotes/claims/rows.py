@@ -369,8 +369,17 @@ ROWS: tuple[Row, ...] = (
     _claim("L13.6", "A large model distilled into a small one"),
     _claim("L13.7", "Cascades of classifiers for a rare class"),
     _claim("L13.8", "A net that locates and a net that looks closer"),
-    _code("L13.9", "A decision tree of nets"),
-    _claim("L13.10", "Experts behind a soft or a hard gate"),
+    _claim("L13.9", "A decision tree of nets, and the cost of one path",
+           "models.soft_tree models.path_probabilities",
+           "models/large_scale/test_soft_tree experiment/test_routing "
+           "experiments/large_scale/test_experts_and_trees",
+           config="configs/claims/L13.9_neural_tree.toml"),
+    _claim("L13.10", "Experts behind a soft or a hard gate",
+           "models.mixture_of_experts models.gate_weights layers.grouped_dense layers.sort_by_group "
+           "outputs.penalized",
+           "models/large_scale/test_mixture_of_experts layers/large_scale/test_grouped "
+           "experiment/test_routing outputs/test_penalized experiments/large_scale/test_experts_and_trees",
+           config="configs/claims/L13.10_mixture_of_experts.toml"),
     _claim("L13.11", "Blocks of units switched by the input"),
     _code("L13.12", "A unit that chooses its input"),
     _claim("L13.13", "Ensembles and dropout", "layers.dropout", "layers/test_random"),

@@ -233,6 +233,8 @@ def _lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     for split in ("test", "validation", "train"):
         metrics = summary["points"][0]["metrics"].get(split, {})
         for metric, measured in sorted(metrics.items()):
+            if metric.startswith("load_"):  # one an expert; "experts used" is what they come to
+                continue
             found.append((f"{split} {metric_in_words(metric, metrics)}", measured_in_words(metric, measured)))
     return found
 

@@ -125,6 +125,41 @@ class RbfNetwork(_Model):
     )
 
 
+class MixtureOfExperts(_WithDropout):
+    """Perceptrons and a gate that weighs all of them, or chooses one for each input."""
+
+    accepts: ClassVar = Accepts(("vector", "image", "volume"), ("classification", "regression", "any"))
+    random: ClassVar = True
+    kind: Literal["mixture_of_experts"]
+    experts: int = Field(default=8, ge=1, le=4096)
+    hidden: tuple[Width, ...] = Field(default=(128,), description="units of each expert's hidden layers")
+    gate: Literal["soft", "hard"] = Field(
+        default="hard", description="all experts for each input, weighted, or one of them"
+    )
+    balance: float = dynamic(0.01, ge=0, description="weight of the penalty for an uneven use of experts")
+    noise: float = dynamic(
+        0.0, ge=0, description="standard deviation of what is added to the gate's logits in training"
+    )
+    activation: Activation = "relu"
+    initializer: Initializer = "he_normal"
+
+
+class SoftTree(_Model):
+    """A decision tree whose nodes are networks: soft in training, one path or all at inference."""
+
+    accepts: ClassVar = Accepts(("vector", "image", "volume"), ("classification", "regression", "any"))
+    kind: Literal["soft_tree"]
+    depth: int = Field(default=4, ge=0, le=16, description="decisions on a path; 0 is one leaf, no nodes")
+    node: tuple[Width, ...] = Field(default=(), description="hidden layers of each node; linear without any")
+    leaf: Literal["constant", "net"] = Field(
+        default="constant", description="one answer, or a network with hidden layers as the nodes have"
+    )
+    hard: bool = Field(default=False, description="follow one path at inference: as many nodes as it is deep")
+    balance: float = dynamic(0.1, ge=0, description="weight of the penalty for a branch that is not used")
+    activation: Activation = "relu"
+    initializer: Initializer = "glorot_uniform"
+
+
 class GraphLayer(Section):
     """A node with parameters: its parents side by side, an affine map, an activation."""
 
@@ -410,6 +445,8 @@ AnyFamily = (
     | MaxoutMlp
     | RbfNetwork
     | Graph
+    | MixtureOfExperts
+    | SoftTree
     | Cnn
     | ConvNet
     | PixelLabeler

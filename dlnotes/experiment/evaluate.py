@@ -17,6 +17,7 @@ from dlnotes.experiment.intervals import limits_of, mean_interval
 from dlnotes.experiment.members import PointName, failed_members, require_good
 from dlnotes.experiment.predict import _opened
 from dlnotes.experiment.result import Trained
+from dlnotes.experiment.routing import routing_metrics
 
 
 def evaluate_run(
@@ -60,6 +61,7 @@ def evaluate_run(
             good = jax.tree.map(lambda a: a[~failed], members)
             found = ensemble_metrics(trained.evaluator, good, examples)
             return {n: mean_interval(v, limits=limits_of(n, loss)) for n, v in found.items()}
+        measured |= routing_metrics(trained.evaluator, members, examples)
         if trained.dataset.task == "pixels":
             measured |= label_quality(trained.evaluator, members, examples)
         if trained.dataset.task == "regression":

@@ -47,6 +47,9 @@ class Evaluator:
         self._evaluators: dict[bool, Callable] = {}
         self._predictors: dict[bool, Callable] = {}
         self._blocks: dict[str, Any] = {}
+        self.probes: dict[
+            bool, Evaluator
+        ] = {}  # of `dlnotes.experiment.routing`, by whether the best are used
         division = placement.division()
         self._parts = division.parts * division.multiple  # that share the rows of a block
 

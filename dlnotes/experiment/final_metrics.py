@@ -10,6 +10,7 @@ import numpy as np
 from dlnotes.data.dataset import Examples
 from dlnotes.experiment.decoding import decoding_metrics, references_of
 from dlnotes.experiment.objective import unit_of
+from dlnotes.experiment.routing import routing_metrics
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
 from dlnotes.training.state import Member
 
@@ -82,6 +83,8 @@ def final_metrics(
     if not names or (chosen and "validation" not in names):
         names.append("train")
     found = {name: evaluator.evaluate(members, name) for name in names}
+    for name, metrics in found.items():
+        metrics |= routing_metrics(evaluator, members, dataset.split(name))
     if dataset.task == "pixels":
         for name, metrics in found.items():
             metrics |= label_quality(evaluator, members, dataset.split(name))

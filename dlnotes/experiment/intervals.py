@@ -30,6 +30,13 @@ _LIMITS: dict[str, Limits] = {
     "bleu": (0.0, 100.0),
     "chrf": (0.0, 100.0),
     "r2": (None, 1.0),
+    "one_path_accuracy": SHARE,
+    "load": SHARE,
+    "saved_work": SHARE,
+    "experts_used": POSITIVE,
+    "leaves_used": POSITIVE,
+    "gate_entropy": POSITIVE,
+    "path_entropy": POSITIVE,
 }
 
 

@@ -58,6 +58,21 @@ def _graph(dataset: Dataset, outputs: int, *, nodes: Sequence[GraphNode], **opti
     return models.graph(dataset.inputs, tuple(map(_graph_node, nodes)), outputs, **options)
 
 
+def _mixture_of_experts(dataset: Dataset, outputs: int, **options: Any) -> Model:
+    mixture = "likelihood" if dataset.task == "classification" else "outputs"
+    return models.mixture_of_experts(dataset.inputs, outputs=outputs, mixture=mixture, **options)
+
+
+def _soft_tree(dataset: Dataset, outputs: int, *, depth: int, **options: Any) -> Model:
+    if 2**depth > (n := dataset.train.size):
+        raise ValueError(
+            f"model.depth: got {depth}, a tree with {2**depth} leaves for {n} training examples of "
+            f"{dataset.name}; allowed is at most {n.bit_length() - 1}, a leaf for each example"
+        )
+    mixture = "likelihood" if dataset.task == "classification" else "outputs"
+    return models.soft_tree(dataset.inputs, depth, outputs, mixture=mixture, **options)
+
+
 def _conv_net(
     dataset: Dataset, outputs: int, *, stages: Sequence[ConvStage], mirror: bool, **options: Any
 ) -> Model:
@@ -118,6 +133,8 @@ BUILDERS: dict[str, Builder] = {
     "maxout_mlp": _plain(models.maxout_mlp),
     "rbf_network": _rbf_network,
     "graph": _graph,
+    "mixture_of_experts": _mixture_of_experts,
+    "soft_tree": _soft_tree,
     "cnn": _plain(models.cnn),
     "conv_net": _conv_net,
     "pixel_labeler": _plain(models.pixel_labeler),

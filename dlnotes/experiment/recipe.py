@@ -20,7 +20,9 @@ from dlnotes.experiment.objective import loss_name, loss_of, metrics_of, unit_of
 from dlnotes.models.model import Model
 from dlnotes.outputs import (
     cross_entropy,
+    penalized,
     pinball,
+    unpenalized,
 )
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import max_norm, optimizer
@@ -69,11 +71,15 @@ def recipe_of(
         if config.training.loss == "pinball":
             measured = partial(pinball, quantile=options["training"]["quantile"])
         rates = [v for k, v in options["model"].items() if k.endswith("dropout")]
+        network: Model = model if factory is None else factory(options["model"])  # type: ignore[assignment]
+        loss = partial(cross_entropy, label_smoothing=smoothing) if smoothed else measured
+        # A network that keeps a state may penalize how its parts are used.
+        may_penalize = network.update is not None
         return Recipe(
-            model=model if factory is None else factory(options["model"]),  # type: ignore[arg-type]
-            loss=partial(cross_entropy, label_smoothing=smoothing) if smoothed else measured,
+            model=network,
+            loss=penalized(loss) if may_penalize else loss,
             evaluation_loss=measured,
-            metrics=metrics,
+            metrics={k: unpenalized(m) for k, m in metrics.items()} if may_penalize else metrics,
             optimizer=_optimizer(options["optimizer"], config, lengths, flatten_small),
             augment=augmenter,
             project=None if limit is None else partial(max_norm, limit=limit),

@@ -76,16 +76,17 @@ def prepare(
     lengths = durations(config, dataset, order)
     if "training.label_smoothing" in group.hyperparams and loss_name(config, dataset) != "cross_entropy":
         raise ValueError("training.label_smoothing: only cross_entropy can be smoothed")
+    trained = recipe_of(config, dataset, model, lengths=lengths, flatten_small=group.members == 1)
     setup = Setup(
         group=group,
         dataset=dataset,
         buckets=known[most],
         order=order,
         lengths=lengths,
-        recipe_of=recipe_of(config, dataset, model, lengths=lengths, flatten_small=group.members == 1),
+        recipe_of=trained,
         metric_names=("loss", *metrics_of(dataset)),
         keep_best=_keeps_best(group, dataset),
-        keeps_state=model is not None and model.update is not None,
+        keeps_state=trained({k: v[0] for k, v in group.hyperparams.items()}).model.update is not None,
     )
     _trace(setup)
     return setup

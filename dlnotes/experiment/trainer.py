@@ -23,6 +23,7 @@ from dlnotes.experiment.durations import waves_of
 from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.metrics_log import MetricsLog
 from dlnotes.experiment.progress import Watch, _Watcher
+from dlnotes.experiment.routing import routing_metrics
 from dlnotes.experiment.setup import Setup, state_shapes, stays_resident
 from dlnotes.training import loop
 from dlnotes.training.checkpoints import Checkpoints, unflatten
@@ -273,7 +274,10 @@ class Trainer:
         if self.setup.dataset.validation is None:
             return state
         metrics = self.evaluator.evaluate(state.members, "validation", best=False)
-        log.evaluation(step, "validation", metrics, at_end=step % self.setup.lengths.evaluate_every != 0)
+        routed = routing_metrics(self.evaluator, state.members, self.setup.dataset.validation, best=False)
+        log.evaluation(
+            step, "validation", metrics | routed, at_end=step % self.setup.lengths.evaluate_every != 0
+        )
         means = _means(tuple(metrics), np.stack([*metrics.values()]))
         watcher.keep({f"validation {k}": v for k, v in means.items()})
         if self.setup.keep_best:

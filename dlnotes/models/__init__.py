@@ -10,6 +10,8 @@ from dlnotes.models.feedforward.graph import Function, Layer, graph
 from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP, linear, maxout_mlp, mlp
 from dlnotes.models.feedforward.rbf_network import RBFNetwork, rbf_network
 from dlnotes.models.flax_module import from_flax
+from dlnotes.models.large_scale.mixture_of_experts import Experts, gate_weights, mixture_of_experts
+from dlnotes.models.large_scale.soft_tree import SoftTree, path_probabilities, soft_tree
 from dlnotes.models.model import Apply, Init, Model, WithState
 from dlnotes.models.recurrent.aligned import aligned_sequences, write_aligned
 from dlnotes.models.recurrent.decoding import (
@@ -39,12 +41,14 @@ __all__ = [
     "CNN",
     "MLP",
     "Apply",
+    "Experts",
     "Function",
     "Init",
     "Layer",
     "MaxoutMLP",
     "Model",
     "RBFNetwork",
+    "SoftTree",
     "Stage",
     "WithState",
     "aligned_sequences",
@@ -60,6 +64,7 @@ __all__ = [
     "exact_fillings",
     "forward_mode",
     "from_flax",
+    "gate_weights",
     "graph",
     "greedy_decode",
     "grid_recurrent",
@@ -71,8 +76,10 @@ __all__ = [
     "mirrored",
     "mixed_inputs",
     "mixed_targets",
+    "mixture_of_experts",
     "mlp",
     "own_inputs",
+    "path_probabilities",
     "pixel_labeler",
     "rbf_network",
     "recurrent_refinement",
@@ -82,6 +89,7 @@ __all__ = [
     "sequence_classifier",
     "sequence_distribution",
     "sequence_labeler",
+    "soft_tree",
     "stack_net",
     "tree_net",
     "write_aligned",

@@ -36,6 +36,7 @@ from dlnotes.outputs.losses import (
     target_count,
 )
 from dlnotes.outputs.metrics import METRICS, accuracy, exact_match
+from dlnotes.outputs.penalized import Penalized, penalized, unpenalized
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
 from dlnotes.outputs.units import UNITS, Unit, full_covariance, heteroscedastic, mixture, unit
 
@@ -51,6 +52,7 @@ __all__ = [
     "LossFn",
     "Mixture",
     "Normal",
+    "Penalized",
     "PerExample",
     "Unit",
     "absolute_error",
@@ -77,12 +79,14 @@ __all__ = [
     "mixture",
     "mixture_nll",
     "over_steps",
+    "penalized",
     "pinball",
     "segmentation",
     "self_agreement",
     "squared_error",
     "target_count",
     "unit",
+    "unpenalized",
 ]
 
 open_package(globals(), door.FITS, real=door.REAL)

@@ -72,6 +72,8 @@ SLOW = {
     "R12.6",
     "R12.9",
     "L13.2",
+    "L13.9",
+    "L13.10",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
 

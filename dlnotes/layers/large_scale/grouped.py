@@ -21,6 +21,9 @@ from dlnotes.typing import Array
 TILE = 128
 """Rows of a tile, where there are enough rows for it."""
 
+OPEN_TILE = 32
+"""Rows of a tile in an exported program, which takes batches of any size."""
+
 
 class Groups(NamedTuple):
     """Where the rows of a batch lie, sorted by group in tiles.
@@ -44,7 +47,7 @@ def sort_by_group(group: Array, groups: int, *, tile: int | None = None) -> Grou
     Args:
       group: ``(n,)`` whole numbers in ``0 … groups − 1``.
       groups: how many there are.
-      tile: rows of a tile; by default `TILE`, and less for few rows.
+      tile: rows of a tile; by default `TILE`, and less for few rows or where n is left open.
 
     Returns:
       `Groups` with ``⌊n / tile⌋ + groups`` tiles, which always suffice.
@@ -65,7 +68,7 @@ def sort_by_group(group: Array, groups: int, *, tile: int | None = None) -> Grou
     if groups < 1 or (tile is not None and tile < 1):
         raise ValueError(f"groups, tile: got {groups} and {tile}, allowed is at least 1")
     n = group.shape[0]
-    tile = tile or min(TILE, max(8, n // (2 * groups)))
+    tile = tile or (min(TILE, max(8, n // (2 * groups))) if isinstance(n, int) else OPEN_TILE)
     tiles = n // tile + groups
     order = jnp.argsort(group, stable=True).astype(jnp.int32)
     counts = jnp.bincount(group, length=groups).astype(jnp.int32)
