@@ -62,6 +62,16 @@ LAYERS = {
     "additive_scores": (layers.additive_scores, r(3), r(2, 3), r(2, 5, 3)),
     "soft_read": (layers.soft_read, r(3, 2), r(4, 3)),
     "soft_switch": (layers.soft_switch, r(4, 3)),
+    "bernoulli_gate": (
+        lambda z: layers.bernoulli_gate(jax.random.key(3), z, "gumbel", temperature=0.5),
+        r(5, 4),
+    ),
+    "gated_dense": (
+        lambda p, x, z: layers.gated_dense(p, x, (z > 0).astype(x.dtype), grouped=True),
+        drawn(layers.init_dense, 4, 6),
+        r(5, 4),
+        r(5, 3),
+    ),
     "sort_by_group": (lambda group: layers.sort_by_group(group, 3), (3, r(7))),
     "grouped_dense": (
         lambda W, b, x, group: layers.grouped_dense(
@@ -152,7 +162,7 @@ OUTPUTS = {
     "full_covariance": (lambda raw: outputs.full_covariance(raw, 2).covariance, r(4, 5)),
     "mixture": (lambda raw: outputs.mixture(raw, 3, 2).mode, r(4, 15)),
 }
-MAKERS = {"likelihood", "penalized", "unit", "unpenalized"}
+MAKERS = {"likelihood", "penalized", "scored", "unit", "unpenalized", "unscored"}
 """What takes or makes other functions."""
 
 ON_THE_HOST = {

@@ -22,7 +22,9 @@ from dlnotes.outputs import (
     cross_entropy,
     penalized,
     pinball,
+    scored,
     unpenalized,
+    unscored,
 )
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import max_norm, optimizer
@@ -73,13 +75,13 @@ def recipe_of(
         rates = [v for k, v in options["model"].items() if k.endswith("dropout")]
         network: Model = model if factory is None else factory(options["model"])  # type: ignore[assignment]
         loss = partial(cross_entropy, label_smoothing=smoothing) if smoothed else measured
-        # A network that keeps a state may penalize how its parts are used.
+        # A network that keeps a state may penalize how its parts are used, or draw which are.
         may_penalize = network.update is not None
         return Recipe(
             model=network,
-            loss=penalized(loss) if may_penalize else loss,
+            loss=penalized(scored(loss)) if may_penalize else loss,
             evaluation_loss=measured,
-            metrics={k: unpenalized(m) for k, m in metrics.items()} if may_penalize else metrics,
+            metrics={k: unpenalized(unscored(m)) for k, m in metrics.items()} if may_penalize else metrics,
             optimizer=_optimizer(options["optimizer"], config, lengths, flatten_small),
             augment=augmenter,
             project=None if limit is None else partial(max_norm, limit=limit),

@@ -64,6 +64,7 @@ from dlnotes.layers.feedforward.rbf import RBF, init_rbf, rbf
 from dlnotes.layers.feedforward.sparse import connections, init_masked_dense, masked_dense
 from dlnotes.layers.feedforward.switch import soft_read, soft_switch
 from dlnotes.layers.initializers import INITIALIZERS, initializer
+from dlnotes.layers.large_scale.gates import Gate, bernoulli_gate, gated_dense
 from dlnotes.layers.large_scale.grouped import Groups, grouped_dense, sort_by_group
 from dlnotes.layers.random import bernoulli, dropout, fold_in
 from dlnotes.layers.recurrent.attention import additive_scores, local_window, masked_softmax
@@ -96,6 +97,7 @@ __all__ = [
     "Convolution",
     "Dense",
     "Factored",
+    "Gate",
     "Geometry",
     "Groups",
     "LearnedPooling",
@@ -115,6 +117,7 @@ __all__ = [
     "affine_tree",
     "avg_pool",
     "bernoulli",
+    "bernoulli_gate",
     "cell_of",
     "channel_max_pool",
     "circulant",
@@ -143,6 +146,7 @@ __all__ = [
     "fold_in",
     "forward_mode",
     "free_run",
+    "gated_dense",
     "gelu",
     "global_avg_pool",
     "grid_rnn",

@@ -10,6 +10,7 @@ from dlnotes.models.feedforward.graph import Function, Layer, graph
 from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP, linear, maxout_mlp, mlp
 from dlnotes.models.feedforward.rbf_network import RBFNetwork, rbf_network
 from dlnotes.models.flax_module import from_flax
+from dlnotes.models.large_scale.gated_mlp import GatedMLP, gated_mlp, open_blocks
 from dlnotes.models.large_scale.mixture_of_experts import Experts, gate_weights, mixture_of_experts
 from dlnotes.models.large_scale.soft_tree import SoftTree, path_probabilities, soft_tree
 from dlnotes.models.model import Apply, Init, Model, WithState
@@ -43,6 +44,7 @@ __all__ = [
     "Apply",
     "Experts",
     "Function",
+    "GatedMLP",
     "Init",
     "Layer",
     "MaxoutMLP",
@@ -65,6 +67,7 @@ __all__ = [
     "forward_mode",
     "from_flax",
     "gate_weights",
+    "gated_mlp",
     "graph",
     "greedy_decode",
     "grid_recurrent",
@@ -78,6 +81,7 @@ __all__ = [
     "mixed_targets",
     "mixture_of_experts",
     "mlp",
+    "open_blocks",
     "own_inputs",
     "path_probabilities",
     "pixel_labeler",
