@@ -67,10 +67,10 @@ LAYERS = {
         r(5, 4),
     ),
     "gated_dense": (
-        lambda p, x, z: layers.gated_dense(p, x, (z > 0).astype(x.dtype), grouped=True),
+        lambda p, x, u: layers.gated_dense(p, x, u, grouped=True),
         drawn(layers.init_dense, 4, 6),
         r(5, 4),
-        r(5, 3),
+        whole(2, 5, 3),
     ),
     "sort_by_group": (lambda group: layers.sort_by_group(group, 3), (3, r(7))),
     "grouped_dense": (

@@ -380,7 +380,10 @@ ROWS: tuple[Row, ...] = (
            "models/large_scale/test_mixture_of_experts layers/large_scale/test_grouped "
            "experiment/test_routing outputs/test_penalized experiments/large_scale/test_experts_and_trees",
            config="configs/claims/L13.10_mixture_of_experts.toml"),
-    _claim("L13.11", "Blocks of units switched by the input"),
+    _claim("L13.11", "Blocks of units switched by the input",
+           "models.gated_mlp models.open_blocks layers.bernoulli_gate layers.gated_dense outputs.scored",
+           "layers/large_scale/test_gates models/large_scale/test_gated_mlp experiment/test_routing",
+           config="configs/claims/L13.11_conditional_dropout.toml"),
     _code("L13.12", "A unit that chooses its input"),
     _claim("L13.13", "Ensembles and dropout", "layers.dropout", "layers/test_random"),
     _code("P14.1", "Greedy pretraining, layer by layer"),

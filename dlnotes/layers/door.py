@@ -162,6 +162,12 @@ FITS: dict[str, Fit] = {
     },
     "unroll": _unrolled,
     "mean_field": {"logits": "batch height width classes", "image": "batch height width channels"},
+    "gated_dense": {
+        "params.W": "inputs units",
+        "params.b": ("units", ""),
+        "x": "batch inputs",
+        "u": "batch blocks",
+    },
     "connected_regions": {"labels": "batch height width"},
     "cluster_locations": {"strength": "batch +sizes", "mask": "batch +sizes"},
 }
@@ -179,6 +185,8 @@ REAL = {
     "masked_softmax": ("scores",),
     "soft_switch": ("logits",),
     "soft_read": ("memory", "logits"),
+    "bernoulli_gate": ("logits",),
+    "gated_dense": ("x",),
     "additive_scores": ("v", "query", "keys"),
 }
 """Parameters whose whole numbers are numbers on a scale."""

@@ -74,6 +74,7 @@ SLOW = {
     "L13.2",
     "L13.9",
     "L13.10",
+    "L13.11",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
 

@@ -19,8 +19,8 @@ from dlnotes.typing import Array, PRNGKey
 GRADIENTS = ("score", "straight_through", "gumbel")
 """Estimators of the gradient of a draw."""
 
-TILE = 64
-"""Rows of a tile at most, of one block."""
+TILE = 128
+"""Rows of a tile at most."""
 
 
 class Gate(NamedTuple):
@@ -184,7 +184,8 @@ def _sorted_pairs(u: Array, tile: int) -> _Pairs:
 
 def _grouped(params: Dense, x: Array, u: Array, width: int) -> Array:
     batch, blocks = u.shape
-    pairs = _sorted_pairs(u, min(TILE, batch))
+    # Few enough for a block that is seldom on, which fills its last tile with zeros.
+    pairs = _sorted_pairs(u, min(TILE, max(batch // 8, 8), batch))
     W = jnp.asarray(params.W).reshape(-1, blocks, width).transpose(1, 0, 2)
     z = _products(x, W, jnp.asarray(params.b).reshape(blocks, width), pairs)
     return z.reshape(batch, blocks * width)

@@ -89,9 +89,10 @@ def gated_mlp(
 ) -> Model:
     """A perceptron that computes, for each input, some blocks of its hidden units.
 
-    Equations: `GatedMLP`; parameters: ``WithState(GatedMLP, Usage)``. With a key the blocks are drawn. In training (``update``) the output is a
-    `dlnotes.outputs.Penalized`, with "score" of a `dlnotes.outputs.Scored`. The penalty of an example is its
-    part in ``λ_s (L_b + L_e) + λ_v L_v`` of each layer:
+    Equations: `GatedMLP`; parameters: ``WithState(GatedMLP, Usage)``. With a key the blocks are drawn. In
+    training (``update``) the output is a `dlnotes.outputs.Penalized`, with "score" of a
+    `dlnotes.outputs.Scored`. The penalty of an example is its part in ``λ_s (L_b + L_e) + λ_v L_v`` of each
+    layer:
 
     * ``L_b = Σ_k (mean_i π_ik − τ)²``, each block is on for a share τ of the examples;
     * ``L_e = mean_i (mean_k π_ik − τ)²``, each example has a share τ of the blocks;
