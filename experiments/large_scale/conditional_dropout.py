@@ -502,8 +502,8 @@ CLAIM = Claim(
     reading="{facts[settings]} settings of the gates are not enumerated: one is drawn. With {facts[on]}% of "
     "the blocks on, test accuracy is {facts[score]}%; with all it is {facts[all]}%, with as many blocks by "
     "chance {facts[random]}%, with as many units as are on {facts[few]}%. The work is {parts[work]} times "
-    "that of all blocks, the time {parts[time]} times with wide blocks and {parts[small blocks]} times with those "
-    "of the trained size. Where all settings are known, the score function's estimates are "
+    "that of all blocks, the time {parts[time]} times with wide blocks and {parts[small blocks]} times with "
+    "those of the trained size. Where all settings are known, the score function's estimates are "
     "{parts[score, unbiased]} of the exact gradient on average and vary {parts[variance]} times as much as "
     "straight-through's.",
 )
