@@ -61,6 +61,7 @@ LAYERS = {
     "masked_softmax": (lambda e: layers.masked_softmax(e, None), r(3, 4)),
     "additive_scores": (layers.additive_scores, r(3), r(2, 3), r(2, 5, 3)),
     "soft_read": (layers.soft_read, r(3, 2), r(4, 3)),
+    "hard_read": (lambda m, z: layers.hard_read(m, z, jax.random.key(3), "gumbel"), r(3, 2), r(4, 3)),
     "soft_switch": (layers.soft_switch, r(4, 3)),
     "bernoulli_gate": (
         lambda z: layers.bernoulli_gate(jax.random.key(3), z, "gumbel", temperature=0.5),

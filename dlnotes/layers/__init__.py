@@ -62,7 +62,7 @@ from dlnotes.layers.feedforward.factored import Factored, factored_dense, init_f
 from dlnotes.layers.feedforward.maxout import dense_maxout, maxout
 from dlnotes.layers.feedforward.rbf import RBF, init_rbf, rbf
 from dlnotes.layers.feedforward.sparse import connections, init_masked_dense, masked_dense
-from dlnotes.layers.feedforward.switch import soft_read, soft_switch
+from dlnotes.layers.feedforward.switch import HardRead, hard_read, soft_read, soft_switch
 from dlnotes.layers.initializers import INITIALIZERS, initializer
 from dlnotes.layers.large_scale.gates import Gate, bernoulli_gate, gated_dense
 from dlnotes.layers.large_scale.grouped import Groups, grouped_dense, sort_by_group
@@ -100,6 +100,7 @@ __all__ = [
     "Gate",
     "Geometry",
     "Groups",
+    "HardRead",
     "LearnedPooling",
     "LocallyConnected",
     "MeanField",
@@ -152,6 +153,7 @@ __all__ = [
     "grid_rnn",
     "grouped_dense",
     "gru",
+    "hard_read",
     "hard_tanh",
     "identity",
     "init_convolution",

@@ -186,6 +186,7 @@ REAL = {
     "soft_switch": ("logits",),
     "soft_read": ("memory", "logits"),
     "bernoulli_gate": ("logits",),
+    "hard_read": ("memory", "logits"),
     "gated_dense": ("x",),
     "additive_scores": ("v", "query", "keys"),
 }
