@@ -75,6 +75,7 @@ SLOW = {
     "L13.9",
     "L13.10",
     "L13.11",
+    "L13.12",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
 
