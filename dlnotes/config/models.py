@@ -158,8 +158,8 @@ class GatedMlp(_Model):
     gradient: Literal["score", "straight_through", "gumbel"] = Field(
         default="straight_through", description="estimator of the gradient in the gates' probabilities"
     )
-    inference: Literal["likely", "sampled", "expected"] = Field(
-        default="likely", description="blocks more likely on than off, drawn ones, or all of them, weighted"
+    inference: Literal["likely", "expected"] = Field(
+        default="likely", description="blocks more likely on than off, or all of them, weighted"
     )
     grouped: bool = Field(
         default=False, description="compute only the blocks that are on; faster in large batches on a CPU"

@@ -154,7 +154,8 @@ def _left_out(evaluator: Evaluator, on: np.ndarray) -> np.ndarray:
     Args:
       on: ``(members, layers)`` shares of the blocks.
     """
-    family, dataset = evaluator.setup.group.config.model, evaluator.setup.dataset
+    dataset = evaluator.setup.dataset
+    family: Any = evaluator.setup.group.config.model
     if family.inference == "expected":
         on = np.ones_like(on)
     inputs, widths = int(np.prod(dataset.inputs)), family.widths

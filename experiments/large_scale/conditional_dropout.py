@@ -109,7 +109,7 @@ def random_blocks() -> models.Model:
     """Blocks on by chance, as many as the gates have; at inference too."""
     plain = models.mlp(INPUTS, (UNITS,), CLASSES)
 
-    def apply(params: models.MLP, x: Any, /, *, key: Any = None, mask: Any = None) -> Array:
+    def apply(params: Any, x: Any, /, *, key: Any = None, mask: Any = None) -> Array:
         drawn = jax.random.key(FIRST_SEED) if key is None else key
         u = layers.bernoulli(drawn, SHARE, (x.shape[0], BLOCKS)).astype(jnp.float32)
         z = layers.dense(params.hidden[0], x)
@@ -159,8 +159,8 @@ def learn(
     methods = {"share": list(SHARES) if len(which) > 1 else [SHARE]}
     points = np.array(list(itertools.product(RATES, variance)))
     trained = tune_briefly_and_train(
-        # Gates that have begun to learn are not sure yet: no block may be likely.
-        lambda steps: of if steps == 2 * half else recipe_of(which[0], "sampled"),
+        # Gates that have begun to learn are not sure yet: no block may be likely, and all are weighed.
+        lambda steps: of if steps == 2 * half else recipe_of(which[0], "expected"),
         train,
         validation,
         methods,
@@ -264,7 +264,7 @@ def measure(options: ConditionalDropout) -> dict[str, np.ndarray]:
     """Train all networks, look which blocks are on, take times, and enumerate."""
     parts = data.parts_of(data.load("mnist"), options.images, max(32, options.images // 10), options.test)
     accuracy, chosen, on = [], [], []
-    gate = images = None
+    gate, images = layers.Dense(np.zeros((INPUTS, BLOCKS)), np.zeros(BLOCKS)), parts[2].x
     for which in ((ALL,), (HALF, SCORE, EIGHTH), (THROUGH,), (GUMBEL,), (RANDOM,), (FEW,)):
         a, points, params = learn(options, which, parts)
         accuracy.append(a)
@@ -274,7 +274,6 @@ def measure(options: ConditionalDropout) -> dict[str, np.ndarray]:
             on.append(u.mean((2, 3)))
         if SCORE in which:
             gate = jax.tree.map(lambda a: jnp.asarray(a[options.seeds]), params.learned.gates[0])
-            images = parts[2].x
     return enumerated(options) | {
         "accuracy": np.concatenate(accuracy, axis=1),  # (half-way and end, networks, seeds)
         "chosen": np.concatenate(chosen),  # (networks, rate and weight of the variance)

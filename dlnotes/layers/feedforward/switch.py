@@ -1,4 +1,4 @@
-"""Softmax as a hidden unit, a switch that descent can turn; and reads of a memory through it, soft and hard."""
+"""Softmax as a hidden unit, a switch that descent can turn; and reads of a memory, soft and hard."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ class _Pairs(NamedTuple):
 
 def _sorted_pairs(u: Array, tile: int) -> _Pairs:
     batch, blocks = u.shape
-    on = u > 0.5
+    on = u.astype(jnp.float32) > 0.5
     tiles = blocks * -(-batch // tile)
     counts = jnp.sum(on, axis=0, dtype=jnp.int32)
     ends = jnp.cumsum(-(-counts // tile))

@@ -7,7 +7,6 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from dlnotes.checks import all_positive, positive
 from dlnotes.layers import random
@@ -31,7 +30,7 @@ from dlnotes.typing import Array, Params, PRNGKey
 MEMORY = 0.9
 """Share that a step keeps of the running means."""
 
-INFERENCES = ("likely", "sampled", "expected")
+INFERENCES = ("likely", "expected")
 """How blocks are chosen without a key."""
 
 
@@ -78,7 +77,7 @@ def gated_mlp(
     blocks: int = 16,
     share: float | Array = 0.25,
     gradient: Literal["score", "straight_through", "gumbel"] = "straight_through",
-    inference: Literal["likely", "sampled", "expected"] = "likely",
+    inference: Literal["likely", "expected"] = "likely",
     grouped: bool = False,
     sparsity: float | Array = 1.0,
     variance: float | Array = 0.1,
@@ -109,9 +108,8 @@ def gated_mlp(
       blocks: K of each hidden layer, a divisor of its units.
       share: τ, above 0; with 1 all blocks are always on, which is `mlp`; may be traced.
       gradient: estimator of the gradient in the probabilities, see `dlnotes.layers.bernoulli_gate`.
-      inference: without a key, blocks with ``π > ½`` ("likely"), "sampled" ones, which are drawn by a number
-        that the input itself gives, so that an input always has the same, or all blocks times π ("expected"),
-        which saves nothing.
+      inference: without a key, blocks with ``π > ½`` ("likely"), or all blocks times π ("expected"), which
+        saves nothing. With a key they are drawn, at inference too.
       grouped: compute only the blocks that are on: at inference, and with "score" in training. It pays on a
         CPU, without vmap over parameters, in large batches with few blocks on.
       sparsity: λ_s; may be traced.
@@ -169,8 +167,6 @@ def gated_mlp(
     def answer(params: GatedMLP, x: Any, key: PRNGKey | None) -> _Answer:
         h = flatten(x, features)
         only_on = grouped and (inference != "expected" if key is None else gradient == "score")
-        if key is None and inference == "sampled":
-            key = _of_inputs(h)
         how = _How(key, inference == "expected", share, gradient, temperature)
         return _forward(params, h, g, how, grouped=only_on)
 
@@ -254,8 +250,7 @@ def open_blocks(
     """
     learned: GatedMLP = learned_of(params)
     h = flatten(jnp.asarray(x), learned.gates[0].W.shape[0])
-    draws = _of_inputs(h) if inference == "sampled" else None
-    how = _How(draws, inference == "expected", share, "score", 1.0)
+    how = _How(None, inference == "expected", share, "score", 1.0)
     found = _forward(learned, h, activation_named(activation), how, grouped=False)
     return found.u, found.probability
 
@@ -301,11 +296,3 @@ def _choose(layer: Dense, h: Array, how: _How) -> tuple[Array, Gate]:
     every = jnp.broadcast_to(how.share >= 1, z.shape)  # a swept share may be 1
     u, log_p = jnp.where(every, ones, gate.u), jnp.where(every[:, 0], none, gate.log_probability)
     return jnp.where(every, ones, probability), Gate(u, log_p)
-
-
-def _of_inputs(x: Array) -> PRNGKey:
-    """A key for each row that is a function of its numbers, wherever in a batch it stands."""
-    words = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32)
-    odd = (np.arange(x.shape[1], dtype=np.uint32) * np.uint32(2) + np.uint32(1)) * np.uint32(0x9E3779B1)
-    mixed = jnp.sum(words * jnp.asarray(odd)[None], axis=1, dtype=jnp.uint32)
-    return jax.vmap(lambda word: jax.random.fold_in(jax.random.key(0), word))(mixed)

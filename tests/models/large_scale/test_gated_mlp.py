@@ -43,14 +43,13 @@ def by_hand(params, x, choose):
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-@pytest.mark.parametrize("inference", ["likely", "expected", "sampled"])
+@pytest.mark.parametrize("inference", ["likely", "expected"])
 def test_inference_by_hand(inference, grouped):
     model, params = made(inference=inference, grouped=grouped)
     u, probability = map(np.asarray, models.open_blocks(params, X, inference=inference))
     choose = {
         "likely": lambda pi, i: (pi > 0.5).astype(float),
         "expected": lambda pi, i: pi,
-        "sampled": lambda pi, i: u[:, i],
     }[inference]
     want, states, pi = by_hand(params, X, choose)
     np.testing.assert_allclose(model.apply(params, X), want, rtol=2e-4, atol=2e-4)
@@ -58,16 +57,6 @@ def test_inference_by_hand(inference, grouped):
     np.testing.assert_allclose(probability, pi, rtol=1e-4, atol=1e-5)
     if inference != "expected":
         assert 0 < u.mean() < 1
-
-
-def test_a_sampled_input_has_the_same_blocks_in_any_batch():
-    model, params = made(inference="sampled")
-    x = jnp.asarray(RNG.normal(size=(4000, INPUTS)), jnp.float32)
-    u, pi = map(np.asarray, models.open_blocks(params, x, inference="sampled"))
-    # (Σ u − Σ π) has the variance Σ π (1 − π) where draws are independent.
-    off = (u - pi).sum(0)[0] / np.sqrt((pi * (1 - pi)).sum(0)[0])
-    assert np.abs(off).max() < 4
-    np.testing.assert_allclose(model.apply(params, x[7:9]), model.apply(params, x)[7:9], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("gradient", ["score", "straight_through"])
