@@ -61,7 +61,18 @@ LAYERS = {
     "masked_softmax": (lambda e: layers.masked_softmax(e, None), r(3, 4)),
     "additive_scores": (layers.additive_scores, r(3), r(2, 3), r(2, 5, 3)),
     "soft_read": (layers.soft_read, r(3, 2), r(4, 3)),
+    "hard_read": (lambda m, z: layers.hard_read(m, z, jax.random.key(3), "gumbel"), r(3, 2), r(4, 3)),
     "soft_switch": (layers.soft_switch, r(4, 3)),
+    "bernoulli_gate": (
+        lambda z: layers.bernoulli_gate(jax.random.key(3), z, "gumbel", temperature=0.5),
+        r(5, 4),
+    ),
+    "gated_dense": (
+        lambda p, x, u: layers.gated_dense(p, x, u, grouped=True),
+        drawn(layers.init_dense, 4, 6),
+        r(5, 4),
+        whole(2, 5, 3),
+    ),
     "sort_by_group": (lambda group: layers.sort_by_group(group, 3), (3, r(7))),
     "grouped_dense": (
         lambda W, b, x, group: layers.grouped_dense(
@@ -178,7 +189,7 @@ OUTPUTS = {
     "full_covariance": (lambda raw: outputs.full_covariance(raw, 2).covariance, r(4, 5)),
     "mixture": (lambda raw: outputs.mixture(raw, 3, 2).mode, r(4, 15)),
 }
-MAKERS = {"likelihood", "penalized", "unit", "unpenalized"}
+MAKERS = {"likelihood", "penalized", "scored", "unit", "unpenalized", "unscored"}
 """What takes or makes other functions."""
 
 ON_THE_HOST = {

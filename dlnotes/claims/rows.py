@@ -401,8 +401,13 @@ ROWS: tuple[Row, ...] = (
            "models/large_scale/test_mixture_of_experts layers/large_scale/test_grouped "
            "experiment/test_routing outputs/test_penalized experiments/large_scale/test_experts_and_trees",
            config="configs/claims/L13.10_mixture_of_experts.toml"),
-    _claim("L13.11", "Blocks of units switched by the input"),
-    _code("L13.12", "A unit that chooses its input"),
+    _claim("L13.11", "Blocks of units switched by the input",
+           "models.gated_mlp models.open_blocks layers.bernoulli_gate layers.gated_dense outputs.scored",
+           "layers/large_scale/test_gates models/large_scale/test_gated_mlp experiment/test_routing",
+           config="configs/claims/L13.11_conditional_dropout.toml"),
+    _claim("L13.12", "A unit that chooses its input, against an average of all",
+           "layers.hard_read layers.soft_read outputs.scored", "layers/feedforward/test_hard_read",
+           config="configs/claims/L13.12_switch.toml"),
     _claim("L13.13", "Ensembles and dropout",
            "models.ensemble models.sample_outputs layers.dropout experiment.ensemble.ensemble_metrics",
            "models/large_scale/test_ensemble_models experiment/test_ensemble experiment/test_sampling "

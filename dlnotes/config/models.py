@@ -144,6 +144,33 @@ class MixtureOfExperts(_WithDropout):
     initializer: Initializer = "he_normal"
 
 
+class GatedMlp(_Model):
+    """Fully connected layers whose units are switched in blocks by each input."""
+
+    accepts: ClassVar = Accepts(("vector", "image", "volume"), ("classification", "regression", "any"))
+    random: ClassVar = True
+    kind: Literal["gated_mlp"]
+    widths: tuple[Width, ...] = Field(
+        default=(256,), min_length=1, description="units of each hidden layer, a multiple of the blocks"
+    )
+    blocks: int = Field(default=16, ge=1, le=4096, description="of each hidden layer, each on or off")
+    share: float = dynamic(0.25, gt=0, le=1, description="of the blocks that shall be on; 1 is a plain mlp")
+    gradient: Literal["score", "straight_through", "gumbel"] = Field(
+        default="straight_through", description="estimator of the gradient in the gates' probabilities"
+    )
+    inference: Literal["likely", "expected"] = Field(
+        default="likely", description="blocks more likely on than off, or all of them, weighted"
+    )
+    grouped: bool = Field(
+        default=False, description="compute only the blocks that are on; faster in large batches on a CPU"
+    )
+    sparsity: float = dynamic(1.0, ge=0, description="weight of the penalties that keep the share")
+    variance: float = dynamic(0.1, ge=0, description="weight of the reward for blocks that differ by input")
+    temperature: float = dynamic(1.0, gt=0, description="of the estimator gumbel")
+    activation: Activation = "relu"
+    initializer: Initializer = "he_normal"
+
+
 class SoftTree(_Model):
     """A decision tree whose nodes are networks: soft in training, one path or all at inference."""
 
@@ -445,6 +472,7 @@ AnyFamily = (
     | MaxoutMlp
     | RbfNetwork
     | Graph
+    | GatedMlp
     | MixtureOfExperts
     | SoftTree
     | Cnn

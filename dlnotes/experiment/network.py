@@ -133,6 +133,7 @@ BUILDERS: dict[str, Builder] = {
     "maxout_mlp": _plain(models.maxout_mlp),
     "rbf_network": _rbf_network,
     "graph": _graph,
+    "gated_mlp": _plain(models.gated_mlp),
     "mixture_of_experts": _mixture_of_experts,
     "soft_tree": _soft_tree,
     "cnn": _plain(models.cnn),

@@ -23,7 +23,9 @@ from dlnotes.outputs import (
     cross_entropy,
     penalized,
     pinball,
+    scored,
     unpenalized,
+    unscored,
 )
 from dlnotes.training import schedules
 from dlnotes.training.optimizers import max_norm, optimizer
@@ -84,9 +86,9 @@ def recipe_of(
             measures = {name: untaught(dataset, metric) for name, metric in metrics.items()}
         rates = [v for k, v in options["model"].items() if k.endswith("dropout")]
         network: Model = model if factory is None else factory(options["model"])  # type: ignore[assignment]
-        if network.update is not None:  # it keeps a state, and may penalize how its parts are used
-            loss = penalized(loss)
-            measures = {name: unpenalized(metric) for name, metric in measures.items()}
+        if network.update is not None:  # it may penalize how its parts are used, or draw them
+            loss = penalized(scored(loss))
+            measures = {name: unpenalized(unscored(metric)) for name, metric in measures.items()}
         return Recipe(
             model=network,
             loss=loss,

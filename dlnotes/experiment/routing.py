@@ -1,4 +1,5 @@
-"""How a network with several parts uses them: the experts of a gate, the leaves of a tree."""
+"""How a network with several parts uses them: the experts of a gate, the leaves of a tree, blocks
+of units."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import models
-from dlnotes.config.models import MixtureOfExperts, SoftTree
+from dlnotes.config.models import GatedMlp, MixtureOfExperts, SoftTree
 from dlnotes.data.dataset import Examples
 from dlnotes.experiment.network import model_of
 from dlnotes.experiment.objective import unit_of
@@ -34,6 +35,11 @@ def routing_metrics(
     is), "gate_entropy" (nats, the mean over examples) and "saved_work" (the share of the multiply-adds of
     computing all experts that a hard gate leaves out; 0 with a soft gate).
 
+    Of a gated perceptron: "blocks_on" (the share of its blocks that are on at inference, the mean over
+    examples), "gate_entropy" (nats a block: 0 where all are sure) and "saved_work"
+    (the share of the multiply-adds of the perceptron without gates that is left out, the gates' own counted;
+    below 0 where they cost more).
+
     Of a soft tree: "leaves_used" (``exp`` of the entropy of the leaves that examples most probably end in),
     "path_entropy" (nats, the mean over examples), and for classes "one_path_accuracy".
 
@@ -48,6 +54,15 @@ def routing_metrics(
     if isinstance(family, MixtureOfExperts):
         gates = _probe(evaluator, lambda options: _gates_only, best).predict(members, examples)
         return expert_metrics(gates) | {"saved_work": np.full(len(gates), _saved(evaluator, family))}
+    if isinstance(family, GatedMlp):
+        found = _probe(evaluator, _blocks, best).predict(members, examples)
+        u, probability = np.split(found.astype(np.float64), 2, axis=2)
+        off = 1 - probability
+        return {
+            "blocks_on": u.mean(axis=(1, 2, 3)),
+            "gate_entropy": (_entropy(np.stack([probability, off], axis=-1))).mean(axis=(1, 2, 3)),
+            "saved_work": _left_out(evaluator, u.mean(axis=(1, 3))),
+        }
     if isinstance(family, SoftTree):
         found = _probe(evaluator, _paths_and_answer(evaluator), best).predict(members, examples)
         leaves = 2**family.depth
@@ -119,6 +134,37 @@ def _nothing(output: Array, y: Array) -> PerExample:
 
 def _gates_only(params: Any, x: Any) -> Array:
     return models.gate_weights(params, x)
+
+
+def _blocks(options: dict[str, Any]) -> Callable[[Any, Any], Array]:
+    def look(params: Any, x: Any) -> Array:
+        found = models.open_blocks(
+            params,
+            x,
+            activation=options["activation"],
+            inference=options["inference"],
+            share=options["share"],
+        )
+        return jnp.concatenate(found, axis=1)
+
+    return look
+
+
+def _left_out(evaluator: Evaluator, on: np.ndarray) -> np.ndarray:
+    """Of the multiply-adds of a perceptron, the share that is left out.
+
+    Args:
+      on: ``(members, layers)`` shares of the blocks.
+    """
+    dataset = evaluator.setup.dataset
+    family: Any = evaluator.setup.group.config.model
+    if family.inference == "expected":
+        on = np.ones_like(on)
+    inputs, widths = int(np.prod(dataset.inputs)), family.widths
+    hidden = np.array([a * b for a, b in itertools.pairwise((inputs, *widths))], np.float64)
+    gates = sum(n * family.blocks for n in (inputs, *widths[:-1])) if family.share < 1 else 0
+    output = widths[-1] * dataset.outputs
+    return 1 - (on @ hidden + on[:, -1] * output + gates) / (hidden.sum() + output)
 
 
 def _paths_and_answer(evaluator: Evaluator) -> Probe:

@@ -62,9 +62,10 @@ from dlnotes.layers.feedforward.factored import Factored, factored_dense, init_f
 from dlnotes.layers.feedforward.maxout import dense_maxout, maxout
 from dlnotes.layers.feedforward.rbf import RBF, init_rbf, rbf
 from dlnotes.layers.feedforward.sparse import connections, init_masked_dense, masked_dense
-from dlnotes.layers.feedforward.switch import soft_read, soft_switch
+from dlnotes.layers.feedforward.switch import HardRead, hard_read, soft_read, soft_switch
 from dlnotes.layers.initializers import INITIALIZERS, initializer
 from dlnotes.layers.large_scale.crops import bilinear_crop, crop
+from dlnotes.layers.large_scale.gates import Gate, bernoulli_gate, gated_dense
 from dlnotes.layers.large_scale.grouped import Groups, grouped_dense, sort_by_group
 from dlnotes.layers.large_scale.quantized import (
     InputScale,
@@ -110,8 +111,10 @@ __all__ = [
     "Convolution",
     "Dense",
     "Factored",
+    "Gate",
     "Geometry",
     "Groups",
+    "HardRead",
     "InputScale",
     "LearnedPooling",
     "LocallyConnected",
@@ -133,6 +136,7 @@ __all__ = [
     "affine_tree",
     "avg_pool",
     "bernoulli",
+    "bernoulli_gate",
     "bilinear_crop",
     "calibrated",
     "cell_of",
@@ -164,11 +168,13 @@ __all__ = [
     "fold_in",
     "forward_mode",
     "free_run",
+    "gated_dense",
     "gelu",
     "global_avg_pool",
     "grid_rnn",
     "grouped_dense",
     "gru",
+    "hard_read",
     "hard_tanh",
     "identity",
     "init_convolution",

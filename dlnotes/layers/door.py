@@ -164,6 +164,12 @@ FITS: dict[str, Fit] = {
     },
     "unroll": _unrolled,
     "mean_field": {"logits": "batch height width classes", "image": "batch height width channels"},
+    "gated_dense": {
+        "params.W": "inputs units",
+        "params.b": ("units", ""),
+        "x": "batch inputs",
+        "u": "batch blocks",
+    },
     "connected_regions": {"labels": "batch height width"},
     "cluster_locations": {"strength": "batch +sizes", "mask": "batch +sizes"},
 }
@@ -182,6 +188,9 @@ REAL = {
     "masked_softmax": ("scores",),
     "soft_switch": ("logits",),
     "soft_read": ("memory", "logits"),
+    "bernoulli_gate": ("logits",),
+    "hard_read": ("memory", "logits"),
+    "gated_dense": ("x",),
     "additive_scores": ("v", "query", "keys"),
 }
 """Parameters whose whole numbers are numbers on a scale."""

@@ -22,6 +22,7 @@ from dlnotes.models.large_scale.cascade import (
     run_cascade,
 )
 from dlnotes.models.large_scale.ensemble import ensemble, finite_members, sample_outputs
+from dlnotes.models.large_scale.gated_mlp import GatedMLP, gated_mlp, open_blocks
 from dlnotes.models.large_scale.hard_attention import Glimpse, HardAttention, glimpse, hard_attention
 from dlnotes.models.large_scale.mixture_of_experts import Experts, gate_weights, mixture_of_experts
 from dlnotes.models.large_scale.quantized import Quantized, QuantizedNetwork, parameter_bytes, quantized
@@ -59,6 +60,7 @@ __all__ = [
     "CascadePassage",
     "Experts",
     "Function",
+    "GatedMLP",
     "Glimpse",
     "HardAttention",
     "Init",
@@ -91,6 +93,7 @@ __all__ = [
     "forward_mode",
     "from_flax",
     "gate_weights",
+    "gated_mlp",
     "glimpse",
     "graph",
     "greedy_decode",
@@ -107,6 +110,7 @@ __all__ = [
     "mixture_of_experts",
     "mlp",
     "one_against_rest",
+    "open_blocks",
     "own_inputs",
     "parameter_bytes",
     "path_probabilities",

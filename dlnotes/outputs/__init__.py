@@ -38,6 +38,7 @@ from dlnotes.outputs.losses import (
 )
 from dlnotes.outputs.metrics import METRICS, accuracy, exact_match
 from dlnotes.outputs.penalized import Penalized, penalized, unpenalized
+from dlnotes.outputs.scored import Scored, scored, unscored
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
 from dlnotes.outputs.units import UNITS, Unit, full_covariance, heteroscedastic, mixture, unit
 
@@ -55,6 +56,7 @@ __all__ = [
     "Normal",
     "Penalized",
     "PerExample",
+    "Scored",
     "Unit",
     "absolute_error",
     "accuracy",
@@ -84,12 +86,14 @@ __all__ = [
     "over_steps",
     "penalized",
     "pinball",
+    "scored",
     "segmentation",
     "self_agreement",
     "squared_error",
     "target_count",
     "unit",
     "unpenalized",
+    "unscored",
 ]
 
 open_package(globals(), door.FITS, real=door.REAL)

@@ -22,6 +22,7 @@ from dlnotes.experiment.trainer import Trainer
 
 EXPERTS = {"kind": "mixture_of_experts", "experts": 3, "hidden": [6], "noise": 0.5, "balance": 0.05}
 TREE = {"kind": "soft_tree", "depth": 2}
+GATED = {"kind": "gated_mlp", "widths": [8], "blocks": 4, "share": 0.5}
 
 
 @pytest.fixture
@@ -68,6 +69,32 @@ def test_a_run_of_experts_from_start_to_export(of, tmp_path):
     path = export_run(trained, output=tmp_path / "model.jax", member=1)
     exported = jax.export.deserialize(bytearray(path.read_bytes()))
     for n in (1, 5):
+        np.testing.assert_allclose(exported.call(raw[:n]), special.softmax(logits, -1)[:n], atol=1e-5)
+
+
+@pytest.mark.parametrize("gradient", ["score", "straight_through"])
+def test_a_run_of_gated_blocks_from_start_to_export(of, tmp_path, gradient):
+    result = run(of(GATED | {"gradient": gradient, "grouped": True}))
+    test = result.dataset.split("test")
+    measured, trained = result.metrics["test"], open_run(result.folder)
+    for seed in range(len(measured["loss"]["values"])):
+        params = result.params(seed)
+        u, pi = models.open_blocks(params, jnp.asarray(test.x))
+        np.testing.assert_allclose(measured["blocks_on"]["values"][seed], u.mean(), rtol=1e-5)
+        pi = np.asarray(pi, np.float64)
+        np.testing.assert_allclose(
+            measured["gate_entropy"]["values"][seed],
+            (special.entr(pi) + special.entr(1 - pi)).mean(),
+            rtol=1e-4,
+        )
+        every, gates = 2 * 8 + 8 * 2, 2 * 4
+        want = 1 - (u.mean() * every + gates) / every
+        np.testing.assert_allclose(measured["saved_work"]["values"][seed], want, rtol=1e-4)
+    logits = models.gated_mlp(2, (8,), 2, blocks=4).apply(result.params(0), jnp.asarray(test.x))
+    path = export_run(trained, output=tmp_path / "model.jax", member=0)
+    exported = jax.export.deserialize(bytearray(path.read_bytes()))
+    raw = np.asarray(result.dataset.standardize.inverse(test.x), np.float32)
+    for n in (1, len(raw)):
         np.testing.assert_allclose(exported.call(raw[:n]), special.softmax(logits, -1)[:n], atol=1e-5)
 
 

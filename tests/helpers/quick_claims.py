@@ -83,6 +83,8 @@ SLOW = {
     "L13.14",
     "L13.16",
     "L13.4",
+    "L13.11",
+    "L13.12",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
 

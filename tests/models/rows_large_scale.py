@@ -59,6 +59,28 @@ ROWS = [
         slow=True,
     ),
     Row(
+        "gated mlp",
+        lambda: models.gated_mlp(6, (16,), 3, blocks=4, share=0.5, inference="expected"),
+        clusters,
+        cross_entropy,
+        random=True,
+        smooth=lambda: models.gated_mlp(
+            6, (16,), 3, blocks=4, share=0.5, inference="expected", activation="tanh"
+        ),
+        learning_rate=2e-2,
+    ),
+    Row(
+        "gated mlp of two layers",
+        lambda: models.gated_mlp(
+            6, (16, 8), 2, blocks=4, share=0.5, gradient="gumbel", inference="expected", activation="tanh"
+        ),
+        numbers,
+        squared_error,
+        random=True,
+        learning_rate=2e-2,
+        slow=True,
+    ),
+    Row(
         "soft tree",
         lambda: models.soft_tree(6, 3, 3),
         lambda: clusters(of_group=True),
