@@ -406,7 +406,7 @@ ROWS: tuple[Row, ...] = (
            "layers/large_scale/test_gates models/large_scale/test_gated_mlp experiment/test_routing",
            config="configs/claims/L13.11_conditional_dropout.toml"),
     _claim("L13.12", "A unit that chooses its input, against an average of all",
-           "layers.hard_read layers.soft_read outputs.scored", "layers/feedforward/test_hard_read",
+           "layers.hard_read layers.soft_read outputs.scored", "layers/large_scale/test_hard_read",
            config="configs/claims/L13.12_switch.toml"),
     _claim("L13.13", "Ensembles and dropout",
            "models.ensemble models.sample_outputs layers.dropout experiment.ensemble.ensemble_metrics",

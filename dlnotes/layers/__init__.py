@@ -62,11 +62,12 @@ from dlnotes.layers.feedforward.factored import Factored, factored_dense, init_f
 from dlnotes.layers.feedforward.maxout import dense_maxout, maxout
 from dlnotes.layers.feedforward.rbf import RBF, init_rbf, rbf
 from dlnotes.layers.feedforward.sparse import connections, init_masked_dense, masked_dense
-from dlnotes.layers.feedforward.switch import HardRead, hard_read, soft_read, soft_switch
+from dlnotes.layers.feedforward.switch import soft_read, soft_switch
 from dlnotes.layers.initializers import INITIALIZERS, initializer
 from dlnotes.layers.large_scale.crops import bilinear_crop, crop
 from dlnotes.layers.large_scale.gates import Gate, bernoulli_gate, gated_dense
 from dlnotes.layers.large_scale.grouped import Groups, grouped_dense, sort_by_group
+from dlnotes.layers.large_scale.hard_read import HardRead, hard_read
 from dlnotes.layers.large_scale.quantized import (
     InputScale,
     Multiplier,
