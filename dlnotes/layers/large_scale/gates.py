@@ -122,6 +122,11 @@ def gated_dense(params: Dense, x: Array, u: Array, *, grouped: bool = False) -> 
     Source: Bengio, Bacon, Pineau and Precup, 2015; notes L13.11.
     """
     W: Any = params.W
+    b: Any = params.b
+    if W.ndim != 2 or b.shape != W.shape[1:]:
+        raise ValueError(
+            f"params: got W of shape {W.shape} and b of {b.shape}, needed are (inputs, units) and (units,)"
+        )
     if u.ndim != 2 or x.ndim != 2 or u.shape[0] != x.shape[0]:
         raise ValueError(
             f"u: got shape {u.shape} for x of shape {x.shape}, allowed are (batch, K) and (batch, inputs)"

@@ -69,8 +69,13 @@ FAMILIES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("static", [True, False])
-@pytest.mark.parametrize("name", FAMILIES)
+ALWAYS = ("linear", "mlp", "cnn", "maxout")
+
+
+@pytest.mark.parametrize("static", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
+)
 def test_every_family_is_near_what_it_was(name, static):
     model, shape, products = FAMILIES[name]
     params, x = noisy(model), of(40, *shape)
@@ -143,6 +148,7 @@ def test_padding_stays_padding():
     np.testing.assert_allclose(got, small.apply(whole, alone), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_many_members_at_once():
     model, x = models.mlp(6, (9,), 3), of(40, 6)
     members = jax.tree.map(lambda *a: jnp.stack(a), *[noisy(model, seed) for seed in range(3)])
