@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from dlnotes.config import load as load_config
     from dlnotes.experiment.evaluate import evaluate_run
     from dlnotes.experiment.export import export_run
+    from dlnotes.experiment.opening import open_run
     from dlnotes.experiment.predict import predict_run
     from dlnotes.experiment.result import Result
-    from dlnotes.experiment.run import open_run, resume, run
+    from dlnotes.experiment.run import resume, run
 
 __version__ = "0.1.0"
 
@@ -43,7 +44,7 @@ if not TYPE_CHECKING:  # a name that is not imported above is an error for pyrig
             "Result": "experiment.result",
             "run": "experiment.run",
             "resume": "experiment.run",
-            "open_run": "experiment.run",
+            "open_run": "experiment.opening",
             "load_config": "config:load",
             "evaluate_run": "experiment.evaluate",
             "predict_run": "experiment.predict",

@@ -8,9 +8,9 @@ must speak before jax starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 # fmt: off
 BY_ELEMENT = frozenset([
@@ -214,6 +214,20 @@ def cond_parts(equation: Equation) -> Cond:
     """
     branches = equation.programs
     return Cond(branches, len(equation.inputs) - len(branches[0].inputs))
+
+
+def default_branch(equation: Equation) -> int | None:
+    """Of a "cond" equation that chooses by platform, which branch is for those that are not named.
+
+    ``None`` of any other equation, and where there is no such branch.
+
+    Example:
+      >>> function = lambda x: jax.lax.platform_dependent(x, cpu=jnp.sin, default=jnp.cos)
+      >>> default_branch(program_of(function, 0.0).equations[-1])
+      1
+    """
+    platforms = equation.options.get("branches_platforms") if equation.name == "cond" else None
+    return platforms.index(None) if platforms is not None and None in platforms else None
 
 
 class Product(NamedTuple):
@@ -453,6 +467,22 @@ def operations(stage: Any) -> float:
     return float((stage.cost_analysis() or {}).get("flops", float("nan")))
 
 
+def bytes_accessed(stage: Any) -> float:
+    """Bytes that a program reads and writes, as the compiler reports; what a loop repeats counts once.
+
+    Args:
+      stage: what ``jax.jit(function).lower(...)`` gives, or its ``compile()``.
+
+    Returns:
+      NaN where the backend does not report it.
+
+    Example:
+      >>> bytes_accessed(jax.jit(jnp.matmul).lower(jnp.zeros((2, 3)), jnp.zeros((3, 5))))
+      124.0
+    """
+    return float((stage.cost_analysis() or {}).get("bytes accessed", float("nan")))
+
+
 def without_rules(function: Callable[..., Any], files: Collection[str]) -> Callable[..., Any]:
     """A function without the rules that some of its parts bring along for their gradients and for vmap.
 
@@ -567,6 +597,117 @@ def _rewritten(option: Any, files: Collection[str]) -> Any:
     if getattr(new, "consts", ()):
         raise ValueError("a program without constants was expected here")
     return new.jaxpr
+
+
+def carry_out(function: Callable[..., Any], arguments: Any, each: Each) -> Any:
+    """The results of a function whose operations are carried out one by one by another.
+
+    The function is written down as a program for the shapes of its arguments. ``each`` is then told of every
+    operation, with what goes in, and gives a list of what comes out. What goes in are the leaves of the
+    arguments, what ``each`` gave before, and numbers written into the program.
+
+    Args:
+      function: of trees of arrays.
+      arguments: a tuple of trees; leaves are arrays or anything with a shape and a dtype.
+      each: ``each(equation, inputs, run) -> outputs``. ``run(*inputs)`` carries the operation out with
+        arrays; ``run.inside(k, inputs)`` gives the results of the k-th program inside it, its operations told
+        to ``each`` in their turn.
+
+    Returns:
+      The function's results, of what ``each`` gave.
+
+    Example:
+      >>> def each(equation, inputs, run):
+      ...     return [jnp.cos(*inputs)] if equation.name == "sin" else run(*inputs)
+      >>> float(carry_out(lambda x: 1 + jnp.sin(x), (jnp.zeros(()),), each))
+      2.0
+    """
+    import jax
+
+    leaves, structure = jax.tree.flatten(arguments)
+    shape: Any = None
+
+    def flat(*given: Any) -> list[Any]:
+        nonlocal shape
+        results, shape = jax.tree.flatten(function(*structure.unflatten(given)))
+        return results
+
+    found = jax.make_jaxpr(flat)(*(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in leaves))
+    return shape.unflatten(_told(found, leaves, each))
+
+
+class Run(NamedTuple):
+    """An operation as it is written in a program.
+
+    Attributes:
+      found: jax's own equation.
+      programs: those inside, as jax has them, in the order of `Equation.programs`.
+      each: who is told of the operations inside.
+    """
+
+    found: Any
+    programs: tuple[Any, ...]
+    each: Each
+
+    def __call__(self, *inputs: Any) -> list[Any]:
+        """What comes out for arrays."""
+        primitive = self.found.primitive
+        results = primitive.bind(*inputs, **primitive.get_bind_params(self.found.params))
+        return list(results) if primitive.multiple_results else [results]
+
+    def inside(self, k: int, inputs: Sequence[Any]) -> list[Any]:
+        """The results of a program inside."""
+        return _told(self.programs[k], inputs, self.each)
+
+
+Each: TypeAlias = "Callable[[Equation, list[Any], Run], list[Any]]"
+"""Who carries out an operation, from what goes in."""
+
+
+def _told(found: Any, arguments: Sequence[Any], each: Each) -> list[Any]:
+    from jax.extend.core import Jaxpr, Literal
+
+    inner = getattr(found, "jaxpr", found)
+    values = dict(zip(inner.constvars, getattr(found, "consts", ())))
+    values.update(zip(inner.invars, arguments))
+
+    def of(variable: Any) -> Any:
+        return variable.val if isinstance(variable, Literal) else values[variable]
+
+    for equation in inner.eqns:
+        parts = []
+        for option in equation.params.values():
+            parts += option if isinstance(option, (tuple, list)) else [option]
+        programs = tuple(part for part in parts if isinstance(getattr(part, "jaxpr", part), Jaxpr))
+        inputs = [of(variable) for variable in equation.invars]
+        results = each(_equation(equation), inputs, Run(equation, programs, each))
+        values.update(zip(equation.outvars, results))
+    return [of(variable) for variable in inner.outvars]
+
+
+def for_other_platforms(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function as it is on platforms that none of its choices names, without calls and rules in between.
+
+    For converters that know operations but neither choices by platform nor rules for gradients and vmap.
+
+    Args:
+      function: of arrays.
+
+    Example:
+      >>> function = lambda x: jax.lax.platform_dependent(x, cpu=jnp.sin, default=jnp.cos)
+      >>> [equation.name for equation in program_of(for_other_platforms(function), 0.0).equations]
+      ['cos']
+    """
+
+    def each(equation: Equation, inputs: list[Any], run: Run) -> list[Any]:
+        branch = default_branch(equation)
+        if branch is not None:
+            return run.inside(branch, inputs[1:])
+        if equation.name == "platform_index":
+            return [None]
+        return run.inside(0, inputs) if is_call(equation) else run(*inputs)
+
+    return lambda *arguments: carry_out(function, arguments, each)
 
 
 def forward_traced(values: Any) -> str | None:

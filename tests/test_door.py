@@ -207,6 +207,8 @@ def test_models_take_inputs_then_sizes_then_outputs():
         "mirrored",
         "from_flax",
         "deep_output",
+        "ensemble",
+        "hard_attention",
     }
     for name in models.__all__:
         made = getattr(models, name)

@@ -177,3 +177,50 @@ print(jax_internals.backend_started())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["False", "False", "True"], done.stderr
+
+
+@pytest.mark.parametrize("wrap", [jax.jit, jax.checkpoint, lambda f: f])
+def test_operations_are_carried_out_by_another(wrap):
+    """Inside calls too; what a branch for other platforms holds is reached, and numbers stay numbers."""
+
+    def function(params, x):
+        @wrap
+        def inside(y):
+            return jnp.sin(y) * 2.0 + params["b"]
+
+        return {"y": jax.lax.platform_dependent(inside(x), cpu=jnp.exp, default=jnp.cos)}
+
+    seen = []
+
+    def each(equation, inputs, run):
+        seen.append(equation.name)
+        branch = internals.default_branch(equation)
+        if branch is not None:
+            return run.inside(branch, inputs[1:])
+        if internals.is_call(equation):
+            return run.inside(0, inputs)
+        return [inputs[0] + 1.0] if equation.name == "sin" else run(*inputs)
+
+    x = jnp.arange(3.0)
+    got = internals.carry_out(function, ({"b": jnp.ones(3)}, x), each)
+    np.testing.assert_allclose(got["y"], np.cos((np.arange(3) + 1) * 2.0 + 1), rtol=1e-6)
+    assert {"sin", "mul", "add", "cond", "cos"} <= set(seen)
+    assert "exp" not in seen
+    other = internals.for_other_platforms(lambda x: function({"b": jnp.ones(3)}, x)["y"])
+    want = np.cos(np.sin(np.arange(3.0)) * 2 + 1)
+    np.testing.assert_allclose(jax.jit(other)(x), want, rtol=1e-5)
+    names = {e.name for e in internals.every_equation(internals.program_of(other, x))}
+    assert not names & {"cond", "platform_index", "jit", "pjit", "exp"}
+
+
+def test_rules_are_left_out_for_other_platforms():
+    @jax.custom_vjp
+    def double(x):
+        return 2 * x
+
+    double.defvjp(lambda x: (double(x), None), lambda saved, g: (2 * g,))
+    found = internals.program_of(internals.for_other_platforms(double), jnp.ones(3))
+    assert [equation.name for equation in found.equations] == ["mul"]
+    assert internals.default_branch(found.equations[0]) is None
+    chosen = internals.program_of(lambda x: jax.lax.cond(x > 0, jnp.sin, jnp.cos, x), 0.0)
+    assert internals.default_branch(chosen.equations[-1]) is None

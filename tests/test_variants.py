@@ -83,6 +83,24 @@ LAYERS = {
         r(7, 4),
         (3, r(7)),
     ),
+    "calibrated": (lambda x: layers.calibrated(x, share=0.9).scale, r(5, 4)),
+    "quantize_dense": (lambda p: layers.quantize_dense(p).scale, drawn(layers.init_dense, 4, 3)),
+    "quantized_dense": (
+        lambda p, x: layers.quantized_dense(layers.quantize_dense(p), x),
+        drawn(layers.init_dense, 4, 3),
+        r(5, 4),
+    ),
+    "quantize_convolution": (
+        lambda p: layers.quantize_convolution(p).scale,
+        drawn(layers.init_convolution, (3, 2), 4, 3),
+    ),
+    "quantized_conv": (
+        lambda p, x: layers.quantized_conv(layers.quantize_convolution(p), x),
+        drawn(layers.init_convolution, (3, 2), 4, 3),
+        IMAGE,
+    ),
+    "crop": (lambda x, c: layers.crop(x, c, 3), IMAGE, whole(5, 2, 2)),
+    "bilinear_crop": (lambda x, c: layers.bilinear_crop(x, c, 3), IMAGE, r(2, 2)),
     "conv": (layers.conv, drawn(layers.init_convolution, (3, 2), 4, 3), IMAGE),
     "convolve": (lambda x, k: layers.convolve(x, k, stride=2, dilation=2), IMAGE, r(2, 2, 4, 3)),
     "depthwise": (layers.depthwise, IMAGE, r(3, 3, 4, 2)),
@@ -136,6 +154,7 @@ NOT_PURE = {
     "fold_in", "forward_mode",
     "tree_cell", "tree_lstm", "affine_tree", "tensor_tree", "node_states", "count_waves", "soft_chart",
     "compose_pairs", "connected_regions", "mean_field", "free_run", "memory_curve", "local_window",
+    "multiplier", "requantize",
 }  # fmt: skip
 """What takes static arguments alone, keys or host numbers; and cells, trees and the mean field, which the
 tests beside them hold to the same."""
@@ -154,6 +173,13 @@ OUTPUTS = {
     "hinge": (outputs.hinge, r(4, 3), whole(3, 4)),
     "brier": (outputs.brier, r(4, 3), whole(3, 4)),
     "clipped_linear_nll": (outputs.clipped_linear_nll, r(4, 1), whole(2, 4)),
+    "distillation": (
+        lambda z, y, t: outputs.distillation(z, y, t, temperature=3.0, share=0.7),
+        r(4, 3),
+        whole(3, 4),
+        r(4, 3),
+    ),
+    "imitation": (lambda p, y, t: outputs.imitation(p, y, t, share=0.7), r(4, 2), r(4, 2), r(4, 2)),
     "accuracy": (outputs.accuracy, r(4, 3), whole(3, 4)),
     "exact_match": (outputs.exact_match, r(9, 1, 2), whole(2, 9, 1)),
     "over_steps": (lambda z, y: outputs.over_steps(outputs.cross_entropy, z, y), r(4, 2, 3), whole(3, 4)),

@@ -1,24 +1,29 @@
 """What is known of a network without training it.
 
-Its parameters and multiply-adds are counted, its linear regions and receptive fields found, its
-gradients followed through time.
+Its parameters, multiply-adds and the bytes that they move are counted, its linear regions and receptive
+fields found, its gradients followed through time.
 """
 
 from dlnotes.analysis import recurrent_dynamics, region_bounds
 from dlnotes.analysis.counting import Counts, LayerCounts, by_layer, count, multiply_adds, parameters
 from dlnotes.analysis.gradient_flow import back_from_the_end, norms_back, step_jacobians
 from dlnotes.analysis.linear_regions import Slice, on_line, on_slice
+from dlnotes.analysis.queues import mean_waiting, utilization, waiting_times
 from dlnotes.analysis.region_bounds import maxout_regions, relu_regions
+from dlnotes.analysis.traffic import LayerTraffic, bytes_moved, traffic
 from dlnotes.door import open_package
 
 __all__ = [
     "Counts",
     "LayerCounts",
+    "LayerTraffic",
     "Slice",
     "back_from_the_end",
     "by_layer",
+    "bytes_moved",
     "count",
     "maxout_regions",
+    "mean_waiting",
     "multiply_adds",
     "norms_back",
     "on_line",
@@ -28,6 +33,9 @@ __all__ = [
     "region_bounds",
     "relu_regions",
     "step_jacobians",
+    "traffic",
+    "utilization",
+    "waiting_times",
 ]
 
 open_package(globals())

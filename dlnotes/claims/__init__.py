@@ -1,7 +1,7 @@
 """Claims: data that say what is held to be true, how it is measured and what decides; and their records."""
 
 from dlnotes.claims.claim import Claim, Measured, Options, Part, Plot
-from dlnotes.claims.learned import Learned, Level, Plateau
+from dlnotes.claims.learned import Learned, Level, Machine, Plateau
 from dlnotes.claims.rules import VERDICTS, Above, Below, Rule, Verdict, Within
 from dlnotes.claims.sources import Source, book, notes, ours, paper
 from dlnotes.claims.statistics import (
@@ -25,6 +25,7 @@ __all__ = [
     "Interval",
     "Learned",
     "Level",
+    "Machine",
     "Measured",
     "Options",
     "Part",

@@ -1,4 +1,4 @@
-"""Evidence that the networks behind a part have learned: without it the part is open, whatever it shows."""
+"""Evidence without which a part is open, whatever it shows: that its networks have learned, say."""
 
 from __future__ import annotations
 
@@ -37,7 +37,22 @@ class Level:
     rule: Rule
 
 
-Learned = Plateau | Level
+@dataclass(frozen=True)
+class Machine:
+    """A part can be judged only where the machine has what it is about, such as an instruction.
+
+    Attributes:
+      what: the measured number, with its unit.
+      effect: from the measurements to the number.
+      rule: on the number.
+    """
+
+    what: str
+    effect: Callable[[Mapping[str, np.ndarray]], Interval]
+    rule: Rule
+
+
+Learned = Plateau | Level | Machine
 
 
 def evidence(
@@ -50,7 +65,7 @@ def evidence(
       measured: all measurements.
       effect: of the part, after all steps.
     """
-    if isinstance(learned, Level):
+    if isinstance(learned, (Level, Machine)):
         return learned.what, learned.effect(measured), learned.rule
     half = learned.half(measured)
     moved, width = abs(effect.value - half.value), effect.high - effect.low

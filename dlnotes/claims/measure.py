@@ -18,7 +18,7 @@ from dlnotes import bounded
 from dlnotes.claims import texts
 from dlnotes.claims.claim import Claim, Measured, Options, Part
 from dlnotes.claims.fingerprint import fingerprint
-from dlnotes.claims.learned import evidence
+from dlnotes.claims.learned import Machine, evidence
 from dlnotes.claims.load import experiments_folder, load_claim, module_path
 from dlnotes.claims.rules import verdict_of
 from dlnotes.claims.statistics import Interval
@@ -215,6 +215,7 @@ def judge(folder: Path, opened: Opened | None = None, *, trust: bool = False) ->
 
 
 NOT_TRAINED = "not trained far enough"
+NOT_HERE = "this machine lacks what it is about"
 TOO_WIDE = "the interval crosses the threshold"
 NO_NUMBER = "the effect is not a number"
 
@@ -222,7 +223,7 @@ NO_NUMBER = "the effect is not a number"
 def judged(claim: Claim, measured: Measured, options: Options) -> list[dict[str, Any]]:
     """Each part of a claim with its source, effect and verdict, as plain data.
 
-    A part whose networks have not learned is open, whatever its effect.
+    A part whose networks have not learned, or which the machine cannot tell, is open, whatever its effect.
     """
     return [_judged(part, claim, measured, options) for part in claim.parts]
 
@@ -235,8 +236,10 @@ def _judged(part: Part, claim: Claim, measured: Measured, options: Options) -> d
     if part.learned is not None:
         what, level, rule = evidence(part.learned, measured, effect)
         learned = {"what": what, "effect": _plain(level), "rule": str(rule), "holds": rule(level) == "holds"}
+        machine = isinstance(part.learned, Machine)
+        learned |= {"of": "machine"} if machine else {}
         if not learned["holds"]:
-            verdict, why = "open", NOT_TRAINED
+            verdict, why = "open", NOT_HERE if machine else NOT_TRAINED
 
     def filled(text: str) -> str:
         return texts.fill(text, options=options, parts={}, facts={})

@@ -43,6 +43,7 @@ class _Learned(_Strict):
     effect: _Effect
     rule: str
     holds: bool
+    of: Literal["networks", "machine"] = "networks"
 
 
 class _Source(_Strict):

@@ -21,7 +21,7 @@ LIBRARIES = (
     "orbax-checkpoint",
     "matplotlib",
 )
-EXTRAS = {"tensorboard": "tensorboardX", "text": "sacrebleu"}
+EXTRAS = {"tensorboard": "tensorboardX", "text": "sacrebleu", "onnx": "jax2onnx"}
 """Optional extras of dlnotes, each with a module that it brings."""
 
 

@@ -10,11 +10,13 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from dlnotes.cli.cascade import cascade
 from dlnotes.cli.claim_commands import judge, report, reproduce, run_claim_config
 from dlnotes.cli.errors import FAILED, answers, fail
 from dlnotes.cli.members import MemberOption, PointOption, point_of, with_member
@@ -169,7 +171,7 @@ def evaluate(
         first = _join_opened(folder, processes, process_id, coordinator, wait)
         from dlnotes.experiment.ensemble import ensemble_in_words
         from dlnotes.experiment.evaluate import evaluate_run
-        from dlnotes.experiment.run import open_run
+        from dlnotes.experiment.opening import open_run
         from dlnotes.formatting import measured_in_words, metric_in_words
 
         trained = open_run(folder, point=point_of(point))
@@ -198,6 +200,10 @@ def predict(
         int | None, typer.Option(min=1, help="Beams of an encoder-decoder; by default the config's.")
     ] = None,
     best: Annotated[int, typer.Option(min=1, help="Hypotheses of an encoder-decoder written.")] = 1,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=2, help="Predict so often with dropout kept on: the mean, and how far it spreads."),
+    ] = None,
     processes: Processes = None,
     process_id: ProcessId = None,
     coordinator: Coordinator = None,
@@ -214,7 +220,7 @@ def predict(
         from dlnotes.experiment.predict import predict_run
 
         trained = with_member(folder, point, member)
-        written = predict_run(trained, inputs, output=output, beam=beam, best=best)
+        written = predict_run(trained, inputs, output=output, beam=beam, best=best, samples=samples)
         if first:
             out(str(written))
 
@@ -225,19 +231,33 @@ def export(
     output: Output = None,
     point: PointOption = None,
     member: MemberOption = None,
+    int8: Annotated[
+        bool,
+        typer.Option(
+            "--int8", help="In whole numbers of 8 bits: about a quarter as large, for networks without loops."
+        ),
+    ] = False,
+    onnx: Annotated[
+        bool,
+        typer.Option("--onnx", help="As a file of ONNX, which needs the extra dlnotes[onnx]."),
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Write a trained model as one file.
 
-    It needs only jax to be loaded. Prints its path, beside which a README shows how.
+    It needs only jax to be loaded, or a runtime of ONNX. Prints its path, beside which a README shows how.
+    With --int8 the size and the accuracy before and after go to standard error.
     """
     with answers(debug):
         _opened(folder)
         from dlnotes.experiment.export import export_run
 
-        out(str(export_run(with_member(folder, point, member), output=output)))
+        told = partial(print, file=sys.stderr, flush=True)
+        trained = with_member(folder, point, member)
+        out(str(export_run(trained, output=output, int8=int8, onnx=onnx, tell=told)))
 
 
+app.command()(cascade)
 app.command()(judge)
 app.command()(reproduce)
 app.command()(report)
@@ -247,7 +267,8 @@ app.command()(report)
 def show(config: ConfigFile, overrides: Overrides = None, trust: Trust = False, debug: Debug = False) -> None:
     """Print the resolved config as TOML, with defaults; below, as comments, the network's layers.
 
-    For each layer: its output, parameters, multiply-adds and receptive field, for one example.
+    For each layer: its output, parameters, multiply-adds and receptive field, for one example, and the
+    operations for each byte that it moves in a batch (its arithmetic intensity).
     """
     with answers(debug):
         from dlnotes.config import is_claim, load, read_raw, to_toml

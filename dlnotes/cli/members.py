@@ -50,7 +50,7 @@ def with_member(folder: Path, point: list[str] | None, member: int | None) -> An
     """A run opened for use; which of its members is used goes to standard error."""
     from dlnotes.config import ConfigError
     from dlnotes.experiment.members import member_in_words
-    from dlnotes.experiment.run import open_run
+    from dlnotes.experiment.opening import open_run
 
     trained = open_run(folder, point=point_of(point), member=member)
     try:

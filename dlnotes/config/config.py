@@ -13,7 +13,9 @@ from dlnotes.config.fields import Section
 from dlnotes.config.models import Model, that_fit
 from dlnotes.config.older_names import with_present_names
 from dlnotes.config.places import Name
+from dlnotes.config.teacher import Teacher
 from dlnotes.config.training import (
+    ASYNCHRONOUS,
     Augment,
     Checkpoint,
     Decoding,
@@ -35,6 +37,7 @@ class Config(Section):
     optimizer: Optimizer = Optimizer()
     training: Training = Training()
     augment: Augment | None = None
+    teacher: Teacher | None = None
     decoding: Decoding | None = None
     devices: Devices = Devices()
     checkpoint: Checkpoint = Checkpoint()
@@ -57,13 +60,41 @@ class Config(Section):
             )
         if self.augment is not None and fed is not None and fed[0] != "image":
             raise ValueError(f"augment: is for images, data.kind {self.data.kind!r} has {fed[0]} inputs")
+        if self.training.asynchronous is not None:
+            self._asynchronous_agrees()
         if self.decoding is not None and self.model.kind != "seq2seq":
             raise ValueError(f"decoding: is for model.kind 'seq2seq', got {self.model.kind!r}")
+        if self.teacher is not None and self.training.loss not in ("auto", "cross_entropy", "squared_error"):
+            raise ValueError(
+                f"training.loss: got {self.training.loss!r} with [teacher]; allowed are auto, cross_entropy, "
+                "squared_error"
+            )
         if (self.needs_validation and getattr(self.data, "validation", 1) == 0) or (
             self.needs_validation and self.data.kind == "xor"
         ):
             raise ValueError("data.validation: early stopping and select = 'best' need a validation part")
         return self
+
+    def _asynchronous_agrees(self) -> None:
+        """Refuse what workers that share no lock cannot do.
+
+        Raises:
+          ValueError: naming the option.
+        """
+        kind, momentum = self.optimizer.kind, self.optimizer.momentum
+        if kind not in ASYNCHRONOUS or momentum is not None:
+            got = repr(kind) if momentum is None else f"{kind!r} with momentum {momentum}"
+            raise ValueError(
+                f"optimizer.kind: got {got} with [training.asynchronous], allowed: "
+                f"{', '.join(ASYNCHRONOUS)}, without momentum; what an optimizer keeps from step to step "
+                "cannot be shared without a lock"
+            )
+        if self.devices.strategy not in ("auto", "single") or self.devices.mesh is not None:
+            got = "a mesh" if self.devices.mesh is not None else repr(self.devices.strategy)
+            raise ValueError(
+                f"devices.strategy: got {got} with [training.asynchronous], allowed: 'auto', 'single'; each "
+                "worker has one processor"
+            )
 
     @property
     def needs_validation(self) -> bool:

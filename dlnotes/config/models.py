@@ -136,7 +136,7 @@ class MixtureOfExperts(_WithDropout):
     gate: Literal["soft", "hard"] = Field(
         default="hard", description="all experts for each input, weighted, or one of them"
     )
-    balance: float = dynamic(0.01, ge=0, description="weight of the penalty for an uneven use of experts")
+    balance: float = dynamic(0.3, ge=0, description="weight of the penalty for an uneven use of experts")
     noise: float = dynamic(
         0.0, ge=0, description="standard deviation of what is added to the gate's logits in training"
     )

@@ -181,6 +181,21 @@ LEARNED_SPREAD = ("heteroscedastic_nll", "full_covariance_nll", "mixture_nll")
 """Losses whose distribution has a spread that the network gives."""
 
 
+class Asynchronous(Section):
+    """One network trained by several workers that do not wait for one another."""
+
+    workers: int = Field(default=2, ge=1, le=1024, description="processes, each with one thread of the CPU")
+    kind: Literal["shared", "server", "ray"] = Field(
+        default="shared",
+        description="where the parameters are: in memory that the workers share, without a lock; in a "
+        "process that serves them; or in an actor of Ray, on a cluster (needs the extra 'ray')",
+    )
+
+
+ASYNCHRONOUS = ("sgd", "sign_sgd")
+"""The optimizers that keep nothing from step to step, which workers would have to share under a lock."""
+
+
 class Training(Section):
     """How long, on how many examples at a time, how many times over."""
 
@@ -225,6 +240,9 @@ class Training(Section):
         default=None, ge=1, description="steps per line of metrics.jsonl; by default 50 lines, or every 50"
     )
     early_stopping: EarlyStopping | None = None
+    asynchronous: Asynchronous | None = Field(
+        default=None, description="workers that update the same parameters, each on batches of its own"
+    )
     select: Literal["auto", "best", "last"] = Field(
         default="auto",
         description="parameters kept: best on validation, or last; auto is best with early stopping",
@@ -245,6 +263,13 @@ class Training(Section):
             )
         if (self.quantile is None) == (self.loss == "pinball"):
             raise ValueError(f"quantile: got {self.quantile} with loss {self.loss!r}, it goes with 'pinball'")
+        if self.asynchronous is not None:
+            for name in ("ema", "max_norm"):
+                if (got := getattr(self, name)) is not None:
+                    raise ValueError(f"{name}: got {got} with asynchronous workers, allowed is none")
+            for name in ("seeds", "buckets"):
+                if (got := getattr(self, name)) != 1:
+                    raise ValueError(f"{name}: got {got} with asynchronous workers, allowed is 1")
         return self
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import sys
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,6 +31,13 @@ _DEEP = {"RGB;16": "RGB", "RGBA;16": "RGBA", "LA;16": "RGBA"}
 _LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "GIF")  # GIF: it may order the colors anew
 _AT_ONCE = 256
 """Files that are in memory together, before they are decoded."""
+
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_SMALL = 10_000
+"""Bytes of a file that one thread decodes as fast as several: little of that time is the decoder's own."""
+
+_COMMON = ("PNG", "JPEG")
+"""Formats that know their number of frames when they are opened, and can be turned in their place."""
 
 _PAGES = ("MPO", "PSD", "ICO", "ICNS")  # several pictures, of which the first is the whole one
 _GRAY = np.array([299, 587, 114], np.float32) / 1000  # ITU-R 601, as Pillow's
@@ -158,6 +166,12 @@ class _Pictures:
         opened = _decoded(*named)
         return _resized(_levels(named[0], opened, self._channels), self._size, None), opened.frames
 
+    def _each(self, some: Sequence[tuple[str, bytes]]) -> Iterator[tuple[np.ndarray, int]]:
+        """Small pictures one after another: threads would wait for one another more than for the decoder."""
+        if sum(len(content) for _, content in some) < _SMALL * len(some):
+            return map(self._read, some)
+        return self._pool.map(self._read, some)
+
     def __call__(self, where: np.ndarray) -> np.ndarray:
         flat = np.ravel(where)
         x = np.empty((len(flat), *self._size, self._channels), np.float32)
@@ -166,7 +180,7 @@ class _Pictures:
             some = self._contents(flat[start : start + _AT_ONCE])
             names += [name for name, _ in some]
             with _pillow(max(len(content) for _, content in some)):
-                for i, (image, frames) in enumerate(self._pool.map(self._read, some), start):
+                for i, (image, frames) in enumerate(self._each(some), start):
                     x[i] = image
                     counts.append(frames)
         if not self._said and max(counts, default=1) > 1:
@@ -182,7 +196,9 @@ def _all_bytes(paths: np.ndarray) -> list[tuple[str, bytes]]:
 
 def _bytes_of(path: str | Path) -> bytes:
     try:
-        return bounded.read_bytes(path)
+        bounded.ordinary(path)
+        with open(path, "rb", buffering=0) as file:
+            return file.readall()
     except OSError as error:
         raise ValueError(f"{path}: not readable as an image, is it complete? ({error})") from None
 
@@ -198,21 +214,26 @@ def _decoded(path: str | Path, data: bytes) -> _Opened:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with _reader(data) as opened:
-            opened.verify()  # checksums and the end, where the format has them; then it must be reopened
+        if data.startswith(_PNG):
+            _require_whole_png(data)
+        elif not data.startswith(_JPEG):
+            with _reader(data) as opened:
+                opened.verify()  # checksums and the end, where the format has them; then it must be reopened
         with _reader(data) as opened:
             raw, form = _raw(opened), opened.format or ""
             inverted = form == "TIFF" and _tag(opened, 262, 1) == 0
             lossy = form in _LOSSY or str(opened.info.get("compression")) in ("jpeg", "webp")
             maximum = _maximum(opened)
+            frames = _frames(opened) if form in _COMMON else None
             opened.load()
-            image = ImageOps.exif_transpose(opened)
+            image = ImageOps.exif_transpose(opened, in_place=form in _COMMON) or opened
         low = None
         if _DEEP.get(raw[:-1]) == image.mode and form in ("PNG", "TIFF"):
             with _reader(data) as opened:
                 low = ImageOps.exif_transpose(_low_bytes(opened, raw))
-        with _reader(data) as opened:
-            frames = _frames(opened)
+        if frames is None:
+            with _reader(data) as opened:
+                frames = _frames(opened)
     except UnidentifiedImageError:
         raise ValueError(f"{path}: not readable as an image, is it complete? (no known format)") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
@@ -229,6 +250,22 @@ def _decoded(path: str | Path, data: bytes) -> _Opened:
             "not read; save it with 8 bits a channel, or as a PNG file"
         )
     return _Opened(image, low, raw, form, frames, inverted, lossy)
+
+
+def _require_whole_png(data: bytes) -> None:
+    """Pillow's own check closes the file, so that it would have to be opened twice.
+
+    Raises:
+      ValueError: when a chunk's checksum is not that of its content, or the end is missing.
+    """
+    at, kind = len(_PNG), b""
+    while kind != b"IEND":
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        end = at + 8 + length
+        told = data[end : end + 4]
+        if len(told) < 4 or zlib.crc32(data[at + 4 : end]) != int.from_bytes(told, "big"):
+            raise ValueError(f"its chunk {kind!r} is damaged")
+        at = end + 4
 
 
 def _pixels(packed: int) -> int:
@@ -344,7 +381,7 @@ def _levels(path: str | Path, opened: _Opened, channels: int) -> Any:
             flat = Image.alpha_composite(white, image)
             _visible(path, np.asarray(image), np.asarray(flat)[..., :3])
             return flat.convert(mode)
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _visible(path: str | Path, before: np.ndarray, flat: np.ndarray) -> None:
@@ -412,7 +449,7 @@ def _resized(levels: Any, size: tuple[int, int] | None, max_size: int | None) ->
         return np.stack(small, axis=-1).astype(np.float32)
     if own != (width, height):
         levels = levels.resize((width, height), Image.Resampling.BILINEAR)
-    pixels = np.asarray(levels, np.float32) / 255
+    pixels = np.asarray(levels) / np.float32(255)
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 

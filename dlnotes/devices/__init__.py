@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dlnotes.devices.mesh import MeshPlacement, place_on_mesh
     from dlnotes.devices.model_parallel import bubble, column_then_row, pipeline
     from dlnotes.devices.placement import Division, Placement, place
+    from dlnotes.devices.roofline import Roofline, measure_roofline, product, rates, timed, triad
 
 if not TYPE_CHECKING:  # a name that is not imported above is an error for pyright too
     __getattr__, __dir__ = lazy(
@@ -29,6 +30,12 @@ if not TYPE_CHECKING:  # a name that is not imported above is an error for pyrig
             "bubble": "model_parallel",
             "column_then_row": "model_parallel",
             "pipeline": "model_parallel",
+            "Roofline": "roofline",
+            "measure_roofline": "roofline",
+            "product": "roofline",
+            "rates": "roofline",
+            "timed": "roofline",
+            "triad": "roofline",
         },
     )
 
@@ -36,11 +43,17 @@ __all__ = [
     "Division",
     "MeshPlacement",
     "Placement",
+    "Roofline",
     "bubble",
     "column_then_row",
     "detect",
+    "measure_roofline",
     "pipeline",
     "place",
     "place_on_mesh",
+    "product",
+    "rates",
     "start",
+    "timed",
+    "triad",
 ]

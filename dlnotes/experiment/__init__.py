@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from dlnotes.lazy import lazy
 
 if TYPE_CHECKING:
+    from dlnotes.experiment.cascade import fit_cascade
     from dlnotes.experiment.evaluate import evaluate_run
     from dlnotes.experiment.export import export_run
     from dlnotes.experiment.figures.pairs import alignments
+    from dlnotes.experiment.opening import open_run
     from dlnotes.experiment.predict import predict_run
     from dlnotes.experiment.result import Result
-    from dlnotes.experiment.run import open_run, resume
+    from dlnotes.experiment.run import resume
     from dlnotes.experiment.run_folder import RunFolder
     from dlnotes.experiment.trainer import Trainer
 
@@ -26,10 +28,11 @@ if not TYPE_CHECKING:  # a name that is not imported above is an error for pyrig
             "Result": "result",
             "RunFolder": "run_folder",
             "Trainer": "trainer",
-            "open_run": "run",
+            "open_run": "opening",
             "resume": "run",
             "evaluate_run": "evaluate",
             "predict_run": "predict",
+            "fit_cascade": "cascade",
             "export_run": "export",
             "alignments": "figures.pairs",
         },
@@ -42,6 +45,7 @@ __all__ = [
     "alignments",
     "evaluate_run",
     "export_run",
+    "fit_cascade",
     "open_run",
     "predict_run",
     "resume",

@@ -11,6 +11,7 @@ from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.members import failed_members
 from dlnotes.experiment.objective import loss_name, loss_of, metrics_of, unit_of
 from dlnotes.experiment.result import Trained
+from dlnotes.models.large_scale.ensemble import mean_of_logs
 from dlnotes.outputs import mean_of
 from dlnotes.training.state import Member
 from dlnotes.typing import Array
@@ -42,12 +43,12 @@ def ensemble_metrics(evaluator: Evaluator, members: Member, examples: Examples) 
     weight = jnp.ones(examples.size, jnp.float32)
     if spread is not None:
         each = jnp.stack([loss(output, y).total for output in outputs])
-        found = {"loss": jnp.mean(-_log_mean_exp(-each))}
+        found = {"loss": jnp.mean(jnp.log(jnp.float32(len(each))) - jax.nn.logsumexp(-each, axis=0))}
         plain = metrics_of(dataset)
         joined = jnp.mean(spread.distribution(outputs).mean, axis=0)
         return {n: np.asarray(v)[None] for n, v in (found | _measured(plain, joined, y, weight)).items()}
     if loss_name(config, dataset) in ("cross_entropy", "brier"):
-        joined = _log_mean_exp(jax.nn.log_softmax(outputs, axis=-1))
+        joined = mean_of_logs(outputs)
     else:
         joined = jnp.mean(outputs, axis=0)
     found = _measured({"loss": loss} | metrics, joined, y, weight)
@@ -61,11 +62,6 @@ def ensemble_in_words(trained: Trained) -> str:
     return f"ensemble of {good} seeds" + (
         f" ({failed.sum()} of {failed.size} failed)" if failed.any() else ""
     )
-
-
-def _log_mean_exp(logs: Array) -> Array:
-    """The logarithm of the mean over members."""
-    return jax.nn.logsumexp(logs, axis=0) - jnp.log(jnp.float32(len(logs)))
 
 
 def _measured(measures: dict, output: Array, y: Array, weight: Array) -> dict[str, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,31 +11,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dlnotes.config import ConfigError
 from dlnotes.data.dataset import Dataset, Standardize
 from dlnotes.data.levels import known_levels
 from dlnotes.data.own_files import reading_of
 from dlnotes.experiment.decoding import decoded_length
 from dlnotes.experiment.export_check import check_export
+from dlnotes.experiment.export_int8 import Cost, in_int8
+from dlnotes.experiment.export_onnx import require_onnx, to_int8, to_onnx
 from dlnotes.experiment.members import PointName, member_in_words
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.predict import _member, _opened, _params, predicts_next
 from dlnotes.experiment.result import Trained
-from dlnotes.models import greedy_decode
-from dlnotes.training.state import Hyperparams
+from dlnotes.models import Model, greedy_decode
 from dlnotes.typing import Params
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 _README = """# {name}: an exported model
 
-`{file}` holds a trained {kind}{which} as one program for {platforms}, parameters included. It needs only
-`jax` and `flatbuffers` (not dlnotes):
+`{file}` holds a trained {kind}{which} as one program{platforms}, parameters included. It needs only
+{needs} (not dlnotes):
 
 ```python
-import jax, numpy as np
-{before}
-model = jax.export.deserialize(bytearray(open("{file}", "rb").read()))
-output = model.call({call})
+{code}
 ```
 
 Arguments (the batch size, and every size that is a letter, is free):
@@ -42,6 +42,16 @@ Arguments (the batch size, and every size that is a letter, is free):
 {inputs}
 Result: {result}
 {classes}"""
+
+_JAX = """import jax, numpy as np
+{before}
+model = jax.export.deserialize(bytearray(open("{file}", "rb").read()))
+output = model.call({call})"""
+
+_ONNX = """import numpy as np, onnxruntime
+
+model = onnxruntime.InferenceSession("{file}")
+(output,) = model.run(None, {{"{call}": {call}}})"""
 
 _WIDE = """
 jax.config.update("jax_enable_x64", True)  # {columns}: more digits than float32 has
@@ -57,57 +67,101 @@ def export_run(
     output: str | Path | None = None,
     point: PointName = None,
     member: int | None = None,
+    int8: bool = False,
+    onnx: bool = False,
+    tell: Callable[[str], Any] | None = None,
 ) -> Path:
-    """Write one member as a single file of ``jax.export``, for cpu, cuda and tpu and any batch size.
+    """Write one member as a single file of ``jax.export``, for cpu, cuda and tpu, or of ONNX.
 
-    Inputs are raw (what the data held before they were standardized), outputs are probabilities,
-    values in the target's own units, or decoded symbols. Where float32 would round a column away (the
-    seconds of a date) both are float64. Before the file is written, the program answers some training
-    examples and is compared with what `predict_run` says of them. A README beside it shows how to load it.
+    The batch size is free. Inputs are raw (what the data held before they were standardized), outputs are
+    probabilities, values in the target's own units, or decoded symbols. Where float32 would round a column
+    away (the seconds of a date) both are float64. Before the file is written, the program answers some
+    training examples and is compared with what `predict_run` says of them. A README beside it shows how to
+    load it.
+
+    In whole numbers the file is about a quarter as large. Scales of the activations come from some training
+    examples; those of vectors are each example's own. Beside it, files whose names end in .md and
+    .json say how to load it and what it costs on validation.
 
     Args:
       run: its folder, or what `open_run` returned.
-      output: the file; by default export/model.jax in the run folder.
+      output: the file; by default export/model.jax in the run folder, or export/model_int8.jax,
+        export/model.onnx, export/model_int8.onnx.
       point: of a sweep, by its number from 0 or by its values; by default the best one on validation.
       member: which of the trained members, counted over all seeds of all points from 0, or with ``point``
         over its seeds; by default the first that did not fail.
+      int8: products with parameters in whole numbers of 8 bits, see `dlnotes.models.quantized`; of
+        ONNX, by the quantizer of onnxruntime.
+      onnx: for the many runtimes that read it; needs the extra "onnx", and inputs that are vectors, images or
+        volumes of one size.
+      tell: is told what the whole numbers cost, in a line.
 
     Returns:
       The path written.
 
     Raises:
-      ConfigError: when the program does not answer as `predict_run` does; then nothing is written.
+      ConfigError: when the program does not answer as `predict_run` does, or the network has loops and is
+        asked for in whole numbers; then nothing is written.
     """
     trained = _opened(run, point, member)
     one = _member(trained)
     params, which = _params(one), member_in_words(trained.chosen, trained.state.members)
-    path = Path(output) if output is not None else trained.folder.path / "export" / "model.jax"
-    hyper = {name: v[0] for name, v in one.hyper.items()}
+    if onnx:
+        require_onnx(trained)
+    name = f"model{'_int8' if int8 else ''}.{'onnx' if onnx else 'jax'}"
+    path = Path(output) if output is not None else trained.folder.path / "export" / name
+    hyper = {name: jnp.asarray(v[0]) for name, v in one.hyper.items()}
+    model, cost = trained.evaluator.setup.recipe_of(hyper).model, None
+    if int8 and not onnx:
+        whole = in_int8(trained, one, model, params)
+        model, params, cost = whole
     columns = rounded_columns(trained.dataset)
-    function, arguments, result = _exportable(trained, params, hyper, wide=bool(columns))
+    if onnx and columns:
+        told = f"onnx: {', '.join(columns)}: has more digits than float32, allowed is what float32 holds"
+        raise ConfigError(str(trained.folder.path), [told])
+    function, arguments, result = _exportable(trained, model, params, wide=bool(columns), rowwise=not onnx)
     with jax.enable_x64(bool(columns)):
-        exported = jax.export.export(jax.jit(function), platforms=PLATFORMS)(*arguments.values())
-        content = exported.serialize()
-        check_export(content, trained, one, list(arguments.values()))
+        if onnx:
+            content, call = to_onnx(function, arguments, trained)
+            if int8:
+                content, call, cost = to_int8(content, trained, one)
+        else:
+            exported = jax.export.export(jax.jit(function), platforms=PLATFORMS)(*arguments.values())
+            content = exported.serialize()
+            call = jax.export.deserialize(bytearray(content)).call
+        check_export(call, trained, one, list(arguments.values()), int8=int8)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     dataset = trained.dataset
     shapes = {name: f"{a.dtype} ({', '.join(map(str, a.shape))})" for name, a in arguments.items()}
+    before = _WIDE.format(columns=", ".join(columns)) if columns else ""
     text = _README.format(
         name=trained.config.name,
         file=path.name,
         kind=trained.config.model.kind,
-        which=f" ({which})" if which else "",
-        platforms="cpu, cuda and tpu",
-        before=_WIDE.format(columns=", ".join(columns)) if columns else "",
-        call=", ".join(arguments),
+        which=(f" ({which})" if which else "") + (" in whole numbers of 8 bits" if int8 else ""),
+        platforms="" if onnx else " for cpu, cuda and tpu",
+        needs="`onnxruntime`, or another runtime of ONNX" if onnx else "`jax` and `flatbuffers`",
+        code=(_ONNX if onnx else _JAX).format(file=path.name, before=before, call=", ".join(arguments)),
         arguments="\n".join(f"- `{name}`: {shape}" for name, shape in shapes.items()),
         inputs=_inputs_in_words(dataset),
         result=result,
         classes=f"\nClasses, in order: {', '.join(map(repr, dataset.classes))}\n" if dataset.classes else "",
     )
-    (path.parent / "README.md").write_text(text, encoding="utf-8")
+    if cost is not None:
+        text += _told_of_int8(cost, path)
+        if tell is not None:
+            tell(cost.in_words())
+    beside = path.with_name(f"{path.name}.md") if int8 or onnx else path.parent / "README.md"
+    beside.write_text(text, encoding="utf-8")
     return path
+
+
+def _told_of_int8(cost: Cost, path: Path) -> str:
+    """What whole numbers cost, in words; the numbers go into a file beside the exported one."""
+    told = cost.as_json() | {"file_bytes": path.stat().st_size}
+    path.with_name(f"{path.name}.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return f"\n{cost.in_words()}.\n"
 
 
 def rounded_columns(dataset: Dataset) -> list[str]:
@@ -186,18 +240,18 @@ def _length(name: str, trained: Trained) -> str:
     return name if not finds or mask is None else str(mask.shape[1])
 
 
-def _exportable(trained: Trained, params: Params, hyper: Hyperparams, *, wide: bool):
+def _exportable(trained: Trained, model: Model, params: Params, *, wide: bool, rowwise: bool):
     """The function of raw arrays, its arguments' shapes by name, and what it returns.
 
     Args:
       trained: the run.
-      params: of the member.
-      hyper: its swept numbers.
+      model: of the member.
+      params: of it.
       wide: take and give float64; the network between computes in float32 as ever.
+      rowwise: write the program for one image, and that over the batch. Where the size of the batch is open,
+        jax gathers strided parts of an array, which takes ten times as long; those of one image are slices.
     """
     dataset, train = trained.dataset, trained.dataset.train
-    hyper = {name: jnp.asarray(value) for name, value in hyper.items()}
-    model = trained.evaluator.setup.recipe_of(hyper).model
     scope = jax.export.SymbolicScope()
     number = jnp.float64 if wide else jnp.float32
 
@@ -237,9 +291,12 @@ def _exportable(trained: Trained, params: Params, hyper: Hyperparams, *, wide: b
     if dataset.input in ("vector", "image", "volume"):
         scale = dataset.standardize
 
+        each = rowwise and len(dataset.inputs) > 1
+        every = jax.vmap(lambda row: apply(row[None])[0]) if each else apply
+
         def plain(x):
             x = _standardized(_filled(x, dataset), scale)
-            return answer(apply(x))
+            return answer(every(x))
 
         return plain, {"x": shape(", ".join(["b", *map(str, dataset.inputs)]), number)}, result
     if dataset.input in ("tokens", "sequence"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -25,16 +25,23 @@ _CLOSE_IN_HALF = 0.1
 """The same where training and prediction compute in 16 bits, the exported program in 32."""
 
 
-def check_export(content: bytes | bytearray, trained: Trained, one: Member, shapes: Sequence[Any]) -> None:
+_CLOSE_IN_INT8 = 0.1
+"""The same where the exported program computes in whole numbers of 8 bits."""
+
+
+def check_export(
+    call: Callable[..., Any], trained: Trained, one: Member, shapes: Sequence[Any], *, int8: bool = False
+) -> None:
     """Refuses an exported program that does not answer as the run does on its first training examples.
 
     Where the data are gone, examples are made up.
 
     Args:
-      content: the exported program.
+      call: the exported program, read again.
       trained: the run.
       one: the member that was exported, with its axis.
       shapes: of the program's arguments, with their types.
+      int8: whether it computes in whole numbers.
 
     Raises:
       ConfigError: with the largest difference.
@@ -46,17 +53,18 @@ def check_export(content: bytes | bytearray, trained: Trained, one: Member, shap
     mask = some.mask
     if mask is None:
         mask = np.ones(np.asarray(jax.tree.leaves(some.x)[0]).shape[:2], bool)
-    raw = _raw(some.x, dataset.standardize)
+    raw = raw_inputs(some.x, dataset.standardize)
     if dataset.input == "tree":
         given = (raw.label, mask, raw.children, raw.order)
     else:
         given = (raw.source if isinstance(raw, Pair) else raw, mask)
     given = [np.asarray(a, shape.dtype) for a, shape in zip(given, shapes)]
-    answer = np.asarray(jax.export.deserialize(bytearray(content)).call(*given))
+    answer = np.asarray(call(*given))
     expected = _expected(trained, one, some)
     if dataset.standardize_y is not None:
         answer, expected = (dataset.standardize_y(np.asarray(a, np.float64)) for a in (answer, expected))
     close = _CLOSE if trained.config.training.compute_dtype == "float32" else _CLOSE_IN_HALF
+    close = _CLOSE_IN_INT8 if int8 else close
     if dataset.input == "pair":
         same = np.array_equal(answer, expected)
     else:
@@ -81,7 +89,8 @@ def _some_examples(trained: Trained) -> Examples:
     return some
 
 
-def _raw(x: Any, scale: Standardize | None) -> Any:
+def raw_inputs(x: Any, scale: Standardize | None) -> Any:
+    """Inputs as they were before they were standardized."""
     if scale is None:
         return x
     return np.asarray(x, np.float64) * scale.scale.astype(np.float64) + scale.mean.astype(np.float64)

@@ -22,6 +22,9 @@ _log = logging.getLogger(__name__)
 FREE = ("name", "devices", "checkpoint", "output", "decoding")
 """Sections that do not change what is trained."""
 
+TEACHERS = ("runs", "extra")
+"""Options of [teacher] that are paths: what the teachers answer is compared with what is kept of it."""
+
 WHOLE = ("cosine", "linear", "one_cycle")
 """Schedules that are laid over the whole duration."""
 
@@ -91,6 +94,8 @@ def _edits(saved: Mapping[str, Any], config: Config, known: Sequence[Mapping[str
 def _free(path: str) -> bool:
     section, _, option = path.partition(".")
     # The files may have moved: what they hold is compared with what is kept of the data.
+    if section == "teacher" and option in TEACHERS:
+        return True
     return section in FREE or (section == "data" and option in FILES)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dlnotes.config import Config
 from dlnotes.devices.compiler import enable_compilation_cache
 from dlnotes.experiment.engines import Engine, Lost, Task, each
-from dlnotes.experiment.extension import made_with
 from dlnotes.experiment.groups import groups
-from dlnotes.experiment.kept_data import data_digest, load_data
+from dlnotes.experiment.kept_data import load_data
+from dlnotes.experiment.kept_teaching import keep_teachings, kept_teachings, teachings
 from dlnotes.experiment.lock import locked
 from dlnotes.experiment.placing import prepare_devices
 from dlnotes.experiment.progress import Progress, Watch
@@ -20,9 +18,11 @@ from dlnotes.experiment.run import (
     _alone_in,
     _named_in_errors,
     _trainers,
+    record_of,
     resume,
 )
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata
+from dlnotes.experiment.teacher import with_teachers_found
 from dlnotes.formatting import in_shell
 
 
@@ -43,15 +43,18 @@ def run_on(
       ConfigError, Interrupted, RunFailed: as `run`.
       ValueError: when the engine cannot be used.
     """
+    config = with_teachers_found(config)
     plan, said = groups(config), watch or (lambda progress: None)
     prepare_devices(config, plan)
     dataset = load_data(config)
-    _trainers(config, plan, dataset, None)  # what does not fit shows here, before anything is written
+    taught = teachings(plan, dataset)
+    _trainers(config, plan, dataset, None, taught)  # what does not fit shows here, before anything is written
     kept = RunFolder.create(config, command)
     tasks = [Task(train_group, (str(kept.path), i), f"group {i}") for i in range(len(plan))]
     members = sum(group.members for group in plan)
     with _named_in_errors(kept), _alone_in(kept):
         keep_metadata(kept, dataset)
+        keep_teachings(kept, plan, taught)
         try:
             for count, (index, _) in enumerate(each(engine, tasks), 1):
                 told = f"group {index} is trained ({count} of {len(plan)})"
@@ -78,11 +81,13 @@ def train_group(folder: str, index: int) -> None:
     plan = groups(config)
     prepare_devices(config, plan)
     dataset = load_data(config)
-    (trainer,) = _trainers(config, [plan[index]], dataset, None)
     enable_compilation_cache()
+    own_group = [plan[index]]
+    taught = kept_teachings(kept, own_group, dataset, write=False)
+    (trainer,) = _trainers(config, own_group, dataset, None, taught)
     own = kept.group(index, len(plan))
     own.mkdir(parents=True, exist_ok=True)
-    record: dict[str, Any] = {"config": made_with(config), "data": data_digest(dataset)}
+    record = record_of(config, dataset, trainer.setup)
 
     def train() -> None:
         trainer.train(folder=own, watch=lambda progress: None, stop=lambda: False, record=record)

@@ -19,6 +19,7 @@ from dlnotes.experiment.kept_data import load_data
 from dlnotes.experiment.placing import placement_of
 from dlnotes.experiment.setup import Setup, prepare, state_shapes, stays_resident
 from dlnotes.experiment.step_time import Over, Step, Work, seconds_by_chips, step_of, work_of
+from dlnotes.experiment.teaching import asked_anew
 from dlnotes.models.model import learned_of
 from dlnotes.training.flat_rows import flat_shapes
 from dlnotes.training.loader import CHUNK_BYTES, size_of
@@ -185,7 +186,10 @@ def plan(setup: Setup, topology: Topology, program: dict[str, Any] | None = None
         program=program,
         advice=(),
     )
-    return replace(made, advice=tuple(_advice(made, placement)))
+    untold = ()
+    if config.teacher is not None and asked_anew(setup.group):
+        untold = ("the teacher, which is asked in every step, is not counted",)
+    return replace(made, advice=(*untold, *_advice(made, placement)))
 
 
 def _reason(config: Config, placement: Placement, chips: int) -> str:

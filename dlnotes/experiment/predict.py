@@ -23,8 +23,9 @@ from dlnotes.experiment.decoding import (
 )
 from dlnotes.experiment.members import PointName, choose_kept, good_member
 from dlnotes.experiment.objective import unit_of
+from dlnotes.experiment.opening import open_run
 from dlnotes.experiment.result import Trained
-from dlnotes.experiment.run import open_run
+from dlnotes.experiment.sampling import check_samples, sampled_predictions
 from dlnotes.outputs import Mixture
 from dlnotes.training.state import Member, evaluated_params
 from dlnotes.typing import Params
@@ -53,6 +54,7 @@ def predict_run(
     member: int | None = None,
     beam: int | None = None,
     best: int = 1,
+    samples: int | None = None,
 ) -> Path:
     """Predict for the inputs in a file and write what came out.
 
@@ -72,6 +74,8 @@ def predict_run(
         ``point`` over its seeds; by default the first that did not fail.
       beam: of sequences to sequences, beginnings kept by the beam search; by default the config's.
       best: of sequences to sequences, how many hypotheses are written, at most ``beam``.
+      samples: keep dropout on and predict so many times, which gives the mean and the standard deviation of
+        each number written; what is drawn follows from the run's seed.
 
     Returns:
       The path written.
@@ -89,11 +93,17 @@ def predict_run(
     elif target.suffix not in (".csv", ".npz"):
         raise ConfigError(str(target), ["output: must end in .csv or .npz"])
     one = _member(trained)
+    if samples is not None:
+        check_samples(trained, one, samples)
     try:
         inputs = data.read_inputs(path, trained.dataset)
     except (ValueError, OSError) as error:
         raise ConfigError(str(path), [str(error)]) from None
-    columns = _predictions(trained, one, inputs, how, best)
+    if samples is None:
+        columns = _predictions(trained, one, inputs, how, best)
+    else:
+        examples = Examples(inputs.x, np.zeros(len(inputs.rows), np.int32), inputs.mask)
+        columns = sampled_predictions(trained, one, examples, samples)
     if jax.process_index() > 0:  # the first of several processes writes
         return target
     if trained.dataset.task == "pixels" and target.suffix != ".npz":
@@ -220,6 +230,8 @@ def _headers(columns: dict[str, np.ndarray], dataset: Dataset) -> list[str]:
     for name, values in columns.items():
         if name == "probability":
             names += [f"p({c})" for c in dataset.classes]
+        elif name == "deviation" and dataset.task == "classification":
+            names += [f"deviation({c})" for c in dataset.classes]
         elif values.ndim > 1 and values.shape[1] > 1:
             names += [f"{name}_{j}" for j in range(values.shape[1])]
         else:

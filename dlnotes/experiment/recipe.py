@@ -17,6 +17,7 @@ from dlnotes.data.dataset import Dataset
 from dlnotes.experiment.durations import Durations, durations
 from dlnotes.experiment.network import model_of
 from dlnotes.experiment.objective import loss_name, loss_of, metrics_of, unit_of
+from dlnotes.experiment.teaching import Teaching, is_noisy, taught_change, taught_loss, untaught
 from dlnotes.models.model import Model
 from dlnotes.outputs import (
     cross_entropy,
@@ -39,6 +40,7 @@ def recipe_of(
     *,
     lengths: Durations | None = None,
     flatten_small: bool = False,
+    teaching: Teaching | None = None,
 ) -> RecipeOf:
     """What is trained, as a function of the swept numbers.
 
@@ -48,6 +50,7 @@ def recipe_of(
       model: trains this network instead of the one [model] describes.
       lengths: of the run, for schedules; by default those without buckets.
       flatten_small: treat a small network as one vector (only a matter of speed).
+      teaching: what a teacher gives, of whose data set ``dataset`` is; without, [teacher] changes nothing.
 
     Raises:
       ValueError: when sections and data do not fit, before anything is compiled.
@@ -72,18 +75,27 @@ def recipe_of(
         measured = evaluation_loss
         if config.training.loss == "pinball":
             measured = partial(pinball, quantile=options["training"]["quantile"])
+        loss, change = partial(cross_entropy, label_smoothing=smoothing) if smoothed else measured, augmenter
+        measures = metrics
+        if teaching is not None:
+            taught = _options(config, "teacher", hyper)
+            noise = taught["noise"] if is_noisy(config, hyper) else None
+            loss = taught_loss(dataset, taught, smoothing)
+            change = taught_change(teaching, augmenter, noise)
+            measured = untaught(dataset, measured)
+            measures = {name: untaught(dataset, metric) for name, metric in metrics.items()}
         rates = [v for k, v in options["model"].items() if k.endswith("dropout")]
         network: Model = model if factory is None else factory(options["model"])  # type: ignore[assignment]
-        loss = partial(cross_entropy, label_smoothing=smoothing) if smoothed else measured
-        # A network that keeps a state may penalize how its parts are used, or draw which are.
-        may_penalize = network.update is not None
+        if network.update is not None:  # it keeps a state; may draw which parts are used, or penalize how
+            loss = penalized(scored(loss))
+            measures = {name: unpenalized(unscored(metric)) for name, metric in measures.items()}
         return Recipe(
             model=network,
-            loss=penalized(scored(loss)) if may_penalize else loss,
+            loss=loss,
             evaluation_loss=measured,
-            metrics={k: unpenalized(unscored(m)) for k, m in metrics.items()} if may_penalize else metrics,
+            metrics=measures,
             optimizer=_optimizer(options["optimizer"], config, lengths, flatten_small),
-            augment=augmenter,
+            augment=change,
             project=None if limit is None else partial(max_norm, limit=limit),
             compute_dtype=jnp.dtype(config.training.compute_dtype),
             accumulate=config.training.accumulate,
@@ -91,7 +103,7 @@ def recipe_of(
             flatten_small=flatten_small,
             sample_inputs=sample_inputs,
             random=model is not None
-            or augmenter is not None
+            or change is not None
             or sample_inputs is not None
             or config.model.random
             or any(not isinstance(r, (int, float)) or r > 0 for r in rates),

@@ -12,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import models
+from dlnotes.config.models import GatedMlp, MixtureOfExperts, SoftTree
 from dlnotes.data.dataset import Examples
 from dlnotes.experiment.network import model_of
+from dlnotes.experiment.objective import unit_of
 from dlnotes.models.model import Model
 from dlnotes.outputs.losses import PerExample
 from dlnotes.training.state import Hyperparams, Member, Recipe
@@ -49,19 +51,19 @@ def routing_metrics(
     """
     best = evaluator.setup.keep_best if best is None else best
     family = evaluator.setup.group.config.model
-    if family.kind == "mixture_of_experts":
+    if isinstance(family, MixtureOfExperts):
         gates = _probe(evaluator, lambda options: _gates_only, best).predict(members, examples)
-        return expert_metrics(gates) | {"saved_work": np.full(len(gates), _saved(evaluator, gates))}
-    if family.kind == "gated_mlp":
+        return expert_metrics(gates) | {"saved_work": np.full(len(gates), _saved(evaluator, family))}
+    if isinstance(family, GatedMlp):
         found = _probe(evaluator, _blocks, best).predict(members, examples)
         u, probability = np.split(found.astype(np.float64), 2, axis=2)
         off = 1 - probability
         return {
             "blocks_on": u.mean(axis=(1, 2, 3)),
             "gate_entropy": (_entropy(np.stack([probability, off], axis=-1))).mean(axis=(1, 2, 3)),
-            "saved_work": _left_out(evaluator, u.mean(axis=(1, 3))),
+            "saved_work": _left_out(evaluator, family, u.mean(axis=(1, 3))),
         }
-    if family.kind == "soft_tree":
+    if isinstance(family, SoftTree):
         found = _probe(evaluator, _paths_and_answer(evaluator), best).predict(members, examples)
         leaves = 2**family.depth
         paths, answer = found[..., :leaves], found[..., leaves:]
@@ -148,14 +150,13 @@ def _blocks(options: dict[str, Any]) -> Callable[[Any, Any], Array]:
     return look
 
 
-def _left_out(evaluator: Evaluator, on: np.ndarray) -> np.ndarray:
+def _left_out(evaluator: Evaluator, family: GatedMlp, on: np.ndarray) -> np.ndarray:
     """Of the multiply-adds of a perceptron, the share that is left out.
 
     Args:
       on: ``(members, layers)`` shares of the blocks.
     """
     dataset = evaluator.setup.dataset
-    family: Any = evaluator.setup.group.config.model
     if family.inference == "expected":
         on = np.ones_like(on)
     inputs, widths = int(np.prod(dataset.inputs)), family.widths
@@ -180,11 +181,13 @@ def _paths_and_answer(evaluator: Evaluator) -> Probe:
     return probe
 
 
-def _saved(evaluator: Evaluator, gates: np.ndarray) -> float:
+def _saved(evaluator: Evaluator, family: MixtureOfExperts) -> float:
     """Of the multiply-adds of all experts and the gate, the share that one expert and the gate leave out."""
-    family, dataset = evaluator.setup.group.config.model, evaluator.setup.dataset
     if family.gate == "soft":
         return 0.0
-    sizes = (int(np.prod(dataset.inputs)), *family.hidden, dataset.outputs)
-    one, of_gate = sum(a * b for a, b in itertools.pairwise(sizes)), sizes[0] * gates.shape[-1]
-    return (gates.shape[-1] - 1) * one / (gates.shape[-1] * one + of_gate)
+    dataset = evaluator.setup.dataset
+    spread = unit_of(evaluator.setup.group.config, dataset)
+    outputs = dataset.outputs if spread is None else spread.size
+    sizes = (int(np.prod(dataset.inputs)), *family.hidden, outputs)
+    one, of_gate = sum(a * b for a, b in itertools.pairwise(sizes)), sizes[0] * family.experts
+    return (family.experts - 1) * one / (family.experts * one + of_gate)

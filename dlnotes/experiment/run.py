@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,28 +21,29 @@ from dlnotes.data.dataset import Dataset
 from dlnotes.devices.compiler import enable_compilation_cache
 from dlnotes.devices.distributed import NotTogether, agree
 from dlnotes.devices.placement import place
+from dlnotes.experiment.asynchronous import AsynchronousTrainer
 from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.extension import extend, extensions, made_with, refuse_edits, with_overrides
 from dlnotes.experiment.final_metrics import final_metrics
 from dlnotes.experiment.groups import Group, groups
-from dlnotes.experiment.kept_data import check_data, data_digest, known_data, load_data
+from dlnotes.experiment.kept_data import check_data, data_digest, load_data
 from dlnotes.experiment.kept_files import read_json, write_json, write_text
+from dlnotes.experiment.kept_teaching import keep_teachings, kept_teachings, teachings
 from dlnotes.experiment.lock import locked
-from dlnotes.experiment.members import PointName, choose_kept
-from dlnotes.experiment.placing import inference_placement, placement_of, prepare_devices
+from dlnotes.experiment.opening import open_run as open_run  # where it was before
+from dlnotes.experiment.placing import placement_of, prepare_devices
 from dlnotes.experiment.progress import Watch
-from dlnotes.experiment.result import Result, Trained
+from dlnotes.experiment.result import Result
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata
-from dlnotes.experiment.setup import prepare
+from dlnotes.experiment.setup import Setup, prepare
 from dlnotes.experiment.summary import summarize_group
-from dlnotes.experiment.trainer import Outcome, Trainer, restore
+from dlnotes.experiment.teacher import with_teachers_found
+from dlnotes.experiment.teaching import Teaching
+from dlnotes.experiment.trainer import Outcome, Trainer
 from dlnotes.formatting import in_shell
 from dlnotes.models.model import Model
 from dlnotes.training import workers
-from dlnotes.training.checkpoints import Checkpoints
 from dlnotes.training.state_files import LostCheckpoint
-
-_log = logging.getLogger(__name__)
 
 
 class Interrupted(Exception):
@@ -100,12 +100,14 @@ def run(
         config = load(config, overrides)
     elif overrides:
         raise ValueError("overrides: are for a config file or a mapping, change the Config itself instead")
+    config = with_teachers_found(config)
     plan = groups(config)
     prepare_devices(config, plan)
     dataset = load_data(config) if dataset is None else dataset
     _same_data(dataset)
-    trainers = _trainers(config, plan, dataset, model)
     enable_compilation_cache()
+    taught = teachings(plan, dataset)
+    trainers = _trainers(config, plan, dataset, model, taught)
     first = jax.process_index() == 0
     kept = None
     if keep or folder is not None:
@@ -117,6 +119,7 @@ def run(
         if kept is not None and first:
             with _named_in_errors(kept):
                 keep_metadata(kept, dataset)
+                keep_teachings(kept, plan, taught)
         return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
 
 
@@ -156,8 +159,9 @@ def resume(
     first = jax.process_index() == 0
     with _alone_in(kept if first else None):
         check_data(kept, dataset, write=first)
-        trainers = _trainers(config, plan, dataset, model)
         enable_compilation_cache()
+        taught = kept_teachings(kept, plan, dataset, write=first)
+        trainers = _trainers(config, plan, dataset, model, taught)
         if first and not kept.config_path.is_file():
             write_text(kept.config_path, to_toml(config))
         if overrides:
@@ -165,20 +169,39 @@ def resume(
         return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
 
 
-def _trainers(config: Config, plan: list[Group], dataset: Dataset, model: Model | None) -> list[Trainer]:
+def _trainers(
+    config: Config,
+    plan: list[Group],
+    dataset: Dataset,
+    model: Model | None,
+    taught: Sequence[Teaching | None] | None = None,
+) -> list[Trainer]:
     if config.output.tensorboard and find_spec("tensorboardX") is None:
         needs = "output.tensorboard: needs the extra: python -m pip install 'dlnotes[tensorboard]'"
         raise ConfigError("config", [needs])
+    chosen = config.training.asynchronous
+    if chosen is not None and chosen.kind == "ray" and find_spec("ray") is None:
+        needs = "needs the extra: python -m pip install 'dlnotes[ray]'"
+        raise ConfigError("config", [f"training.asynchronous.kind: got 'ray', {needs}"])
     if config.devices.workers and (needs := workers.missing()):
         raise ConfigError("config", [f"devices.workers: needs the extra: {needs}"])
-    known: dict[int, Buckets | None] = {}
+    known: dict[Any, dict[int, Buckets | None]] = {}
     try:
-        setups = [prepare(group, dataset, model=model, known=known) for group in plan]
-        return [Trainer(setup, placement_of(setup)) for setup in setups]
+        setups = [
+            prepare(group, dataset, model=model, known=known.setdefault(id(by), {}), teaching=by)
+            for group, by in zip(plan, taught or [None] * len(plan))
+        ]
+        return [_trainer(setup, given=model is not None) for setup in setups]
     except ConfigError:
         raise
     except ValueError as error:
         raise ConfigError("config", [str(error)]) from None
+
+
+def _trainer(setup: Setup, *, given: bool) -> Trainer:
+    if setup.group.config.training.asynchronous is not None:
+        return AsynchronousTrainer(setup, given=given)
+    return Trainer(setup, placement_of(setup))
 
 
 @contextmanager
@@ -277,7 +300,7 @@ def _train_all(
                     stop=stop,
                     first=first,
                     writers=writers,
-                    record={"config": made_with(config), "data": data_digest(dataset)},
+                    record=record_of(config, dataset, trainer.setup),
                 )
             finally:
                 close()
@@ -345,10 +368,17 @@ def _lost_files_are_said(kept: RunFolder | None) -> Iterator[None]:
         ) from error
 
 
+def record_of(config: Config, dataset: Dataset, setup: Setup) -> dict[str, Any]:
+    """What every checkpoint keeps beside the state: the config, checksums of what is learned from."""
+    teacher = {} if setup.teaching is None else {"teacher": setup.teaching.digest}
+    return {"config": made_with(config), "data": data_digest(dataset)} | teacher
+
+
 def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:
     members = sum(t.setup.group.members for t in trainers)
     failed = sum(s["reason"].startswith("non-finite") for p in points for s in p["stopped"])
-    return {
+    workers = [o.asynchronous for o in outcomes if o.asynchronous]
+    return ({"asynchronous": workers} if workers else {}) | {
         "status": "failed" if failed == members else "done",
         "name": config.name,
         "points": points,
@@ -359,6 +389,7 @@ def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:
         "batch_size": [t.setup.lengths.batch_size for t in trainers],
         "placement": [t.placement.describe() for t in trainers],
         "buckets": [None if t.setup.buckets is None else t.setup.buckets.describe() for t in trainers],
+        "teacher": [None if t.setup.teaching is None else t.setup.teaching.told for t in trainers],
         "seconds": seconds,
         "training_seconds": [o.seconds for o in outcomes],
         "first_step_seconds": [o.first_step_seconds for o in outcomes],
@@ -382,57 +413,6 @@ def _tensorboard(config: Config, folder: Path | None) -> tuple[tuple, Callable[[
                     writer.add_scalar(tag, value, record["step"])
 
     return (write,), writer.close
-
-
-def open_run(
-    folder: str | Path,
-    *,
-    point: PointName = None,
-    member: int | None = None,
-    model: Model | None = None,
-    dataset: Dataset | None = None,
-) -> Trained:
-    """Load a run's newest checkpoint: of the best point of its sweep, or of another that is named.
-
-    Where its data are gone or are not what they were, it has the vocabulary, classes and scales that were
-    kept in its folder: it can predict, and refuses to be evaluated on a split.
-
-    Args:
-      folder: of the run.
-      point: of the sweep, by its number from 0 or by its values (``{"model.widths": [16]}``); by default
-        the best one on validation.
-      member: the one that predicts and is exported, counted over all seeds of all points from 0, or with
-        ``point`` over the seeds of that point; by default the first seed that did not fail.
-      model, dataset: again, if the run was started with one.
-
-    Raises:
-      ConfigError: when it is no run folder, has no checkpoint yet, or has no such point or member.
-
-    Example:
-      ``open_run("runs/sweep/…", point={"optimizer.learning_rate": 0.01}).chosen.in_words()``
-    """
-    kept = RunFolder.open(folder)
-    config = kept.config()
-    refuse_edits(kept, config)
-    all_groups = groups(config)
-    chosen = choose_kept(all_groups, kept, point, member)
-    prepare_devices(config, all_groups)
-    dataset = known_data(kept, config) if dataset is None else dataset
-    own = all_groups[chosen.group]
-    try:
-        setup = prepare(own, dataset, model=model)
-    except ValueError as error:
-        raise ConfigError(str(folder), [str(error)]) from None
-    store = Checkpoints(kept.group(chosen.group, len(all_groups)) / "checkpoints")
-    told: list[str] = []
-    restored = restore(setup, store, told.append)
-    if restored is None:
-        raise ConfigError(str(folder), ["has no whole checkpoint", *told])
-    for line in told:
-        again = f"dlnotes resume {in_shell(kept.path)}"
-        _log.warning("%s; what it lacks is trained again by: %s", line, again)
-    evaluator = Evaluator(setup, inference_placement(config))
-    return Trained(kept, own.config, dataset, evaluator, restored[0], chosen, tuple(all_groups))
 
 
 def summary_of(folder: str | Path) -> dict[str, Any] | None:

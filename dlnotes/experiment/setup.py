@@ -16,6 +16,7 @@ from dlnotes.experiment.durations import Durations, batch_size_of, bucket_order,
 from dlnotes.experiment.groups import Group
 from dlnotes.experiment.objective import loss_name, metrics_of
 from dlnotes.experiment.recipe import recipe_of
+from dlnotes.experiment.teaching import Teaching
 from dlnotes.models import Model
 from dlnotes.training.loader import fits_on_device
 from dlnotes.training.state import RecipeOf, TrainState, init_state
@@ -37,6 +38,7 @@ class Setup:
       metric_names: of what is evaluated, the loss first.
       keep_best: whether the best parameters on validation are kept.
       keeps_state: whether the network has a state beside its parameters (see `dlnotes.models.Model`).
+      teaching: what a teacher gives, ``None`` without one; ``dataset`` is then with its answers.
     """
 
     group: Group
@@ -48,6 +50,7 @@ class Setup:
     metric_names: tuple[str, ...]
     keep_best: bool
     keeps_state: bool
+    teaching: Teaching | None = None
 
 
 def prepare(
@@ -56,6 +59,7 @@ def prepare(
     *,
     model: Model | None = None,
     known: dict[int, Buckets | None] | None = None,
+    teaching: Teaching | None = None,
 ) -> Setup:
     """Find what a group's training needs, and check that its sections and the data fit together.
 
@@ -64,11 +68,13 @@ def prepare(
       dataset: what they learn from.
       model: a network to train instead of the one that the config describes.
       known: buckets of this training part by ``training.buckets``, from groups before; new ones are added.
+      teaching: what a teacher gives: its data set takes the place of ``dataset``.
 
     Raises:
       ValueError: naming what does not fit, before anything is compiled or written.
     """
     config, known = group.config, {} if known is None else known
+    dataset = dataset if teaching is None else teaching.dataset
     most = config.training.buckets
     if most not in known:
         known[most] = buckets_of(config, dataset)
@@ -76,7 +82,9 @@ def prepare(
     lengths = durations(config, dataset, order)
     if "training.label_smoothing" in group.hyperparams and loss_name(config, dataset) != "cross_entropy":
         raise ValueError("training.label_smoothing: only cross_entropy can be smoothed")
-    trained = recipe_of(config, dataset, model, lengths=lengths, flatten_small=group.members == 1)
+    trained = recipe_of(
+        config, dataset, model, lengths=lengths, flatten_small=group.members == 1, teaching=teaching
+    )
     setup = Setup(
         group=group,
         dataset=dataset,
@@ -87,6 +95,7 @@ def prepare(
         metric_names=("loss", *metrics_of(dataset)),
         keep_best=_keeps_best(group, dataset),
         keeps_state=trained({k: v[0] for k, v in group.hyperparams.items()}).model.update is not None,
+        teaching=teaching,
     )
     _trace(setup)
     return setup

@@ -57,6 +57,8 @@ class Outcome:
       examples_per_second: over all steps of this process after the first chunk.
       state_bytes: of the state, on the device of this process that holds most of it.
       stopped: for each stopped member its index, step, reason and metric.
+      asynchronous: of workers that do not wait for one another: their number, how many ended early, the
+        updates of each and their staleness; else empty.
     """
 
     state: TrainState
@@ -66,6 +68,7 @@ class Outcome:
     examples_per_second: float
     state_bytes: int = 0
     stopped: list[dict[str, Any]] = field(default_factory=list)
+    asynchronous: dict[str, Any] = field(default_factory=dict)
 
 
 class Trainer:
@@ -134,6 +137,8 @@ class Trainer:
             watcher.say(waves.describe())
         if config.devices.workers and not is_in_file(self.setup.dataset.train):
             watcher.say("devices.workers: the data are in memory, no processes are started")
+        if self.setup.teaching is not None:
+            watcher.say(f"teacher: {self.setup.teaching.told}")
         restored = restore(self.setup, store, watcher.say) if store else None
         if store and first:
             store.set_aside_after(int(restored[0].step) if restored else None)

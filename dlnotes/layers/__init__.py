@@ -62,10 +62,25 @@ from dlnotes.layers.feedforward.factored import Factored, factored_dense, init_f
 from dlnotes.layers.feedforward.maxout import dense_maxout, maxout
 from dlnotes.layers.feedforward.rbf import RBF, init_rbf, rbf
 from dlnotes.layers.feedforward.sparse import connections, init_masked_dense, masked_dense
-from dlnotes.layers.feedforward.switch import HardRead, hard_read, soft_read, soft_switch
+from dlnotes.layers.feedforward.switch import soft_read, soft_switch
 from dlnotes.layers.initializers import INITIALIZERS, initializer
+from dlnotes.layers.large_scale.crops import bilinear_crop, crop
 from dlnotes.layers.large_scale.gates import Gate, bernoulli_gate, gated_dense
 from dlnotes.layers.large_scale.grouped import Groups, grouped_dense, sort_by_group
+from dlnotes.layers.large_scale.hard_read import HardRead, hard_read
+from dlnotes.layers.large_scale.quantized import (
+    InputScale,
+    Multiplier,
+    QuantizedConvolution,
+    QuantizedDense,
+    calibrated,
+    multiplier,
+    quantize_convolution,
+    quantize_dense,
+    quantized_conv,
+    quantized_dense,
+    requantize,
+)
 from dlnotes.layers.random import bernoulli, dropout, fold_in
 from dlnotes.layers.recurrent.attention import additive_scores, local_window, masked_softmax
 from dlnotes.layers.recurrent.cell import Cell
@@ -101,10 +116,14 @@ __all__ = [
     "Geometry",
     "Groups",
     "HardRead",
+    "InputScale",
     "LearnedPooling",
     "LocallyConnected",
     "MeanField",
+    "Multiplier",
     "OutputRNNParams",
+    "QuantizedConvolution",
+    "QuantizedDense",
     "RNNParams",
     "Readout",
     "ReceptiveField",
@@ -119,6 +138,8 @@ __all__ = [
     "avg_pool",
     "bernoulli",
     "bernoulli_gate",
+    "bilinear_crop",
+    "calibrated",
     "cell_of",
     "channel_max_pool",
     "circulant",
@@ -133,6 +154,7 @@ __all__ = [
     "conv_stage",
     "convolve",
     "count_waves",
+    "crop",
     "deep_input",
     "deep_transition",
     "delayed",
@@ -183,17 +205,23 @@ __all__ = [
     "maxout",
     "mean_field",
     "memory_curve",
+    "multiplier",
     "node_states",
     "output_recurrent",
     "output_size",
     "periodic_convolution",
     "plain_cell",
     "prelu",
+    "quantize_convolution",
+    "quantize_dense",
+    "quantized_conv",
+    "quantized_dense",
     "random",
     "rbf",
     "receptive_field",
     "recurrent_cell",
     "relu",
+    "requantize",
     "reservoir",
     "ridge_readout",
     "rnn",

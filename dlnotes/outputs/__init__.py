@@ -3,6 +3,7 @@
 from dlnotes.door import open_class, open_package
 from dlnotes.outputs import door, segmentation
 from dlnotes.outputs.bracket_f1 import bracket_f1, self_agreement
+from dlnotes.outputs.distillation import distillation, imitation
 from dlnotes.outputs.distributions import (
     Bernoulli,
     Categorical,
@@ -66,6 +67,7 @@ __all__ = [
     "clipped_linear_nll",
     "confusion",
     "cross_entropy",
+    "distillation",
     "error_rates",
     "exact_match",
     "full_covariance",
@@ -74,6 +76,7 @@ __all__ = [
     "heteroscedastic",
     "heteroscedastic_nll",
     "hinge",
+    "imitation",
     "laplace_nll",
     "likelihood",
     "mean_iou",

@@ -44,6 +44,8 @@ FITS: dict[str, Fit] = {
     "brier": _scores,
     "binary_cross_entropy": _one_score("logits"),
     "clipped_linear_nll": _one_score("z"),
+    "distillation": _CLASSES | {"teacher": "batch *positions classes"},
+    "imitation": {"prediction": "batch outputs", "y": "batch outputs", "teacher": "batch outputs"},
     "over_steps": _over_steps,
     "target_count": {"y": "batch ..."},
     "mean_of": {"weight": "batch", "measured.total": "batch", "measured.count": "batch"},
@@ -53,6 +55,8 @@ FITS: dict[str, Fit] = {
 REAL = {
     **dict.fromkeys(("cross_entropy", "accuracy", "exact_match", "hinge", "brier"), ("logits",)),
     "binary_cross_entropy": ("logits",),
+    "distillation": ("logits", "teacher"),
+    "imitation": ("prediction", "teacher"),
     "clipped_linear_nll": ("z",),
     "over_steps": ("output",),
     "mean_of": ("weight",),

@@ -5,6 +5,7 @@
 
 from dlnotes.door import open_package
 from dlnotes.training import schedules
+from dlnotes.training.delayed import Delayed, delayed_descent, largest_stable_rate, train_delayed
 from dlnotes.training.fitting import Fit, fit, predict
 from dlnotes.training.optimizers import max_norm, optimizer
 from dlnotes.training.parallel import compile_chunk
@@ -14,6 +15,7 @@ from dlnotes.training.step import train_step
 from dlnotes.training.tuning import Tuned, evaluate, tune_and_train, tune_briefly_and_train
 
 __all__ = [
+    "Delayed",
     "Fit",
     "Hyperparams",
     "Member",
@@ -23,14 +25,17 @@ __all__ = [
     "Tuned",
     "along",
     "compile_chunk",
+    "delayed_descent",
     "evaluate",
     "fit",
     "init_state",
     "initial_params",
+    "largest_stable_rate",
     "max_norm",
     "optimizer",
     "predict",
     "schedules",
+    "train_delayed",
     "train_step",
     "tune_and_train",
     "tune_briefly_and_train",

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+
+def lower_priority() -> None:
+    """The processors that this thread shares go to other threads first, and to those that it starts last too.
+
+    Only Linux has a priority of each thread.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 class Ahead(Generic[T]):
@@ -19,6 +31,8 @@ class Ahead(Generic[T]):
       new: makes an empty buffer.
       fill: ``fill(buffer, first, low, high)`` writes steps ``first + low`` to ``first + high`` into places
         ``low`` to ``high`` of a buffer.
+      yields: whether the device's work comes before the filling, where both share the processors. A step in
+        parallel waits for the last of its threads, so that each interruption of one costs all of them.
 
     Example:
       >>> ahead = Ahead(lambda: [0] * 3, lambda b, first, low, high: [
@@ -27,9 +41,12 @@ class Ahead(Generic[T]):
       ([0, 1], [2, 3, 4])
     """
 
-    def __init__(self, new: Callable[[], T], fill: Callable[[T, int, int, int], object]):
+    def __init__(
+        self, new: Callable[[], T], fill: Callable[[T, int, int, int], object], *, yields: bool = False
+    ):
         self._new, self._fill = new, fill
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        begin = lower_priority if yields else None
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="batches", initializer=begin)
         self._next: tuple[int, int, Future[T]] | None = None
 
     def _made(self, first: int, count: int) -> T:

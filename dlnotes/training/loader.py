@@ -198,7 +198,9 @@ class Loader:
         if self.workers and is_in_file(self.examples):
             self._workers = Workers(steps, self.workers)
         return Ahead(
-            lambda: steps.empty(self.capacity), steps.fill if self._workers is None else self._workers.fill
+            lambda: steps.empty(self.capacity),
+            steps.fill if self._workers is None else self._workers.fill,
+            yields=self.placement.devices[0].platform == "cpu",
         )
 
     def close(self) -> None:

@@ -56,12 +56,13 @@ KINDS = ("digits", "clothes", "digits, turned", "clothes, turned")
 INPUTS, CLASSES, EXPERTS, UNITS = 784, 10, 8, 64
 TIMED_UNITS = 128
 """Hidden units of the experts whose times are taken."""
-BALANCE, NOISE = 0.01, 0.5
+BALANCE, NOISE = 0.3, 0.3
+"""From a pilot on scikit-learn's digits and on MNIST: with 0.01 one of eight experts got nearly all."""
 RATES = (0.0003, 0.001, 0.003)
 NETWORKS = ("hard", "hard, no penalty", "soft", "one expert's size", "all experts' size")
 HARD, FREE, SOFT, ONE, WIDE = range(len(NETWORKS))
 PROGRAMS = ("one expert", "hard", "soft", "masked")
-FIRST_SEED = 13_100
+FIRST_SEED = 14_100
 
 
 class MixtureOfExperts(Options):
@@ -182,10 +183,11 @@ def timed(options: MixtureOfExperts) -> dict[str, np.ndarray]:
     def masked(params: Params, x: Array) -> Array:
         """The hard mixture by computing all experts and keeping one."""
         experts = params.learned
+        first, last = experts.hidden[0], experts.output
         gates = models.gate_weights(experts, x)
         chosen = jnp.argmax(gates, axis=-1).astype(jnp.int32)
-        h = jax.nn.relu(masked_dense_of_groups(x, *experts.hidden[0], chosen))
-        return jnp.max(gates, axis=-1, keepdims=True) * masked_dense_of_groups(h, *experts.output, chosen)
+        h = jax.nn.relu(masked_dense_of_groups(x, first.W, first.b, chosen))
+        return jnp.max(gates, axis=-1, keepdims=True) * masked_dense_of_groups(h, last.W, last.b, chosen)
 
     forward = [alone.apply, hard.apply, soft.apply, masked]
     given = [of_one, of_mixture, of_mixture, of_mixture]
@@ -212,7 +214,7 @@ def products(options: MixtureOfExperts, x: Array, params: Params) -> np.ndarray:
     layer = params.learned.hidden[0]
     chosen = jnp.argmax(models.gate_weights(params, x), axis=-1).astype(jnp.int32)
     grouped = jax.jit(lambda p, x, e: grouped_dense(p, x, sort_by_group(e, EXPERTS)))
-    masked = jax.jit(lambda p, x, e: masked_dense_of_groups(x, *p, e))
+    masked = jax.jit(lambda p, x, e: masked_dense_of_groups(x, p.W, p.b, e))
     return in_turns([partial(f, layer, x, chosen) for f in (grouped, masked)], options.rounds, runs=[2, 1])
 
 
@@ -439,4 +441,7 @@ CLAIM = Claim(
     "a hard gate, {facts[soft]}% with a soft one, {facts[one]}% for a perceptron of one expert's size and "
     "{facts[wide]}% for one of the size of all of them. The penalty keeps {parts[all in use]} experts in "
     "use; without it {parts[collapse]} are, and the accuracy is {facts[free]}%.",
+    revised="The weight of the penalty, the noise of the gate and a penalty by the loads of the last step "
+    "come from pilots on digits and on MNIST with other seeds: a smaller weight, or a mean over more steps, "
+    "left one or two experts in use. The rules are those that were written before.",
 )

@@ -79,7 +79,7 @@ def tree(depth: int, node: tuple[int, ...], *, hard: bool = False, balance: Any 
 
 def trees(options: NeuralTree) -> list[tuple[int, tuple[int, ...]]]:
     """Depth and node widths of every tree."""
-    return [(d, ()) for d in options.linear] + [(d, (NODE,)) for d in options.nets]
+    return [*((d, ()) for d in options.linear), *((d, (NODE,)) for d in options.nets)]
 
 
 def names(m: Measured) -> list[str]:
@@ -148,7 +148,10 @@ def learn(
         return evaluate(recipe, trained.hyperparams, params, test)["accuracy"]
 
     every = [accuracy(of, moment) for moment in (1, 2)]
-    path = every if hard is None else [accuracy(recipe_of(lambda hyper: hard), moment) for moment in (1, 2)]
+    path = every
+    if hard is not None:
+        one_path = recipe_of(lambda hyper, hard=hard: hard)
+        path = [accuracy(one_path, moment) for moment in (1, 2)]
     found = np.stack([every, path], axis=1)
     return trained.by_method(found), np.array(RATES)[trained.chosen], trained.fit.params
 

@@ -57,8 +57,10 @@ def ragged_dot(weights: Weights, x: Any, expert: Any) -> Any:
     order = jnp.argsort(expert, stable=True)
     sizes = jnp.bincount(expert, length=EXPERTS).astype(jnp.int32)
     own = expert[order]
-    h = jax.nn.relu(jax.lax.ragged_dot(x[order], weights[0].W, sizes) + jnp.asarray(weights[0].b)[own])
-    z = jax.lax.ragged_dot(h, weights[1].W, sizes) + jnp.asarray(weights[1].b)[own]
+    h = jax.nn.relu(
+        jax.lax.ragged_dot(x[order], jnp.asarray(weights[0].W), sizes) + jnp.asarray(weights[0].b)[own]
+    )
+    z = jax.lax.ragged_dot(h, jnp.asarray(weights[1].W), sizes) + jnp.asarray(weights[1].b)[own]
     return jnp.zeros_like(z).at[order].set(z)
 
 

@@ -8,6 +8,7 @@ from dlnotes.claims import (
     Claim,
     Interval,
     Level,
+    Machine,
     Options,
     Part,
     Plateau,
@@ -18,6 +19,7 @@ from dlnotes.claims import (
     paper,
 )
 from dlnotes.claims.measure import judged
+from dlnotes.claims.report.wording import learned_text
 from dlnotes.claims.sources import deciding
 
 
@@ -67,6 +69,17 @@ def test_a_known_level_is_evidence():
         assert found["verdict"] == verdict
         assert found["learned"]["effect"]["value"] == reached
         assert found["learned"]["rule"] == "the interval lies above 97"
+
+
+def test_a_machine_that_lacks_what_a_part_is_about_decides_nothing():
+    for has, verdict, why, told in (
+        (1, "holds", "", "The machine can tell: an instruction, is 1"),
+        (0, "open", "this machine lacks what it is about", "The machine cannot tell: an instruction, is 0"),
+    ):
+        machine = Machine("an instruction", lambda m, has=has: exact(has), Above(0.5))
+        (found,) = verdicts(part(5.0, 1.0, machine))
+        assert (found["verdict"], found["why"]) == (verdict, why)
+        assert learned_text(found["learned"]).startswith(told)
 
 
 def test_why_a_part_is_open():

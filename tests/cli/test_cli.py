@@ -117,13 +117,18 @@ def test_show_counts_the_networks_layers_in_comments(tiny):
         "output",
         "parameters",
         "multiply-adds",
+        "operations/byte",
         "receptive",
         "field",
     ]
-    assert comments[-1].split()[-2:] == ["650", "640"]  # 64 · 10 weights and 10 biases
+    batch = load(tiny).training.batch_size
+    intensity = 2 * batch * 640 / (4 * (640 + batch * (64 + 10)))
+    # 64 · 10 weights and 10 biases
+    assert comments[-2].split()[-3:] == ["650", "640", f"{intensity:.3g}"]
+    assert comments[-1] == f"# operations/byte: forward, in batches of {batch}"
     image = call("show", tiny, "model={kind='cnn', channels=[4, 6], dense=[]}").stdout
     assert "# convolutions[1][0]     4 × 4 × 6" in image
-    assert image.splitlines()[-3].endswith("8 × 8")
+    assert image.splitlines()[-4].endswith("8 × 8")
 
 
 def test_show_says_why_there_is_no_table_of_layers(tiny):
@@ -229,7 +234,7 @@ def test_the_package_offers_its_names_lazily():
 
 def test_list_has_every_row_once_as_text_and_as_json():
     rows = json.loads(call("list", "--json").stdout)
-    assert len({r["id"] for r in rows}) == len(rows) == 103
+    assert len({r["id"] for r in rows}) == len(rows) == 106
     keys = {"id", "title", "section", "kind", "functions", "tests", "config", "verdict"}
     assert all(keys <= set(r) for r in rows)
     text = call("list").stdout

@@ -36,6 +36,7 @@ def of(config):
     return make
 
 
+@pytest.mark.slow
 def test_a_run_of_experts_from_start_to_export(of, tmp_path):
     result = run(of(EXPERTS))
     test, summary = result.dataset.split("test"), json.loads((result.folder / "summary.json").read_text())

@@ -71,11 +71,20 @@ SLOW = {
     "R12.5",
     "R12.6",
     "R12.9",
+    "L13.1",
     "L13.2",
     "L13.9",
     "L13.10",
     "L13.11",
     "L13.12",
+    "L13.6",
+    "L13.13",
+    "L13.7",
+    "L13.8",
+    "L13.15",
+    "L13.14",
+    "L13.16",
+    "L13.4",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
 

@@ -120,11 +120,14 @@ def beside_text(record: Record) -> str:
 
 
 def learned_text(learned: Record) -> str:
-    """The evidence that the networks of a part have learned, or have not."""
-    verb = "have learned" if learned["holds"] else "have not learned enough to judge"
+    """The evidence that the networks of a part have learned, or have not; or what the machine has."""
+    if learned.get("of") == "machine":
+        begin = "The machine can tell" if learned["holds"] else "The machine cannot tell"
+    else:
+        begin = f"The networks {'have learned' if learned['holds'] else 'have not learned enough to judge'}"
     rule = rule_sign(learned["rule"])
     what = learned["what"]
-    return f"The networks {verb}: {what}, is {effect_text(learned['effect'])} (needed: {rule})."
+    return f"{begin}: {what}, is {effect_text(learned['effect'])} (needed: {rule})."
 
 
 def cases_text(effect: Record) -> str:

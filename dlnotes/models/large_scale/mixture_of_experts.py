@@ -41,13 +41,15 @@ class Experts(NamedTuple):
 
 
 class Load(NamedTuple):
-    """How the gate has lately divided the rows of training: running means over steps.
+    """How the gate has lately divided the rows of training.
 
     Attributes:
-      share: ``(E,)`` of the rows, those whose largest gate is e; they add up to 1.
-      entropy: ``()`` of the gate, in nats.
+      last: ``(E,)`` share of the rows of the last step whose largest gate is e; they add up to 1.
+      share: ``(E,)`` its running mean over steps.
+      entropy: ``()`` running mean over steps of the gate's entropy, in nats.
     """
 
+    last: Array
     share: Array
     entropy: Array
 
@@ -68,7 +70,7 @@ def mixture_of_experts(
     *,
     gate: Literal["soft", "hard"] = "hard",
     mixture: Literal["likelihood", "outputs"] = "likelihood",
-    balance: float | Array = 0.01,
+    balance: float | Array = 0.3,
     noise: float | Array = 0.0,
     activation: str = "relu",
     dropout: float | Array = 0.0,
@@ -83,11 +85,11 @@ def mixture_of_experts(
     `dlnotes.layers.grouped_dense`, and the gate learns through the factor ``g_{e*}``. With one expert both
     are a multilayer perceptron.
 
-    In training (``update``) the output is a `dlnotes.outputs.Penalized`, whose penalty keeps all experts in
-    use: ``α E Σ_e s_e g_e(x)``, where ``s_e`` is the running share of rows of expert e up to the step before.
+    In training (``update``) the output is a `dlnotes.outputs.Penalized`: a recipe of your own has
+    ``outputs.penalized(loss)`` and ``outputs.unpenalized(metric)``. The penalty keeps all experts in use:
+    ``α E Σ_e s_e g_e(x)``, where ``s_e`` is the share of the rows that expert e got in the step before.
     Its mean over a batch is ``α E Σ_e s_e P_e``, P_e the mean gate of the rows that count, however the
-    batch is divided. Rows that only fill up a batch count in ``s_e`` alone, as further training
-    examples.
+    batch is divided. Rows that only fill up a batch count in ``s_e`` alone, as further training examples.
 
     Args:
       inputs: size of an example, or its shape, which is flattened.
@@ -97,7 +99,8 @@ def mixture_of_experts(
       gate: "soft" or "hard".
       mixture: what a soft gate mixes: "likelihood" for classes, or the "outputs", ``Σ_e g_e f_e``, for
         numbers. A hard gate does not mix.
-      balance: α, the weight of the penalty; may be traced.
+      balance: α, the weight of the penalty; may be traced. With a hard gate on scikit-learn's digits 0.01
+        left one of eight experts in use, on MNIST 0.03 three, and 0.3 nearly all.
       noise: standard deviation of what is added to the gate's logits when a key is given, so that each
         expert is tried; may be traced.
       activation: of the hidden layers, a name in ``layers.ACTIVATIONS``.
@@ -141,7 +144,8 @@ def mixture_of_experts(
         *layers, output = jax.vmap(one)(jax.random.split(of_experts, experts))
         # Small, so that no expert is far ahead before it has seen anything.
         chooser = init_dense(of_gate, features, experts, initializer="lecun_normal", init_scale=0.1)
-        load = Load(jnp.full((experts,), 1 / experts, jnp.float32), jnp.array(log(experts), jnp.float32))
+        even = jnp.full((experts,), 1 / experts, jnp.float32)
+        load = Load(even, even, jnp.array(log(experts), jnp.float32))
         return WithState(Experts(chooser, tuple(layers), output), load)
 
     def answer(params: Experts, x: Any, key: PRNGKey | None) -> _Answer:
@@ -172,9 +176,9 @@ def mixture_of_experts(
 
     def update(
         params: WithState, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None
-    ) -> tuple[Penalized, Load]:
+    ) -> tuple[Any, Load]:
         found = answer(params.learned, x, key)
-        share = params.state.share.astype(found.gates.dtype)
+        share = params.state.last.astype(found.gates.dtype)
         alpha = jnp.asarray(balance, found.gates.dtype)
         penalty = alpha * experts * (found.gates @ jax.lax.stop_gradient(share))
         return Penalized(found.output, penalty), _running(params.state, found)
@@ -251,9 +255,13 @@ def _running(load: Load, found: _Answer) -> Load:
     gates = jax.lax.stop_gradient(found.gates)
     routed = jax.nn.one_hot(found.expert, gates.shape[-1], dtype=gates.dtype).mean(axis=0)
     entropy = -jnp.sum(gates * _log(gates), axis=-1).mean()
-    return Load(
-        *(MEMORY * old + (1 - MEMORY) * new.astype(old.dtype) for old, new in zip(load, (routed, entropy)))
+    share, entropy = (
+        MEMORY * old + (1 - MEMORY) * new.astype(old.dtype)
+        for old, new in zip((load.share, load.entropy), (routed, entropy))
     )
+    # The penalty is by the last step alone: a mean over ten steps lags behind the gate, which then swings
+    # until experts are lost (MNIST: 2 of 8 left, instead of all).
+    return Load(routed.astype(load.last.dtype), share, entropy)
 
 
 def _widths(hidden: int | Sequence[int]) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from dlnotes.models.feedforward.mlp import chain, count_inputs, flatten
 from dlnotes.models.large_scale.mixture_of_experts import at_least_float32
 from dlnotes.models.model import Model, WithState, learned_of
 from dlnotes.outputs.penalized import Penalized
-from dlnotes.typing import Array, Params, PRNGKey
+from dlnotes.typing import Array, Params, PRNGKey, Weight
 
 MEMORY = 0.9
 """Share that a step keeps of the root's running means; at depth d a step forgets 2^−d of that."""
@@ -46,8 +46,8 @@ class SoftTree(NamedTuple):
     """
 
     node: tuple[Dense, ...]
-    beta: Array | None
-    leaf: Array | tuple[Dense, ...]
+    beta: Weight | None
+    leaf: Weight | tuple[Dense, ...]
 
 
 class Balance(NamedTuple):
@@ -83,10 +83,11 @@ def soft_tree(
     it. With ``hard``, ``apply`` without a key follows the more probable branch of each node: D nodes and one
     leaf are computed for an example, and nothing else.
 
-    In training (``update``) the output is a `dlnotes.outputs.Penalized`, whose penalty keeps both branches in
-    use, ``−λ Σ_i 2^{−d} ½ (log α_i + log(1 − α_i))``: d is the depth of node i and
-    ``α_i = Σ_x P_i p_i / Σ_x P_i`` its running mean up to the step before, since of one batch a deep node
-    sees few rows. An example's part in the gradient is the change of ``α_i`` by it.
+    In training (``update``) the output is a `dlnotes.outputs.Penalized`: a recipe of your own has
+    ``outputs.penalized(loss)`` and ``outputs.unpenalized(metric)``. The penalty keeps both branches in
+    use, ``−λ Σ_i 2^{−d} ½ (log α_i + log(1 − α_i))``: d is the depth of node i and ``α_i = Σ_x P_i p_i /
+    Σ_x P_i`` its running mean up to the step before, since of one batch a deep node sees few rows. An
+    example's part in the gradient is the change of ``α_i`` by it.
 
     Args:
       inputs: size of an example, or its shape, which is flattened.
@@ -192,7 +193,7 @@ def soft_tree(
 
     def update(
         params: WithState, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None
-    ) -> tuple[Penalized, Balance]:
+    ) -> tuple[Any, Balance]:
         output, log_right, log_reached = soft(params.learned, x)
         reached, right = jnp.exp(log_reached), jnp.exp(log_reached + log_right)
         dtype = right.dtype

@@ -134,11 +134,12 @@ def balance_of(model, params, x, weight=None):
 def test_the_penalty_and_the_running_load(gate):
     model, params = made(gate, balance=0.3)
     share = jnp.array([0.1, 0.2, 0.3, 0.4])
-    params = params._replace(state=params.state._replace(share=share))
+    params = params._replace(state=params.state._replace(last=share, share=share))
     gates, _ = by_hand(params, X)
     got, state = balance_of(model, params, X)
     np.testing.assert_allclose(got, 0.3 * E * (np.asarray(share) * gates.mean(0)).sum(), rtol=1e-5)
     routed = np.bincount(gates.argmax(1), minlength=E) / N
+    np.testing.assert_allclose(state.last, routed, rtol=1e-6)
     np.testing.assert_allclose(state.share, 0.9 * np.asarray(share) + 0.1 * routed, rtol=1e-5)
     entropy = special.entr(gates).sum(1).mean()
     np.testing.assert_allclose(state.entropy, 0.9 * np.log(E) + 0.1 * entropy, rtol=1e-5)

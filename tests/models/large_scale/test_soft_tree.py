@@ -153,6 +153,7 @@ def test_a_grown_tree_loaded_as_weights_says_the_same():
     np.testing.assert_array_equal(ends[paths.argmax(1)], grown.apply(x))
 
 
+@pytest.mark.slow
 def test_soft_becomes_hard_as_decisions_become_certain():
     hard, params = made(3, hard=True)
     soft, _ = made(3)
