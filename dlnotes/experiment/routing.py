@@ -61,7 +61,7 @@ def routing_metrics(
         return {
             "blocks_on": u.mean(axis=(1, 2, 3)),
             "gate_entropy": (_entropy(np.stack([probability, off], axis=-1))).mean(axis=(1, 2, 3)),
-            "saved_work": _left_out(evaluator, u.mean(axis=(1, 3))),
+            "saved_work": _left_out(evaluator, family, u.mean(axis=(1, 3))),
         }
     if isinstance(family, SoftTree):
         found = _probe(evaluator, _paths_and_answer(evaluator), best).predict(members, examples)
@@ -150,14 +150,13 @@ def _blocks(options: dict[str, Any]) -> Callable[[Any, Any], Array]:
     return look
 
 
-def _left_out(evaluator: Evaluator, on: np.ndarray) -> np.ndarray:
+def _left_out(evaluator: Evaluator, family: GatedMlp, on: np.ndarray) -> np.ndarray:
     """Of the multiply-adds of a perceptron, the share that is left out.
 
     Args:
       on: ``(members, layers)`` shares of the blocks.
     """
     dataset = evaluator.setup.dataset
-    family: Any = evaluator.setup.group.config.model
     if family.inference == "expected":
         on = np.ones_like(on)
     inputs, widths = int(np.prod(dataset.inputs)), family.widths

@@ -154,13 +154,14 @@ def learn(
     """
     train, validation, test = parts
     half = max(1, options.steps // 2)
-    of = recipe_of(which[0])
-    variance = VARIANCE if which[0] in GATED else VARIANCE[:1]
-    methods = {"share": list(SHARES) if len(which) > 1 else [SHARE]}
-    points = np.array(list(itertools.product(RATES, variance)))
+    first = which[0]
+    of = recipe_of(first)
+    variance = VARIANCE if first in GATED else VARIANCE[:1]
+    methods = {"share": [*SHARES] if len(which) > 1 else [SHARE]}
+    points = np.array([(rate, weight) for rate in RATES for weight in variance])
     trained = tune_briefly_and_train(
         # Gates that have begun to learn are not sure yet: no block may be likely, and all are weighed.
-        lambda steps: of if steps == 2 * half else recipe_of(which[0], "expected"),
+        lambda steps: of if steps == 2 * half else recipe_of(first, "expected"),
         train,
         validation,
         methods,

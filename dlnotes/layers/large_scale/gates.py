@@ -192,7 +192,8 @@ def _grouped(params: Dense, x: Array, u: Array, width: int) -> Array:
     # Few enough for a block that is seldom on, which fills its last tile with zeros.
     pairs = _sorted_pairs(u, min(TILE, max(batch // 8, 8), batch))
     W = jnp.asarray(params.W).reshape(-1, blocks, width).transpose(1, 0, 2)
-    z = _products(x, W, jnp.asarray(params.b).reshape(blocks, width), pairs)
+    b = jnp.broadcast_to(jnp.asarray(params.b), (blocks * width,)).reshape(blocks, width)
+    z: Array = _products(x, W, b, pairs)
     return z.reshape(batch, blocks * width)
 
 

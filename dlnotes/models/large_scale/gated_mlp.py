@@ -177,7 +177,7 @@ def gated_mlp(
 
     def update(
         params: WithState, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None
-    ) -> tuple[Penalized, Usage]:
+    ) -> tuple[Any, Usage]:
         learned, usage = params
         found = answer(learned, x, key)
         penalty = gate_penalty(found.probability, usage.mean, share, sparsity, variance)
