@@ -85,7 +85,7 @@ SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f", "one_pa
 """Metrics of which larger is better, shown in per cent."""
 
 
-PERCENT = SHARES | {"token_error", "sequence_error"}
+PERCENT = SHARES | {"token_error", "sequence_error", "experts_used", "leaves_used", "saved_work"}
 """Metrics that are shown in per cent."""
 
 

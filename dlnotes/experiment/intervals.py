@@ -34,8 +34,8 @@ _LIMITS: dict[str, Limits] = {
     "load": SHARE,
     "saved_work": (None, 1.0),
     "blocks_on": SHARE,
-    "experts_used": POSITIVE,
-    "leaves_used": POSITIVE,
+    "experts_used": SHARE,
+    "leaves_used": SHARE,
     "gate_entropy": POSITIVE,
     "path_entropy": POSITIVE,
 }

@@ -31,8 +31,8 @@ def routing_metrics(
     """How the examples are divided over the parts of a network, each ``(members,)``; {} for other families.
 
     Of a mixture of experts: "load_1", "load_2", … (the share of examples whose largest gate is that
-    expert's), "experts_used" (``exp`` of the entropy of these shares: E where all are used alike, 1 where one
-    is), "gate_entropy" (nats, the mean over examples) and "saved_work" (the share of the multiply-adds of
+    expert's), "experts_used" (``exp`` of the entropy of these shares, over E: 1 where all are used alike, 1/E
+    where one is), "gate_entropy" (nats, the mean over examples) and "saved_work" (the share of the multiply-adds of
     computing all experts that a hard gate leaves out; 0 with a soft gate).
 
     Of a gated perceptron: "blocks_on" (the share of its blocks that are on at inference, the mean over
@@ -40,7 +40,7 @@ def routing_metrics(
     (the share of the multiply-adds of the perceptron without gates that is left out, the gates' own counted;
     below 0 where they cost more).
 
-    Of a soft tree: "leaves_used" (``exp`` of the entropy of the leaves that examples most probably end in),
+    Of a soft tree: "leaves_used" (the same of the leaves that examples most probably end in),
     "path_entropy" (nats, the mean over examples), and for classes "one_path_accuracy".
 
     Args:
@@ -81,7 +81,7 @@ def expert_metrics(gates: np.ndarray) -> dict[str, np.ndarray]:
     Example:
       >>> gates = np.array([[[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]]])
       >>> {k: float(v[0].round(2)) for k, v in expert_metrics(gates).items()}
-      {'load_1': 0.67, 'load_2': 0.33, 'experts_used': 1.89, 'gate_entropy': 0.48}
+      {'load_1': 0.67, 'load_2': 0.33, 'experts_used': 0.94, 'gate_entropy': 0.48}
     """
     loads = {f"load_{e + 1}": share for e, share in enumerate(_shares(gates).T)}
     return loads | {"experts_used": _spread(gates), "gate_entropy": _entropy(gates).mean(axis=1)}
@@ -94,7 +94,8 @@ def _shares(p: np.ndarray) -> np.ndarray:
 
 
 def _spread(p: np.ndarray) -> np.ndarray:
-    return np.exp(_entropy(_shares(p)))
+    """``exp(H) / parts`` of the shares, between 0 and 1."""
+    return np.exp(_entropy(_shares(p))) / p.shape[-1]
 
 
 def _entropy(p: np.ndarray) -> np.ndarray:

@@ -51,7 +51,7 @@ def test_a_run_of_experts_from_start_to_export(of, tmp_path):
             measured["gate_entropy"]["values"][seed], special.entr(gates).sum(1).mean(), rtol=1e-4
         )
         np.testing.assert_allclose(
-            measured["experts_used"]["values"][seed], np.exp(special.entr(share).sum()), rtol=1e-4
+            measured["experts_used"]["values"][seed], np.exp(special.entr(share).sum()) / 3, rtol=1e-4
         )
         np.testing.assert_allclose(params.state.share.sum(), 1, rtol=1e-5)
     one = 2 * 6 + 6 * 2
@@ -107,7 +107,7 @@ def test_a_run_of_a_tree_says_what_one_path_is_worth(of):
     np.testing.assert_allclose(
         measured["path_entropy"]["values"][0], special.entr(paths).sum(1).mean(), rtol=1e-4
     )
-    assert 1 <= measured["leaves_used"]["mean"] <= 4
+    assert 1 / 4 <= measured["leaves_used"]["mean"] <= 1
 
 
 @pytest.mark.parametrize(
