@@ -32,8 +32,8 @@ def routing_metrics(
 
     Of a mixture of experts: "load_1", "load_2", … (the share of examples whose largest gate is that
     expert's), "experts_used" (``exp`` of the entropy of these shares, over E: 1 where all are used alike, 1/E
-    where one is), "gate_entropy" (nats, the mean over examples) and "saved_work" (the share of the multiply-adds of
-    computing all experts that a hard gate leaves out; 0 with a soft gate).
+    where one is), "gate_entropy" (nats, the mean over examples) and "saved_work" (the share of the
+    multiply-adds of computing all experts that a hard gate leaves out; 0 with a soft gate).
 
     Of a gated perceptron: "blocks_on" (the share of its blocks that are on at inference, the mean over
     examples), "gate_entropy" (nats a block: 0 where all are sure) and "saved_work"
