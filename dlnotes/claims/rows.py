@@ -377,7 +377,7 @@ ROWS: tuple[Row, ...] = (
           "devices/test_distributed experiment/test_checkpoint_recovery experiment/test_together",
           built=True),
     _claim("L13.6", "A large model distilled into a small one",
-           "outputs.distillation outputs.imitation experiment.teacher.Asked",
+           "outputs.distillation outputs.imitation",
            "outputs/test_distillation experiment/test_teacher experiments/large_scale/test_students",
            config="configs/claims/L13.6_distillation.toml"),
     _claim("L13.7", "Cascades of classifiers for a rare class",
@@ -409,7 +409,7 @@ ROWS: tuple[Row, ...] = (
            "layers.hard_read layers.soft_read outputs.scored", "layers/large_scale/test_hard_read",
            config="configs/claims/L13.12_switch.toml"),
     _claim("L13.13", "Ensembles and dropout",
-           "models.ensemble models.sample_outputs layers.dropout experiment.ensemble.ensemble_metrics",
+           "models.ensemble models.sample_outputs layers.dropout",
            "models/large_scale/test_ensemble_models experiment/test_ensemble experiment/test_sampling "
            "layers/test_random experiments/large_scale/test_ensembles",
            config="configs/claims/L13.13_ensembles.toml"),
