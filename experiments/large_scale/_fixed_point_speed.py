@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import platform
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -17,31 +16,11 @@ import numpy as np
 
 from dlnotes import models
 
-INSTRUCTIONS = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8", "asimddp", "i8mm")
-"""What processors call their instructions that add up products of numbers of 8 bits, of x86 and of ARM."""
 IMPLEMENTATIONS = ("onnxruntime", "XLA")
 KINDS = ("float32", "int8")
 BATCHES = (1, 16, 256)
 SPENT = 0.004
 """Seconds that one timing takes about."""
-
-
-def instructions() -> list[str]:
-    """Those that this processor has."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        words = set(info.read_text(encoding="utf-8", errors="replace").split())
-        return [name for name in INSTRUCTIONS if name in words]
-    apple = platform.system() == "Darwin" and platform.machine() == "arm64"
-    return ["asimddp"] if apple else []
-
-
-def processor() -> str:
-    """Its name, as it says itself."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def installed() -> bool:

@@ -47,10 +47,9 @@ from ._fixed_point_speed import (
     by_hand,
     compiled,
     installed,
-    instructions,
-    processor,
     times,
 )
+from ._processor import processor_name, whole_number_instructions
 
 FIRST_SEED = 13_100
 
@@ -89,8 +88,8 @@ def measure(options: FixedPoint) -> dict[str, np.ndarray]:
     return {name: np.stack([one[name] for one in found]) for name in found[0]} | {
         "seconds": seconds,  # (implementations, kinds, batches, rounds)
         "by_hand": np.array(installed()),
-        "instructions": np.array(instructions(), dtype=np.str_),
-        "processor": np.array(processor()),
+        "instructions": np.array(whole_number_instructions(), dtype=np.str_),
+        "processor": np.array(processor_name()),
     }
 
 

@@ -8,7 +8,7 @@ from experiment_module import experiment
 from dlnotes import models
 
 fixed_point = experiment("large_scale/fixed_point")
-speed = fixed_point.by_hand.__globals__
+facts = fixed_point.processor_name.__globals__
 RNG = np.random.default_rng(0)
 CASES, SEEDS, IMAGES = 3, 4, 50
 
@@ -59,8 +59,8 @@ def test_speed_is_judged_where_the_machine_can_tell(by_hand, names, can):
 
 
 def test_the_processor_says_what_it_has():
-    assert set(fixed_point.instructions()) <= set(speed["INSTRUCTIONS"])
-    assert fixed_point.processor()
+    assert set(fixed_point.whole_number_instructions()) <= set(facts["WHOLE"])
+    assert fixed_point.processor_name()
 
 
 def test_the_perceptron_is_the_same_by_hand_and_compiled():
