@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         models,
         outputs,
         plotting,
+        pretraining,
         training,
     )
     from dlnotes.config import load as load_config
@@ -60,6 +61,7 @@ if not TYPE_CHECKING:  # a name that is not imported above is an error for pyrig
             "models": "models:",
             "outputs": "outputs:",
             "plotting": "plotting:",
+            "pretraining": "pretraining:",
             "training": "training:",
         },
     )
@@ -82,6 +84,7 @@ __all__ = [
     "open_run",
     "outputs",
     "plotting",
+    "pretraining",
     "predict_run",
     "resume",
     "run",

@@ -29,6 +29,7 @@ FLOORS = [
     "models",
     "data",
     "training",
+    "pretraining",
     "analysis",
     "experiment",
     "claims",
