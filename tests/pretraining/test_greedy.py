@@ -128,10 +128,7 @@ def test_a_linear_stack_spans_the_principal_subspace():
     x = (rng.normal(size=(300, 3)) * [3.0, 2.0, 1.5]) @ np.linalg.qr(rng.normal(size=(8, 3)))[0].T
     x = (x + 0.05 * rng.normal(size=x.shape)).astype(np.float32)
     x -= x.mean(0)
-    learners: list[Learner] = [
-        tied(5, rate=0.005, activation="identity"),
-        tied(3, rate=0.005, activation="identity"),
-    ]
+    learners = [tied(units, rate=0.005, activation="identity") for units in (5, 3)]
     found = greedy(learners, x, seeds=[0], epochs=[600, 1500], batch_size=300)
     W = found[0].params[0].W[0].astype(np.float64) @ found[1].params[0].W[0]
     angles = subspace_angles(W, PCA(3).fit(x).components_.T)
