@@ -20,7 +20,6 @@ from dlnotes.pretraining.rbm_learner import rbm
 from dlnotes.pretraining.sparse_coding import sparse_coding
 from dlnotes.pretraining.train import layer_shapes
 
-
 LEARNERS: dict[str, Callable[..., Learner]] = {
     "autoencoder": autoencoder,
     "pca": pca,
@@ -115,8 +114,8 @@ def _inputs_of(config: Config, dataset: Dataset) -> np.ndarray:
     n, train = getattr(config.pretraining, "examples", None), dataset.train
     if n is not None and n > train.size:
         raise ValueError(
-            f"pretraining.examples: got {n}, the training part of {dataset.name} has {train.size}; validation "
-            "and test are never learned from"
+            f"pretraining.examples: got {n}, the training part of {dataset.name} has {train.size}; the "
+            "validation and test parts are never learned from"
         )
     x = np.asarray(train.x[:n], np.float32)
     return x.reshape(len(x), -1)
