@@ -16,7 +16,6 @@ import numpy as np
 
 from dlnotes.data.steps import Rows, Steps, put
 
-
 _GUARD = 'a script that uses them must have `if __name__ == "__main__":` before what it does'
 _PATIENCE = 10.0
 """Seconds after which processes that have failed are not waited for any more."""

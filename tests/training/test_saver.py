@@ -90,4 +90,5 @@ def test_the_memory_of_a_copy_is_used_again(tmp_path, large):
         first = saving._copy["w"]
         assert not np.shares_memory(first, state["w"])
         saving.save(2, {"w": state["w"] + 1, "n": np.int32(4)}, {})
-        assert saving._copy["w"] is first and saving._copy["n"] == 4
+        assert saving._copy["w"] is first
+        assert saving._copy["n"] == 4
