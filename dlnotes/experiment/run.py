@@ -200,7 +200,7 @@ def _trainers(
         needs = "needs the extra: python -m pip install 'dlnotes[ray]'"
         raise ConfigError("config", [f"training.asynchronous.kind: got 'ray', {needs}"])
     if config.devices.workers and (needs := workers.missing()):
-        raise ConfigError("config", [f"devices.workers: needs the extra: {needs}"])
+        raise ConfigError("config", [f"devices.workers: {needs}"])
     known: dict[Any, dict[int, Buckets | None]] = {}
     try:
         setups = [
