@@ -7,6 +7,7 @@ from dlnotes.pretraining.annealed_importance import (
     base_rates,
     salakhutdinov_betas,
 )
+from dlnotes.pretraining.greedy import dense_layers, encode, greedy, greedy_layers, member_of, to_mlp
 from dlnotes.pretraining.learner import Encoder, Learner
 from dlnotes.pretraining.rbm import (
     Chains,
@@ -22,26 +23,37 @@ from dlnotes.pretraining.rbm import (
     visible_means,
 )
 from dlnotes.pretraining.rbm_learner import RBMState, rbm
+from dlnotes.pretraining.train import LayerState, LayerTraining, TrainedLayer, train
 
 __all__ = [
     "Chains",
     "Encoder",
     "GaussianRBMParams",
+    "LayerState",
+    "LayerTraining",
     "Learner",
     "LogPartition",
     "RBMParams",
     "RBMState",
+    "TrainedLayer",
     "annealed_importance",
     "base_rates",
+    "dense_layers",
+    "encode",
     "energy",
     "free_energy",
+    "greedy",
+    "greedy_layers",
     "hidden_means",
     "log_likelihood",
     "log_partition",
+    "member_of",
     "pseudo_log_likelihood",
     "rbm",
     "salakhutdinov_betas",
     "sample",
+    "to_mlp",
+    "train",
     "visible_means",
 ]
 
