@@ -1,12 +1,17 @@
 """Representations learned layer by layer without labels: learners of one layer, and what stacks them."""
 
-from dlnotes.door import open_package
+from dlnotes.door import open_module, open_package
+from dlnotes.pretraining import deep_belief_net, deep_boltzmann_machine
 from dlnotes.pretraining.annealed_importance import (
     LogPartition,
     annealed_importance,
     base_rates,
     salakhutdinov_betas,
 )
+from dlnotes.pretraining.deep_annealing import annealed_importance_dbm
+from dlnotes.pretraining.deep_autoencoder import Unrolled, by_blocks, squared_errors, unroll
+from dlnotes.pretraining.deep_boltzmann_learner import dbm, doubled_rbm, doubled_stack
+from dlnotes.pretraining.deep_boltzmann_machine import DBMParams
 from dlnotes.pretraining.greedy import dense_layers, encode, greedy, greedy_layers, member_of, to_mlp
 from dlnotes.pretraining.learner import Encoder, Learner
 from dlnotes.pretraining.rbm import (
@@ -27,6 +32,7 @@ from dlnotes.pretraining.train import LayerState, LayerTraining, TrainedLayer, t
 
 __all__ = [
     "Chains",
+    "DBMParams",
     "Encoder",
     "GaussianRBMParams",
     "LayerState",
@@ -36,9 +42,17 @@ __all__ = [
     "RBMParams",
     "RBMState",
     "TrainedLayer",
+    "Unrolled",
     "annealed_importance",
+    "annealed_importance_dbm",
     "base_rates",
+    "by_blocks",
+    "dbm",
+    "deep_belief_net",
+    "deep_boltzmann_machine",
     "dense_layers",
+    "doubled_rbm",
+    "doubled_stack",
     "encode",
     "energy",
     "free_energy",
@@ -52,9 +66,13 @@ __all__ = [
     "rbm",
     "salakhutdinov_betas",
     "sample",
+    "squared_errors",
     "to_mlp",
     "train",
+    "unroll",
     "visible_means",
 ]
 
 open_package(globals())
+open_module(deep_belief_net)
+open_module(deep_boltzmann_machine)
