@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from dlnotes.checks import chosen
+from dlnotes.pretraining.draws import LEVELS, words
 from dlnotes.typing import Array, PRNGKey
-
-LEVELS = 2**16
-"""Values of one coin: probabilities are exact to 1/65536."""
-
-
-def coins(key: PRNGKey, shape: tuple[int, ...]) -> Array:
-    """Whole numbers uniform in ``0 … 65535``, uint16 of ``shape``: two from every word that is drawn.
-
-    ``coins(key, shape) < LEVELS · p`` is True with probability p, to 1/65536. That is enough for noise, and
-    half the price of ``jax.random.bernoulli``, which is most of what noise costs.
-
-    Example:
-      >>> coins(jax.random.key(0), (2, 3)).shape
-      (2, 3)
-    """
-    n = prod(shape)
-    words = jax.random.bits(key, ((n + 1) // 2,), jnp.uint32)
-    return lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[:n].reshape(shape)
 
 
 def threshold(p: float | Array) -> Array:
-    """The number that a coin is below with probability ``p``, ``()`` uint32."""
+    """The number that a word of `words` is below with probability ``p``, to 1/65,536: ``()`` uint32."""
     return jnp.round(LEVELS * jnp.asarray(p, jnp.float32)).astype(jnp.uint32)
 
 
 def mask(key: PRNGKey, x: Array, noise: float | Array) -> Array:
     """``x`` with each number set to 0 with probability ``noise``, independently."""
-    return jnp.where(coins(key, x.shape).astype(jnp.uint32) < threshold(noise), jnp.zeros((), x.dtype), x)
+    return jnp.where(words(key, x.shape).astype(jnp.uint32) < threshold(noise), jnp.zeros((), x.dtype), x)
 
 
 def salt_and_pepper(key: PRNGKey, x: Array, noise: float | Array) -> Array:
     """``x`` with each number set to 0 or to 1, with probability ``noise / 2`` each."""
-    drawn, p = coins(key, x.shape).astype(jnp.uint32), jnp.asarray(noise, jnp.float32)
+    drawn, p = words(key, x.shape).astype(jnp.uint32), jnp.asarray(noise, jnp.float32)
     zero, one = jnp.zeros((), x.dtype), jnp.ones((), x.dtype)
     return jnp.where(drawn < threshold(p), jnp.where(drawn < threshold(p / 2), one, zero), x)
 

@@ -251,6 +251,8 @@ def train(
 
     Source: notes P14.1.
     """
+    if steps is not None and steps < 0:
+        raise ValueError(f"steps: got {steps}, allowed is at least 0")
     training = LayerTraining(
         learner,
         x,
@@ -261,8 +263,6 @@ def train(
         data_per_member=data_per_member,
         placement=placement,
     )
-    if steps is not None and steps < 0:
-        raise ValueError(f"steps: got {steps}, allowed is at least 0")
     now = training.initial() if state is None else training.put(state)
     step = int(now.step)
     end = training.total if steps is None else min(training.total, step + steps)
