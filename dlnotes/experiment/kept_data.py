@@ -10,8 +10,8 @@ from dlnotes.config import Config, ConfigError
 from dlnotes.config.places import expanded_if_set
 from dlnotes.config.toml import FILES
 from dlnotes.data.dataset import Dataset
-from dlnotes.data.inputs_as_targets import inputs_as_targets
 from dlnotes.data.metadata import changes, dataset_of, metadata_of
+from dlnotes.data.reconstruction import inputs_as_targets
 from dlnotes.experiment.kept_files import DamagedFile, digest, read_json
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata
 

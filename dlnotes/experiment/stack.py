@@ -20,7 +20,6 @@ from dlnotes.pretraining.rbm_learner import rbm
 from dlnotes.pretraining.sparse_coding import sparse_coding
 from dlnotes.pretraining.train import layer_shapes
 
-
 LEARNERS: dict[str, Callable[..., Learner]] = {
     "autoencoder": autoencoder,
     "pca": pca,

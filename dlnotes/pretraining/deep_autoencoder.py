@@ -47,7 +47,8 @@ def unroll(encoders: Sequence[Encoder], *, code: str | None = None, output: str 
     """A deep autoencoder that begins as the composition of a stack's layers, up and down again.
 
     Up by the encoders of the stack, down by their decoders in reverse order. The decoder of a layer that
-    brings none is the transpose of its encoder, with biases 0.
+    brings none is the transpose of its encoder, with biases 0. A layer above the lowest is taken to reconstruct
+    by the activation of the layer below it, as a machine of bits or a logistic output does above sigmoid units.
 
     Args:
       encoders: of `dlnotes.pretraining.greedy`, the lowest first; with a members axis or without.
@@ -93,6 +94,28 @@ def autoencoder_layers(
     ]
     names = tuple(encoder.learner.activation or "" for encoder in encoders)
     return tuple(up), tuple(reversed(down)), names
+
+
+def carried_over(params: DeepAutoencoder, halves: Sequence[Sequence[Any]]) -> DeepAutoencoder:
+    """Parameters of a deep autoencoder with other first layers, and last ones on the way back.
+
+    Args:
+      params: with as many layers or more.
+      halves: layers up and layers down, as many of both.
+
+    Raises:
+      ValueError: naming the layer whose shape differs.
+    """
+    up, down = halves
+    kept = len(params.encoder) - len(up)
+    pairs = [(k, new, params.encoder[k], "encoder") for k, new in enumerate(up)]
+    pairs += [(k, new, params.decoder[k], "decoder") for k, new in enumerate(down, kept)]
+    for k, new, old, half in pairs:
+        if np.shape(new.W) != np.shape(old.W):
+            raise ValueError(
+                f"{half}[{k}]: got a layer of shape {np.shape(new.W)}, allowed is {np.shape(old.W)}"
+            )
+    return DeepAutoencoder((*up, *params.encoder[len(up) :]), (*params.decoder[:kept], *down))
 
 
 def transposed(layer: Dense) -> Dense:
