@@ -255,10 +255,26 @@ def _about(summary: Mapping[str, Any]) -> list[str]:
                 lines.append(f"seed {stop['seed']}{at} failed at step {stop['step']}: {stop['reason']}")
     if len(lines) > 5:
         lines[5:] = [f"and {len(lines) - 5} more failed, see summary.json"]
+    lines += _pretraining(summary)
     rate = max(summary["examples_per_second"], default=0.0)
     speed = [f"{rate:,.0f} examples/s"] if rate else []
     where = list(dict.fromkeys(summary["placement"]))
     lines.append("; ".join([duration_in_words(summary["seconds"]), *speed, *where]))
+    return lines
+
+
+def _pretraining(summary: Mapping[str, Any]) -> list[str]:
+    """What was learned before the training: a line for each layer, of the first group that has any."""
+    found = [one for one in summary.get("pretraining", ()) if one is not None]
+    if not found:
+        return []
+    lines = [f"pretrained on {found[0]['examples']:,} examples in {duration_in_words(found[0]['seconds'])}"]
+    for layer in found[0]["layers"]:
+        measured = layer["metrics"].get("reconstruction")
+        error = f", squared error {measured['mean']:.4g}" if measured and measured["mean"] is not None else ""
+        gone = [f"seed {s['seed']} stopped at step {s['step']}: {s['reason']}" for s in layer["stopped"]]
+        what = f"  layer {layer['layer']}: {layer['kind']}, {layer['inputs']} to {layer['units']}{error}"
+        lines.append("; ".join([what, *gone[:3]]))
     return lines
 
 

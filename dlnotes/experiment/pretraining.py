@@ -348,7 +348,8 @@ def pretrained(trainer: Trainer, stack: Stack | None, **given: Any) -> Pretraine
         return None
     folder = given["folder"]
     if folder is not None and Checkpoints(folder / "checkpoints").steps():
-        if not Checkpoints(folder / "pretraining").steps():  # whoever removed it, the training goes on
+        gone = not Checkpoints(folder / "pretraining").steps()
+        if gone:  # whoever removed it, the training has begun and goes on
             return None
     learned = Pretraining(trainer.setup.group.config, stack, trainer.placement).train(**given)
     trainer.pretrained = learned.parts

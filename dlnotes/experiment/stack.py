@@ -114,8 +114,8 @@ def _inputs_of(config: Config, dataset: Dataset) -> np.ndarray:
     n, train = getattr(config.pretraining, "examples", None), dataset.train
     if n is not None and n > train.size:
         raise ValueError(
-            f"pretraining.examples: got {n}, the training part of {dataset.name} has {train.size}; validation "
-            "and test are never learned from"
+            f"pretraining.examples: got {n}, the training part of {dataset.name} has {train.size}; the "
+            "validation and test parts are never learned from"
         )
     x = np.asarray(train.x[:n], np.float32)
     return x.reshape(len(x), -1)
