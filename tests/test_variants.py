@@ -166,6 +166,7 @@ OUTPUTS = {
     "absolute_error": (outputs.absolute_error, r(4, 2), r(4, 2)),
     "pinball": (lambda p, y: outputs.pinball(p, y, quantile=0.3), r(4, 2), r(4, 2)),
     "gaussian_nll": (outputs.gaussian_nll, r(4, 2), r(4, 2)),
+    "bernoulli_nll": (outputs.bernoulli_nll, r(4, 2), r(4, 2)),
     "laplace_nll": (outputs.laplace_nll, r(4, 2), r(4, 2)),
     "heteroscedastic_nll": (outputs.heteroscedastic_nll, r(4, 4), r(4, 2)),
     "full_covariance_nll": (outputs.full_covariance_nll, r(4, 5), r(4, 2)),

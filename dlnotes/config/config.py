@@ -63,6 +63,12 @@ class Config(Section):
             )
         if self.augment is not None and fed is not None and fed[0] != "image":
             raise ValueError(f"augment: is for images, data.kind {self.data.kind!r} has {fed[0]} inputs")
+        for name in ("augment", "teacher") if self.model.reconstructs else ():
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name}: got it with model.kind {self.model.kind!r}, whose targets are the inputs as "
+                    "they are; leave it out"
+                )
         if self.training.asynchronous is not None:
             self._asynchronous_agrees()
         self._pretraining_agrees()

@@ -15,8 +15,11 @@ import optax
 from dlnotes.config import Config
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.in_file import is_in_file
+from dlnotes.layers.feedforward.dense import Dense
+from dlnotes.models.feedforward.deep_autoencoder import DeepAutoencoder
 from dlnotes.models.feedforward.mlp import MLP
 from dlnotes.models.model import Model, learned_of
+from dlnotes.pretraining.deep_autoencoder import autoencoder_layers, carried_over
 from dlnotes.pretraining.greedy import carried, dense_layers
 from dlnotes.pretraining.learner import Encoder
 from dlnotes.training.state import Hyperparams, RecipeOf, TrainState
@@ -45,7 +48,21 @@ def _stays_in_mlp(params: MLP, layers: int) -> MLP:
     return every._replace(hidden=(*below, *every.hidden[layers:]))
 
 
-CARRIED: dict[str, Carried] = {"mlp": Carried(dense_layers, carried, _stays_in_mlp)}
+def _unrolled(encoders: Sequence[Encoder]) -> tuple[tuple[Dense, ...], tuple[Dense, ...]]:
+    up, down, _ = autoencoder_layers(encoders)
+    return up, down
+
+
+def _stays_in_autoencoder(params: DeepAutoencoder, layers: int) -> DeepAutoencoder:
+    every = jax.tree.map(lambda _: False, params)
+    both = jax.tree.map(lambda _: True, DeepAutoencoder(params.encoder[:layers], params.decoder[-layers:]))
+    return carried_over(every, both)
+
+
+CARRIED: dict[str, Carried] = {
+    "mlp": Carried(dense_layers, carried, _stays_in_mlp),
+    "deep_autoencoder": Carried(_unrolled, carried_over, _stays_in_autoencoder),
+}
 """By family: a family that is named here can be pretrained (see `dlnotes.config.pretraining.FAMILIES`)."""
 
 

@@ -6,6 +6,12 @@ from dlnotes.models.convolutional.mirrored import mirrored
 from dlnotes.models.convolutional.refinement import recurrent_refinement
 from dlnotes.models.convolutional.segmentation import pixel_labeler
 from dlnotes.models.door import forward_mode, open_models
+from dlnotes.models.feedforward.deep_autoencoder import (
+    DeepAutoencoder,
+    Halves,
+    autoencoder_halves,
+    deep_autoencoder,
+)
 from dlnotes.models.feedforward.graph import Function, Layer, graph
 from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP, linear, maxout_mlp, mlp
 from dlnotes.models.feedforward.rbf_network import RBFNetwork, rbf_network
@@ -58,10 +64,12 @@ __all__ = [
     "Apply",
     "CascadeCount",
     "CascadePassage",
+    "DeepAutoencoder",
     "Experts",
     "Function",
     "GatedMLP",
     "Glimpse",
+    "Halves",
     "HardAttention",
     "Init",
     "Layer",
@@ -75,6 +83,7 @@ __all__ = [
     "WithState",
     "aligned_sequences",
     "attention_weights",
+    "autoencoder_halves",
     "beam_decode",
     "beam_search",
     "cascade_counts",
@@ -86,6 +95,7 @@ __all__ = [
     "chart_tree",
     "cnn",
     "conv_net",
+    "deep_autoencoder",
     "deep_output",
     "ensemble",
     "exact_fillings",

@@ -40,6 +40,7 @@ from dlnotes.outputs.metrics import METRICS, accuracy, exact_match
 from dlnotes.outputs.penalized import Penalized, penalized, unpenalized
 from dlnotes.outputs.scored import Scored, scored, unscored
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
+from dlnotes.outputs.soft_bits import SoftBernoulli, bernoulli_nll
 from dlnotes.outputs.units import UNITS, Unit, full_covariance, heteroscedastic, mixture, unit
 
 __all__ = [
@@ -57,9 +58,11 @@ __all__ = [
     "Penalized",
     "PerExample",
     "Scored",
+    "SoftBernoulli",
     "Unit",
     "absolute_error",
     "accuracy",
+    "bernoulli_nll",
     "binary_cross_entropy",
     "boundary_f",
     "bracket_f1",
@@ -97,5 +100,5 @@ __all__ = [
 ]
 
 open_package(globals(), door.FITS, real=door.REAL)
-for _kind in (Bernoulli, Categorical, DiagonalNormal, FullNormal, Laplace, Mixture, Normal):
+for _kind in (Bernoulli, Categorical, DiagonalNormal, FullNormal, Laplace, Mixture, Normal, SoftBernoulli):
     open_class(_kind)

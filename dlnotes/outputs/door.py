@@ -62,6 +62,7 @@ REAL = {
     "mean_of": ("weight",),
     **dict.fromkeys(("laplace_nll", "gaussian_nll", "squared_error", "absolute_error"), ("prediction",)),
     "pinball": ("prediction",),
+    "bernoulli_nll": ("logits", "y"),
     **dict.fromkeys(("heteroscedastic_nll", "full_covariance_nll", "mixture_nll", "likelihood"), ("raw",)),
     **dict.fromkeys(("heteroscedastic", "full_covariance", "mixture"), ("raw",)),
 }
