@@ -103,3 +103,5 @@ __all__ = [
 ]
 
 open_package(globals())
+open_module(deep_belief_net)
+open_module(deep_boltzmann_machine)

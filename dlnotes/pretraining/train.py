@@ -316,7 +316,9 @@ def _compiled(
             axes = (0, 0 if per_member else None, None, None, None)
             members = jax.vmap(one, in_axes=axes)(members, x, state.step, steps, total)
         elif per_member:
-            members = jax.lax.map(lambda both: one(*both, state.step, steps, total), (members, x))
+            members = jax.lax.map(
+                lambda both: one(both[0], both[1], state.step, steps, total), (members, x)
+            )
         else:
             members = jax.lax.map(lambda member: one(member, x, state.step, steps, total), members)
         return LayerState(state.step + steps, members)
