@@ -25,7 +25,7 @@ from dlnotes.formatting import interval_in_words, value_in_words
 from dlnotes.models.activations import activations
 from dlnotes.models.model import Model
 from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, STYLE, new_figure, save, set_title, write_table
-from dlnotes.training.state import Member, evaluated_params
+from dlnotes.training.state import evaluated_params
 from dlnotes.typing import Array, Params
 
 WIDEST = 2048
@@ -164,7 +164,9 @@ def probe_run(
         jax.tree.map(lambda a, i=i: jnp.asarray(a[i]), trained.state.members._replace(opt_state=()))
         for i in np.arange(mine.start, mine.stop)[~failed]
     ]
-    found = [_network(trained, member) for member in members]
+    setup = trained.evaluator.setup
+    model = setup.recipe_of(members[0].hyper).model  # the same for all seeds of a point, so compiled once
+    found = [(model, evaluated_params(member, best=setup.keep_best)) for member in members]
     names, left_out = _layers(*found[0], parts["train"])
     classes = max(2, dataset.outputs)
     fit = partial(linear_probe, classes=classes, kind=kind, decays=tuple(decays), components=components)
@@ -187,11 +189,6 @@ def probe_run(
 
 
 Network = tuple[Model, Params]
-
-
-def _network(trained: Trained, member: Member) -> Network:
-    setup = trained.evaluator.setup
-    return setup.recipe_of(member.hyper).model, evaluated_params(member, best=setup.keep_best)
 
 
 def _parts(trained: Trained, rows: int) -> dict[str, Examples]:

@@ -310,8 +310,9 @@ CLAIM = Claim(
     reading="On the test images the spread within classes over that between them is {facts[softmax_within]} "
     "below softmax, {facts[nearest_within]} below the nearest mean and {facts[rbf_within]} below RBF. "
     "Planes, the nearest mean and radial basis units are right for {facts[softmax]}% of the test images on "
-    "what softmax learned, for {facts[nearest]}% on what the nearest mean learned and for {facts[rbf]}% on what "
-    "RBF learned; the networks with their own last layers for {facts[softmax_own]}, {facts[nearest_own]} and "
-    "{facts[rbf_own]}%. An image of clothes has more confidence than one of shuffled pixels with probability "
+    "what softmax learned, for {facts[nearest]}% on what the nearest mean learned and for {facts[rbf]}% on "
+    "what RBF learned; the networks with their own last layers for {facts[softmax_own]}, "
+    "{facts[nearest_own]} and {facts[rbf_own]}%. An image of clothes has more confidence than one of "
+    "shuffled pixels with probability "
     "{facts[softmax_known]}, {facts[nearest_known]} and {facts[rbf_known]}. Rates: {facts[rates]}.",
 )
