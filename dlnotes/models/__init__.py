@@ -1,5 +1,6 @@
 """Whole networks: a factory from plain hyperparameters to a `Model`, one file a family."""
 
+from dlnotes.models.activations import activations
 from dlnotes.models.convolutional.cnn import CNN, cnn
 from dlnotes.models.convolutional.conv_net import Stage, conv_net
 from dlnotes.models.convolutional.mirrored import mirrored
@@ -81,6 +82,7 @@ __all__ = [
     "SoftTree",
     "Stage",
     "WithState",
+    "activations",
     "aligned_sequences",
     "attention_weights",
     "autoencoder_halves",
