@@ -440,6 +440,8 @@ ROWS: tuple[Row, ...] = (
            "experiments/representation/test_last_layers analysis/test_linear_probe",
            config="configs/claims/P14.7_last_layer.toml"),
     _claim("P14.8", "Independent features against information kept"),
-    _claim("P14.9", "Comparisons by the representation of an ordered list"),
+    _claim("P14.9", "Comparisons by the representation of an ordered list", "",
+           "experiments/representation/test_sorted_insertion",
+           config="configs/claims/P14.9_sorted_insertion.toml"),
     _claim("P14.10", "Deep sigmoid stacks with a greedy and with a joint start"),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from dlnotes.door import open_class, open_package
 from dlnotes.outputs import door, segmentation
 from dlnotes.outputs.bracket_f1 import bracket_f1, self_agreement
+from dlnotes.outputs.dependence import dependence, distance_correlations
 from dlnotes.outputs.distillation import distillation, imitation
 from dlnotes.outputs.distributions import (
     Bernoulli,
@@ -70,6 +71,8 @@ __all__ = [
     "clipped_linear_nll",
     "confusion",
     "cross_entropy",
+    "dependence",
+    "distance_correlations",
     "distillation",
     "error_rates",
     "exact_match",
