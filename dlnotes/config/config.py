@@ -13,6 +13,7 @@ from dlnotes.config.fields import Section
 from dlnotes.config.models import Model, that_fit
 from dlnotes.config.older_names import with_present_names
 from dlnotes.config.places import Name
+from dlnotes.config.pretraining import FineTuning, Pretraining
 from dlnotes.config.teacher import Teacher
 from dlnotes.config.training import (
     ASYNCHRONOUS,
@@ -37,6 +38,8 @@ class Config(Section):
     optimizer: Optimizer = Optimizer()
     training: Training = Training()
     augment: Augment | None = None
+    pretraining: Pretraining | None = None
+    fine_tuning: FineTuning | None = None
     teacher: Teacher | None = None
     decoding: Decoding | None = None
     devices: Devices = Devices()
@@ -62,6 +65,7 @@ class Config(Section):
             raise ValueError(f"augment: is for images, data.kind {self.data.kind!r} has {fed[0]} inputs")
         if self.training.asynchronous is not None:
             self._asynchronous_agrees()
+        self._pretraining_agrees()
         if self.decoding is not None and self.model.kind != "seq2seq":
             raise ValueError(f"decoding: is for model.kind 'seq2seq', got {self.model.kind!r}")
         if self.teacher is not None and self.training.loss not in ("auto", "cross_entropy", "squared_error"):
@@ -74,6 +78,29 @@ class Config(Section):
         ):
             raise ValueError("data.validation: early stopping and select = 'best' need a validation part")
         return self
+
+    def _pretraining_agrees(self) -> None:
+        """Refuse what does not fit to [pretraining], or is frozen by [fine_tuning].
+
+        Raises:
+          ValueError: naming every option.
+        """
+        learned, tuned, found = self.pretraining, self.fine_tuning, []
+        pretrained = learned is not None and bool(learned.learners)
+        if learned is not None:
+            found += learned.problems(self.model)
+        if pretrained and self.training.asynchronous is not None:
+            found.append("training.asynchronous: got workers, with [pretraining] there are none")
+        if tuned is not None and tuned.layers == "top":
+            if not pretrained:
+                found.append("fine_tuning.layers: got 'top' without [pretraining], which learns the others")
+            if self.training.ema is not None:
+                found.append(
+                    f"training.ema: got {self.training.ema}, with fine_tuning.layers = 'top' there is none: "
+                    "averages of layers that stay would be rounded"
+                )
+        if found:
+            raise ValueError("; ".join(found))
 
     def _asynchronous_agrees(self) -> None:
         """Refuse what workers that share no lock cannot do.
