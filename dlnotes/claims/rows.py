@@ -430,7 +430,8 @@ ROWS: tuple[Row, ...] = (
     _code("P14.2", "One-layer learners: RBM, autoencoders, sparse coding"),
     _code("P14.3", "Deep belief net, deep Boltzmann machine, deep autoencoder"),
     _claim("P14.4", "Pretraining and the number of labels",
-           "pretraining.greedy pretraining.to_mlp pretraining.rbm pretraining.autoencoder pretraining.sparse_coding",
+           "pretraining.greedy pretraining.to_mlp pretraining.rbm pretraining.autoencoder "
+           "pretraining.sparse_coding",
            "pretraining/test_greedy experiments/representation/test_label_starts",
            config="configs/claims/P14.4_few_labels.toml"),
     _claim("P14.5", "Linear separability of the classes by layer",

@@ -62,7 +62,7 @@ class Images(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """Errors of the judged networks in per cent, ``(moments, seeds)``, their training loss, and their rate."""
+    """Errors of the judged networks in per cent, ``(moments, seeds)``, their training loss, and the rate."""
 
     test: np.ndarray
     train: np.ndarray
@@ -191,7 +191,9 @@ def at(x: np.ndarray, members: np.ndarray) -> np.ndarray:
     return x if len(x) == 1 else x[members]
 
 
-def errors(model: models.Model, params: Params, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def errors(
+    model: models.Model, params: Params, x: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Errors in per cent and cross-entropy in nats of every member, each ``(members,)``.
 
     ``x`` is ``(members, n, inputs)``, or ``(1, n, inputs)`` for all; ``y`` ``(members, n)`` or ``(n,)``.

@@ -37,7 +37,6 @@ from ._label_starts import (
     AUTOENCODERS,
     END,
     HALF,
-    INPUTS,
     RANDOM,
     RATES,
     RBMS,
@@ -145,7 +144,13 @@ def draw(options: FewLabels, m: Measured) -> Plot:
         at = m["labels"][places]
         shown = [mean(m["test"][a, i, END]) for i in places]
         for i, interval in zip(places, shown):
-            values = (start.name, m["labels"][i], m["rate"][a, i], *interval[:3], m["train"][a, i, END].mean())
+            values = (
+                start.name,
+                m["labels"][i],
+                m["rate"][a, i],
+                *interval[:3],
+                m["train"][a, i, END].mean(),
+            )
             for column, value in zip(table.values(), values):
                 column.append(value)
         style = {"color": COLORS[a], "ls": "-" if start.whole else ":", "marker": "o", "ms": 4}
@@ -216,29 +221,36 @@ def _gain_part(name: str, statement: str, start: int, labels: int, source, over:
 
 CLAIM = Claim(
     id="P14.4",
-    statement="Where labels are few, a network that starts from layers learned without labels makes fewer test "
+    statement="Where labels are few, a network that starts from layers learned without labels makes fewer "
+    "test "
     "errors, and no fewer training errors; the more labels, the less it gains.",
     source="notes, «pre-entrenamiento»; Goodfellow et al. 2016, 15.1",
     options=FewLabels,
     measure=measure,
     draw=draw,
-    method="Each member has {options.images} images of MNIST of its own, the first of them with labels, each class "
+    method="Each member has {options.images} images of MNIST of its own, the first of them with labels, "
+    "each class "
     f"equally often ({LABELS[0]} to {LABELS[-2]:,} labels, then all). A perceptron of two hidden layers of "
     "{options.width} units learns the labels by Adam in "
     "{options.steps} steps with 100 labels (as the cube root of their number with others) of at most "
-    "{options.batch_size} images; the rate falls to zero half-way and at the end. It starts at random (sigmoid: "
-    "Glorot's rule times four; ReLU: He's), or from two layers learned greedily from all images of the member "
+    "{options.batch_size} images; the rate falls to zero half-way and at the end. It starts at random "
+    "(sigmoid: "
+    "Glorot's rule times four; ReLU: He's), or from two layers learned greedily from all images of the "
+    "member "
     "without labels, {options.epochs} epochs each: restricted Boltzmann machines (one step of contrastive "
-    "divergence), denoising autoencoders (three in ten pixels left out) or sparse coders (their learned step). Of "
+    "divergence), denoising autoencoders (three in ten pixels left out) or sparse coders (their learned "
+    "step). Of "
     f"{len(RATES)} rates the best of each start and number of labels is chosen by "
     "{options.validation} validation images with "
     "{options.tuning_seeds} other members: more labels than some arms learn from, and as many for all arms. "
-    "{options.seeds} members are judged on {options.test} test images, which no stack has seen; intervals cover "
+    "{options.seeds} members are judged on {options.test} test images, which no stack has seen; intervals "
+    "cover "
     "members, each with its own images and start.",
     parts=(
         Part(
             "overfitting",
-            f"Trained on {LABELS[FEW]} labels alone, a network makes many more errors on new images than on those.",
+            f"Trained on {LABELS[FEW]} labels alone, a network makes many more errors on new images than "
+            "on those.",
             what="test error minus training error of the random start, points",
             effect=overfit,
             rule=Above(10.0),
@@ -250,7 +262,9 @@ CLAIM = Claim(
             f"With {LABELS[FEW]} labels a stack of Boltzmann machines as a start lowers the test error.",
             RBMS,
             FEW,
-            notes(SECTION, "good representations can be learned from data without labels and used for the task"),
+            notes(
+                SECTION, "good representations can be learned from data without labels and used for the task"
+            ),
         ),
         _gain_part(
             "more labels",
@@ -261,7 +275,8 @@ CLAIM = Claim(
         ),
         Part(
             "not the training error",
-            f"With {LABELS[SOME]:,} labels it does not lower the training error by more than a tenth of a point.",
+            f"With {LABELS[SOME]:,} labels it does not lower the training error by more than a tenth of a "
+            "point.",
             what="training error of the random start minus that of the pretrained network, points",
             effect=fitted,
             rule=Below(0.1),
@@ -279,7 +294,8 @@ CLAIM = Claim(
         ),
         _gain_part(
             "read-out",
-            f"With {LABELS[FEW]} labels a linear classifier on the stack's features is ahead of the network that "
+            f"With {LABELS[FEW]} labels a linear classifier on the stack's features is ahead of the "
+            "network that "
             "starts at random.",
             READ_OUT,
             FEW,
@@ -326,8 +342,10 @@ CLAIM = Claim(
         ),
     ),
     facts=_facts,
-    reading="Test errors with {facts[few]} and with {facts[some]} labels: {facts[by start]}. With {facts[some]} "
+    reading="Test errors with {facts[few]} and with {facts[some]} labels: {facts[by start]}. With "
+    "{facts[some]} "
     "labels the training loss ends at {facts[loss random]} nats from the random start and at "
-    "{facts[loss stack]} from the stack. With all {facts[most]} images labelled the gain is {facts[last gain]} "
+    "{facts[loss stack]} from the stack. With all {facts[most]} images labelled the gain is "
+    "{facts[last gain]} "
     "points.",
 )

@@ -3,10 +3,10 @@
 import jax
 import numpy as np
 import pytest
-from experiments.representation import _label_starts as starts
-from experiments.representation.few_labels import FewLabels, fall, steps_with
 
 from dlnotes import data, models
+from experiments.representation import _label_starts as starts
+from experiments.representation.few_labels import FewLabels, fall, steps_with
 
 
 @pytest.fixture
