@@ -40,6 +40,10 @@ def dynamic_paths(config: Config) -> set[str]:
                 found.add(prefix + name)
             if isinstance(value, BaseModel):
                 walk(value, f"{prefix}{name}.")
+            elif isinstance(value, dict):
+                for key, inner in value.items():
+                    if isinstance(inner, BaseModel):
+                        walk(inner, f"{prefix}{name}.{key}.")
 
     walk(config, "")
     return found

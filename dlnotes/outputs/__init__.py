@@ -40,6 +40,7 @@ from dlnotes.outputs.metrics import METRICS, accuracy, exact_match
 from dlnotes.outputs.penalized import Penalized, penalized, unpenalized
 from dlnotes.outputs.scored import Scored, scored, unscored
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
+from dlnotes.outputs.targets import Reconstruction, Targets, joint_loss, of_task
 from dlnotes.outputs.units import UNITS, Unit, full_covariance, heteroscedastic, mixture, unit
 
 __all__ = [
@@ -56,7 +57,9 @@ __all__ = [
     "Normal",
     "Penalized",
     "PerExample",
+    "Reconstruction",
     "Scored",
+    "Targets",
     "Unit",
     "absolute_error",
     "accuracy",
@@ -77,12 +80,14 @@ __all__ = [
     "heteroscedastic_nll",
     "hinge",
     "imitation",
+    "joint_loss",
     "laplace_nll",
     "likelihood",
     "mean_iou",
     "mean_of",
     "mixture",
     "mixture_nll",
+    "of_task",
     "over_steps",
     "penalized",
     "pinball",
