@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from dlnotes.checks import did_you_mean
 from dlnotes.config.config import Config
 from dlnotes.config.training import Grid, Range
 from dlnotes.config.validation import ConfigError, set_path, validate
@@ -75,6 +76,10 @@ def check(config: Config) -> list[str]:
         where = f"sweep.parameters.{path}"
         if path.split(".")[0] in {"sweep", "output", "devices", "checkpoint", "name"}:
             problems.append(f"{where}: cannot be swept, it does not change the training")
+            continue
+        if path.startswith("tasks.") and (name := path.split(".")[1]) not in (config.tasks or {}):
+            hint = did_you_mean(name, config.tasks or {})
+            problems.append(f"{where}: the config has no task {name!r}{hint}")
             continue
         if isinstance(choices, Range):
             choices = (choices.low, choices.high)
