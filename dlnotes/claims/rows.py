@@ -430,4 +430,8 @@ ROWS: tuple[Row, ...] = (
     _claim("P14.4", "Pretraining and the number of labels"),
     _claim("P14.5", "Linear separability of the classes by layer"),
     _claim("P14.6", "One representation for several tasks"),
+    _claim("P14.7", "The last layer's type and the layer below it"),
+    _claim("P14.8", "Independent features against information kept"),
+    _claim("P14.9", "Comparisons by the representation of an ordered list"),
+    _claim("P14.10", "Deep sigmoid stacks with a greedy and with a joint start"),
 )  # fmt: skip
