@@ -242,6 +242,9 @@ def export(
         bool,
         typer.Option("--onnx", help="As a file of ONNX, which needs the extra dlnotes[onnx]."),
     ] = False,
+    task: Annotated[
+        str | None, typer.Option(help="Of a run of several tasks: which of them answers.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Write a trained model as one file.
@@ -255,7 +258,7 @@ def export(
 
         told = partial(print, file=sys.stderr, flush=True)
         trained = with_member(folder, point, member)
-        out(str(export_run(trained, output=output, int8=int8, onnx=onnx, tell=told)))
+        out(str(export_run(trained, output=output, int8=int8, onnx=onnx, task=task, tell=told)))
 
 
 app.command()(cascade)

@@ -42,6 +42,7 @@ from dlnotes.outputs.penalized import Penalized, penalized, unpenalized
 from dlnotes.outputs.scored import Scored, scored, unscored
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
 from dlnotes.outputs.soft_bits import SoftBernoulli, bernoulli_nll
+from dlnotes.outputs.targets import Reconstruction, Targets, joint_loss, of_task
 from dlnotes.outputs.units import UNITS, Unit, full_covariance, heteroscedastic, mixture, unit
 
 __all__ = [
@@ -58,8 +59,10 @@ __all__ = [
     "Normal",
     "Penalized",
     "PerExample",
+    "Reconstruction",
     "Scored",
     "SoftBernoulli",
+    "Targets",
     "Unit",
     "absolute_error",
     "accuracy",
@@ -83,12 +86,14 @@ __all__ = [
     "heteroscedastic_nll",
     "hinge",
     "imitation",
+    "joint_loss",
     "laplace_nll",
     "likelihood",
     "mean_iou",
     "mean_of",
     "mixture",
     "mixture_nll",
+    "of_task",
     "over_steps",
     "penalized",
     "pinball",
