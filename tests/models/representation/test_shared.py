@@ -189,15 +189,27 @@ T = models.mlp(6, (), 8)
     ("make", "told"),
     [
         (lambda: models.shared(T, {}), "heads: got none"),
-        (lambda: models.shared(T, H, reconstructs=["clas"]), "reconstructs: got 'clas', the tasks are class; did you"),
+        (
+            lambda: models.shared(T, H, reconstructs=["clas"]),
+            "reconstructs: got 'clas', the tasks are class; did you",
+        ),
         (lambda: models.shared(T, H, reconstructs="class"), "reconstructs: got the text 'class'"),
         (lambda: models.shared(T, H, corruption={"x": models.Noise()}), "corruption: got 'x'"),
         (lambda: models.shared(T, H, activation="rely"), "activation: got 'rely'"),
         (lambda: models.shared(T, H, dropout=1.0), "dropout: got 1.0"),
-        (lambda: models.shared(models.gated_mlp(6, (4,), 8, blocks=2), H), "trunk: got a network that keeps a state"),
+        (
+            lambda: models.shared(models.gated_mlp(6, (4,), 8, blocks=2), H),
+            "trunk: got a network that keeps a state",
+        ),
         (lambda: models.head(0, (), 3), "features: got 0"),
-        (lambda: layers.corrupt(jax.random.key(0), X, kind="masks"), "kind: got 'masks', allowed are mask, gaussian"),
-        (lambda: layers.corrupt(jax.random.key(0), X, amount=1.5), "amount: got 1.5, allowed is 0 <= amount <= 1"),
+        (
+            lambda: layers.corrupt(jax.random.key(0), X, kind="masks"),
+            "kind: got 'masks', allowed are mask, gaussian",
+        ),
+        (
+            lambda: layers.corrupt(jax.random.key(0), X, amount=1.5),
+            "amount: got 1.5, allowed is 0 <= amount <= 1",
+        ),
     ],
 )
 def test_what_is_not_allowed_is_named(make, told):
