@@ -346,7 +346,9 @@ class Checkpoint(Section):
     every_seconds: float = Field(
         default=30.0, ge=0, description="longest time lost by a crash; 0 saves at every chance"
     )
-    every: Duration | None = Field(default=None, description="also save at these points")
+    every: Duration | None = Field(
+        default=None, description="also save at these points, once the one before has been written"
+    )
     keep: int = Field(default=2, ge=2, le=100, description="newest checkpoints kept")
 
 

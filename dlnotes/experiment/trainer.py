@@ -161,6 +161,7 @@ class Trainer:
         loader, chunk = self.compiled(gather(jax.jit(jax.vmap(loop.order_key_data))(state.members)))
         size, examples, busy, first_seconds = 1, 0, 0.0, 0.0
         interrupted, saved_at, state_bytes = False, time.perf_counter(), bytes_per_device(state)
+        wanted = False
         apart = lies_apart(state)
 
         def save() -> None:
@@ -183,12 +184,15 @@ class Trainer:
             watcher.at(step, {}, 0.0, announced)
             while step < lengths.total and not announced.all():
                 saver.check()
-                due = time.perf_counter() - saved_at >= config.checkpoint.every_seconds and step > 0
+                late = time.perf_counter() - saved_at >= config.checkpoint.every_seconds and step > 0
+                # The training does not wait for a checkpoint that is being written: the next comes after it.
+                due = (wanted or late) and not saver.busy()
                 interrupted, due, n = agree(placement, stop(), due, min(size, loader.capacity))
                 if interrupted:
                     break
                 if due:
                     save()
+                    wanted = False
                 n = min(n, self._until_boundary(step))
                 begun = time.perf_counter()
                 state, metrics = chunk(
@@ -218,7 +222,7 @@ class Trainer:
                     announced = self._announce(state, announced, watcher)
                     log.flush()
                 if lengths.checkpoint_every and step % lengths.checkpoint_every == 0:
-                    save()
+                    wanted = True
             log.flush()
             if restored is None or step > int(restored[0].step):
                 save()

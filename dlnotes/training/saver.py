@@ -21,9 +21,8 @@ LARGE = 2**25
 class Saver:
     """Saves states one after another: a small one at once, a large one from a copy, in a thread.
 
-    The thread yields to the training where both share the processors. The copy's memory is kept for the next
-    one: new pages of memory cost more than the copying. As a context it waits for the last one before it is
-    left.
+    The copy's memory is kept for the next one: new pages of memory cost more than the copying. As a context it
+    waits for the last one before it is left.
 
     Args:
       store: where they go; ``None`` saves nothing.
@@ -31,7 +30,9 @@ class Saver:
 
     def __init__(self, store: Checkpoints | None):
         self._store = store
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint", initializer=lower_priority)
+        self._pool = ThreadPoolExecutor(
+            1, thread_name_prefix="checkpoint", initializer=partial(lower_priority, 5)
+        )
         self._running: Future[None] | None = None
         self._copy: Any = None
 
@@ -62,6 +63,10 @@ class Saver:
         self.wait()
         write = partial(self._store.save_part, process=jax.process_index(), processes=jax.process_count())
         self._running = self._pool.submit(write, step, held, extra)
+
+    def busy(self) -> bool:
+        """Whether a checkpoint is being written."""
+        return self._running is not None and not self._running.done()
 
     def check(self) -> None:
         """Raise what went wrong with a checkpoint that is not being written any more."""

@@ -92,3 +92,12 @@ def test_the_memory_of_a_copy_is_used_again(tmp_path, large):
         saving.save(2, {"w": state["w"] + 1, "n": np.int32(4)}, {})
         assert saving._copy["w"] is first
         assert saving._copy["n"] == 4
+
+
+def test_it_says_whether_it_is_busy(tmp_path, large):
+    with Saver(Slow(tmp_path)) as saving:
+        assert not saving.busy()
+        saving.save(1, {"w": np.arange(4.0)}, {})
+        assert saving.busy()
+        saving.wait()
+        assert not saving.busy()
