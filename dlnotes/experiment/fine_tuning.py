@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -76,7 +75,8 @@ def kept_layers(config: Config) -> int:
 def stays_of(config: Config) -> Callable[[Params], Any] | None:
     """What stays as it was pretrained, True by leaf; ``None`` where all of the network is trained."""
     layers = kept_layers(config)
-    return partial(CARRIED[config.model.kind].stays, layers=layers) if layers else None
+    stays = CARRIED[config.model.kind].stays
+    return (lambda params: stays(params, layers)) if layers else None
 
 
 def at_rest(model: Model, stays: Callable[[Params], Any]) -> Model:

@@ -32,7 +32,7 @@ from dlnotes.experiment.kept_teaching import keep_teachings, kept_teachings, tea
 from dlnotes.experiment.lock import locked
 from dlnotes.experiment.opening import open_run as open_run  # where it was before
 from dlnotes.experiment.placing import placement_of, prepare_devices
-from dlnotes.experiment.pretraining import Pretrained, pretrained
+from dlnotes.experiment.pretraining import Pretrained, Pretrainings
 from dlnotes.experiment.progress import Watch
 from dlnotes.experiment.result import Result
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata
@@ -200,7 +200,7 @@ def _trainers(
         needs = "needs the extra: python -m pip install 'dlnotes[ray]'"
         raise ConfigError("config", [f"training.asynchronous.kind: got 'ray', {needs}"])
     if config.devices.workers and (needs := workers.missing()):
-        raise ConfigError("config", [f"devices.workers: needs the extra: {needs}"])
+        raise ConfigError("config", [f"devices.workers: {needs}"])
     known: dict[Any, dict[int, Buckets | None]] = {}
     try:
         setups = [
@@ -304,6 +304,7 @@ def _train_all(
     started = time.perf_counter()
     points: list[dict[str, Any]] = []
     outcomes: list[Outcome] = []
+    before = Pretrainings()
     learned: list[Pretrained | None] = []
     with _named_in_errors(kept), _lost_files_are_said(kept), _stoppable() as stop:
         for index, (trainer, stack) in enumerate(zip(trainers, stacks, strict=True)):
@@ -320,7 +321,7 @@ def _train_all(
                 "record": record_of(config, dataset, trainer.setup),
             }
             try:
-                learned.append(pretrained(trainer, stack, **given))
+                learned.append(before.start(trainer, stack, **given))
                 outcome = None if _interrupted(learned[-1]) else trainer.train(**given)
             finally:
                 close()
