@@ -13,9 +13,11 @@ from dlnotes.data.in_file import is_in_file
 from dlnotes.data.order import BucketOrder
 from dlnotes.devices.placement import Placement
 from dlnotes.experiment.durations import Durations, batch_size_of, bucket_order, buckets_of, durations
+from dlnotes.experiment.fine_tuning import with_labels
 from dlnotes.experiment.groups import Group
 from dlnotes.experiment.objective import loss_name, metrics_of
 from dlnotes.experiment.recipe import recipe_of
+from dlnotes.experiment.tasks import task_metrics
 from dlnotes.experiment.teaching import Teaching
 from dlnotes.models import Model
 from dlnotes.training.loader import fits_on_device
@@ -74,7 +76,7 @@ def prepare(
       ValueError: naming what does not fit, before anything is compiled or written.
     """
     config, known = group.config, {} if known is None else known
-    dataset = dataset if teaching is None else teaching.dataset
+    dataset = with_labels(config, dataset if teaching is None else teaching.dataset)
     most = config.training.buckets
     if most not in known:
         known[most] = buckets_of(config, dataset)
@@ -92,7 +94,10 @@ def prepare(
         order=order,
         lengths=lengths,
         recipe_of=trained,
-        metric_names=("loss", *metrics_of(dataset)),
+        metric_names=(
+            "loss",
+            *(metrics_of(dataset) if config.tasks is None else task_metrics(config, dataset)),
+        ),
         keep_best=_keeps_best(group, dataset),
         keeps_state=trained({k: v[0] for k, v in group.hyperparams.items()}).model.update is not None,
         teaching=teaching,
