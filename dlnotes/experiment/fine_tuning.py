@@ -156,7 +156,7 @@ def with_labels(config: Config, dataset: Dataset) -> Dataset:
             f"fine_tuning.labels: got {n}, the inputs of {dataset.name} stay in their file; allowed is none"
         )
     fewer = jax.tree.map(lambda a: a[:n], train)
-    if dataset.task == "classification":
+    if dataset.task == "classification" and np.ndim(fewer.y) == 1:
         counts = np.bincount(np.asarray(fewer.y), minlength=dataset.outputs)
         if lacking := [k for k in range(dataset.outputs) if not counts[k]]:
             names = [dataset.classes[k] if dataset.classes else str(k) for k in lacking[:5]]

@@ -47,8 +47,9 @@ def unroll(encoders: Sequence[Encoder], *, code: str | None = None, output: str 
     """A deep autoencoder that begins as the composition of a stack's layers, up and down again.
 
     Up by the encoders of the stack, down by their decoders in reverse order. The decoder of a layer that
-    brings none is the transpose of its encoder, with biases 0. A layer above the lowest is taken to reconstruct
-    by the activation of the layer below it, as a machine of bits or a logistic output does above sigmoid units.
+    brings none is the transpose of its encoder, with biases 0. A layer above the lowest is taken to
+    reconstruct by the activation of the layer below it, as a machine of bits or a logistic output does above
+    sigmoid units.
 
     Args:
       encoders: of `dlnotes.pretraining.greedy`, the lowest first; with a members axis or without.

@@ -1,11 +1,12 @@
 """An epoch of a restricted Boltzmann machine: ``python -m scripts.bench.rbm_epoch``.
 
 784-500, batches of 100 of 20,000 rows, one Gibbs step in each update, all random bits drawn: ours (CD-1),
-PyTorch (CD-1, updates in place) and scikit-learn's BernoulliRBM (PCD-1, as many products). Each runs in a
-process of its own, in interleaved rounds; the fastest product of square matrices is measured in the same rounds. A
-ratio is the median over rounds of the ratio within a round, with the smallest and the largest.
+PyTorch (CD-1, updates in place), scikit-learn (BernoulliRBM: PCD-1, as many products). Each runs in a
+process of its own, in interleaved rounds; the fastest product of square matrices is measured in the same
+rounds. A ratio is the median over rounds of the ratio within a round, with the smallest and the largest.
 
-PyTorch may be in another folder: ``--torch PATH`` is put before its process's PYTHONPATH.
+PyTorch may be in another folder: ``--torch PATH`` is put before its process's PYTHONPATH. On a machine where
+others work, ``--one-core`` keeps each way to one core and counts its seconds of that core, not of a clock.
 """
 
 from __future__ import annotations
@@ -29,6 +30,15 @@ OPERATIONS = 5 * 2 * INPUTS * UNITS * ROWS
 """Of an epoch's products: v₀ W, h Wᵀ, v₁ W and the two of the statistics, two for each multiply-add."""
 WAYS = ("ours", "torch", "scikit-learn", "ours, ten seeds", "product")
 PEERS = ("torch", "scikit-learn")
+
+
+ONE_CORE = "DLNOTES_BENCH_ONE_CORE"
+"""Set in the processes of ``--one-core``."""
+
+
+def clock() -> float:
+    """Seconds: of a clock, or those that this process computed on its one core."""
+    return time.process_time() if os.environ.get(ONE_CORE) else time.perf_counter()
 
 
 def pixels() -> np.ndarray:
@@ -109,13 +119,21 @@ def sklearn_epoch() -> Callable[[], None]:
 
 def product() -> Callable[[], dict[str, float]]:
     """The fastest product of square matrices, in operations a second."""
+    import jax
+
     from dlnotes.devices import roofline
 
     parts = [roofline.product(size) for size in roofline.SIZES]
 
     def measure() -> dict[str, float]:
-        rates = np.median(roofline.rates(parts, rounds=3, seconds=0.05), 0)
-        return {"rate": float(rates.max())}
+        calls = [max(1, round(5e9 / part.work)) for part in parts]
+        best = 0.0
+        for part, n in zip(parts, calls):
+            start = clock()
+            for _ in range(n):
+                jax.block_until_ready(part.run())
+            best = max(best, n * part.work / (clock() - start))
+        return {"rate": best}
 
     return measure
 
@@ -131,25 +149,29 @@ MAKE: dict[str, Callable[[], Callable[[], Any]]] = {
 
 def work(way: str) -> None:
     """One way in this process: a line on standard input runs it once, its answer is a line of JSON."""
+    if os.environ.get(ONE_CORE):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # before any library counts the cores
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     run = MAKE[way]()
     run()  # compiles
     answers.write("{}\n")
     for _ in sys.stdin:
-        start = time.perf_counter()
+        start = clock()
         found = run() or {}
-        answers.write(json.dumps({"seconds": time.perf_counter() - start, **found}) + "\n")
+        answers.write(json.dumps({"seconds": clock() - start, **found}) + "\n")
 
 
 class Worker:
     """A process that runs one way when it is told to."""
 
-    def __init__(self, way: str, torch: str):
+    def __init__(self, way: str, torch: str, one_core: bool = False):
         # A kernel that the system chose for older versions of OpenBLAS would slow down numpy.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
         if torch and way == "torch":
             environment["PYTHONPATH"] = os.pathsep.join([torch, environment.get("PYTHONPATH", "")])
+        if one_core:
+            environment |= {ONE_CORE: "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "scripts.bench.rbm_epoch", "--one", way],
             stdin=subprocess.PIPE,
@@ -179,12 +201,14 @@ class Worker:
         self.process.wait()
 
 
-def measure(ways: tuple[str, ...], *, rounds: int, torch: str = "") -> dict[str, list[float]]:
+def measure(
+    ways: tuple[str, ...], *, rounds: int, torch: str = "", one_core: bool = False
+) -> dict[str, list[float]]:
     """Seconds of an epoch of each way in each round; of "product", operations a second."""
     workers: dict[str, Worker] = {}
     try:
         for way in ways:
-            workers[way] = Worker(way, torch)
+            workers[way] = Worker(way, torch, one_core)
         found: dict[str, list[float]] = {way: [] for way in ways}
         for i in range(rounds):
             for k in range(len(ways)):
@@ -226,13 +250,13 @@ def judge(found: dict[str, list[float]]) -> list[Verdict]:
     return verdicts
 
 
-def report(found: dict[str, list[float]]) -> str:
+def report(found: dict[str, list[float]], cores: int | None) -> str:
     """Tables, as Markdown."""
     lines = [
         "# An epoch of a restricted Boltzmann machine",
         "",
         f"{INPUTS}-{UNITS}, {ROWS:,} rows in batches of {BATCH}; {platform.machine()}, "
-        f"{os.cpu_count()} cores, {len(found['ours'])} rounds. Median [smallest–largest].",
+        f"{cores} {'core' if cores == 1 else 'cores'}, {len(found['ours'])} rounds. Median [smallest–largest].",
         "",
         "| way | seconds an epoch | GFLOP/s |",
         "|---|---:|---:|",
@@ -257,6 +281,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--one-core", action="store_true", help="and its seconds, where others work")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--torch", default="", help="folder that PyTorch is installed in")
     parser.add_argument("--json", type=Path, help="where to write every round's seconds")
@@ -267,8 +292,8 @@ def main() -> None:
         return
     if "ours" not in given.ways:
         parser.error("--ways: ours is what all others are compared with")
-    found = measure(tuple(given.ways), rounds=given.rounds, torch=given.torch)
-    print(report(found))
+    found = measure(tuple(given.ways), rounds=given.rounds, torch=given.torch, one_core=given.one_core)
+    print(report(found, 1 if given.one_core else os.cpu_count()))
     if given.json:
         given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -11,7 +11,7 @@ import chex
 import jax
 import numpy as np
 import pytest
-from test_checkpoint_recovery import finish, only_run, start, wait_for
+from test_checkpoint_recovery import close_end, finish, only_run, start, start_together, wait_for
 from tiny_run import tiny
 
 from dlnotes.cli.progress import Plain
@@ -485,3 +485,27 @@ def test_a_stage_is_told_as_its_own():
     assert "group 1/2  step 5/5  epoch 1.0  loss 1.5" in lines[5]
     assert lines[6].startswith("group 2/2  layer 1 of 2")
     assert lines[10].startswith("group 2/2  step 0/5")
+
+
+@pytest.mark.slow
+def test_two_processes_pretrain_as_one(whole, tmp_path):
+    path = tmp_path / "tiny.toml"
+    config = digits_config(tmp_path / "runs", training={"batch_size": 13}, devices={"strategy": "mesh"})
+    path.write_text(to_toml(config))
+    one = run(digits_config(tmp_path / "one", training={"batch_size": 13}))
+    for process in start_together("run", path, 2):
+        finish(process)
+    folder = only_run(tmp_path / "runs" / "tiny")
+    close_end(folder, one.folder, tolerance=1e-4)
+    assert (folder / "pretraining.jsonl").read_bytes() == (one.folder / "pretraining.jsonl").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_state_that_is_divided_starts_there_too(whole, tmp_path):
+    """Parameters over two devices of a mesh, each of which gets its part of what was pretrained."""
+    sections = {"model": {"widths": [32, 40]}, "fine_tuning": {"layers": "top"}}
+    one = run(digits_config(tmp_path / "one", **sections))
+    two = run(digits_config(tmp_path / "two", **sections, devices={"strategy": "auto", "mesh": {"fsdp": 2}}))
+    chex.assert_trees_all_close(two.states, one.states, rtol=1e-3, atol=1e-4)
+    for layer, dense in zip(two.states[0].members.params.hidden, dense_layers(two.pretrained[0])):
+        chex.assert_trees_all_equal(layer, dense)

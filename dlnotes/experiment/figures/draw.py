@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlnotes.data.tasks import TaskDataset
-from dlnotes.experiment.figures import latent_trees
+from dlnotes.experiment.figures import autoencoded, latent_trees
 from dlnotes.experiment.figures import pairs as pair_figures
 from dlnotes.experiment.figures import pixels as pixel_figures
 from dlnotes.experiment.figures import predictions as predicted_figures
@@ -52,7 +52,8 @@ def draw(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[P
     if len(result.summary["points"]) > 1:
         chosen.append(("sweep", sweep))
     chosen += pretraining_figures.fitting(result)
-    chosen += predicted_figures.fitting(result.dataset) + text_figures.fitting(result.dataset)
+    told = autoencoded.fitting(result) or predicted_figures.fitting(result.dataset)
+    chosen += told + text_figures.fitting(result.dataset)
     chosen += tree_figures.fitting(result.dataset)
     chosen += latent_trees.fitting(result.dataset, result.config.model.kind)
     if isinstance(result.dataset, TaskDataset):
