@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from dlnotes.config.fields import Section
-from dlnotes.config.models import Activation, Family, Initializer, Mlp, Width
+from dlnotes.config.models import Activation, DeepAutoencoder, Family, Initializer, Mlp, Width
 from dlnotes.config.training import OptimizerName
 
 
@@ -122,16 +122,18 @@ class Pretraining(Section):
         """Why it does not fit a network, a line each, with paths."""
         if not self.learners:
             return []
-        if not isinstance(model, Mlp):
-            return [f"pretraining: is for model.kind 'mlp', got {model.kind!r}"]
+        if not isinstance(model, (Mlp, DeepAutoencoder)):
+            return [f"pretraining: is for model.kind 'mlp' and 'deep_autoencoder', got {model.kind!r}"]
         found, widths = [], model.widths
         if len(self.learners) > len(widths):
             found.append(
                 f"pretraining.learners: got {len(self.learners)} learners for the {len(widths)} layers of "
                 "model.widths, at most one each is allowed"
             )
-        names = model.activation
-        names = (names,) * len(widths) if isinstance(names, str) else names
+        names, last = model.activation, model.code if isinstance(model, DeepAutoencoder) else None
+        count = len(widths) - (last is not None)
+        names = (names,) * count if isinstance(names, str) else names
+        names = names if last is None else (*names, last)
         for k, (learner, width, name) in enumerate(zip(self.learners, widths, names)):
             if learner.units not in (None, width):
                 found.append(
@@ -139,12 +141,13 @@ class Pretraining(Section):
                     "leave it out, or make them equal"
                 )
             if learner.unit != name:
+                option = "activation" if k < count else "code"
                 found.append(
-                    f"model.activation: got {name!r} for layer {k + 1}, allowed is {learner.unit!r}, that of "
+                    f"model.{option}: got {name!r} for layer {k + 1}, allowed is {learner.unit!r}, that of "
                     f"pretraining.learners[{k}] ({learner.kind})"
                 )
         for option, plain in (("rank", None), ("connectivity", 1.0), ("skip", False)):
-            if (got := getattr(model, option)) != plain:
+            if (got := getattr(model, option, plain)) != plain:
                 found.append(f"model.{option}: got {got!r}, with [pretraining] it is left out")
         return found
 

@@ -178,6 +178,8 @@ def to_toml(config: BaseModel) -> str:
 
 
 def _kind_first(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_kind_first(part) for part in node]
     if not isinstance(node, dict):
         return node
     ordered = sorted(node.items(), key=lambda item: item[0] != "kind")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,8 +14,11 @@ import optax
 from dlnotes.config import Config
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.in_file import is_in_file
+from dlnotes.layers.feedforward.dense import Dense
+from dlnotes.models.feedforward.deep_autoencoder import DeepAutoencoder
 from dlnotes.models.feedforward.mlp import MLP
 from dlnotes.models.model import Model, learned_of
+from dlnotes.pretraining.deep_autoencoder import autoencoder_layers, carried_over
 from dlnotes.pretraining.greedy import carried, dense_layers
 from dlnotes.pretraining.learner import Encoder
 from dlnotes.training.state import Hyperparams, RecipeOf, TrainState
@@ -45,7 +47,21 @@ def _stays_in_mlp(params: MLP, layers: int) -> MLP:
     return every._replace(hidden=(*below, *every.hidden[layers:]))
 
 
-CARRIED: dict[str, Carried] = {"mlp": Carried(dense_layers, carried, _stays_in_mlp)}
+def _unrolled(encoders: Sequence[Encoder]) -> tuple[tuple[Dense, ...], tuple[Dense, ...]]:
+    up, down, _ = autoencoder_layers(encoders)
+    return up, down
+
+
+def _stays_in_autoencoder(params: DeepAutoencoder, layers: int) -> DeepAutoencoder:
+    every = jax.tree.map(lambda _: False, params)
+    both = jax.tree.map(lambda _: True, DeepAutoencoder(params.encoder[:layers], params.decoder[-layers:]))
+    return carried_over(every, both)
+
+
+CARRIED: dict[str, Carried] = {
+    "mlp": Carried(dense_layers, carried, _stays_in_mlp),
+    "deep_autoencoder": Carried(_unrolled, carried_over, _stays_in_autoencoder),
+}
 """By family: a family that is named here can be pretrained (see `dlnotes.config.pretraining.FAMILIES`)."""
 
 
@@ -59,7 +75,8 @@ def kept_layers(config: Config) -> int:
 def stays_of(config: Config) -> Callable[[Params], Any] | None:
     """What stays as it was pretrained, True by leaf; ``None`` where all of the network is trained."""
     layers = kept_layers(config)
-    return partial(CARRIED[config.model.kind].stays, layers=layers) if layers else None
+    stays = CARRIED[config.model.kind].stays
+    return (lambda params: stays(params, layers)) if layers else None
 
 
 def at_rest(model: Model, stays: Callable[[Params], Any]) -> Model:
@@ -139,7 +156,7 @@ def with_labels(config: Config, dataset: Dataset) -> Dataset:
             f"fine_tuning.labels: got {n}, the inputs of {dataset.name} stay in their file; allowed is none"
         )
     fewer = jax.tree.map(lambda a: a[:n], train)
-    if dataset.task == "classification":
+    if dataset.task == "classification" and np.ndim(fewer.y) == 1:
         counts = np.bincount(np.asarray(fewer.y), minlength=dataset.outputs)
         if lacking := [k for k in range(dataset.outputs) if not counts[k]]:
             names = [dataset.classes[k] if dataset.classes else str(k) for k in lacking[:5]]

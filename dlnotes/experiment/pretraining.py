@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,11 @@ import numpy as np
 
 from dlnotes.config import Config, ConfigError
 from dlnotes.devices import placement as placing
-from dlnotes.devices.placement import Placement, agree
+from dlnotes.devices.placement import Placement, agree, meet
 from dlnotes.experiment.durations import Durations
 from dlnotes.experiment.fine_tuning import CARRIED
 from dlnotes.experiment.intervals import mean_interval
+from dlnotes.experiment.kept_files import digest
 from dlnotes.experiment.metrics_log import MetricsLog
 from dlnotes.experiment.progress import Watch, _Watcher
 from dlnotes.experiment.stack import Stack
@@ -140,10 +143,10 @@ class Pretraining:
             report=begun.report,
             seconds=keeping.seconds,
             examples=len(stack.x),
-            parts=None if interrupted else self._parts(begun.encoders),
+            parts=None if interrupted else self.parts(begun.encoders),
         )
 
-    def _parts(self, encoders: Sequence[Encoder]) -> Any:
+    def parts(self, encoders: Sequence[Encoder]) -> Any:
         """What the network takes over, the seeds side by side for each setting."""
         which = np.tile(np.arange(len(self.stack.seeds)), self.stack.settings)
         parts = CARRIED[self.config.model.kind].parts(encoders)
@@ -336,21 +339,64 @@ def _mean(values: np.ndarray) -> float:
     return float(finite.mean()) if finite.size else float("nan")
 
 
-def pretrained(trainer: Trainer, stack: Stack | None, **given: Any) -> Pretrained | None:
-    """The pretraining of a group, whose end is the start of its training; ``None`` without any.
+class Pretrainings:
+    """The pretrainings of a run's groups, of which those that are the same are done once.
 
-    Args:
-      trainer: of the group; it is told where to start.
-      stack: what is asked for.
-      **given: of `Pretraining.train`.
+    A sweep over what comes after them, such as the number of labels, has a group for each value.
     """
-    if stack is None:
-        return None
-    folder = given["folder"]
-    if folder is not None and Checkpoints(folder / "checkpoints").steps():
-        gone = not Checkpoints(folder / "pretraining").steps()
-        if gone:  # whoever removed it, the training has begun and goes on
+
+    def __init__(self):
+        self._ended: dict[str, tuple[Path | None, Pretrained]] = {}
+
+    def start(self, trainer: Trainer, stack: Stack | None, **given: Any) -> Pretrained | None:
+        """The pretraining of a group, whose end is the start of its training; ``None`` without any.
+
+        Args:
+          trainer: of the group; it is told where to start.
+          stack: what is asked for.
+          **given: of `Pretraining.train`.
+        """
+        folder = given["folder"]
+        if stack is None or _goes_on_without(folder):
             return None
-    learned = Pretraining(trainer.setup.group.config, stack, trainer.placement).train(**given)
-    trainer.pretrained = learned.parts
-    return learned
+        config, key = trainer.setup.group.config, _key(trainer.setup.group.config)
+        job = Pretraining(config, stack, trainer.placement)
+        before = self._ended.get(key)
+        if before is not None and folder is not None and before[0] is not None:
+            if given["first"]:
+                _take_over(before[0], folder)
+            meet(trainer.placement)
+        if before is not None and folder is None:
+            learned = replace(before[1], parts=job.parts(before[1].encoders), seconds=0.0)
+        else:
+            learned = job.train(**given)
+        if not learned.interrupted:
+            self._ended.setdefault(key, (folder, learned))
+        trainer.pretrained = learned.parts
+        return learned
+
+
+def _key(config: Config) -> str:
+    """Names what a group's encoders follow from; the data are those of the run."""
+    model = config.model.model_dump(mode="json", include={"kind", "widths", "activation", "code"})
+    learned = None if config.pretraining is None else config.pretraining.model_dump(mode="json")
+    devices = [config.devices.strategy, config.devices.count]
+    return digest([model, learned, config.seed, config.training.seeds, devices])
+
+
+def _goes_on_without(folder: Path | None) -> bool:
+    """Whether a training has begun whose pretraining somebody removed."""
+    if folder is None or not Checkpoints(folder / "checkpoints").steps():
+        return False
+    return not Checkpoints(folder / "pretraining").steps()
+
+
+def _take_over(source: Path, folder: Path) -> None:
+    """Copy what another group has learned, unless something of the kind is there."""
+    if (folder / "pretraining").exists():
+        return
+    partial = folder / "pretraining.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(source / "pretraining", partial, ignore=shutil.ignore_patterns("*.damaged"))
+    shutil.copyfile(source / "pretraining.jsonl", folder / "pretraining.jsonl")
+    os.replace(partial, folder / "pretraining")

@@ -32,13 +32,14 @@ from dlnotes.experiment.kept_teaching import keep_teachings, kept_teachings, tea
 from dlnotes.experiment.lock import locked
 from dlnotes.experiment.opening import open_run as open_run  # where it was before
 from dlnotes.experiment.placing import placement_of, prepare_devices
-from dlnotes.experiment.pretraining import Pretrained, pretrained
+from dlnotes.experiment.pretraining import Pretrained, Pretrainings
 from dlnotes.experiment.progress import Watch
 from dlnotes.experiment.result import Result
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata
 from dlnotes.experiment.setup import Setup, prepare
 from dlnotes.experiment.stack import Stack, stack_of
 from dlnotes.experiment.summary import summarize_group
+from dlnotes.experiment.tasks import with_tasks
 from dlnotes.experiment.teacher import with_teachers_found
 from dlnotes.experiment.teaching import Teaching
 from dlnotes.experiment.trainer import Outcome, Trainer
@@ -105,7 +106,7 @@ def run(
     config = with_teachers_found(config)
     plan = groups(config)
     prepare_devices(config, plan)
-    dataset = load_data(config) if dataset is None else dataset
+    dataset = load_data(config) if dataset is None else _given(config, dataset)
     _same_data(dataset)
     enable_compilation_cache()
     taught = teachings(plan, dataset)
@@ -157,7 +158,7 @@ def resume(
     config = with_overrides(kept, before, overrides)
     plan = groups(config)
     prepare_devices(config, plan)
-    dataset = load_data(config) if dataset is None else dataset
+    dataset = load_data(config) if dataset is None else _given(config, dataset)
     _same_data(dataset)
     first = jax.process_index() == 0
     with _alone_in(kept if first else None):
@@ -200,7 +201,7 @@ def _trainers(
         needs = "needs the extra: python -m pip install 'dlnotes[ray]'"
         raise ConfigError("config", [f"training.asynchronous.kind: got 'ray', {needs}"])
     if config.devices.workers and (needs := workers.missing()):
-        raise ConfigError("config", [f"devices.workers: needs the extra: {needs}"])
+        raise ConfigError("config", [f"devices.workers: {needs}"])
     known: dict[Any, dict[int, Buckets | None]] = {}
     try:
         setups = [
@@ -239,6 +240,14 @@ def _named_in_errors(kept: RunFolder | None) -> Iterator[None]:
         if kept is not None:
             error.run_folder = kept.path  # type: ignore[attr-defined]
         raise
+
+
+def _given(config: Config, dataset: Dataset) -> Dataset:
+    """A data set that was not loaded, with the targets of the config's tasks."""
+    try:
+        return with_tasks(config, dataset)
+    except ValueError as error:
+        raise ConfigError("config", [str(error)]) from None
 
 
 def _same_data(dataset: Dataset) -> None:
@@ -304,6 +313,7 @@ def _train_all(
     started = time.perf_counter()
     points: list[dict[str, Any]] = []
     outcomes: list[Outcome] = []
+    before = Pretrainings()
     learned: list[Pretrained | None] = []
     with _named_in_errors(kept), _lost_files_are_said(kept), _stoppable() as stop:
         for index, (trainer, stack) in enumerate(zip(trainers, stacks, strict=True)):
@@ -320,7 +330,7 @@ def _train_all(
                 "record": record_of(config, dataset, trainer.setup),
             }
             try:
-                learned.append(pretrained(trainer, stack, **given))
+                learned.append(before.start(trainer, stack, **given))
                 outcome = None if _interrupted(learned[-1]) else trainer.train(**given)
             finally:
                 close()

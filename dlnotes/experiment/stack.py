@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import jax.numpy as jnp
 import numpy as np
 
 from dlnotes.config import Config
@@ -126,4 +127,4 @@ def _outputs_like(learner: Learner) -> np.ndarray:
     if learner.activation is None:
         return np.zeros((2, learner.units), np.float32)
     far = np.array([[-3.0], [3.0]], np.float32) + np.zeros((1, learner.units), np.float32)
-    return np.asarray(activation(learner.activation)(far), np.float32)
+    return np.asarray(activation(learner.activation)(jnp.asarray(far)), np.float32)

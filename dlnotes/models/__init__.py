@@ -1,11 +1,18 @@
 """Whole networks: a factory from plain hyperparameters to a `Model`, one file a family."""
 
+from dlnotes.models.activations import activations
 from dlnotes.models.convolutional.cnn import CNN, cnn
 from dlnotes.models.convolutional.conv_net import Stage, conv_net
 from dlnotes.models.convolutional.mirrored import mirrored
 from dlnotes.models.convolutional.refinement import recurrent_refinement
 from dlnotes.models.convolutional.segmentation import pixel_labeler
 from dlnotes.models.door import forward_mode, open_models
+from dlnotes.models.feedforward.deep_autoencoder import (
+    DeepAutoencoder,
+    Halves,
+    autoencoder_halves,
+    deep_autoencoder,
+)
 from dlnotes.models.feedforward.graph import Function, Layer, graph
 from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP, linear, maxout_mlp, mlp
 from dlnotes.models.feedforward.rbf_network import RBFNetwork, rbf_network
@@ -51,6 +58,7 @@ from dlnotes.models.recurrent.stack_machine import stack_net
 from dlnotes.models.recurrent.stopping import sequence_distribution, write_sequences
 from dlnotes.models.recursive.latent_trees import chart_parse, chart_tree, gumbel_parse, gumbel_tree
 from dlnotes.models.recursive.tree_net import tree_net
+from dlnotes.models.representation.shared import Noise, Shared, head, shared
 
 __all__ = [
     "CNN",
@@ -58,23 +66,29 @@ __all__ = [
     "Apply",
     "CascadeCount",
     "CascadePassage",
+    "DeepAutoencoder",
     "Experts",
     "Function",
     "GatedMLP",
     "Glimpse",
+    "Halves",
     "HardAttention",
     "Init",
     "Layer",
     "MaxoutMLP",
     "Model",
+    "Noise",
     "Quantized",
     "QuantizedNetwork",
     "RBFNetwork",
+    "Shared",
     "SoftTree",
     "Stage",
     "WithState",
+    "activations",
     "aligned_sequences",
     "attention_weights",
+    "autoencoder_halves",
     "beam_decode",
     "beam_search",
     "cascade_counts",
@@ -86,6 +100,7 @@ __all__ = [
     "chart_tree",
     "cnn",
     "conv_net",
+    "deep_autoencoder",
     "deep_output",
     "ensemble",
     "exact_fillings",
@@ -101,6 +116,7 @@ __all__ = [
     "gumbel_parse",
     "gumbel_tree",
     "hard_attention",
+    "head",
     "linear",
     "log_probability",
     "maxout_mlp",
@@ -127,6 +143,7 @@ __all__ = [
     "sequence_classifier",
     "sequence_distribution",
     "sequence_labeler",
+    "shared",
     "soft_tree",
     "stack_net",
     "tree_net",

@@ -1,6 +1,7 @@
 """Representations learned layer by layer without labels: learners of one layer, and what stacks them."""
 
-from dlnotes.door import open_package
+from dlnotes.door import open_module, open_package
+from dlnotes.pretraining import deep_belief_net, deep_boltzmann_machine
 from dlnotes.pretraining.annealed_importance import (
     LogPartition,
     annealed_importance,
@@ -9,6 +10,10 @@ from dlnotes.pretraining.annealed_importance import (
 )
 from dlnotes.pretraining.autoencoder import AutoencoderState, autoencoder
 from dlnotes.pretraining.corruption import corrupt
+from dlnotes.pretraining.deep_annealing import annealed_importance_dbm
+from dlnotes.pretraining.deep_autoencoder import Unrolled, by_blocks, squared_errors, unroll
+from dlnotes.pretraining.deep_boltzmann_learner import dbm, doubled_rbm, doubled_stack
+from dlnotes.pretraining.deep_boltzmann_machine import DBMParams
 from dlnotes.pretraining.greedy import dense_layers, encode, greedy, greedy_layers, member_of, to_mlp
 from dlnotes.pretraining.learner import Encoder, Learner
 from dlnotes.pretraining.principal_components import PCAParams, PCAState, pca
@@ -40,6 +45,7 @@ __all__ = [
     "AutoencoderParams",
     "AutoencoderState",
     "Chains",
+    "DBMParams",
     "Encoder",
     "GaussianRBMParams",
     "LayerState",
@@ -53,13 +59,21 @@ __all__ = [
     "SparseCodingParams",
     "SparseCodingState",
     "TrainedLayer",
+    "Unrolled",
     "annealed_importance",
+    "annealed_importance_dbm",
     "autoencoder",
     "base_rates",
     "bernoulli_kl",
+    "by_blocks",
     "corrupt",
+    "dbm",
+    "deep_belief_net",
+    "deep_boltzmann_machine",
     "dense_layers",
     "dictionary_update",
+    "doubled_rbm",
+    "doubled_stack",
     "encode",
     "energy",
     "fista",
@@ -80,10 +94,14 @@ __all__ = [
     "shrink",
     "sparse_coding",
     "sparse_objective",
+    "squared_errors",
     "squared_jacobian",
     "to_mlp",
     "train",
+    "unroll",
     "visible_means",
 ]
 
 open_package(globals())
+open_module(deep_belief_net)
+open_module(deep_boltzmann_machine)

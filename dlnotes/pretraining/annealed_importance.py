@@ -152,7 +152,7 @@ def _run(params: Any, base: _Path, key: PRNGKey, betas: Array, *, chains: int) -
     numbers = jnp.arange(len(betas) - 1, dtype=jnp.int32)
     (_, total), _ = jax.lax.scan(anneal, (first, jnp.zeros(chains)), (betas[:-1], betas[1:], numbers))
     log_z_base = log_z_base + hidden * jnp.log(2.0)  # at β = 0 a hidden unit is a fair coin
-    return _summary(total + log_z_base)
+    return summary(total + log_z_base)
 
 
 def _bernoulli(params: RBMParams, base: _Path) -> tuple[Any, Any, Array]:
@@ -183,7 +183,7 @@ def _gaussian(params: GaussianRBMParams, base: _Path) -> tuple[Any, Any, Array]:
     return draw, change, jnp.sum(jnp.log(sigma)) + len(sigma) / 2 * jnp.log(2 * jnp.pi)
 
 
-def _summary(log_weights: Array) -> LogPartition:
+def summary(log_weights: Array) -> LogPartition:
     """The mean of the weights and its standard error, in logs."""
     n = len(log_weights)
     top = jnp.max(log_weights)

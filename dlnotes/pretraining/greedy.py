@@ -7,7 +7,8 @@ its top.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -20,7 +21,7 @@ from dlnotes.models.model import Model
 from dlnotes.pretraining.learner import Encoder, Learner
 from dlnotes.pretraining.train import TrainedLayer, side_by_side, train
 from dlnotes.training.starts import initial_params
-from dlnotes.typing import Params
+from dlnotes.typing import Array, Params
 
 BLOCK = 4096
 """Rows that are encoded at once."""
@@ -156,13 +157,12 @@ def has_members(encoder: Encoder, inputs: int) -> bool:
 
 def _encoded(encoder: Encoder, x: np.ndarray, members: bool, per_member: bool, block: int) -> np.ndarray:
     """One layer's outputs. The members of a large layer take turns, as in its training."""
-    one = encoder.learner.encode
+    alone = _compiled(encoder.learner.encode, None)
     if not members:
-        return _by_blocks(jax.jit(one), encoder.params, x, block)
+        return _by_blocks(alone, encoder.params, x, block)
     if side_by_side(min(block, x.shape[-2]), x.shape[-1], encoder.learner.units):
-        many = jax.jit(jax.vmap(one, in_axes=(0, 0 if per_member else None)))
-        return _by_blocks(many, encoder.params, x, block)
-    alone, count = jax.jit(one), len(jax.tree.leaves(encoder.params)[0])
+        return _by_blocks(_compiled(encoder.learner.encode, per_member), encoder.params, x, block)
+    count = len(jax.tree.leaves(encoder.params)[0])
     return np.stack(
         [
             _by_blocks(
@@ -171,6 +171,14 @@ def _encoded(encoder: Encoder, x: np.ndarray, members: bool, per_member: bool, b
             for m in range(count)
         ]
     )
+
+
+@lru_cache(maxsize=64)
+def _compiled(encode: Callable[[Params, Array], Array], per_member: bool | None) -> Callable[..., Array]:
+    """An encoder of one member, or (not ``None``) of several, jitted once for all calls."""
+    if per_member is None:
+        return jax.jit(encode)
+    return jax.jit(jax.vmap(encode, in_axes=(0, 0 if per_member else None)))
 
 
 def _by_blocks(function: Any, params: Params, x: np.ndarray, block: int) -> np.ndarray:

@@ -14,7 +14,11 @@ import numpy as np
 from dlnotes.typing import Array, Params, PRNGKey
 
 Metrics = dict[str, Array]
-"""What a step measured, each ``()`` float32. "reconstruction" is the mean squared error per example."""
+"""What a step measured, each ``()`` float32. "reconstruction" is the mean squared error per example.
+
+One that is not finite stops the member (`dlnotes.pretraining.train`), and so does "diverged" where it is not 0;
+the member then keeps its state of before the step.
+"""
 
 
 class Learner(NamedTuple):
@@ -33,8 +37,7 @@ class Learner(NamedTuple):
         Raises ValueError naming the value and what is allowed.
       activation: name of the activation φ where ``encode`` is ``φ(x W + b)`` (see `dense_of`), else ``None``.
       dense_of: ``dense_of(params) -> Dense(W, b)`` of that layer, else ``None``.
-      decoder_of: ``decoder_of(params) -> Dense`` from units back to inputs, before the output unit, or
-        ``None``.
+      decoder_of: ``decoder_of(params) -> Dense`` from units to inputs, before the output unit; or ``None``.
       kind: its name in a config.
     """
 

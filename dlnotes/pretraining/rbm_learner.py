@@ -18,6 +18,7 @@ from dlnotes.typing import Array, PRNGKey
 
 MOST_DRIVE = 100.0
 """Mean of |c + v W| from which on a machine has diverged: every unit's mean is 0 or 1 to the last bit."""
+_STILL = 1e-3  # by how much no mean of a unit differs between rows, where the units have collapsed
 _SIGMA_RATE = 0.1  # of log σ, as a share of the learning rate
 _LEAST_RATE = 1e-4  # of a bit, so that a bias starts at a finite logit
 
@@ -59,7 +60,7 @@ def rbm(
     learning_rate: float | None = None,
     rate_decay: bool | None = None,
     momentum: float = 0.5,
-    final_momentum: float = 0.9,
+    final_momentum: float | None = None,
     weight_decay: float = 2e-4,
     binarize: bool = True,
     init_scale: float = 0.01,
@@ -87,7 +88,8 @@ def rbm(
         numbers.
       rate_decay: whether it falls to 0 linearly in the last half of the steps; by default if persistent.
       momentum: at the start; it rises linearly to ``final_momentum`` within the first fifth of the steps.
-      final_momentum: from then on.
+      final_momentum: from then on; by default 0.9, and 0.5 if persistent, for chains cannot follow faster
+        changes.
       weight_decay: λ, of W alone.
       binarize: whether values between 0 and 1 are drawn; without, they are taken as if they were bits.
       init_scale: standard deviation of W at the start. Visible biases start at the logit of the data's means
@@ -98,8 +100,8 @@ def rbm(
     Returns:
       A `Learner`, kind "rbm". Metrics: "reconstruction", the squared error of ``E[v | h]`` for h drawn from
       the example (persistent: for its means), summed over the inputs; "drive", the mean of ``|c + v W|``;
-      "diverged", 1 where that is 100 or more: the rate was too high, all units are on or off whatever they
-      see, and weights that grow on and on say nothing more.
+      "diverged", 1 where that is 100 or more, or where each unit is on or off, whatever it sees:
+      the rate was too high, and such units learn no more.
 
     Raises:
       ValueError: naming an argument, its value and what is allowed.
@@ -121,6 +123,8 @@ def rbm(
     gaussian = visible == "gaussian"
     if learning_rate is None:
         learning_rate = (0.02 if persistent else 0.05) / (10 if gaussian else 1)
+    if final_momentum is None:
+        final_momentum = max(momentum, 0.5 if persistent else 0.9)
     _above_zero(learning_rate=learning_rate, sigma=sigma, init_scale=init_scale)
     for name, value in (("momentum", momentum), ("final_momentum", final_momentum)):
         if not 0 <= value < 1:
@@ -279,7 +283,7 @@ def _contrastive(
         first = means if i == 0 else first
         p = jax.nn.sigmoid(_hidden(params, _scaled(params, v)))
     state = _update(options, state, (v0, p0), (v, p), progress)
-    return state, _metrics(x, first, a0)
+    return state, _metrics(x, first, a0, p0)
 
 
 def _persistent(
@@ -300,15 +304,17 @@ def _persistent(
     p0, p1 = p[: len(x)], p[len(x) :]
     first = visible_means(params, p0)
     state = _update(options, state._replace(chains=h), (v0, p0), (v, p1), progress)
-    return state, _metrics(x, first, a[: len(x)])
+    return state, _metrics(x, first, a[: len(x)], p0)
 
 
-def _metrics(x: Array, means: Array, a0: Array) -> Metrics:
+def _metrics(x: Array, means: Array, a0: Array, p0: Array) -> Metrics:
     drive = jnp.mean(jnp.abs(a0))
+    saturated = jnp.mean(p0 * (1 - p0)) < 10 * _STILL
+    still = ~jnp.any(jnp.abs(p0 - p0[:1]) > _STILL) & jnp.any(x != x[:1])  # though the rows differ
     return {
         "reconstruction": jnp.sum(jnp.square(x - means)) / len(x),
         "drive": drive,
-        "diverged": (drive >= MOST_DRIVE).astype(jnp.float32),
+        "diverged": ((drive >= MOST_DRIVE) | (saturated & still)).astype(jnp.float32),
     }
 
 

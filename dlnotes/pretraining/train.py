@@ -132,14 +132,9 @@ class LayerTraining:
 
     def initial(self) -> LayerState:
         """The state before the first step."""
-
-        def start(seeds: Array, mean: Array) -> LayerState:
-            one = partial(_first, self.learner, self.batch_size, self.layer)
-            members = jax.vmap(one, in_axes=(0, 0 if self._per_member else None))(seeds, mean)
-            return LayerState(jnp.array(0, jnp.int32), members)
-
-        drawn = jax.jit(start, compiler_options=single_use_options())(self.seeds, self._mean)
-        return self.put(jax.device_get(drawn))
+        start = _starter(self.learner, self.batch_size, self._per_member)
+        members = start(self.seeds, self._mean, np.int32(self.layer))
+        return self.put(LayerState(jnp.array(0, jnp.int32), jax.device_get(members)))
 
     def put(self, state: LayerState) -> LayerState:
         """A host state on the devices."""
@@ -188,12 +183,20 @@ def layer_shapes(learner: Learner, inputs: int, members: int, batch_size: int) -
       batch_size: rows of a step.
     """
     seed, mean = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((inputs,), jnp.float32)
-    one = jax.eval_shape(partial(_first, learner, batch_size, 0), seed, mean)
+    one = jax.eval_shape(partial(_first, learner, batch_size, layer=0), seed, mean)
     many = jax.tree.map(lambda a: jax.ShapeDtypeStruct((members, *a.shape), a.dtype), one)
     return LayerState(jax.ShapeDtypeStruct((), jnp.int32), many)  # type: ignore[arg-type]
 
 
-def _first(learner: Learner, batch_size: int, layer: int, seed: Array, mean: Array) -> LayerMember:
+@lru_cache(maxsize=64)
+def _starter(learner: Learner, batch_size: int, per_member: bool) -> Callable[..., LayerMember]:
+    """``start(seeds, mean, layer)``, jitted: members before their first step."""
+    one = partial(_first, learner, batch_size)
+    many = jax.vmap(one, in_axes=(0, 0 if per_member else None, None))
+    return jax.jit(many, compiler_options=single_use_options())
+
+
+def _first(learner: Learner, batch_size: int, seed: Array, mean: Array, layer: Array | int) -> LayerMember:
     """A member before its first step; all that is random in it follows from its seed and layer."""
     inputs = mean.shape[0]
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 0x9E7), layer)
@@ -316,7 +319,7 @@ def _compiled(
             axes = (0, 0 if per_member else None, None, None, None)
             members = jax.vmap(one, in_axes=axes)(members, x, state.step, steps, total)
         elif per_member:
-            members = jax.lax.map(lambda both: one(*both, state.step, steps, total), (members, x))
+            members = jax.lax.map(lambda both: one(both[0], both[1], state.step, steps, total), (members, x))
         else:
             members = jax.lax.map(lambda member: one(member, x, state.step, steps, total), members)
         return LayerState(state.step + steps, members)

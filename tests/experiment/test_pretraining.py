@@ -1,6 +1,7 @@
 """Runs whose layers are learned first: where they start, what stays, exact resume, refusals by name."""
 
 # pyright: reportOptionalMemberAccess=false, reportArgumentType=false
+import io
 import json
 import shutil
 import signal
@@ -10,12 +11,14 @@ import chex
 import jax
 import numpy as np
 import pytest
-from test_checkpoint_recovery import finish, only_run, start, wait_for
+from test_checkpoint_recovery import close_end, finish, only_run, start, start_together, wait_for
 from tiny_run import tiny
 
+from dlnotes.cli.progress import Plain
 from dlnotes.config import ConfigError, parse, to_toml
 from dlnotes.devices.placement import place
 from dlnotes.experiment import run as running
+from dlnotes.experiment.progress import Progress
 from dlnotes.experiment.run import Interrupted, open_run, resume, run
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.pretraining import dense_layers, train
@@ -68,7 +71,9 @@ def test_it_starts_at_the_greedy_stack_and_the_read_out_at_its_own_start(whole, 
         below = jax.vmap(learner.encode, (0, None if k == 0 else 0))(layer.encoder.params, below)
     params = result.states[0].members.params
     plain = run(digits_config(tmp_path / "plain", **STILL, pretraining={"learners": []}))
-    chex.assert_trees_all_equal(params.output, plain.states[0].members.params.output)
+    drawn = plain.states[0].members.params.output
+    np.testing.assert_array_equal(params.output.W, drawn.W)
+    np.testing.assert_allclose(params.output.b, drawn.b, atol=1e-20)
     for layer, dense in zip(params.hidden, dense_layers(encoders), strict=True):
         chex.assert_trees_all_close(layer, dense, rtol=1e-4, atol=1e-5)
     for layer, dense in zip(params.hidden, dense_layers(whole.pretrained[0]), strict=True):
@@ -433,3 +438,74 @@ def test_what_is_not_planned_is_said_and_what_is_learned_is_shown(tmp_path):
     (tmp_path / "written.toml").write_text(to_toml(config))
     assert "[[pretraining.learners]]" in to_toml(config) or "learners = [" in to_toml(config)
     assert load(tmp_path / "written.toml", ["name=tiny"]) == config
+
+
+@pytest.mark.slow
+def test_groups_of_a_sweep_share_a_pretraining_that_is_the_same(whole, tmp_path):
+    """What is learned from labels is swept: the layers are learned once, and lie in each group's folder."""
+    said = []
+    config = digits_config(
+        tmp_path / "runs", sweep={"kind": "grid", "parameters": {"fine_tuning.labels": [60, 137]}}
+    )
+    result = run(config, watch=lambda progress: said.append((progress.stage, progress.step)))
+    assert [s for s in said if s[0].startswith("layer 2")][-1][1] == 14
+    assert sum(step == 14 for stage, step in said if stage.startswith("layer 2")) == 1
+    chex.assert_trees_all_equal(
+        [e.params for e in result.pretrained[0]], [e.params for e in result.pretrained[1]]
+    )
+    files = [(result.folder / f"group-00{g}" / "pretraining.jsonl").read_bytes() for g in (0, 1)]
+    assert files[0] == files[1] == (whole.folder / "pretraining.jsonl").read_bytes()
+    chex.assert_trees_all_equal(result.states[1].members.params, whole.states[0].members.params)
+    kept_nothing = run(config, keep=False)
+    chex.assert_trees_all_equal(kept_nothing.states, result.states)
+
+
+def test_a_stage_is_told_as_its_own():
+    """Layers before the trainings of two groups, in plain lines."""
+    out = io.StringIO()
+    plain = Plain(out, groups=2, clock=iter(range(0, 1000, 20)).__next__)
+    for _ in range(2):
+        for stage in ("layer 1 of 2 (rbm)", "layer 2 of 2 (rbm)", ""):
+            for step in (0, 5):
+                plain(
+                    Progress(
+                        step,
+                        5,
+                        step / 5,
+                        {"reconstruction": 3.25, "loss": 1.5},
+                        10.0 * step,
+                        1,
+                        1,
+                        stage=stage,
+                    )
+                )
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "group 1/2  layer 1 of 2 (rbm)  step 0/5  epoch 0.0  compiling"
+    assert "group 1/2  layer 2 of 2 (rbm)  step 5/5  epoch 1.0  reconstruction 3.25" in lines[3]
+    assert "group 1/2  step 5/5  epoch 1.0  loss 1.5" in lines[5]
+    assert lines[6].startswith("group 2/2  layer 1 of 2")
+    assert lines[10].startswith("group 2/2  step 0/5")
+
+
+@pytest.mark.slow
+def test_two_processes_pretrain_as_one(whole, tmp_path):
+    path = tmp_path / "tiny.toml"
+    config = digits_config(tmp_path / "runs", training={"batch_size": 13}, devices={"strategy": "mesh"})
+    path.write_text(to_toml(config))
+    one = run(digits_config(tmp_path / "one", training={"batch_size": 13}))
+    for process in start_together("run", path, 2):
+        finish(process)
+    folder = only_run(tmp_path / "runs" / "tiny")
+    close_end(folder, one.folder, tolerance=1e-4)
+    assert (folder / "pretraining.jsonl").read_bytes() == (one.folder / "pretraining.jsonl").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_state_that_is_divided_starts_there_too(whole, tmp_path):
+    """Parameters over two devices of a mesh, each of which gets its part of what was pretrained."""
+    sections = {"model": {"widths": [32, 40]}, "fine_tuning": {"layers": "top"}}
+    one = run(digits_config(tmp_path / "one", **sections))
+    two = run(digits_config(tmp_path / "two", **sections, devices={"strategy": "auto", "mesh": {"fsdp": 2}}))
+    chex.assert_trees_all_close(two.states, one.states, rtol=1e-3, atol=1e-4)
+    for layer, dense in zip(two.states[0].members.params.hidden, dense_layers(two.pretrained[0])):
+        chex.assert_trees_all_equal(layer, dense)
