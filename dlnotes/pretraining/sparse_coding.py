@@ -130,10 +130,11 @@ def sparse_coding(
     """A dictionary for sparse codes, ``min over D and z of ½ ‖x − D z‖² + λ ‖z‖₁``, ``‖d_j‖ ≤ 1``.
 
     A step finds the codes z of a batch, takes them into the running means A of ``z zᵀ`` and B of ``x zᵀ``,
-    which forget slowly, and brings every atom up to date once (`dictionary_update`). An atom that no code uses
-    becomes an example of the batch. Metrics: "reconstruction", ``‖x − D z‖²``, "loss", the objective, both of
-    the dictionary before the step, and "active", the share of codes that are not 0; a learned encoder adds
-    "encoder", ``½ ‖ẑ − z‖²``.
+    which forget slowly, and brings every atom up to date once (`dictionary_update`). An atom that no code
+    uses becomes an example of the batch.
+
+    Metrics: "reconstruction", ``‖x − D z‖²``, "loss", the objective, both of the dictionary before the step,
+    and "active", the share of codes that are not 0; a learned encoder adds "encoder", ``½ ‖ẑ − z‖²``.
 
     ``encode`` is the solver; nothing of the form φ(x W + b) is the same, so that it cannot start a layer of a
     network. With ``encoder="learned"`` it is one step of shrinkage, ``S_t(x W + b)``, learned from the

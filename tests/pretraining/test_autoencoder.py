@@ -357,3 +357,11 @@ def test_all_options_together():
         )
         state, metrics = steps(learner, n=1)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state, metrics)))
+
+
+def test_the_cost_is_finite_and_right_for_logits_of_any_size():
+    z = jnp.concatenate([jnp.linspace(-200, 200, 81), jnp.linspace(-2, 2, 41)])
+    for x in (0.0, 0.3, 1.0):
+        got = OUTPUTS["bernoulli"].cost(z, layers.sigmoid(z), jnp.full_like(z, x))
+        want = np.logaddexp(0, np.asarray(z, np.float64)) - x * np.asarray(z, np.float64)
+        np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
