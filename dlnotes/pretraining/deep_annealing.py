@@ -12,11 +12,11 @@ from dlnotes.pretraining.annealed_importance import LEAST_RATE, LogPartition, su
 from dlnotes.pretraining.deep_boltzmann_machine import (
     DBMParams,
     check_machine,
-    draw_bits,
     free_energy,
     logit,
     total_input,
 )
+from dlnotes.pretraining.draws import draw_bits
 from dlnotes.typing import Array, PRNGKey
 
 
