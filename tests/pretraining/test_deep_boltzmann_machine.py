@@ -161,7 +161,7 @@ def test_a_step_goes_along_the_gradient():
     params = params._replace(W=(params.W[0], 0 * params.W[1]))
     v = bits(12, 4)
     learner = dbm(
-        (3, 2), chains=20_000, gibbs_steps=20, momentum=0.0, weight_decay=0.0, start=params, learning_rate=1.0
+        (3, 2), chains=6000, gibbs_steps=10, momentum=0.0, weight_decay=0.0, start=params, learning_rate=1.0
     )
     state = learner.init(jax.random.key(0), jnp.full(4, 0.5), 4)
     new, _ = learner.step(state, jnp.asarray(v), jax.random.key(1), jnp.float32(0.75))
