@@ -93,6 +93,11 @@ LARGER = SHARES | {"bleu", "chrf", "r2"}
 """Metrics of which larger is better."""
 
 
+def bare_metric(metric: str) -> str:
+    """A metric's name without that of its task, "digit.accuracy" → "accuracy"."""
+    return metric.rpartition(".")[2]
+
+
 def metric_in_words(metric: str, measured: Iterable[str] = ()) -> str:
     """A metric's name, with what it is of where that is not the data's own units.
 
@@ -104,15 +109,17 @@ def metric_in_words(metric: str, measured: Iterable[str] = ()) -> str:
       >>> metric_in_words("r2"), metric_in_words("loss", ["loss", "standardized_absolute_error"])
       ('R²', 'loss (standardized target)')
     """
-    of = " (standardized target)" if metric == "loss" and "standardized_absolute_error" in measured else ""
-    return {"r2": "R²"}.get(metric, metric.replace("_", " ")) + of
+    task, dot, name = metric.rpartition(".")
+    standardized = f"{task}{dot}standardized_absolute_error" in measured
+    of = " (standardized target)" if name == "loss" and standardized else ""
+    return task + dot + {"r2": "R²"}.get(name, name.replace("_", " ")) + of
 
 
 def value_in_words(metric: str, value: float | None) -> str:
     """``"98.47%"`` for a share, four digits for anything else, ``"none"`` without a value."""
     if value is None or not math.isfinite(value):
         return "none"
-    return f"{100 * value:.2f}%" if metric.split()[-1] in PERCENT else f"{value:.4g}"
+    return f"{100 * value:.2f}%" if bare_metric(metric.split()[-1]) in PERCENT else f"{value:.4g}"
 
 
 def measured_in_words(metric: str, measured: Mapping[str, Any]) -> str:

@@ -186,6 +186,8 @@ OUTPUTS = {
     "over_steps": (lambda z, y: outputs.over_steps(outputs.cross_entropy, z, y), r(4, 2, 3), whole(3, 4)),
     "target_count": (outputs.target_count, whole(3, 4, 5)),
     "mean_of": (lambda t, w: outputs.mean_of(outputs.PerExample(t, t * t), w * w), r(4), r(4)),
+    "dependence": (outputs.dependence, r(9, 3)),
+    "distance_correlations": (outputs.distance_correlations, r(9, 3)),
     "heteroscedastic": (lambda raw: outputs.heteroscedastic(raw).variance, r(4, 6)),
     "full_covariance": (lambda raw: outputs.full_covariance(raw, 2).covariance, r(4, 5)),
     "mixture": (lambda raw: outputs.mixture(raw, 3, 2).mode, r(4, 15)),

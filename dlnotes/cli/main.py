@@ -42,6 +42,7 @@ from dlnotes.cli.options import (
     engine_of,
 )
 from dlnotes.cli.plan import plan
+from dlnotes.cli.probe import probe
 from dlnotes.cli.streams import out, write_plainly
 from dlnotes.devices.distributed import WAIT_SECONDS
 
@@ -241,6 +242,9 @@ def export(
         bool,
         typer.Option("--onnx", help="As a file of ONNX, which needs the extra dlnotes[onnx]."),
     ] = False,
+    task: Annotated[
+        str | None, typer.Option(help="Of a run of several tasks: which of them answers.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Write a trained model as one file.
@@ -254,10 +258,11 @@ def export(
 
         told = partial(print, file=sys.stderr, flush=True)
         trained = with_member(folder, point, member)
-        out(str(export_run(trained, output=output, int8=int8, onnx=onnx, tell=told)))
+        out(str(export_run(trained, output=output, int8=int8, onnx=onnx, task=task, tell=told)))
 
 
 app.command()(cascade)
+app.command()(probe)
 app.command()(judge)
 app.command()(reproduce)
 app.command()(report)

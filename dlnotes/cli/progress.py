@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from dlnotes.experiment.summary import best_point, chosen_on
 from dlnotes.formatting import (
     LARGER,
+    bare_metric,
     choice_in_words,
     duration_in_words,
     interval_in_words,
@@ -230,7 +231,7 @@ def _rank(point: Mapping[str, Any], split: str, metric: str) -> float:
     value = point["metrics"].get(split, {}).get(metric, {}).get("mean")
     if value is None or not math.isfinite(value):
         return math.inf
-    return -value if metric in LARGER else value
+    return -value if bare_metric(metric) in LARGER else value
 
 
 def _lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from dlnotes.config.models import Model, that_fit
 from dlnotes.config.older_names import with_present_names
 from dlnotes.config.places import Name
 from dlnotes.config.pretraining import FineTuning, Pretraining
+from dlnotes.config.tasks import TRUNKS, Representation, Task, TaskName
 from dlnotes.config.teacher import Teacher
 from dlnotes.config.training import (
     ASYNCHRONOUS,
@@ -40,6 +41,10 @@ class Config(Section):
     augment: Augment | None = None
     pretraining: Pretraining | None = None
     fine_tuning: FineTuning | None = None
+    representation: Representation | None = None
+    tasks: dict[TaskName, Task] | None = Field(
+        default=None, min_length=1, description="learned at once, on the features that [model] gives"
+    )
     teacher: Teacher | None = None
     decoding: Decoding | None = None
     devices: Devices = Devices()
@@ -74,6 +79,7 @@ class Config(Section):
         self._pretraining_agrees()
         if self.decoding is not None and self.model.kind != "seq2seq":
             raise ValueError(f"decoding: is for model.kind 'seq2seq', got {self.model.kind!r}")
+        self._tasks_agree()
         if self.teacher is not None and self.training.loss not in ("auto", "cross_entropy", "squared_error"):
             raise ValueError(
                 f"training.loss: got {self.training.loss!r} with [teacher]; allowed are auto, cross_entropy, "
@@ -107,6 +113,44 @@ class Config(Section):
                 )
         if found:
             raise ValueError("; ".join(found))
+
+    def _tasks_agree(self) -> None:
+        """Refuse what several tasks cannot be trained with.
+
+        Raises:
+          ValueError: naming the option.
+        """
+        if self.tasks is None:
+            if self.representation is not None:
+                raise ValueError("representation: is shared by the [tasks.NAME] of a config, there are none")
+            return
+        if all(task.weight == 0 for task in self.tasks.values()):
+            raise ValueError("tasks: got a weight of 0 for every task, one above 0 is needed")
+        if self.model.kind not in TRUNKS:
+            raise ValueError(
+                f"model.kind: got {self.model.kind!r} with [tasks], allowed, as they give features: "
+                f"{', '.join(TRUNKS)}"
+            )
+        if self.training.loss != "auto":
+            raise ValueError(
+                f"training.loss: got {self.training.loss!r} with [tasks], each has a loss of its own"
+            )
+        if self.training.label_smoothing:
+            raise ValueError(
+                f"training.label_smoothing: got {self.training.label_smoothing} with [tasks], allowed is 0"
+            )
+        for name in ("teacher", "decoding", "pretraining", "fine_tuning"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name}: cannot be combined with [tasks]")
+        if self.training.asynchronous is not None:
+            raise ValueError("training.asynchronous: cannot be combined with [tasks]")
+        if self.data.kind != "csv":
+            for name, task in self.tasks.items():
+                if task.target is not None and not task.reconstructs and self.data.kind != "tabular":
+                    raise ValueError(
+                        f"tasks.{name}.target: got {task.target!r}, columns are for data.kind 'csv' and "
+                        f"'tabular'; of {self.data.kind!r} allowed are 'inputs' and none, its own target"
+                    )
 
     def _asynchronous_agrees(self) -> None:
         """Refuse what workers that share no lock cannot do.

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from dlnotes.checks import did_you_mean
 from dlnotes.config.config import Config
 from dlnotes.config.training import Grid, Range
 from dlnotes.config.validation import ConfigError, set_path, validate
@@ -40,6 +41,10 @@ def dynamic_paths(config: Config) -> set[str]:
                 found.add(prefix + name)
             if isinstance(value, BaseModel):
                 walk(value, f"{prefix}{name}.")
+            elif isinstance(value, dict):
+                for key, inner in value.items():
+                    if isinstance(inner, BaseModel):
+                        walk(inner, f"{prefix}{name}.{key}.")
 
     walk(config, "")
     return found
@@ -71,6 +76,10 @@ def check(config: Config) -> list[str]:
         where = f"sweep.parameters.{path}"
         if path.split(".")[0] in {"sweep", "output", "devices", "checkpoint", "name"}:
             problems.append(f"{where}: cannot be swept, it does not change the training")
+            continue
+        if path.startswith("tasks.") and (name := path.split(".")[1]) not in (config.tasks or {}):
+            hint = did_you_mean(name, config.tasks or {})
+            problems.append(f"{where}: the config has no task {name!r}{hint}")
             continue
         if isinstance(choices, Range):
             choices = (choices.low, choices.high)

@@ -161,8 +161,8 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 def _field(model: Any, name: Any) -> Any:
     """The model (or union of models) that the field ``name`` of ``model`` holds."""
     field = _fields(model).get(name) if isinstance(name, str) else None
-    if field is None:
-        return model if isinstance(name, int) else None
+    if field is None:  # a place in a list, or a name in a table of models such as [tasks.NAME]
+        return model if isinstance(name, int) or _fields(model) else None
     found = _models_in(field.annotation)
     return found[0] if len(found) == 1 else field.annotation
 

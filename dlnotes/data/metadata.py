@@ -14,6 +14,8 @@ import numpy as np
 from dlnotes.data.dataset import Dataset, Examples, Forecast, Pair, Standardize, Trees
 from dlnotes.data.levels import known_levels
 from dlnotes.data.own_files import OwnDataset, reading_of
+from dlnotes.data.tasks import TaskDataset, TaskFacts
+from dlnotes.outputs.targets import Targets
 
 _PLAIN = (
     "name",
@@ -28,6 +30,7 @@ _PLAIN = (
     "notation",
 )
 _SPLITS = ("train", "validation", "test")
+TASKS = "Targets"
 _TUPLES = {kind.__name__: kind for kind in (Pair, Trees)}
 
 
@@ -35,12 +38,11 @@ def metadata_of(dataset: Dataset) -> dict[str, Any]:
     """The metadata as what JSON can hold."""
     metadata = {name: getattr(dataset, name) for name in _PLAIN}
     for name in ("standardize", "standardize_y"):
-        scale = getattr(dataset, name)
-        metadata[name] = scale and {
-            "mean": scale.mean.tolist(),
-            "scale": scale.scale.tolist(),
-            "dtype": str(scale.mean.dtype),
-        }
+        metadata[name] = _scale(getattr(dataset, name))
+    if isinstance(dataset, TaskDataset):
+        metadata["tasks"] = [
+            facts._asdict() | {"standardize_y": _scale(facts.standardize_y)} for facts in dataset.tasks
+        ]
     metadata["forecast"] = dataset.forecast and dataset.forecast._asdict()
     levels = known_levels(dataset)
     metadata["reading"] = dict(reading_of(dataset)) | ({} if levels is None else {"levels": levels})
@@ -62,13 +64,32 @@ def dataset_of(metadata: dict[str, Any], *, missing: str) -> Dataset:
         name: tuple(v) if isinstance(v := metadata.get(name, ""), list) else v for name in _PLAIN
     }
     for name in ("standardize", "standardize_y"):
-        if scale := metadata[name]:
-            mean, deviation = (np.array(scale[part], scale["dtype"]) for part in ("mean", "scale"))
-            kept[name] = Standardize(mean, deviation)
+        kept[name] = _standardize(metadata[name])
     if forecast := metadata["forecast"]:
         kept["forecast"] = Forecast(tuple(forecast["targets"]), forecast["horizon"])
     kept |= {name: _zeros(metadata["splits"][name]) for name in _SPLITS}
-    return OwnDataset(**kept, reading=metadata.get("reading", {}), missing=missing)
+    kept |= {"reading": metadata.get("reading", {}), "missing": missing}
+    if "tasks" not in metadata:
+        return OwnDataset(**kept)
+    tasks = [
+        TaskFacts(**(t | {"classes": tuple(t["classes"]), "standardize_y": _standardize(t["standardize_y"])}))
+        for t in metadata["tasks"]
+    ]
+    return TaskDataset(**kept, tasks=tuple(tasks))
+
+
+def _scale(scale: Standardize | None) -> dict[str, Any] | None:
+    return scale and {
+        "mean": scale.mean.tolist(),
+        "scale": scale.scale.tolist(),
+        "dtype": str(scale.mean.dtype),
+    }
+
+
+def _standardize(scale: dict[str, Any] | None) -> Standardize | None:
+    if not scale:
+        return None
+    return Standardize(*(np.array(scale[part], scale["dtype"]) for part in ("mean", "scale")))
 
 
 def changes(metadata: dict[str, Any], dataset: Dataset) -> list[str]:
@@ -95,6 +116,8 @@ def _shapes(examples: Examples | None) -> dict[str, Any] | None:
     def of(a: Any) -> Any:
         if a is None:
             return None
+        if isinstance(a, Targets):
+            return {"of": TASKS, "leaves": {name: of(leaf) for name, leaf in a.items()}}
         if isinstance(a, tuple):
             leaves = {name: of(leaf) for name, leaf in a._asdict().items()}  # pyright: ignore[reportAttributeAccessIssue]
             return {"of": type(a).__name__, "leaves": leaves}
@@ -110,6 +133,8 @@ def _zeros(shapes: dict[str, Any] | None) -> Examples | None:
     def of(shape: dict[str, Any] | None) -> Any:
         if shape is None:
             return None
+        if shape.get("of") == TASKS:
+            return Targets({name: of(leaf) for name, leaf in shape["leaves"].items()})
         if "of" in shape:
             return _TUPLES[shape["of"]](**{name: of(leaf) for name, leaf in shape["leaves"].items()})
         dtype = np.dtype(shape["dtype"])

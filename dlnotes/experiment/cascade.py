@@ -19,6 +19,7 @@ from dlnotes.experiment.kept_files import write_json
 from dlnotes.experiment.members import good_member
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.run import open_run
+from dlnotes.experiment.tasks import require_one_task
 from dlnotes.models import (
     CascadeCount,
     cascade_counts,
@@ -113,6 +114,8 @@ def fit_cascade(
     if not runs:
         raise ConfigError("cascade", ["runs: got none, at least one is needed"])
     opened = [run if isinstance(run, Trained) else open_run(run) for run in runs]
+    for one in opened:
+        require_one_task(one, "a stage of a cascade")
     names = [str(one.folder.path) for one in opened]
     parts = {name: found for name in ("validation", "test") if (found := _part(opened, name)) is not None}
     which = _class_of(opened[0], positive)

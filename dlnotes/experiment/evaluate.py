@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,20 @@ import numpy as np
 
 from dlnotes import data
 from dlnotes.config import ConfigError
+from dlnotes.data.dataset import Examples
+from dlnotes.data.task_table import evaluated_table, is_table
+from dlnotes.data.tasks import TaskDataset, labeled, own_targets
 from dlnotes.experiment.decoding import answers_of, decoding_metrics, references_of
 from dlnotes.experiment.ensemble import ensemble_metrics
-from dlnotes.experiment.final_metrics import label_quality, regression_quality
+from dlnotes.experiment.evaluator import Evaluator
+from dlnotes.experiment.final_metrics import label_quality, regression_quality, task_quality
 from dlnotes.experiment.intervals import limits_of, mean_interval
 from dlnotes.experiment.members import PointName, failed_members, require_good
 from dlnotes.experiment.predict import _opened
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.routing import routing_metrics
+from dlnotes.experiment.tasks import by_task
+from dlnotes.training.state import Member
 
 
 def evaluate_run(
@@ -53,10 +61,15 @@ def evaluate_run(
             examples = trained.dataset.split(split)
             measured = {} if ensemble else trained.evaluator.evaluate(members, split)
         else:
-            target = trained.config.data.target if trained.config.data.kind == "csv" else None
-            examples = data.evaluate_inputs(data_path, trained.dataset, target=target)
+            examples = _examples(trained, data_path)
             measured = {} if ensemble else trained.evaluator.evaluate_examples(members, examples)
         failed, loss = failed_members(members), trained.config.training.loss
+        if isinstance(whole := trained.dataset, TaskDataset):
+            parts = partial(labeled, whole, examples)
+            if ensemble:
+                good = jax.tree.map(lambda a: a[~failed], members)
+                return _intervals(_ensemble_of_tasks(trained, good, parts), None, loss)
+            return _intervals(measured | task_quality(trained.evaluator, members, parts), failed, loss)
         if ensemble:
             good = jax.tree.map(lambda a: a[~failed], members)
             found = ensemble_metrics(trained.evaluator, good, examples)
@@ -73,7 +86,44 @@ def evaluate_run(
             measured |= decoding_metrics(trained.evaluator, members, examples, answers, how)
     except (ValueError, OSError) as error:
         raise ConfigError(str(data_path or trained.folder.path), [str(error)]) from None
+    return _intervals(measured, failed, loss)
+
+
+def _intervals(
+    measured: dict[str, np.ndarray], failed: np.ndarray | None, loss: str
+) -> dict[str, dict[str, Any]]:
+    """Mean and interval of each metric over the members that did not fail."""
     return {
-        name: mean_interval(np.where(failed, np.nan, v), limits=limits_of(name, loss))
+        name: mean_interval(
+            v if failed is None else np.where(failed, np.nan, v), limits=limits_of(name, loss)
+        )
         for name, v in measured.items()
     }
+
+
+def _examples(trained: Trained, path: str | Path) -> Examples:
+    """Examples with targets of a file, of all tasks where it is a table."""
+    dataset = trained.dataset
+    if is_table(dataset):
+        inputs = data.read_inputs(path, dataset)
+        return evaluated_table(path, dataset, inputs.x)
+    target = trained.config.data.target if trained.config.data.kind == "csv" else None
+    examples = data.evaluate_inputs(path, dataset, target=target)
+    if not isinstance(dataset, TaskDataset):
+        return examples
+    return examples._replace(y=own_targets(dataset, examples.y))
+
+
+def _ensemble_of_tasks(
+    trained: Trained, members: Member, parts: Callable[[str], Examples | None]
+) -> dict[str, np.ndarray]:
+    """`ensemble_metrics` of every task that does not reconstruct its inputs."""
+
+    def measure(alone: Evaluator, name: str) -> Mapping[str, np.ndarray]:
+        whole = trained.dataset
+        assert isinstance(whole, TaskDataset)
+        if whole.facts(name).kind == "reconstruction" or (part := parts(name)) is None:
+            return {}
+        return ensemble_metrics(alone, members, part)
+
+    return by_task(measure, trained.evaluator)

@@ -23,6 +23,7 @@ from dlnotes.experiment.members import PointName, member_in_words
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.predict import _member, _opened, _params, predicts_next
 from dlnotes.experiment.result import Trained
+from dlnotes.experiment.tasks import one_task, require_one_task
 from dlnotes.models import Model, greedy_decode
 from dlnotes.typing import Params
 
@@ -69,6 +70,7 @@ def export_run(
     member: int | None = None,
     int8: bool = False,
     onnx: bool = False,
+    task: str | None = None,
     tell: Callable[[str], Any] | None = None,
 ) -> Path:
     """Write one member as a single file of ``jax.export``, for cpu, cuda and tpu, or of ONNX.
@@ -94,6 +96,7 @@ def export_run(
         ONNX, by the quantizer of onnxruntime.
       onnx: for the many runtimes that read it; needs the extra "onnx", and inputs that are vectors, images or
         volumes of one size.
+      task: of a run of several tasks, which of them answers.
       tell: is told what the whole numbers cost, in a line.
 
     Returns:
@@ -104,6 +107,8 @@ def export_run(
         asked for in whole numbers; then nothing is written.
     """
     trained = _opened(run, point, member)
+    trained = trained if task is None else one_task(trained, task)
+    require_one_task(trained, "an exported file")
     one = _member(trained)
     params, which = _params(one), member_in_words(trained.chosen, trained.state.members)
     if onnx:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
 
 from dlnotes.data.dataset import Examples
+from dlnotes.data.tasks import TaskDataset, labeled
 from dlnotes.experiment.decoding import decoding_metrics, references_of
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.routing import routing_metrics
+from dlnotes.experiment.tasks import by_task
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
 from dlnotes.training.state import Member
 
@@ -68,6 +72,28 @@ def regression_quality(evaluator: Evaluator, members: Member, examples: Examples
     return found
 
 
+def task_quality(
+    evaluator: Evaluator, members: Member, parts: Callable[[str], Examples | None]
+) -> dict[str, np.ndarray]:
+    """Of every task of numbers what needs a whole part, by `regression_quality`, each ``(members,)``.
+
+    Args:
+      evaluator: of the members.
+      members: trained ones.
+      parts: the examples of a task that have its target, ``None`` where there are none.
+    """
+
+    def measure(alone: Evaluator, name: str) -> Mapping[str, np.ndarray]:
+        whole = evaluator.setup.dataset
+        assert isinstance(whole, TaskDataset)
+        if whole.facts(name).kind != "regression":
+            return {}
+        part = parts(name)
+        return {} if part is None else regression_quality(alone, members, part)
+
+    return by_task(measure, evaluator)
+
+
 def final_metrics(
     evaluator: Evaluator, members: Member, *, chosen: bool = False
 ) -> dict[str, dict[str, np.ndarray]]:
@@ -85,6 +111,10 @@ def final_metrics(
     found = {name: evaluator.evaluate(members, name) for name in names}
     for name, metrics in found.items():
         metrics |= routing_metrics(evaluator, members, dataset.split(name))
+    if isinstance(dataset, TaskDataset):
+        for name, metrics in found.items():
+            metrics |= task_quality(evaluator, members, partial(labeled, dataset, dataset.split(name)))
+        return found
     if dataset.task == "pixels":
         for name, metrics in found.items():
             metrics |= label_quality(evaluator, members, dataset.split(name))

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from dlnotes.formatting import bare_metric
+
 Limits = tuple[float | None, float | None]
 """The least and the largest value that a quantity can have, ``None`` where there is none."""
 
@@ -52,6 +54,7 @@ def limits_of(metric: str, loss: str = "auto") -> Limits:
       >>> limits_of("accuracy"), limits_of("loss", "mixture_nll"), limits_of("loss", "pinball")
       ((0.0, 1.0), (None, None), (0.0, None))
     """
+    metric = bare_metric(metric)
     if metric == "loss":
         return FREE if loss.endswith("_nll") else POSITIVE
     known = [name for name in _LIMITS if metric == name or metric.startswith(f"{name}_")]

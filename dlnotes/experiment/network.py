@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import prod
 from typing import Any
@@ -15,14 +15,16 @@ from dlnotes.config.cells import CellTable
 from dlnotes.config.models import FAMILIES, ConvStage, Family, GraphNode, that_fit
 from dlnotes.data.dataset import Dataset
 from dlnotes.experiment.objective import unit_of
+from dlnotes.experiment.tasks import shared_model
 from dlnotes.models.feedforward.graph import Function, Layer
 from dlnotes.models.model import Model
 
 Builder = Callable[..., Model]
 """``builder(dataset, outputs, **options) -> Model``."""
 
-ModelOf = Callable[[dict[str, Any]], Model]
-"""A model from the options of [model], some of which may be traced numbers."""
+ModelOf = Callable[..., Model]
+"""``model_of(options, hyper)``: a model from the options of [model], some of which may be traced numbers. Of
+several tasks the swept numbers, by path, say what is not in [model]."""
 
 
 def model_of(config: Config, dataset: Dataset) -> ModelOf:
@@ -32,6 +34,8 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
       ValueError: when the family does not take this data set's inputs.
     """
     family = config.model
+    if config.tasks is not None:
+        return _shared_of(config, dataset)
     spread = unit_of(config, dataset)
     outputs = dataset.outputs if spread is None else spread.size
     _require_fit(family, dataset)
@@ -39,8 +43,23 @@ def model_of(config: Config, dataset: Dataset) -> ModelOf:
         raise ValueError("model.kind: 'given' needs the network itself: dlnotes.run(config, model=...)")
     builder = BUILDERS[family.kind]
 
-    def build(options: dict[str, Any]) -> Model:
+    def build(options: dict[str, Any], hyper: Mapping[str, Any] | None = None) -> Model:
         return builder(dataset, outputs, **{k: v for k, v in options.items() if k != "kind"})
+
+    return build
+
+
+def _shared_of(config: Config, dataset: Dataset) -> ModelOf:
+    """The factory of a network of several tasks: [model] gives the features."""
+    family = config.model
+    if family.kind not in BUILDERS:
+        raise ValueError("model.kind: 'given' needs the network itself: dlnotes.run(config, model=...)")
+    _require_fit(family, dataset)
+    builder = BUILDERS[family.kind]
+
+    def build(options: dict[str, Any], hyper: Mapping[str, Any] | None = None) -> Model:
+        own = {k: v for k, v in options.items() if k != "kind"}
+        return shared_model(config, dataset, lambda features: builder(dataset, features, **own), hyper or {})
 
     return build
 

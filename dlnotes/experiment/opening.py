@@ -16,6 +16,7 @@ from dlnotes.experiment.placing import inference_placement, prepare_devices
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.experiment.setup import prepare
+from dlnotes.experiment.tasks import with_tasks
 from dlnotes.experiment.trainer import restore
 from dlnotes.formatting import in_shell
 from dlnotes.models.model import Model
@@ -57,7 +58,7 @@ def open_run(
     all_groups = groups(config)
     chosen = choose_kept(all_groups, kept, point, member)
     prepare_devices(config, all_groups)
-    dataset = known_data(kept, config) if dataset is None else dataset
+    dataset = known_data(kept, config) if dataset is None else with_tasks(config, dataset)
     own = all_groups[chosen.group]
     try:
         setup = prepare(own, dataset, model=model)

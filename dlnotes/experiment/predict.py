@@ -15,6 +15,7 @@ from dlnotes import data
 from dlnotes.config import ConfigError
 from dlnotes.config.training import Decoding
 from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.data.tasks import TaskDataset
 from dlnotes.data.trees.brackets import to_brackets
 from dlnotes.data.trees.tree import tree_at
 from dlnotes.experiment.decoding import (
@@ -26,6 +27,7 @@ from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.opening import open_run
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.sampling import check_samples, sampled_predictions
+from dlnotes.experiment.tasks import evaluator_of, one_task, require_one_task
 from dlnotes.outputs import Mixture
 from dlnotes.training.state import Member, evaluated_params
 from dlnotes.typing import Params
@@ -58,11 +60,12 @@ def predict_run(
 ) -> Path:
     """Predict for the inputs in a file and write what came out.
 
-    Pixels: a mask for each image, class numbers as the gray levels of a PNG file, or all in one ``.npz``.
-    Classification: class and probability of every class; regression: the value in the target's own
-    units, with all its digits; sequences to sequences: the decoded symbols and their log-probability; a
-    class for every position: their names, with spaces between, or for the nodes of a tree in its brackets;
-    language models: bits per symbol and the most probable next symbol.
+    Of several tasks the columns of each, with its name before theirs ("digit.class"); what reconstructs its
+    inputs is written to ``.npz`` only. Pixels: a mask for each image, class numbers as the gray levels of a
+    PNG file, or all in one ``.npz``. Classification: class and probability of every class; regression: the
+    value in the target's own units, with all its digits; sequences to sequences: the decoded symbols and
+    their log-probability; a class for every position: their names, with spaces between, or for the nodes of
+    a tree in its brackets; language models: bits per symbol and the most probable next symbol.
 
     Args:
       run: its folder, or what `open_run` returned.
@@ -94,6 +97,7 @@ def predict_run(
         raise ConfigError(str(target), ["output: must end in .csv or .npz"])
     one = _member(trained)
     if samples is not None:
+        require_one_task(trained, "a sample of predictions")
         check_samples(trained, one, samples)
     try:
         inputs = data.read_inputs(path, trained.dataset)
@@ -111,6 +115,7 @@ def predict_run(
     if target.suffix == ".npz":
         np.savez(target, allow_pickle=False, row=np.array(inputs.rows), **columns)
         return target
+    columns = _without_reconstructions(columns, trained.dataset)
     with open(target, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["row", *_headers(columns, trained.dataset)])
@@ -151,6 +156,8 @@ def _predictions(
     trained: Trained, one: Member, inputs: data.Inputs, how: Decoding, best: int
 ) -> dict[str, np.ndarray]:
     dataset = trained.dataset
+    if isinstance(dataset, TaskDataset):
+        return _of_tasks(trained, dataset, one, inputs, how, best)
     if dataset.input == "pair":
         written = write(dataset, _params(one), inputs.x.source, inputs.mask, how)
         columns = {}
@@ -186,6 +193,32 @@ def _predictions(
         for i, n in enumerate(lengths)
     ])  # fmt: skip
     return {"bits_per_symbol": bits, "next": names[p[np.arange(len(p)), lengths - 1].argmax(-1)]}
+
+
+def _of_tasks(
+    trained: Trained, dataset: TaskDataset, one: Member, inputs: data.Inputs, how: Decoding, best: int
+) -> dict[str, np.ndarray]:
+    """The columns of every task, its name before theirs; reconstructions in the units of the inputs."""
+    found: dict[str, np.ndarray] = {}
+    for facts in dataset.tasks:
+        if facts.kind != "reconstruction":
+            columns = _predictions(one_task(trained, facts.name), one, inputs, how, best)
+            found |= {f"{facts.name}.{column}": values for column, values in columns.items()}
+            continue
+        examples = Examples(inputs.x, np.zeros(len(inputs.rows), np.int32), inputs.mask)
+        outputs = evaluator_of(trained.evaluator, facts.name).predict(one, examples)[0]
+        outputs = outputs.reshape(-1, *dataset.inputs)
+        scale = dataset.standardize
+        found[f"{facts.name}.value"] = outputs if scale is None else scale.inverse(outputs)
+    return found
+
+
+def _without_reconstructions(columns: dict[str, np.ndarray], dataset: Dataset) -> dict[str, np.ndarray]:
+    """What a table of predictions holds: a reconstruction has as many numbers as the input."""
+    if not isinstance(dataset, TaskDataset):
+        return columns
+    left_out = {f"{t.name}.value" for t in dataset.tasks if t.kind == "reconstruction"}
+    return {name: values for name, values in columns.items() if name not in left_out}
 
 
 def _roots(p: np.ndarray, mask: Any) -> np.ndarray:
@@ -228,7 +261,10 @@ def _params(one: Member) -> Params:
 def _headers(columns: dict[str, np.ndarray], dataset: Dataset) -> list[str]:
     names = []
     for name, values in columns.items():
-        if name == "probability":
+        if name.endswith(".probability") and isinstance(dataset, TaskDataset):
+            task = name.removesuffix(".probability")
+            names += [f"{task}.p({c})" for c in dataset.facts(task).classes]
+        elif name == "probability":
             names += [f"p({c})" for c in dataset.classes]
         elif name == "deviation" and dataset.task == "classification":
             names += [f"deviation({c})" for c in dataset.classes]

@@ -18,6 +18,7 @@ from dlnotes.experiment.durations import Durations, durations
 from dlnotes.experiment.fine_tuning import at_rest, moving_only, projected_only, stays_of
 from dlnotes.experiment.network import model_of
 from dlnotes.experiment.objective import loss_name, loss_of, metrics_of, unit_of
+from dlnotes.experiment.tasks import is_random, task_loss, task_metrics
 from dlnotes.experiment.teaching import Teaching, is_noisy, taught_change, taught_loss, untaught
 from dlnotes.models.model import Model
 from dlnotes.outputs import (
@@ -58,9 +59,10 @@ def recipe_of(
     """
     lengths = durations(config, dataset) if lengths is None else lengths
     factory = model_of(config, dataset) if model is None else None
-    evaluation_loss = loss_of(config, dataset)
-    metrics = metrics_of(dataset, unit_of(config, dataset))
-    smoothed = loss_name(config, dataset) == "cross_entropy"
+    several = config.tasks is not None
+    evaluation_loss = task_loss(config, dataset, {}) if several else loss_of(config, dataset)
+    metrics = task_metrics(config, dataset) if several else metrics_of(dataset, unit_of(config, dataset))
+    smoothed = not several and loss_name(config, dataset) == "cross_entropy"
     if config.training.label_smoothing and not smoothed:
         raise ValueError("training.label_smoothing: only cross_entropy can be smoothed")
     if config.augment is not None and dataset.input != "image":
@@ -74,7 +76,7 @@ def recipe_of(
         options = {name: _options(config, name, hyper) for name in ("model", "optimizer", "training")}
         smoothing = options["training"]["label_smoothing"]
         limit = options["training"]["max_norm"]
-        measured = evaluation_loss
+        measured = task_loss(config, dataset, hyper) if several else evaluation_loss
         if config.training.loss == "pinball":
             measured = partial(pinball, quantile=options["training"]["quantile"])
         loss, change = partial(cross_entropy, label_smoothing=smoothing) if smoothed else measured, augmenter
@@ -87,7 +89,7 @@ def recipe_of(
             measured = untaught(dataset, measured)
             measures = {name: untaught(dataset, metric) for name, metric in metrics.items()}
         rates = [v for k, v in options["model"].items() if k.endswith("dropout")]
-        network: Model = model if factory is None else factory(options["model"])  # type: ignore[assignment]
+        network: Model = model if factory is None else factory(options["model"], hyper)  # type: ignore[assignment]
         if network.update is not None:  # it may penalize how its parts are used, or draw them
             loss = penalized(scored(loss))
             measures = {name: unpenalized(unscored(metric)) for name, metric in measures.items()}
@@ -113,6 +115,7 @@ def recipe_of(
             or change is not None
             or sample_inputs is not None
             or config.model.random
+            or (several and is_random(config, hyper))
             or any(not isinstance(r, (int, float)) or r > 0 for r in rates),
         )
 

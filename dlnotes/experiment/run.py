@@ -39,6 +39,7 @@ from dlnotes.experiment.run_folder import RunFolder, keep_metadata
 from dlnotes.experiment.setup import Setup, prepare
 from dlnotes.experiment.stack import Stack, stack_of
 from dlnotes.experiment.summary import summarize_group
+from dlnotes.experiment.tasks import with_tasks
 from dlnotes.experiment.teacher import with_teachers_found
 from dlnotes.experiment.teaching import Teaching
 from dlnotes.experiment.trainer import Outcome, Trainer
@@ -105,7 +106,7 @@ def run(
     config = with_teachers_found(config)
     plan = groups(config)
     prepare_devices(config, plan)
-    dataset = load_data(config) if dataset is None else dataset
+    dataset = load_data(config) if dataset is None else _given(config, dataset)
     _same_data(dataset)
     enable_compilation_cache()
     taught = teachings(plan, dataset)
@@ -157,7 +158,7 @@ def resume(
     config = with_overrides(kept, before, overrides)
     plan = groups(config)
     prepare_devices(config, plan)
-    dataset = load_data(config) if dataset is None else dataset
+    dataset = load_data(config) if dataset is None else _given(config, dataset)
     _same_data(dataset)
     first = jax.process_index() == 0
     with _alone_in(kept if first else None):
@@ -239,6 +240,14 @@ def _named_in_errors(kept: RunFolder | None) -> Iterator[None]:
         if kept is not None:
             error.run_folder = kept.path  # type: ignore[attr-defined]
         raise
+
+
+def _given(config: Config, dataset: Dataset) -> Dataset:
+    """A data set that was not loaded, with the targets of the config's tasks."""
+    try:
+        return with_tasks(config, dataset)
+    except ValueError as error:
+        raise ConfigError("config", [str(error)]) from None
 
 
 def _same_data(dataset: Dataset) -> None:

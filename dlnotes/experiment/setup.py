@@ -17,6 +17,7 @@ from dlnotes.experiment.fine_tuning import with_labels
 from dlnotes.experiment.groups import Group
 from dlnotes.experiment.objective import loss_name, metrics_of
 from dlnotes.experiment.recipe import recipe_of
+from dlnotes.experiment.tasks import task_metrics
 from dlnotes.experiment.teaching import Teaching
 from dlnotes.models import Model
 from dlnotes.training.loader import fits_on_device
@@ -93,7 +94,10 @@ def prepare(
         order=order,
         lengths=lengths,
         recipe_of=trained,
-        metric_names=("loss", *metrics_of(dataset)),
+        metric_names=(
+            "loss",
+            *(metrics_of(dataset) if config.tasks is None else task_metrics(config, dataset)),
+        ),
         keep_best=_keeps_best(group, dataset),
         keeps_state=trained({k: v[0] for k, v in group.hyperparams.items()}).model.update is not None,
         teaching=teaching,

@@ -11,7 +11,7 @@ import numpy as np
 from dlnotes.experiment.groups import Group
 from dlnotes.experiment.intervals import limits_of, mean_interval
 from dlnotes.experiment.trainer import Outcome
-from dlnotes.formatting import LARGER
+from dlnotes.formatting import LARGER, bare_metric
 
 
 def summarize_group(
@@ -60,12 +60,21 @@ def summarize_group(
     return records
 
 
+_STRICTEST = ("sequence_error", "exact_match", "mean_iou", "accuracy", "absolute_error")
+"""Metrics that a run is told by, the strictest first."""
+
+
 def headline(record: dict[str, Any]) -> tuple[str, str, dict[str, Any]] | None:
     """The split and metric to show first: test before validation, the strictest metric first."""
     for split in ("test", "validation", "train"):
         metrics = record["metrics"].get(split)
         if metrics:
-            for name in ("sequence_error", "exact_match", "mean_iou", "accuracy", "absolute_error", "loss"):
+            tasks = dict.fromkeys(name.rpartition(".")[0] for name in metrics)
+            for task in (t for t in tasks if t):  # of several tasks the first that has more than a loss
+                for name in _STRICTEST:
+                    if (whole := f"{task}.{name}") in metrics:
+                        return split, whole, metrics[whole]
+            for name in (*_STRICTEST, "loss"):
                 if name in metrics:
                     return split, name, metrics[name]
     return None
@@ -73,7 +82,7 @@ def headline(record: dict[str, Any]) -> tuple[str, str, dict[str, Any]] | None:
 
 def better(name: str) -> str:
     """Whether larger ("max") or smaller ("min") values of a metric are better."""
-    return "max" if name in LARGER else "min"
+    return "max" if bare_metric(name) in LARGER else "min"
 
 
 def chosen_on(points: Sequence[Mapping[str, Any]]) -> str | None:

@@ -312,6 +312,9 @@ def _of_students(config: Config, dataset: Dataset, anew: bool) -> Iterator[str]:
 def _unfit(one: Trained, dataset: Dataset) -> Iterator[str]:
     """Why a teacher cannot teach a data set, as ends of sentences."""
     theirs = one.dataset
+    if one.config.tasks is not None:
+        yield f"has learned several tasks ({', '.join(one.config.tasks)}), a teacher has one"
+        return
     if (theirs.input, theirs.task) != (dataset.input, dataset.task):
         yield (
             f"has learned {theirs.task} of {theirs.input} inputs, {dataset.name} is {dataset.task} of "

@@ -57,6 +57,7 @@ from dlnotes.layers.convolutional.toeplitz import (
     periodic_convolution,
     toeplitz,
 )
+from dlnotes.layers.corruption import CORRUPTIONS, corrupt
 from dlnotes.layers.feedforward.dense import Dense, dense, init_dense
 from dlnotes.layers.feedforward.factored import Factored, factored_dense, init_factored
 from dlnotes.layers.feedforward.maxout import dense_maxout, maxout
@@ -105,6 +106,7 @@ from dlnotes.layers.recursive.states import node_states
 
 __all__ = [
     "ACTIVATIONS",
+    "CORRUPTIONS",
     "INITIALIZERS",
     "POOLINGS",
     "RBF",
@@ -153,6 +155,7 @@ __all__ = [
     "conv_maxout",
     "conv_stage",
     "convolve",
+    "corrupt",
     "count_waves",
     "crop",
     "deep_input",

@@ -1,5 +1,6 @@
 """Whole networks: a factory from plain hyperparameters to a `Model`, one file a family."""
 
+from dlnotes.models.activations import activations
 from dlnotes.models.convolutional.cnn import CNN, cnn
 from dlnotes.models.convolutional.conv_net import Stage, conv_net
 from dlnotes.models.convolutional.mirrored import mirrored
@@ -57,6 +58,7 @@ from dlnotes.models.recurrent.stack_machine import stack_net
 from dlnotes.models.recurrent.stopping import sequence_distribution, write_sequences
 from dlnotes.models.recursive.latent_trees import chart_parse, chart_tree, gumbel_parse, gumbel_tree
 from dlnotes.models.recursive.tree_net import tree_net
+from dlnotes.models.representation.shared import Noise, Shared, head, shared
 
 __all__ = [
     "CNN",
@@ -75,12 +77,15 @@ __all__ = [
     "Layer",
     "MaxoutMLP",
     "Model",
+    "Noise",
     "Quantized",
     "QuantizedNetwork",
     "RBFNetwork",
+    "Shared",
     "SoftTree",
     "Stage",
     "WithState",
+    "activations",
     "aligned_sequences",
     "attention_weights",
     "autoencoder_halves",
@@ -111,6 +116,7 @@ __all__ = [
     "gumbel_parse",
     "gumbel_tree",
     "hard_attention",
+    "head",
     "linear",
     "log_probability",
     "maxout_mlp",
@@ -137,6 +143,7 @@ __all__ = [
     "sequence_classifier",
     "sequence_distribution",
     "sequence_labeler",
+    "shared",
     "soft_tree",
     "stack_net",
     "tree_net",

@@ -3,6 +3,7 @@
 from dlnotes.door import open_class, open_package
 from dlnotes.outputs import door, segmentation
 from dlnotes.outputs.bracket_f1 import bracket_f1, self_agreement
+from dlnotes.outputs.dependence import dependence, distance_correlations
 from dlnotes.outputs.distillation import distillation, imitation
 from dlnotes.outputs.distributions import (
     Bernoulli,
@@ -41,6 +42,7 @@ from dlnotes.outputs.penalized import Penalized, penalized, unpenalized
 from dlnotes.outputs.scored import Scored, scored, unscored
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
 from dlnotes.outputs.soft_bits import SoftBernoulli, bernoulli_nll
+from dlnotes.outputs.targets import Reconstruction, Targets, joint_loss, of_task
 from dlnotes.outputs.units import UNITS, Unit, full_covariance, heteroscedastic, mixture, unit
 
 __all__ = [
@@ -57,8 +59,10 @@ __all__ = [
     "Normal",
     "Penalized",
     "PerExample",
+    "Reconstruction",
     "Scored",
     "SoftBernoulli",
+    "Targets",
     "Unit",
     "absolute_error",
     "accuracy",
@@ -70,6 +74,8 @@ __all__ = [
     "clipped_linear_nll",
     "confusion",
     "cross_entropy",
+    "dependence",
+    "distance_correlations",
     "distillation",
     "error_rates",
     "exact_match",
@@ -80,12 +86,14 @@ __all__ = [
     "heteroscedastic_nll",
     "hinge",
     "imitation",
+    "joint_loss",
     "laplace_nll",
     "likelihood",
     "mean_iou",
     "mean_of",
     "mixture",
     "mixture_nll",
+    "of_task",
     "over_steps",
     "penalized",
     "pinball",

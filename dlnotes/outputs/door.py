@@ -57,6 +57,7 @@ REAL = {
     "binary_cross_entropy": ("logits",),
     "distillation": ("logits", "teacher"),
     "imitation": ("prediction", "teacher"),
+    **dict.fromkeys(("dependence", "distance_correlations"), ("h",)),
     "clipped_linear_nll": ("z",),
     "over_steps": ("output",),
     "mean_of": ("weight",),

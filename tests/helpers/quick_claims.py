@@ -85,6 +85,8 @@ SLOW = {
     "L13.4",
     "L13.11",
     "L13.12",
+    "P14.5",
+    "P14.7",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
 

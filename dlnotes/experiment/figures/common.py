@@ -11,7 +11,7 @@ from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.result import Result
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.experiment.summary import best_point
-from dlnotes.formatting import PERCENT, choice_in_words
+from dlnotes.formatting import PERCENT, bare_metric, choice_in_words
 from dlnotes.plotting import STYLE
 
 Draw = Callable[[RunFolder, "Result", "list[Evaluator]"], "list[Path]"]
@@ -59,4 +59,4 @@ def good_members(result: Result) -> np.ndarray:
 
 def metric_title(metric: str) -> str:
     """A metric's name on an axis."""
-    return metric.replace("_", " ") + (" (%)" if metric in PERCENT else "")
+    return metric.replace("_", " ") + (" (%)" if bare_metric(metric) in PERCENT else "")

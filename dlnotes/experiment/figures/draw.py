@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dlnotes.data.tasks import TaskDataset
 from dlnotes.experiment.figures import autoencoded, latent_trees
 from dlnotes.experiment.figures import pairs as pair_figures
 from dlnotes.experiment.figures import pixels as pixel_figures
 from dlnotes.experiment.figures import predictions as predicted_figures
 from dlnotes.experiment.figures import pretraining as pretraining_figures
+from dlnotes.experiment.figures import tasks as task_figures
 from dlnotes.experiment.figures import text as text_figures
 from dlnotes.experiment.figures import trees as tree_figures
 from dlnotes.experiment.figures.common import Draw, metric_title, shown_point, styled
@@ -22,7 +24,7 @@ from dlnotes.experiment.intervals import limits_of, mean_interval
 from dlnotes.experiment.metrics_log import read_metrics
 from dlnotes.experiment.run_folder import RunFolder
 from dlnotes.experiment.summary import best_point, better, headline
-from dlnotes.formatting import PERCENT, choice_in_words, measured_in_words, value_in_words
+from dlnotes.formatting import PERCENT, bare_metric, choice_in_words, measured_in_words, value_in_words
 from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
@@ -54,6 +56,10 @@ def draw(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[P
     chosen += told + text_figures.fitting(result.dataset)
     chosen += tree_figures.fitting(result.dataset)
     chosen += latent_trees.fitting(result.dataset, result.config.model.kind)
+    if isinstance(result.dataset, TaskDataset):
+        chosen = chosen[: 2 if len(result.summary["points"]) > 1 else 1] + task_figures.fitting(
+            result.dataset
+        )
     if result.dataset.input == "pair":
         attention = getattr(result.config.model, "attention", "none") != "none"
         chosen += pair_figures.fitting(result.dataset, attention)
@@ -92,7 +98,7 @@ def learning_curve(kept: RunFolder, result: Result, evaluators: list[Evaluator])
             values = np.array([[np.nan if v is None else v for v in r[metric]][members] for r in found])
             values = values.astype(np.float64)
             measured = [mean_interval(row, limits=limits) for row in values]
-            factor = 100 if metric in PERCENT else 1
+            factor = 100 if bare_metric(metric) in PERCENT else 1
             _curve(axes, epochs, values, measured, split, color, factor)
             drawn.append(values)
             for record, row, m in zip(found, values, measured):
@@ -100,7 +106,7 @@ def learning_curve(kept: RunFolder, result: Result, evaluators: list[Evaluator])
                     (record["step"], record["epoch"], split, metric, m["mean"], m["low"], m["high"], *row)
                 )
         everything = np.concatenate([d[np.isfinite(d)] for d in drawn])
-        if metric == "loss" and everything.size and 0 < 10 * everything.min() < everything.max():
+        if bare_metric(metric) == "loss" and everything.size and 0 < 10 * everything.min() < everything.max():
             _logarithmic(axes)
         axes.set(xlabel="epoch", ylabel=metric_title(metric))
         axes.set_xlim(left=0)
@@ -167,7 +173,7 @@ def sweep(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[
     records = [p["metrics"][split][metric] for p in points]
     names = list(points[0]["values"])
     values = {name: [p["values"][name] for p in points] for name in names}
-    factor = 100 if metric in PERCENT else 1
+    factor = 100 if bare_metric(metric) in PERCENT else 1
     means = np.array([np.nan if r["mean"] is None else factor * r["mean"] for r in records])
     best = best_point(points)
     label = f"{split} {metric_title(metric)}"
@@ -284,7 +290,7 @@ def _map(
         for (i, j), value in np.ndenumerate(image):
             red, green, blue, _ = shown.cmap(shown.norm(value)) if np.isfinite(value) else (1, 1, 1, 1)
             dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.55
-            text = f"{value:.1f}" if metric in PERCENT else value_in_words(metric, value)
+            text = f"{value:.1f}" if bare_metric(metric) in PERCENT else value_in_words(metric, value)
             axes.text(j, i, text, ha="center", va="center", color="white" if dark else "black", fontsize=9)
     if best is not None:
         i, j = next((i, j) for i, r in enumerate(rows) for j, c in enumerate(columns) if where[r, c] == best)
