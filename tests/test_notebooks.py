@@ -8,7 +8,12 @@ import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "experiments" / "notebooks").glob("*.py"))
 SLOW = ("feedforward", "convolutional", "recurrent", "recursive", "large_scale", "flax_module")
-SHORTER = {'"12 epochs"': '"1 epoch"', "STEPS = 700": "STEPS = 20", "STEPS = 2500": "STEPS = 20"}
+SHORTER = {
+    '"12 epochs"': '"1 epoch"',
+    "STEPS = 700": "STEPS = 20",
+    "STEPS = 2500": "STEPS = 20",
+    "EPOCHS, STEPS = 30, 2500": "EPOCHS, STEPS = 1, 20",
+}
 
 
 @pytest.mark.parametrize(

@@ -428,7 +428,13 @@ ROWS: tuple[Row, ...] = (
           "pretraining.greedy pretraining.encode pretraining.to_mlp pretraining.train",
           "pretraining/test_greedy pretraining/test_train experiment/test_pretraining", built=True),
     _code("P14.2", "One-layer learners: RBM, autoencoders, sparse coding"),
-    _code("P14.3", "Deep belief net, deep Boltzmann machine, deep autoencoder"),
+    _code("P14.3", "Deep belief net, deep Boltzmann machine, deep autoencoder",
+          "pretraining.deep_belief_net.log_prob pretraining.deep_belief_net.lower_bounds "
+          "pretraining.deep_belief_net.chains_over_time pretraining.dbm pretraining.doubled_stack "
+          "pretraining.deep_boltzmann_machine.mean_field pretraining.annealed_importance_dbm "
+          "pretraining.unroll models.deep_autoencoder",
+          "pretraining/test_deep_belief_net pretraining/test_deep_boltzmann_machine "
+          "pretraining/test_deep_autoencoder", built=True),
     _claim("P14.4", "Pretraining and the number of labels",
            "pretraining.greedy pretraining.to_mlp pretraining.rbm pretraining.autoencoder "
            "pretraining.sparse_coding",

@@ -12,11 +12,11 @@ from dlnotes.pretraining.annealed_importance import LEAST_RATE, LogPartition, su
 from dlnotes.pretraining.deep_boltzmann_machine import (
     DBMParams,
     check_machine,
-    draw_bits,
     free_energy,
     logit,
     total_input,
 )
+from dlnotes.pretraining.draws import draw_bits
 from dlnotes.typing import Array, PRNGKey
 
 
@@ -25,35 +25,32 @@ def annealed_importance_dbm(
 ) -> LogPartition:
     """``log Z`` of a deep Boltzmann machine by annealed importance sampling, in nats.
 
-        Between a machine without weights, whose partition function is known, and the one asked for lie
-          machines with
-        ``β W`` and visible biases ``(1 − β) b_A + β b``. Chains pass through them all, one Gibbs step at
-          each; the odd layers
-        are sampled and the even ones, the visible one among them, are summed out. ``Z / Z_A`` is the mean of
-        ``exp Σ_k [F_{β_{k−1}}(x_k) − F_{β_k}(x_k)]`` over the chains.
+    Between a machine without weights, whose partition function is known, and the one asked for lie machines
+    with ``β W`` and visible biases ``(1 − β) b_A + β b``. Chains pass through them all, one Gibbs step at
+    each; the odd layers are sampled and the even ones, the visible one among them, are summed out.
+    ``Z / Z_A`` is the mean of ``exp Σ_k [F_{β_{k−1}}(x_k) − F_{β_k}(x_k)]`` over the chains.
 
-        Args:
-          params: of the machine.
-          key: of all draws.
-          mean: ``(visible,)`` means of the data, whose logits are b_A; without, b_A = b. See `base_rates`.
-          chains: how many run side by side.
-          betas: how many, from 0 to 1 in equal steps.
+    Args:
+      params: of the machine.
+      key: of all draws.
+      mean: ``(visible,)`` means of the data, whose logits are b_A; without, b_A = b. See `base_rates`.
+      chains: how many run side by side.
+      betas: how many, from 0 to 1 in equal steps.
 
-        Returns:
-          `LogPartition`, with an interval of three standard errors to either side.
+    Returns:
+      `LogPartition`, with an interval of three standard errors to either side.
 
-        Raises:
-          ValueError: on numbers that are not allowed.
+    Raises:
+      ValueError: on numbers that are not allowed.
 
-        Source: Salakhutdinov and Murray, 2008; Salakhutdinov and Hinton, 2009.
+    Source: Salakhutdinov and Murray, 2008; Salakhutdinov and Hinton, 2009.
 
-        Example:
-          >>> from dlnotes.pretraining.annealed_importance import LEAST_RATE, LogPartition, summary
-    from dlnotes.pretraining.deep_boltzmann_machine import init_machine
-          >>> machine = init_machine(jax.random.key(0), (4, 3, 2), scale=0.0)  # all 2⁹ states have energy 0
-          >>> found = annealed_importance_dbm(machine, jax.random.key(1), chains=5, betas=10)
-          >>> round(float(found.log_z / jnp.log(2)), 4)
-          9.0
+    Example:
+      >>> from dlnotes.pretraining.deep_boltzmann_machine import init_machine
+      >>> machine = init_machine(jax.random.key(0), (4, 3, 2), scale=0.0)  # all 2⁹ states have energy 0
+      >>> found = annealed_importance_dbm(machine, jax.random.key(1), chains=5, betas=10)
+      >>> round(float(found.log_z / jnp.log(2)), 4)
+      9.0
     """
     check_machine(params)
     positive(chains=chains)

@@ -25,7 +25,7 @@ from jax.scipy.special import logsumexp
 
 from dlnotes.checks import positive
 from dlnotes.layers.feedforward.dense import add_bias
-from dlnotes.pretraining.draws import bits, words
+from dlnotes.pretraining.draws import draw_bits
 from dlnotes.pretraining.enumeration import all_states
 from dlnotes.pretraining.rbm import (
     GaussianRBMParams,
@@ -132,7 +132,7 @@ def draw_down(layers: Sequence[Layer], key: PRNGKey, h: Array) -> Array:
     for i, layer in reversed(list(enumerate(layers[:-1]))):
         h = visible_means(layer, h)
         if i:
-            h = _bits(jax.random.fold_in(key, i), h)
+            h = draw_bits(jax.random.fold_in(key, i), h)
     return h
 
 
@@ -179,14 +179,14 @@ def _run_chains(layers, key, start, chains: int, snapshots: int, every: int) -> 
     top = layers[-1]
     first, key = jax.random.split(key)
     if start is None:
-        h = _bits(first, jnp.full((chains, top.W.shape[0]), 0.5, jnp.asarray(top.W).dtype))
+        h = draw_bits(first, jnp.full((chains, top.W.shape[0]), 0.5, jnp.asarray(top.W).dtype))
     else:
         means = (start, *recognize(layers, start))[len(layers) - 1]
-        h = _bits(first, means)
+        h = draw_bits(first, means)
 
     def gibbs(h, key):
         up, down = jax.random.split(key)
-        return _bits(down, visible_means(top, _bits(up, hidden_means(top, h)))), None
+        return draw_bits(down, visible_means(top, draw_bits(up, hidden_means(top, h)))), None
 
     def snapshot(h, key):
         on, down = jax.random.split(key)
@@ -245,7 +245,7 @@ def _log_weights(layers, v, key, draws: int) -> Array:
         below, total = v, jnp.zeros(v.shape[0], v.dtype)
         for i, layer in enumerate(layers[:-1]):
             z = hidden_logits(layer, below)
-            h = _bits(jax.random.fold_in(key, i), jax.nn.sigmoid(z))
+            h = draw_bits(jax.random.fold_in(key, i), jax.nn.sigmoid(z))
             total = total + _log_given(layer, h, below) - _log_bits(z, h)
             below = h
         return total - free_energy(layers[-1], below)
@@ -300,10 +300,6 @@ def _marginal(layer: Layer, states: Array, log_p: Array, below: Array) -> Array:
         )
 
     return jax.lax.map(one, below, batch_size=64)
-
-
-def _bits(key: PRNGKey, means: Array) -> Array:
-    return bits(words(key, means.shape), means)
 
 
 def _log_given(layer: Layer, h: Array, x: Array) -> Array:

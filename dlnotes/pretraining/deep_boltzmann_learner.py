@@ -15,7 +15,6 @@ from dlnotes.layers.feedforward.dense import Dense, add_bias
 from dlnotes.pretraining.deep_boltzmann_machine import (
     DBMParams,
     check_machine,
-    draw_bits,
     gibbs,
     init_machine,
     logit,
@@ -24,6 +23,7 @@ from dlnotes.pretraining.deep_boltzmann_machine import (
     top_down,
     total_input,
 )
+from dlnotes.pretraining.draws import draw_bits
 from dlnotes.pretraining.learner import Learner, Metrics
 from dlnotes.pretraining.rbm import RBMParams
 from dlnotes.typing import Array, PRNGKey

@@ -12,6 +12,7 @@ Source: Salakhutdinov and Hinton, 2009; notes, pre-training, P14.3.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from jax.scipy.special import logsumexp, xlogy
 
 from dlnotes.checks import all_positive, positive
 from dlnotes.layers.feedforward.dense import Dense, add_bias
-from dlnotes.pretraining.draws import bits, words
+from dlnotes.pretraining.draws import draw_bits
 from dlnotes.pretraining.enumeration import all_states
 from dlnotes.pretraining.rbm import RBMParams
 from dlnotes.typing import Array, PRNGKey, Weight
@@ -199,14 +200,7 @@ def mean_field_until(
 ) -> tuple[tuple[Array, ...], Array]:
     """Mean field until no mean moves by more than ``tolerance`` in a sweep.
 
-    Args:
-      params: of the machine.
-      v: ``(..., visible)``.
-      tolerance: of every mean.
-      most: sweeps at most.
-
-    Returns:
-      The means as in `mean_field`, and the number of sweeps, ``()`` int32.
+    Args as of `mean_field`, and ``most`` sweeps at most. Returns its means, and the number of sweeps, ``()``.
     """
     positive(most=most)
     if not tolerance > 0:
@@ -297,20 +291,24 @@ def log_prob(params: DBMParams, v: Array, log_z: float | Array | None = None) ->
     """
     check_machine(params)
     n, (_, *states) = _enumerated(params, 1)
+    return _clamped(params, v, states, n) - (log_partition(params) if log_z is None else log_z)
 
-    def one(x):
+
+@partial(jax.jit, static_argnums=3)
+def _clamped(params: DBMParams, v: Array, states: list[Array | None], n: int) -> Array:
+    """``log Σ_h exp(−E(v, h))`` of each row of v, over ``n`` states of the hidden layers that are given."""
+
+    def one(x: Array) -> Array:
         clamped = jnp.broadcast_to(x, (n, x.shape[0]))
         return logsumexp(-free_energy(params, (clamped, *states)))
 
-    found = jax.lax.map(one, v)
-    return found - (log_partition(params) if log_z is None else log_z)
+    return jax.lax.map(one, v)
 
 
 def _enumerated(params: DBMParams, first: int) -> tuple[int, list[Array | None]]:
     """How many states the layers from ``first`` on have, enumerated in every second layer, and those."""
     sizes = [b.shape[0] for b in params.b]
     sets = [list(range(start, len(sizes), 2)) for start in (first, first + 1)]
-    # Summed out layers need a neighbor that is given: with first = 1 and one hidden layer it is v.
     chosen = min(sets, key=lambda layers: sum(sizes[k] for k in layers))
     states = all_states(sum(sizes[k] for k in chosen), f"layers {chosen} of the machine")
     found: list[Array | None] = [None] * len(sizes)
@@ -320,8 +318,7 @@ def _enumerated(params: DBMParams, first: int) -> tuple[int, list[Array | None]]
 
 
 def gibbs(params: DBMParams, key: PRNGKey, layers: Sequence[Array]) -> tuple[Array, ...]:
-    """One step of block Gibbs sampling: the odd layers given the even ones, then the even ones given the odd
-    ones.
+    """One step of block Gibbs sampling: odd layers given the even ones, then even ones given the odd ones.
 
     Args:
       params: of the machine.
@@ -337,17 +334,63 @@ def gibbs(params: DBMParams, key: PRNGKey, layers: Sequence[Array]) -> tuple[Arr
     return tuple(found)
 
 
-def draw_bits(key: PRNGKey, means: Array) -> Array:
-    """Bits with these means, as floats."""
-    return bits(words(key, means.shape), means)
-
-
-def start_chains(params: DBMParams, key: PRNGKey, chains: int) -> tuple[Array, ...]:
-    """States of every layer for new chains: visible bits by their biases alone, the others bottom up."""
+def start_chains(params: DBMParams, key: PRNGKey, chains: int, v: Array | None = None) -> tuple[Array, ...]:
+    """States of every layer for new chains: visible bits as given or by their biases alone, the others
+    bottom up."""
     keys = jax.random.split(key, len(params.b))
     b = jnp.asarray(params.b[0])
-    means = jnp.broadcast_to(jax.nn.sigmoid(b), (chains, b.shape[0]))
+    means = jnp.broadcast_to(jax.nn.sigmoid(b), (chains, b.shape[0])) if v is None else v
     layers = [draw_bits(keys[0], means)]
     for k, layer in zip(keys[1:], recognition_layers(params)):
         layers.append(draw_bits(k, jax.nn.sigmoid(add_bias(layers[-1] @ layer.W, layer.b))))
     return tuple(layers)
+
+
+def chains_over_time(
+    params: DBMParams,
+    key: PRNGKey,
+    *,
+    chains: int = 10,
+    snapshots: int = 10,
+    every: int = 100,
+    start: Array | None = None,
+) -> Array:
+    """What the machine dreams: block Gibbs chains, each seen from time to time.
+
+    Args:
+      params: of the machine.
+      key: of all draws.
+      chains: that run beside one another.
+      snapshots: of each chain; the first is after one step.
+      every: steps between two snapshots.
+      start: ``(chains, visible)`` data to start from, hidden layers bottom up; by default visible bits by
+        their biases alone.
+
+    Returns:
+      ``(snapshots, chains, visible)`` visible means given the layer above.
+
+    Raises:
+      ValueError: on sizes that do not fit.
+    """
+    check_machine(params)
+    positive(chains=chains, snapshots=snapshots, every=every)
+    if start is not None and start.shape != (chains, params.b[0].shape[0]):
+        raise ValueError(f"start: got shape {start.shape}, allowed is {(chains, params.b[0].shape[0])}")
+    return _run_chains(params, key, start, chains, snapshots, every)
+
+
+@partial(jax.jit, static_argnums=(3, 4, 5))
+def _run_chains(params, key, start, chains: int, snapshots: int, every: int) -> Array:
+    first, key = jax.random.split(key)
+    layers = start_chains(params, first, chains, start)
+
+    def step(layers, key):
+        return gibbs(params, key, layers), None
+
+    def snapshot(layers, key):
+        now, later = jax.random.split(key)
+        layers, _ = step(layers, now)
+        seen = jax.nn.sigmoid(total_input(params, (None, *layers[1:]), 0))
+        return jax.lax.scan(step, layers, jax.random.split(later, every - 1))[0], seen
+
+    return jax.lax.scan(snapshot, layers, jax.random.split(key, snapshots))[1]

@@ -47,6 +47,11 @@ def words(key: PRNGKey, shape: tuple[int, ...]) -> Array:
     return jax.lax.bitcast_convert_type(hashed, jnp.uint16).reshape(-1)[:n].reshape(shape)
 
 
+def draw_bits(key: PRNGKey, p: Array) -> Array:
+    """Bits that are 1 with probability p, of its shape and dtype, from a key."""
+    return bits(words(key, p.shape), p)
+
+
 def bits(u: Array, p: Array) -> Array:
     """Bits that are 1 with probability p, as numbers of the dtype of ``p``.
 
