@@ -55,6 +55,7 @@ from ._layer_networks import (
 TANH, RELU, MAPS = range(3)
 START, HALF, END = range(len(STATES))
 NAMES = ("tanh", "ReLU", "convolutional")
+WHERE = ("In tanh perceptrons", "In ReLU perceptrons", "In convolutional networks")
 
 
 class LinearSeparability(Options):
@@ -209,6 +210,7 @@ def draw(options: LinearSeparability, m: Measured) -> Plot:
         xlabel="hidden layer (0: the pixels); those of the convolutional network are spread out",
         ylabel="test accuracy of a linear classifier (%)",
     )
+    left.set_xticks(range(options.depth + 1))
     left.legend(fontsize=8, ncols=2)
     bars = [("pixels", m["input_pairs"], GRAY)]
     bars += [
@@ -255,7 +257,8 @@ ALAIN = "Alain & Bengio 2016, «Understanding intermediate layers using linear c
 def _gain(k: int) -> Part:
     return Part(
         f"easier at the last layer, {NAMES[k]}",
-        "A linear classifier of the last hidden layer is right for more test images than one of the pixels.",
+        f"{WHERE[k]} a linear classifier of the last hidden layer is right for more test images than one of "
+        "the pixels.",
         what="test accuracy at the last hidden layer minus that at the pixels, percentage points",
         effect=lambda m: gain(m, k, END),
         rule=Above(0.0),
@@ -267,8 +270,8 @@ def _gain(k: int) -> Part:
 def _pairs(k: int) -> Part:
     return Part(
         f"pairs separated, {NAMES[k]}",
-        "Planes separate more pairs of classes without a mistake at the last hidden layer than at the "
-        "pixels.",
+        f"{WHERE[k]} planes separate more pairs of classes without a mistake at the last hidden layer than "
+        "at the pixels.",
         what="share of the pairs of classes that a plane separates, {options.points} training images of "
         "each pair, last hidden layer minus pixels",
         effect=lambda m: more_pairs(m, k, END),
@@ -281,8 +284,8 @@ def _pairs(k: int) -> Part:
 def _late(k: int) -> Part:
     return Part(
         f"final layers, {NAMES[k]}",
-        "Linear classifiers are right for more test images at the last two hidden layers than at the first "
-        "two.",
+        f"{WHERE[k]} linear classifiers are right for more test images at the last two hidden layers than at "
+        "the first two.",
         what="mean test accuracy at the last two hidden layers minus that at the first two, percentage "
         "points",
         effect=lambda m: late(m, k, END),
@@ -295,7 +298,7 @@ def _late(k: int) -> Part:
 def _rises(k: int) -> Part:
     return Part(
         f"rises with depth, {NAMES[k]}",
-        "The deeper the layer, the more test images a linear classifier is right for.",
+        f"{WHERE[k]} a linear classifier is right for more test images the deeper its layer lies.",
         what="rank correlation of test accuracy with depth, pixels first",
         effect=lambda m: rises(m, k, END),
         rule=Above(0.9),
