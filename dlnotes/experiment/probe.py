@@ -222,6 +222,8 @@ def _layers(model: Model, params: Params, examples: Examples) -> tuple[list[str]
     back = _taken(few, np.arange(few.size)[::-1])
     forth = activations(model, params, few.x, mask=few.mask)
     turned = activations(model, params, back.x, mask=back.mask)
+    if "input" in forth and not jnp.issubdtype(forth["input"].dtype, jnp.floating):
+        del forth["input"]  # numbers of symbols, which are no scale
     good = [name for name, value in forth.items() if _alike(value, turned[name][::-1])]
     return good, tuple(name for name in forth if name not in good)
 

@@ -64,7 +64,7 @@ def activations(model: Model, params: Params, x: Any, *, mask: Any = None) -> Or
       ...     print(name, value.shape)
       input (2, 8, 8, 1)
       convolutions[0][0] (2, 4, 4, 4)
-      dense[0] (2, 5)
+      hidden[0] (2, 5)
       output (2, 3)
 
     Source: notes P14.5, «propiedades que hacen la clasificación o la regresión más fácil».
@@ -108,30 +108,28 @@ def _batch_axes(
 ) -> list[list[int | None]]:
     """For each value the axis of its examples, found by what changes with one example more."""
     n = _examples(x)
+    for m in (n + 1, n + 2):
+        other: list[str] = []
 
-    def longer(a: Any) -> Any:
-        return jax.ShapeDtypeStruct((n + 1, *a.shape[1:]), a.dtype)
+        def shapes(params: Params, x: Any, mask: Any, other: list[str] = other) -> Any:
+            names, found = _uses(model, params, x, mask)
+            other += names
+            return found
 
-    given = jax.tree.map(longer, (x, mask))
-    other: list[Any] = []
-
-    def shapes(params: Params, x: Any, mask: Any) -> Any:
-        names, found = _uses(model, params, x, mask)
-        other.append(names)
-        return found
-
-    bigger = jax.eval_shape(shapes, params, *given)
-    if [len(v) for v in bigger] != [len(v) for v in found] or other[0] != names:
-        # Another program for another number of examples: only the output is known.
-        return [*[[None] * len(v) for v in found[:-1]], [*[None] * (len(found[-1]) - 1), 0]]
-    axes = [[_axis(a.shape, b.shape, n) for a, b in zip(*pair)] for pair in zip(found, bigger)]
-    return axes
+        more = jax.tree.map(lambda a, m=m: jax.ShapeDtypeStruct((m, *a.shape[1:]), a.dtype), (x, mask))
+        bigger = jax.eval_shape(shapes, params, *more)
+        if other == names and [len(v) for v in bigger] == [len(v) for v in found]:
+            return [[_axis(a.shape, b.shape, n, m) for a, b in zip(*pair)] for pair in zip(found, bigger)]
+    # Another program for another number of examples: only the output is known.
+    return [*[[None] * len(v) for v in found[:-1]], [*[None] * (len(found[-1]) - 1), 0]]
 
 
-def _axis(shape: Sequence[int], longer: Sequence[int], n: int) -> int | None:
-    changed = [i for i, (a, b) in enumerate(zip(shape, longer)) if a != b]
-    good = len(shape) == len(longer) and len(changed) == 1
-    return changed[0] if good and (shape[changed[0]], longer[changed[0]]) == (n, n + 1) else None
+def _axis(shape: Sequence[int], other: Sequence[int], n: int, m: int) -> int | None:
+    """The axis that is as long as there are examples, in an array for n and in one for m of them."""
+    if len(shape) != len(other):
+        return None
+    changed = [i for i, (a, b) in enumerate(zip(shape, other)) if a != b]
+    return changed[0] if [(shape[i], other[i]) for i in changed] == [(n, m)] else None
 
 
 def _uses(model: Model, params: Params, x: Any, mask: Any) -> tuple[list[str], list[list[Array]]]:
@@ -197,7 +195,8 @@ class _Walk:
         self.values: list[list[Array]] = [[]]
         self.taken = [False]
         learned, state = params if isinstance(params, WithState) else (params, ())
-        paths, leaves = zip(*jax.tree_util.tree_flatten_with_path(learned)[0])
+        found = jax.tree_util.tree_flatten_with_path(learned)[0]
+        paths, leaves = [path for path, _ in found], [leaf for _, leaf in found]
         names = _layer_names(learned, paths)
         self.order = list(dict.fromkeys(names))
         wrapped = [_Value(a, frozenset([name])) for a, name in zip(leaves, names)]
@@ -209,11 +208,12 @@ class _Walk:
         def function(params: Params, x: Any, mask: Any) -> Any:
             return model.apply(params, x, mask=mask)
 
-        found = carry_out(function, (wrapped_params, *moving), self._each)
-        last = jax.tree.leaves(found)
+        last = jax.tree.leaves(carry_out(function, (wrapped_params, *moving), self._each))
         if len(last) == 1 and isinstance(last[0], _Value) and last[0].use is not None:
             # The output is one row per example by the model's contract, in the order of the input.
             self.values[last[0].use].append(last[0].value)
+            self.layers = self.layers[: last[0].use + 1]  # later uses are none of the output's
+            self.values = self.values[: last[0].use + 1]
 
     def _each(self, equation: Equation, inputs: list[Any], run: Run) -> list[Any]:
         if equation.name == "platform_index":

@@ -28,6 +28,7 @@ from dlnotes.typing import Array, Params
 CLASSES = 10
 RATES = (0.0003, 0.001, 0.003)
 FIRST_SEED = 14_500
+DECAYS = (1e-4, 1e-3, 1e-2)
 SHAPE = (28, 28, 1)
 CHANNELS = (6, 12)
 STATES = ("untrained", "half-way", "trained")
@@ -175,6 +176,7 @@ def probed(values: list[list[Array]], y: list[Array], width: int, kind: str = "r
             kind=kind,  # pyright: ignore[reportArgumentType]
             validation=(validation_x, y[1]),
             components=components,
+            decays=DECAYS,
         )
         found.append(100 * float(probe_accuracy(probe, test_x, y[2])))
     return found

@@ -169,7 +169,8 @@ def draw(options: LastLayer, m: Measured) -> Plot:
         axes = figure.add_subplot(grid[0, k])
         axes.scatter(*m["shown"][k].T, c=m["shown_classes"], cmap="tab10", s=5, alpha=0.7, lw=0)
         value = within(m, k, END).mean()
-        axes.set(title=f"{name}: within over between {value:.2f}", xticks=[], yticks=[], aspect="equal")
+        axes.set(title=f"{name}: within over between {value:.2f}", xticks=[], yticks=[])
+        axes.set_aspect("equal", adjustable="datalim")
     left = figure.add_subplot(grid[1, 0])
     for k, color in enumerate((BLUE, ORANGE, GREEN)):
         for state, mark in ((START, "^"), (HALF, "s"), (END, "o")):
@@ -177,6 +178,8 @@ def draw(options: LastLayer, m: Measured) -> Plot:
             left.plot(k + np.linspace(-0.15, 0.15, len(values)), values, mark, color=color, alpha=0.6, ms=4)
     left.set_xticks(range(3), NAMES)
     left.set(yscale="log", ylabel="spread within over\nbetween classes (test)")
+    for axis in (left.yaxis.set_major_formatter, left.yaxis.set_minor_formatter):
+        axis("{x:g}")
     for mark, label in (("^", "untrained"), ("s", "half-way"), ("o", "trained")):
         left.plot([], [], mark, color="black", label=label)
     left.legend(fontsize=8)
@@ -190,10 +193,10 @@ def draw(options: LastLayer, m: Measured) -> Plot:
                 at, values.mean(), 0.24, color=color, alpha=0.5, label=f"under {name}" if j == 0 else None
             )
             right.plot(at + np.linspace(-0.06, 0.06, len(values)), values, ".", color=color, ms=4)
-    low = m["crossed"][:, END].min()
+    low, high = m["crossed"][:, END].min(), m["crossed"][:, END].max()
     right.set_xticks(range(3), bars)
-    right.set(ylabel="test accuracy (%)", ylim=(low - 2, m["crossed"][:, END].max() + 1))
-    right.legend(fontsize=8, ncols=3, loc="lower right")
+    right.set(ylabel="test accuracy (%)", ylim=(low - 0.15 * (high - low), high + 0.25 * (high - low)))
+    right.legend(fontsize=8, ncols=3, loc="upper right")
     times = wider(m, NEAREST, END)
     set_title(
         figure,

@@ -37,6 +37,7 @@ from dlnotes.claims import (
 from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, new_figure, set_title
 
 from ._layer_networks import (
+    CHANNELS,
     FIRST_SEED,
     RATES,
     STATES,
@@ -54,6 +55,7 @@ from ._layer_networks import (
 TANH, RELU, MAPS = range(3)
 START, HALF, END = range(len(STATES))
 NAMES = ("tanh", "ReLU", "convolutional")
+WHERE = ("In tanh perceptrons", "In ReLU perceptrons", "In convolutional networks")
 
 
 class LinearSeparability(Options):
@@ -64,7 +66,7 @@ class LinearSeparability(Options):
     test: int = Field(10_000, ge=100, description="test images")
     width: int = Field(128, ge=2, description="units of each hidden layer")
     depth: int = Field(6, ge=2, description="hidden layers of the perceptrons")
-    steps: int = Field(3000, ge=4, description="of the training of a perceptron")
+    steps: int = Field(2000, ge=4, description="of the training of a perceptron")
     image_steps: int = Field(1000, ge=4, description="of the training of a convolutional network")
     batch_size: int = Field(100, ge=1, description="images of a step")
     points: int = Field(500, ge=4, description="training images of two classes that a plane is to separate")
@@ -80,13 +82,14 @@ def measure(options: LinearSeparability) -> dict[str, np.ndarray]:
     turn = principal(sets[0].x, width)
     pixels = [jnp.asarray(part.x @ turn) for part in sets]
     chosen = [of_each_class(sets[0].y, options.points // 2, FIRST_SEED + i) for i in range(seeds)]
-    accuracy = np.full((len(NAMES), len(STATES), seeds, hidden + 1), np.nan)
+    most = max(hidden, len(CHANNELS) + 1) + 1
+    accuracy = np.full((len(NAMES), len(STATES), seeds, most), np.nan)
     accuracy[..., 0] = probed([[p] for p in pixels], y, width)[0]
     shuffled = np.full((seeds, hidden + 1), np.nan)
     shuffled[:, 0] = accuracy[0, 0, 0, 0]
     logistic = np.full((seeds, 2), probed([[p] for p in pixels], y, width, "logistic")[0])
-    own = np.zeros((len(NAMES), len(STATES), seeds))
-    pairs = np.zeros((len(NAMES), len(STATES), seeds))
+    own = np.full((len(NAMES), len(STATES), seeds), np.nan)
+    pairs = np.full((len(NAMES), len(STATES), seeds), np.nan)
     rates = np.zeros(len(NAMES))
     for k, kind in enumerate(kinds(width, hidden, options.steps, options.image_steps)):
         networks = train(
@@ -100,13 +103,14 @@ def measure(options: LinearSeparability) -> dict[str, np.ndarray]:
         rates[k] = networks.rate
         shaped = [jnp.asarray(kind.shaped(part.x)) for part in sets]
         for state, params in enumerate(networks.params):
-            for i in range(seeds):
+            for i in range(seeds if (k, state) != (MAPS, START) else 0):
                 found = [layers(kind.model, member(params, i), x) for x in shaped]
                 values = [each[:-1] for each in found]
                 last = len(values[0])
                 accuracy[k, state, i, 1 : last + 1] = probed(values, y, width)
                 own[k, state, i] = 100 * float((found[2][-1].argmax(-1) == y[2]).mean())
-                pairs[k, state, i] = separated(np.asarray(values[0][-1])[chosen[i]])
+                if state != START:
+                    pairs[k, state, i] = separated(np.asarray(values[0][-1])[chosen[i]])
                 if (k, state) == (RELU, END):
                     logistic[i, 1] = probed([each[-1:] for each in values], y, width, "logistic")[0]
         if k == RELU:
@@ -117,11 +121,12 @@ def measure(options: LinearSeparability) -> dict[str, np.ndarray]:
                 values = [layers(kind.model, member(other, i), x)[:-1] for x in shaped]
                 shuffled[i, 1:] = probed(values, y, width)
     return {
+        # NaN where there is no such layer, and of the untrained convolutional networks.
         "accuracy": accuracy,  # (networks, states, seeds, the input and hidden layers), %
         "shuffled": shuffled,  # (seeds, the input and hidden layers), %
         "logistic": logistic,  # (seeds, the input and the last hidden layer), %
         "own": own,  # (networks, states, seeds), %, of the networks themselves
-        "pairs": pairs,  # (networks, states, seeds), share at the last hidden layer
+        "pairs": pairs,  # (networks, states, seeds), share at the last hidden layer after training
         "input_pairs": np.array([separated(np.asarray(pixels[0])[c]) for c in chosen]),  # (seeds,)
         "rates": rates,
     }
@@ -187,6 +192,8 @@ def draw(options: LinearSeparability, m: Measured) -> Plot:
 
     for k, color in enumerate((ORANGE, BLUE, GREEN)):
         for state, style in ((END, "-"), (START, ":")):
+            if (k, state) == (MAPS, START):
+                continue
             line(
                 NAMES[k],
                 STATES[state],
@@ -203,10 +210,14 @@ def draw(options: LinearSeparability, m: Measured) -> Plot:
         xlabel="hidden layer (0: the pixels); those of the convolutional network are spread out",
         ylabel="test accuracy of a linear classifier (%)",
     )
+    left.set_xticks(range(options.depth + 1))
     left.legend(fontsize=8, ncols=2)
     bars = [("pixels", m["input_pairs"], GRAY)]
-    bars += [(f"{NAMES[k]},\n{STATES[s]}", m["pairs"][k, s], c) for k, c in enumerate((ORANGE, BLUE, GREEN))
-             for s in (START, END)]  # fmt: skip
+    bars += [
+        (f"{NAMES[k]},\n{told}", m["pairs"][k, state], color)
+        for k, color in enumerate((ORANGE, BLUE, GREEN))
+        for state, told in ((HALF, "half-way"), (END, "trained"))
+    ]
     for i, (_, values, color) in enumerate(bars):
         right.bar(i, 100 * values.mean(), color=color, alpha=0.45)
         right.plot(i + np.linspace(-0.2, 0.2, len(values)), 100 * values, ".", color=color)
@@ -228,10 +239,10 @@ def _facts(m: Measured) -> dict[str, str]:
         told[name] = ", ".join(f"{v:.1f}" for v in found[1:])
         told[f"{name}_own"] = f"{m['own'][k, END].mean():.1f}"
         told[f"{name}_pairs"] = f"{100 * m['pairs'][k, END].mean():.0f}"
-        told[f"{name}_start"] = f"{layered(m, k, START)[:, -1].mean():.1f}"
     return told | {
         "pixels": f"{m['accuracy'][0, 0, 0, 0]:.1f}",
         "pixel_pairs": f"{100 * m['input_pairs'].mean():.0f}",
+        "start": f"{layered(m, RELU, START)[:, -1].mean():.1f}",
         "shuffled": f"{m['shuffled'][:, -1].mean():.1f}",
         "rates": ", ".join(f"{name} {rate:g}" for name, rate in zip(NAMES, m["rates"])),
     }
@@ -246,7 +257,8 @@ ALAIN = "Alain & Bengio 2016, «Understanding intermediate layers using linear c
 def _gain(k: int) -> Part:
     return Part(
         f"easier at the last layer, {NAMES[k]}",
-        "A linear classifier of the last hidden layer is right for more test images than one of the pixels.",
+        f"{WHERE[k]} a linear classifier of the last hidden layer is right for more test images than one of "
+        "the pixels.",
         what="test accuracy at the last hidden layer minus that at the pixels, percentage points",
         effect=lambda m: gain(m, k, END),
         rule=Above(0.0),
@@ -258,8 +270,8 @@ def _gain(k: int) -> Part:
 def _pairs(k: int) -> Part:
     return Part(
         f"pairs separated, {NAMES[k]}",
-        "Planes separate more pairs of classes without a mistake at the last hidden layer than at the "
-        "pixels.",
+        f"{WHERE[k]} planes separate more pairs of classes without a mistake at the last hidden layer than "
+        "at the pixels.",
         what="share of the pairs of classes that a plane separates, {options.points} training images of "
         "each pair, last hidden layer minus pixels",
         effect=lambda m: more_pairs(m, k, END),
@@ -272,8 +284,8 @@ def _pairs(k: int) -> Part:
 def _late(k: int) -> Part:
     return Part(
         f"final layers, {NAMES[k]}",
-        "Linear classifiers are right for more test images at the last two hidden layers than at the first "
-        "two.",
+        f"{WHERE[k]} linear classifiers are right for more test images at the last two hidden layers than at "
+        "the first two.",
         what="mean test accuracy at the last two hidden layers minus that at the first two, percentage "
         "points",
         effect=lambda m: late(m, k, END),
@@ -286,7 +298,7 @@ def _late(k: int) -> Part:
 def _rises(k: int) -> Part:
     return Part(
         f"rises with depth, {NAMES[k]}",
-        "The deeper the layer, the more test images a linear classifier is right for.",
+        f"{WHERE[k]} a linear classifier is right for more test images the deeper its layer lies.",
         what="rank correlation of test accuracy with depth, pixels first",
         effect=lambda m: rises(m, k, END),
         rule=Above(0.9),
@@ -352,6 +364,6 @@ CLAIM = Claim(
     "{facts[ReLU_own]}, {facts[tanh_own]} and {facts[convolutional_own]}%. Planes separate "
     "{facts[pixel_pairs]}% of the pairs of classes at the pixels and {facts[ReLU_pairs]}, "
     "{facts[tanh_pairs]} and {facts[convolutional_pairs]}% at the last hidden layer. Untrained ReLU layers "
-    "end at {facts[ReLU_start]}%, those trained on shuffled labels at {facts[shuffled]}%. Rates: "
+    "end at {facts[start]}%, those trained on shuffled labels at {facts[shuffled]}%. Rates: "
     "{facts[rates]}.",
 )

@@ -103,7 +103,8 @@ def test_what_does_not_fit_is_said(folder, tmp_path):
     assert done.exit_code == 2
     assert "is not a run folder" in done.output
     numbers = {"kind": "tabular", "name": "diabetes"}
-    other = run(parse(tiny(tmp_path, data=numbers, training={"duration": "2 steps", "seeds": 1}))).folder
+    raw = tiny(tmp_path, training={"duration": "2 steps", "seeds": 1}) | {"data": numbers}
+    other = run(parse(raw)).folder
     with pytest.raises(
         ConfigError, match="its task is regression: probes tell the classes of whole examples"
     ):
