@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from pydantic import Field
 
-from dlnotes import data
+from dlnotes import data, models
 from dlnotes.claims import (
     Above,
     Below,
@@ -73,10 +73,10 @@ class Independence(Options):
 
     images: int = Field(20_000, ge=200, description="training images")
     test: int = Field(4000, ge=100, description="test images")
-    steps: int = Field(4000, ge=20, description="of each training")
+    steps: int = Field(3000, ge=20, description="of each training")
     batch_size: int = Field(128, ge=8, description="images of a step, whose codes are to be independent")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each rate, to choose one")
-    tuning_steps: int = Field(500, ge=2, description="steps of those trainings")
+    tuning_steps: int = Field(400, ge=2, description="steps of those trainings")
     fitted: int = Field(3000, ge=50, description="training images by whose codes densities are fitted")
     mixed: int = Field(500, ge=100, description="samples of a linear mixture of three sources")
     mixture_steps: int = Field(300, ge=2, description="of a training on mixtures, with all samples in each")
@@ -152,8 +152,6 @@ def decode(params: Any, codes: np.ndarray) -> np.ndarray:
 
 @jax.jit
 def _decoder(params: Any, codes: Any) -> Any:
-    from dlnotes import models
-
     return models.mlp(UNITS, HIDDEN, SIDE * SIDE, activation="tanh").apply(params, codes)
 
 
