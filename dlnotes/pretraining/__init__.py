@@ -7,8 +7,11 @@ from dlnotes.pretraining.annealed_importance import (
     base_rates,
     salakhutdinov_betas,
 )
+from dlnotes.pretraining.autoencoder import AutoencoderState, autoencoder
+from dlnotes.pretraining.corruption import corrupt
 from dlnotes.pretraining.greedy import dense_layers, encode, greedy, greedy_layers, member_of, to_mlp
 from dlnotes.pretraining.learner import Encoder, Learner
+from dlnotes.pretraining.principal_components import PCAParams, PCAState, pca
 from dlnotes.pretraining.rbm import (
     Chains,
     GaussianRBMParams,
@@ -23,9 +26,19 @@ from dlnotes.pretraining.rbm import (
     visible_means,
 )
 from dlnotes.pretraining.rbm_learner import RBMState, rbm
+from dlnotes.pretraining.reconstruction import AutoencoderParams, bernoulli_kl, squared_jacobian
+from dlnotes.pretraining.sparse_codes import fista, ista, largest_eigenvalue, shrink, sparse_objective
+from dlnotes.pretraining.sparse_coding import (
+    SparseCodingParams,
+    SparseCodingState,
+    dictionary_update,
+    sparse_coding,
+)
 from dlnotes.pretraining.train import LayerState, LayerTraining, TrainedLayer, train
 
 __all__ = [
+    "AutoencoderParams",
+    "AutoencoderState",
     "Chains",
     "Encoder",
     "GaussianRBMParams",
@@ -33,25 +46,41 @@ __all__ = [
     "LayerTraining",
     "Learner",
     "LogPartition",
+    "PCAParams",
+    "PCAState",
     "RBMParams",
     "RBMState",
+    "SparseCodingParams",
+    "SparseCodingState",
     "TrainedLayer",
     "annealed_importance",
+    "autoencoder",
     "base_rates",
+    "bernoulli_kl",
+    "corrupt",
     "dense_layers",
+    "dictionary_update",
     "encode",
     "energy",
+    "fista",
     "free_energy",
     "greedy",
     "greedy_layers",
     "hidden_means",
+    "ista",
+    "largest_eigenvalue",
     "log_likelihood",
     "log_partition",
     "member_of",
+    "pca",
     "pseudo_log_likelihood",
     "rbm",
     "salakhutdinov_betas",
     "sample",
+    "shrink",
+    "sparse_coding",
+    "sparse_objective",
+    "squared_jacobian",
     "to_mlp",
     "train",
     "visible_means",

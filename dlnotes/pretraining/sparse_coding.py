@@ -125,7 +125,7 @@ def sparse_coding(
     solver: Literal["fista", "ista"] = "fista",
     nonnegative: bool = False,
     encoder: Literal["solver", "learned"] = "solver",
-    learning_rate: float | Array = 1e-3,
+    learning_rate: float | Array = 1e-2,
 ) -> Learner:
     """A dictionary for sparse codes, ``min over D and z of ½ ‖x − D z‖² + λ ‖z‖₁``, ``‖d_j‖ ≤ 1``.
 
@@ -146,7 +146,7 @@ def sparse_coding(
       solver: see `fista` and `ista`.
       nonnegative: only codes ``z ≥ 0``.
       encoder: see above.
-      learning_rate: of the learned encoder.
+      learning_rate: of the learned encoder, falling to 0 over the steps.
 
     Raises:
       ValueError: on sizes, numbers or names that are not allowed.
@@ -167,7 +167,7 @@ def sparse_coding(
     solve = solver_named(solver)
     chosen("encoder", encoder, dict.fromkeys(("solver", "learned")))
     learned = encoder == "learned"
-    adam = optimizer_named("adam", learning_rate)
+    adam = optimizer_named("adam", 1.0)
 
     def codes(D: Weight, x: Array) -> Array:
         return solve(x, D, penalty, iterations=iterations, nonnegative=nonnegative)
@@ -210,7 +210,7 @@ def sparse_coding(
         keep = forgetting(state.step, rows)
         A = keep * state.A + z.T @ z / rows
         B = keep * state.B + x.T @ z / rows
-        D_new, fresh = replace_unused(key, dictionary_update(D, A, B), A, x, nonnegative=nonnegative)
+        D_new, fresh = replace_unused(key, dictionary_update(D, A, B), A, x)
         # What an atom had to do before it was replaced says nothing of the new one.
         used = jnp.where(fresh, 0.0, 1.0)
         A, B = A * used[:, None] * used[None], B * used[None]
@@ -223,7 +223,8 @@ def sparse_coding(
 
             metrics["encoder"], gradient = jax.value_and_grad(distance)(net)
             updates, opt_state = adam.update(gradient, opt_state, net)
-            params = optax.apply_updates(net, updates)
+            rate = learning_rate * (1 - progress)
+            params = optax.apply_updates(net, jax.tree.map(lambda u: rate * u, updates))
         return SparseCodingState(params._replace(D=D_new), A, B, state.step + 1, opt_state), metrics
 
     def encode(params: SparseCodingParams, x: Array) -> Array:
@@ -273,9 +274,7 @@ def forgetting(step: Array, rows: int) -> Array:
     return (theta + 1 - n) / (theta + 1)
 
 
-def replace_unused(
-    key: PRNGKey, D: Array, A: Array, x: Array, *, nonnegative: bool = False
-) -> tuple[Array, Array]:
+def replace_unused(key: PRNGKey, D: Array, A: Array, x: Array) -> tuple[Array, Array]:
     """The dictionary with unused atoms as examples of the batch and a little noise, and which they were.
 
     Returns:
