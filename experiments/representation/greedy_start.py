@@ -170,7 +170,7 @@ def measure(options: GreedyStart) -> dict[str, np.ndarray]:
             steps=2 * half,
             tuning_steps=options.tuning_steps,
             batch_size=options.batch_size,
-            record=max(1, 2 * half // RECORDED),
+            record=max(1, half // RECORDED),
             every=half,
             probe=lambda params: params,
         )
@@ -181,10 +181,11 @@ def measure(options: GreedyStart) -> dict[str, np.ndarray]:
         ]
         slopes = trained.by_method(np.asarray(way_down(kind, moments[0], x, y)))
         history = trained.by_method(trained.fit.history["loss"])
+        points = np.linspace(0, len(history) - 1, RECORDED).round().astype(int)
         for k in range(len(arms)):
             found["half"].append(judged[0][k])
             found["accuracy"].append(judged[1][k])
-            found["loss"].append(history[:RECORDED, k])
+            found["loss"].append(history[points, k])
             found["rate"].append(RATES[trained.chosen[k]])
             found["tuning"].append(-100 * trained.tuning[k])
             found["steps"].append(2 * half)
