@@ -427,7 +427,12 @@ ROWS: tuple[Row, ...] = (
     _code("P14.1", "Greedy pretraining, layer by layer",
           "pretraining.greedy pretraining.encode pretraining.to_mlp pretraining.train",
           "pretraining/test_greedy pretraining/test_train experiment/test_pretraining", built=True),
-    _code("P14.2", "One-layer learners: RBM, autoencoders, sparse coding"),
+    _code("P14.2", "One-layer learners: RBM, autoencoders, sparse coding",
+          "pretraining.rbm pretraining.log_likelihood pretraining.annealed_importance pretraining.autoencoder "
+          "pretraining.sparse_coding pretraining.fista pretraining.pca",
+          "pretraining/test_rbm pretraining/test_rbm_learner pretraining/test_annealed_importance "
+          "pretraining/test_autoencoder pretraining/test_sparse_coding "
+          "pretraining/test_principal_components", built=True),
     _code("P14.3", "Deep belief net, deep Boltzmann machine, deep autoencoder",
           "pretraining.deep_belief_net.log_prob pretraining.deep_belief_net.lower_bounds "
           "pretraining.deep_belief_net.chains_over_time pretraining.dbm pretraining.doubled_stack "
@@ -449,9 +454,14 @@ ROWS: tuple[Row, ...] = (
            "models.mlp layers.rbf analysis.linear_probe",
            "experiments/representation/test_last_layers analysis/test_linear_probe",
            config="configs/claims/P14.7_last_layer.toml"),
-    _claim("P14.8", "Independent features against information kept"),
+    _claim("P14.8", "Independent features against information kept",
+           "outputs.dependence outputs.distance_correlations",
+           "outputs/test_dependence experiments/representation/test_independence",
+           config="configs/claims/P14.8_independence.toml"),
     _claim("P14.9", "Comparisons by the representation of an ordered list", "",
            "experiments/representation/test_sorted_insertion",
            config="configs/claims/P14.9_sorted_insertion.toml"),
-    _claim("P14.10", "Deep sigmoid stacks with a greedy and with a joint start"),
+    _claim("P14.10", "Deep sigmoid stacks with a greedy and with a joint start", "pretraining.greedy",
+           "experiments/representation/test_greedy_start",
+           config="configs/claims/P14.10_greedy_start.toml"),
 )  # fmt: skip

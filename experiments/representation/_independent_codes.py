@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes import models, outputs
+from dlnotes.training import Hyperparams, Recipe, optimizer, schedules
 from dlnotes.typing import Array, Params, PRNGKey
 
 
@@ -93,6 +94,19 @@ def objective(spread: float, weight: Array, linear: Array) -> outputs.LossFn:
     return measure
 
 
+def recipe_of(inputs: int, hidden: tuple[int, ...], units: int, spread: float, steps: int):
+    """An autoencoder by a member's weight, kind of penalty and rate."""
+    fall = schedules.cosine_restarts(steps, cycles=2)
+    model = coder(inputs, hidden, units)
+
+    def build(hyper: Hyperparams) -> Recipe:
+        loss = objective(spread, hyper["weight"], hyper["linear"])
+        adam = optimizer("adam", hyper["rate"], factor=fall)
+        return Recipe(model, loss, {"unexplained": unexplained(spread)}, adam)
+
+    return build
+
+
 def coded(model: models.Model, params: Params, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Codes ``(members, n, units)`` of all members, and the squared errors ``(members, n)``."""
 
@@ -102,6 +116,15 @@ def coded(model: models.Model, params: Params, x: np.ndarray) -> tuple[np.ndarra
 
     codes, errors = jax.jit(lambda all: jax.lax.map(one, all))(params)
     return np.asarray(codes), np.asarray(errors)
+
+
+def linear_dependence(code: np.ndarray) -> float:
+    """Mean squared correlation over pairs of units; of a unit that is constant it is 0."""
+    varies = code.std(0) > 0
+    found = np.zeros((code.shape[1],) * 2)
+    found[np.ix_(varies, varies)] = np.corrcoef(code[:, varies].T) ** 2
+    k = len(found)
+    return float((found.sum() - np.trace(found)) / (k * (k - 1)))
 
 
 def blockwise(codes: np.ndarray, rows: int) -> np.ndarray:
@@ -166,52 +189,3 @@ def energy_distance(a: np.ndarray, b: np.ndarray) -> float:
 def shuffled(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Each column in an order of its own: a sample of the product of the columns' distributions."""
     return np.stack([rng.permutation(column) for column in codes.T], axis=1)
-
-
-def mixtures(seeds: np.ndarray, sources: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Independent sources and whitened linear mixtures of them, each ``(seeds, n, sources)``.
-
-    The sources are peaked (Laplace), flat (uniform), skewed (exponential) and of two heaps, in turn.
-    """
-
-    def drawn(rng: np.random.Generator, kind: int) -> np.ndarray:
-        if kind == 0:
-            return rng.laplace(size=n)
-        if kind == 1:
-            return rng.uniform(-1, 1, n)
-        if kind == 2:
-            return rng.exponential(size=n)
-        return rng.choice([-1.0, 1.0], n) + 0.4 * rng.normal(size=n)
-
-    s, x = [], []
-    for seed in seeds:
-        rng = np.random.default_rng(int(seed))
-        s.append(np.stack([drawn(rng, i % 4) for i in range(sources)], axis=1))
-        mixed = s[-1] @ rng.normal(size=(sources, sources))
-        mixed -= mixed.mean(0)
-        u, _, _ = np.linalg.svd(mixed, full_matrices=False)
-        x.append(u * np.sqrt(n) @ np.linalg.qr(rng.normal(size=(sources, sources)))[0])
-    return np.array(s), np.array(x, np.float32)
-
-
-def recovered(sources: np.ndarray, found: np.ndarray) -> float:
-    """Mean |correlation| of each source with the column that is matched to it, all matched at best."""
-    from scipy.optimize import linear_sum_assignment
-
-    k = sources.shape[1]
-    spread = np.concatenate([sources, found], axis=1)
-    varies = spread.std(0) > 0
-    both = np.zeros((2 * k, 2 * k))
-    both[np.ix_(varies, varies)] = np.corrcoef(spread[:, varies].T)
-    alike = np.abs(both[:k, k:])
-    return float(alike[linear_sum_assignment(-alike)].mean())
-
-
-def fast_ica(x: np.ndarray, seed: int) -> np.ndarray:
-    """What scikit-learn's FastICA takes for the sources of ``x``."""
-    from sklearn.decomposition import FastICA
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return FastICA(whiten="unit-variance", random_state=seed, max_iter=1000).fit_transform(x)

@@ -15,14 +15,14 @@ rate.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
-from dlnotes import data, layers, models, outputs
+from dlnotes import data, layers, outputs
 from dlnotes.claims import (
     Above,
     Below,
@@ -53,7 +53,8 @@ from dlnotes.training import (
     tune_briefly_and_train,
 )
 
-INPUTS, CLASSES = 784, 10
+from ._deep_stacks import CLASSES, INPUTS, Stack, carried, network, scaled, way_down
+
 ARMS = ("joint, Glorot", "greedy, RBM", "greedy, autoencoder", "joint, 4 × Glorot", "joint, ReLU, He")
 JOINT, BY_RBM, BY_CODER, LARGER, RELU = range(len(ARMS))
 COLORS = (GRAY, BLUE, GREEN, ORANGE, PURPLE)
@@ -78,54 +79,6 @@ class GreedyStart(Options):
     tuning_steps: int = Field(1000, ge=2, description="supervised steps of those trainings")
 
 
-class Stack(NamedTuple):
-    """Parameters of a perceptron whose hidden layers but the first are of one shape.
-
-    Attributes:
-      first: `Dense`, (inputs, width).
-      rest: `Dense` with a leading axis, the other hidden layers.
-      output: `Dense`, (width, classes).
-    """
-
-    first: layers.Dense
-    rest: layers.Dense
-    output: layers.Dense
-
-
-def network(options: GreedyStart, g: Any) -> models.Model:
-    """What ``models.mlp`` is, as one loop over layers: compiled in an eighth of the time."""
-    inside = options.depth - 1, options.width, options.width
-
-    def init(key: Any, /) -> Stack:
-        first, rest, last = jax.random.split(key, 3)
-        hidden = jax.random.normal(rest, inside) * (2 / options.width) ** 0.5
-        return Stack(
-            layers.init_dense(first, INPUTS, options.width),
-            layers.Dense(hidden, jnp.zeros(inside[:2], jnp.float32)),
-            layers.init_dense(last, options.width, CLASSES),
-        )
-
-    def apply(params: Stack, x: Any, /, *, key: Any = None, mask: Any = None) -> Any:
-        h = g(layers.dense(params.first, x))
-        h, _ = jax.lax.scan(lambda h, layer: (g(layers.dense(layer, h)), None), h, params.rest)
-        return layers.dense(params.output, h)
-
-    return models.Model(init, apply)
-
-
-def random_start(options: GreedyStart, seeds: np.ndarray, scale: float | None) -> Stack:
-    """He's weights, or so many times Glorot's in the hidden layers, of all members."""
-    params = initial_params(network(options, layers.relu), seeds, "he")
-    if scale is None:
-        return params
-
-    def scaled(layer: layers.Dense) -> layers.Dense:
-        inputs, units = layer.W.shape[-2:]
-        return layer._replace(W=layer.W * np.float32(scale * (inputs / (inputs + units)) ** 0.5))
-
-    return params._replace(first=scaled(params.first), rest=scaled(params.rest))
-
-
 def learners(options: GreedyStart) -> dict[int, list[Learner]]:
     """By arm, what learns each layer."""
     noisy = partial(
@@ -137,19 +90,14 @@ def learners(options: GreedyStart) -> dict[int, list[Learner]]:
     }
 
 
-def greedy_start(options: GreedyStart, arm: int, x: np.ndarray, seeds: np.ndarray) -> Stack:
-    """Random weights whose hidden layers are replaced by a greedy stack's, of all members."""
-    encoders = greedy(learners(options)[arm], x, seeds=seeds, epochs=options.epochs)
-    found = []
-    for encoder in encoders:
-        dense_of = encoder.learner.dense_of
-        assert dense_of is not None
-        found.append(jax.vmap(dense_of)(encoder.params))
-    start = random_start(options, seeds, 1.0)
-    return start._replace(
-        first=layers.Dense(*found[0]),
-        rest=layers.Dense(*(jnp.stack(parts, axis=1) for parts in zip(*found[1:]))),
-    )
+def starts(options: GreedyStart, x: np.ndarray, seeds: np.ndarray) -> dict[int, Stack]:
+    """By arm, where every seed starts."""
+    he = initial_params(network(options.depth, options.width, layers.relu), seeds, "he")
+    glorot = scaled(he, 1.0)
+    found = {JOINT: glorot, LARGER: scaled(he, 4.0), RELU: he}
+    for arm, each in learners(options).items():
+        found[arm] = carried(glorot, greedy(each, x, seeds=seeds, epochs=options.epochs))
+    return jax.tree.map(np.asarray, found)
 
 
 def recipe_of(options: GreedyStart, g: Any, steps: int):
@@ -158,7 +106,12 @@ def recipe_of(options: GreedyStart, g: Any, steps: int):
 
     def build(hyper: Hyperparams) -> Recipe:
         sgd = optimizer("sgd", hyper["rate"], factor=fall, momentum=0.9)
-        return Recipe(network(options, g), outputs.cross_entropy, {"accuracy": outputs.accuracy}, sgd)
+        return Recipe(
+            network(options.depth, options.width, g),
+            outputs.cross_entropy,
+            {"accuracy": outputs.accuracy},
+            sgd,
+        )
 
     return build
 
@@ -176,38 +129,22 @@ def paid_for(options: GreedyStart) -> int:
     return options.steps + round(without_labels / step)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def way_down(options_of: tuple[int, int], kind: str, params: Stack, x: Any, y: Any) -> Any:
-    """Gradient norm of the first square layer over that of the last one, of every member."""
-    options = GreedyStart(depth=options_of[0], width=options_of[1])
-    model = network(options, layers.ACTIVATIONS[kind])
-
-    def one(p: Stack) -> Any:
-        slope = jax.grad(lambda p: jnp.mean(outputs.cross_entropy(model.apply(p, x), y).total))(p)
-        norms = jnp.linalg.norm(slope.rest.W, axis=(1, 2))
-        return norms[0] / norms[-1]
-
-    return jax.lax.map(one, params)
-
-
 def measure(options: GreedyStart) -> dict[str, np.ndarray]:
     """Starts for all seeds, then every arm at its best rate."""
     raw = data.load("mnist", standardize=False)
     sets = data.parts_of(raw, options.images, options.validation, options.test)
     train, validation, test = sets
     own = FIRST_SEED + np.arange(options.seeds + 1 + options.tuning_seeds)
-    greedily = {arm: greedy_start(options, arm, train.x, own) for arm in (BY_RBM, BY_CODER)}
+    begin = starts(options, train.x, own)
     x, y = jnp.asarray(train.x[:LOOKED_AT]), jnp.asarray(train.y[:LOOKED_AT])
 
     def start(hyperparams: dict[str, np.ndarray], seeds: np.ndarray) -> Stack:
-        made = []
-        for arm, seed in zip(hyperparams["arm"].astype(int), np.asarray(seeds)):
-            if arm in greedily:
-                made.append(jax.tree.map(lambda a: a[seed - FIRST_SEED], greedily[arm]))  # noqa: B023
-            else:
-                scale = {JOINT: 1.0, LARGER: 4.0, RELU: None}[arm]
-                made.append(jax.tree.map(lambda a: a[0], random_start(options, np.array([seed]), scale)))
-        return jax.tree.map(lambda *a: np.stack(a), *made)
+        arms = hyperparams["arm"].astype(int)
+        members = [
+            jax.tree.map(lambda a: a[seed - FIRST_SEED], begin[arm])  # noqa: B023
+            for arm, seed in zip(arms, np.asarray(seeds))
+        ]
+        return jax.tree.map(lambda *a: np.stack(a), *members)
 
     found: dict[str, list] = {
         name: [] for name in ("accuracy", "half", "loss", "rate", "tuning", "steps", "way_down")
@@ -233,7 +170,7 @@ def measure(options: GreedyStart) -> dict[str, np.ndarray]:
             steps=2 * half,
             tuning_steps=options.tuning_steps,
             batch_size=options.batch_size,
-            record=max(1, 2 * half // RECORDED),
+            record=max(1, half // RECORDED),
             every=half,
             probe=lambda params: params,
         )
@@ -242,17 +179,17 @@ def measure(options: GreedyStart) -> dict[str, np.ndarray]:
             trained.by_method(100 * evaluate(of(2 * half), trained.hyperparams, p, test)["accuracy"])
             for p in moments[1:]
         ]
-        size = options.depth, options.width
-        starts = trained.by_method(np.asarray(way_down(size, kind, moments[0], x, y)))
+        slopes = trained.by_method(np.asarray(way_down(kind, moments[0], x, y)))
         history = trained.by_method(trained.fit.history["loss"])
+        points = np.linspace(0, len(history) - 1, RECORDED).round().astype(int)
         for k in range(len(arms)):
             found["half"].append(judged[0][k])
             found["accuracy"].append(judged[1][k])
-            found["loss"].append(history[:RECORDED, k])
+            found["loss"].append(history[points, k])
             found["rate"].append(RATES[trained.chosen[k]])
             found["tuning"].append(-100 * trained.tuning[k])
             found["steps"].append(2 * half)
-            found["way_down"].append(starts[k])
+            found["way_down"].append(slopes[k])
     # accuracy, half and way_down (arms, seeds), loss (arms, recorded steps, seeds), tuning (arms, rates)
     return {name: np.array(values) for name, values in found.items()}
 

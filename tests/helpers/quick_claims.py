@@ -87,6 +87,8 @@ SLOW = {
     "L13.12",
     "P14.5",
     "P14.7",
+    "P14.8",
+    "P14.10",
 }
 """Rows that compile for more than about five seconds even at their quick size."""
 
