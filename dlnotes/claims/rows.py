@@ -429,7 +429,11 @@ ROWS: tuple[Row, ...] = (
     _code("P14.3", "Deep belief net, deep Boltzmann machine, deep autoencoder"),
     _claim("P14.4", "Pretraining and the number of labels"),
     _claim("P14.5", "Linear separability of the classes by layer"),
-    _claim("P14.6", "One representation for several tasks"),
+    _claim("P14.6", "One representation for several tasks",
+           "models.shared models.head outputs.Targets outputs.joint_loss outputs.of_task layers.corrupt",
+           "models/representation/test_shared outputs/test_targets data/test_tasks "
+           "experiment/test_task_runs experiments/representation/test_shared_networks",
+           config="configs/claims/P14.6_shared_representation.toml"),
     _claim("P14.7", "The last layer's type and the layer below it"),
     _claim("P14.8", "Independent features against information kept"),
     _claim("P14.9", "Comparisons by the representation of an ordered list"),

@@ -86,6 +86,7 @@ SLOW = {
     "L13.11",
     "L13.12",
     "P14.5",
+    "P14.6",
     "P14.7",
 }
 """Rows that compile for more than about five seconds even at their quick size."""

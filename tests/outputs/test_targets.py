@@ -107,7 +107,10 @@ def test_targets_are_a_tree_with_rows():
     ("make", "told"),
     [
         (lambda: Targets({}), "tasks: got none"),
-        (lambda: Targets({"a": np.zeros(2), "b": np.zeros(3)}), r"tasks: got arrays of shapes a \(2,\), b \(3,\)"),
+        (
+            lambda: Targets({"a": np.zeros(2), "b": np.zeros(3)}),
+            r"tasks: got arrays of shapes a \(2,\), b \(3,\)",
+        ),
         (lambda: Targets({"a": np.float32(1)}), r"tasks: got arrays of shapes a \(\)"),
         (lambda: Y["clas"], "task: got 'clas'; did you mean 'class'"),
         (lambda: joint_loss({}), "losses: got none"),
@@ -115,8 +118,14 @@ def test_targets_are_a_tree_with_rows():
         (lambda: joint_loss(LOSSES, {"class": -0.5}), r"weights\['class'\]: got -0.5"),
         (lambda: joint_loss(LOSSES, {"class": float("nan")}), r"weights\['class'\]: got nan"),
         (lambda: joint_loss(LOSSES, {"class": 0, "number": 0.0}), "weights: got 0 for every task"),
-        (lambda: joint_loss(LOSSES)(jnp.zeros((2, 3)), Y), "output, y: got .*, allowed are a dict by task and Targets"),
-        (lambda: of_task("slant", accuracy)(OUTPUT, Targets({"slant": LABELS})), "task: got 'slant', the network has answers of class, number"),
+        (
+            lambda: joint_loss(LOSSES)(jnp.zeros((2, 3)), Y),
+            "output, y: got .*, allowed are a dict by task and Targets",
+        ),
+        (
+            lambda: of_task("slant", accuracy)(OUTPUT, Targets({"slant": LABELS})),
+            "task: got 'slant', the network has answers of class, number",
+        ),
     ],
 )
 def test_what_is_not_allowed_is_named(make, told):

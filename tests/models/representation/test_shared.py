@@ -77,10 +77,12 @@ def test_two_tasks_on_disjoint_rows_are_the_sum_of_their_gradients():
     model = two()
     params = model.init(jax.random.key(4))
     first = np.arange(N) < N // 2
-    y = outputs.Targets({
-        "class": np.where(first, LABELS, -1).astype(np.int32),
-        "number": np.where(first[:, None], np.float32(np.nan), NUMBERS),
-    })  # fmt: skip
+    y = outputs.Targets(
+        {
+            "class": np.where(first, LABELS, -1).astype(np.int32),
+            "number": np.where(first[:, None], np.float32(np.nan), NUMBERS),
+        }
+    )
     together = gradient(model, params, X, y, weights={"number": 0.5})
     one = gradient(model, params, X[first], y[first], {"class": outputs.cross_entropy})
     other = gradient(model, params, X[~first], y[~first], {"number": outputs.squared_error}, {"number": 0.5})
@@ -106,10 +108,12 @@ def test_rows_of_weight_zero_and_division_change_nothing():
     model = two(dropout=0.3, corruption={"number": models.Noise("mask", 0.5)})
     of = recipe(model, LOSSES, rate=0.05)._replace(random=True)
     member = jax.tree.map(lambda a: a[0], init_state(lambda h: of, jnp.array([1]), {}).members)
-    y = outputs.Targets({
-        "class": np.where(np.arange(N) % 2, LABELS, -1).astype(np.int32),
-        "number": np.where(np.arange(N)[:, None] % 3, NUMBERS, np.float32(np.nan)),
-    })  # fmt: skip
+    y = outputs.Targets(
+        {
+            "class": np.where(np.arange(N) % 2, LABELS, -1).astype(np.int32),
+            "number": np.where(np.arange(N)[:, None] % 3, NUMBERS, np.float32(np.nan)),
+        }
+    )
     batch = jax.tree.map(jnp.asarray, Batch(X, y, None, np.ones(N, np.float32)))
     garbage = jax.tree.map(lambda a: jnp.concatenate([a, a[:5]]), batch)
     garbage = garbage._replace(weight=jnp.concatenate([batch.weight, jnp.zeros(5)]))
@@ -189,15 +193,27 @@ T = models.mlp(6, (), 8)
     ("make", "told"),
     [
         (lambda: models.shared(T, {}), "heads: got none"),
-        (lambda: models.shared(T, H, reconstructs=["clas"]), "reconstructs: got 'clas', the tasks are class; did you"),
+        (
+            lambda: models.shared(T, H, reconstructs=["clas"]),
+            "reconstructs: got 'clas', the tasks are class; did you",
+        ),
         (lambda: models.shared(T, H, reconstructs="class"), "reconstructs: got the text 'class'"),
         (lambda: models.shared(T, H, corruption={"x": models.Noise()}), "corruption: got 'x'"),
         (lambda: models.shared(T, H, activation="rely"), "activation: got 'rely'"),
         (lambda: models.shared(T, H, dropout=1.0), "dropout: got 1.0"),
-        (lambda: models.shared(models.gated_mlp(6, (4,), 8, blocks=2), H), "trunk: got a network that keeps a state"),
+        (
+            lambda: models.shared(models.gated_mlp(6, (4,), 8, blocks=2), H),
+            "trunk: got a network that keeps a state",
+        ),
         (lambda: models.head(0, (), 3), "features: got 0"),
-        (lambda: layers.corrupt(jax.random.key(0), X, kind="masks"), "kind: got 'masks', allowed are mask, gaussian"),
-        (lambda: layers.corrupt(jax.random.key(0), X, amount=1.5), "amount: got 1.5, allowed is 0 <= amount <= 1"),
+        (
+            lambda: layers.corrupt(jax.random.key(0), X, kind="masks"),
+            "kind: got 'masks', allowed are mask, gaussian",
+        ),
+        (
+            lambda: layers.corrupt(jax.random.key(0), X, amount=1.5),
+            "amount: got 1.5, allowed is 0 <= amount <= 1",
+        ),
     ],
 )
 def test_what_is_not_allowed_is_named(make, told):
