@@ -51,24 +51,28 @@ def drawn(y: np.ndarray, labels: int, seed: int) -> np.ndarray:
     ])  # fmt: skip
 
 
-def of_few(y: np.ndarray, labels: int, others: bool, tasks: Sequence[str]) -> Callable[[Any], data.Examples]:
+def few_and_more(
+    y: np.ndarray, labels: tuple[int, int], others: bool, tasks: Sequence[str]
+) -> Callable[[Any], data.Examples]:
     """``examples(seeds)`` of members, their inputs the numbers of images.
 
     Args:
       y: classes of the images to learn from.
-      labels: how many have one.
+      labels: how many have one, of the first half of the members and of the others.
       others: whether all images are there too, without a label; then half of the rows are labeled ones.
       tasks: that have every row as an example, beside "class".
     """
+    every = np.arange(len(y) if others else 0)
+    room = len(y) if others else max(labels)
 
     def examples(seeds: Any) -> data.Examples:
         rows, targets = [], []
-        for seed in seeds:
-            own = drawn(y, labels, int(seed))
-            times = len(y) // labels if others else 1
-            every = np.arange(len(y) if others else 0)
-            rows.append(np.concatenate([every, np.tile(own, times)]))
-            targets.append(np.concatenate([np.full(len(every), -1), np.tile(y[own], times)]))
+        for count, seed in zip(np.repeat(labels, len(seeds) // 2), seeds):
+            own = np.resize(
+                drawn(y, int(count), int(seed)), room
+            )  # again from the first on, until it is full
+            rows.append(np.concatenate([every, own]))
+            targets.append(np.concatenate([np.full(len(every), -1), y[own]]))
         x, found = np.array(rows, np.int32), np.array(targets, np.int32)
         nothing = {name: np.zeros_like(found) for name in tasks}
         return data.Examples(x, outputs.Targets({"class": found} | nothing))
@@ -172,47 +176,45 @@ class Learned(NamedTuple):
     """Test errors of the trainings that count, and what was chosen.
 
     Attributes:
-      errors: ``(half of the steps and all, seeds)``, %.
-      chosen: the numbers of `NUMBERS`.
+      errors: ``(few and more labels, half of the steps and all, seeds)``, %.
+      chosen: ``(few and more labels, 4)`` of `NUMBERS`.
     """
 
     errors: np.ndarray
     chosen: np.ndarray
 
 
-def learn(arm: Arm, images: Images, labels: int, options: Any) -> Learned:
-    """Choose an arm's numbers on validation images, then train it.
+def learn(arm: Arm, images: Images, options: Any) -> Learned:
+    """Choose an arm's numbers on validation images, then train it, with few labels and with more.
 
     Args:
       arm: what is learned.
       images: to learn from, to choose by, to test on.
-      labels: how many images have one.
       options: sizes of the experiment.
     """
     recipe_of = recipes(arm, images.x, options.width)
-    others = arm.denoises or arm.own
-    y = images.y[: images.pool]
+    others, tasks = arm.denoises or arm.own, tasks_of(arm)[1:]
     valid = np.arange(images.pool, len(images.x), dtype=np.int32)
-    nothing = {name: np.zeros(len(valid), np.int32) for name in tasks_of(arm)[1:]}
-    own = {"class": images.y[valid].astype(np.int32)} | nothing
+    nothing = {name: np.zeros(len(valid), np.int32) for name in tasks}
     tuned = tune_briefly_and_train(
         lambda steps: recipe_of,
-        of_few(y, labels, others, tasks_of(arm)[1:]),
-        data.Examples(valid, outputs.Targets(own)),
-        {"arm": [0]},
+        few_and_more(images.y[: images.pool], (options.few, options.more), others, tasks),
+        data.Examples(valid, outputs.Targets({"class": images.y[valid].astype(np.int32)} | nothing)),
+        {"labels": [options.few, options.more]},
         dict(zip(NUMBERS, arm.grid.T)),
         steps=options.steps,
         tuning_steps=options.tuning_steps,
         seeds=options.seeds,
         tuning_seeds=options.tuning_seeds,
         first_seed=FIRST_SEED,
-        batch_size=(2 if others else 1) * min(options.batch_size, labels),
+        batch_size=(2 if others else 1) * options.batch_size,
         every=options.steps // 2,
         probe=error_on(options.width, images.test_x, images.test_y),
         record=options.steps,
         score="log_likelihood",
     )
-    return Learned(100 * tuned.fit.probes[1:], arm.grid[tuned.chosen[0]])
+    errors = np.moveaxis(tuned.by_method(np.asarray(tuned.fit.probes)[1:]), 1, 0)
+    return Learned(100 * errors, arm.grid[tuned.chosen])
 
 
 def error_on(width: int, x: np.ndarray, y: np.ndarray) -> Callable[[Any], Array]:
@@ -226,8 +228,9 @@ def error_on(width: int, x: np.ndarray, y: np.ndarray) -> Callable[[Any], Array]
     return error
 
 
+SETS = ("mnist", "fashion_mnist")
 Both = Mapping[str, Images]
-"""Two sets of images by name."""
+"""The two sets by name."""
 
 RATES = (0.0005, 0.001, 0.002, 0.004)
 
@@ -245,77 +248,97 @@ def separate_width(width: int) -> int:
     return found
 
 
-def pair(width: int, names: Sequence[str]) -> models.Model:
-    """One trunk, and a linear head of ten classes for each name."""
-    heads = {name: models.head(width, (), CLASSES) for name in names}
+def pair(width: int) -> models.Model:
+    """One trunk, and a linear head of ten classes for each of the two sets."""
+    heads = {name: models.head(width, (), CLASSES) for name in SETS}
     return models.shared(models.mlp(PIXELS, (width,), width), heads)
 
 
-def learn_both(both: Both, names: Sequence[str], width: int, options: Any) -> np.ndarray:
-    """Test errors of a network of one or two tasks, each with ``options.pair_labels`` labels.
+def of_sets(both: Both, rows: Mapping[str, np.ndarray]) -> data.Examples:
+    """Examples of two tasks, each of which knows the images of its own set only.
+
+    Args:
+      both: the sets; images are numbered through.
+      rows: of each set that is there.
+    """
+    first = dict(zip(SETS, np.cumsum([0, len(both[SETS[0]].x)])))
+    every = np.concatenate([first[name] + own for name, own in rows.items()])
+    y = {name: np.full(len(every), -1, np.int32) for name in SETS}
+    start = 0
+    for name, own in rows.items():
+        y[name][start : start + len(own)] = both[name].y[own]
+        start += len(own)
+    return data.Examples(every.astype(np.int32), outputs.Targets(y))
+
+
+BOTH = 2
+"""What tells a network of both sets from one of the first or the second, 0 and 1."""
+
+
+def learn_sets(both: Both, width: int, sets: Sequence[int], options: Any) -> np.ndarray:
+    """Test errors of networks, each with ``options.pair_labels`` labels of a set.
+
+    Args:
+      both: the sets.
+      width: of the networks.
+      sets: of each network which it learns: 0, 1, or `BOTH`.
+      options: sizes of the experiment.
 
     Returns:
-      ``(tasks, half of the steps and all, seeds)``, %.
+      ``(networks, tasks, half of the steps and all, seeds)``, %.
     """
-    model = pair(width, names)
-    x = np.concatenate([both[name].x for name in names])
-    first = np.cumsum([0, *(len(both[name].x) for name in names)])
-    shown = jnp.asarray(x)
-
-    def targets(rows: Mapping[str, np.ndarray]) -> data.Examples:
-        """Examples of several tasks, each of which knows its own images only."""
-        every = np.concatenate([first[k] + rows[name] for k, name in enumerate(names)])
-        y = {}
-        for k, name in enumerate(names):
-            own = np.full(len(every), -1, np.int32)
-            start = sum(len(rows[n]) for n in names[:k])
-            own[start : start + len(rows[name])] = both[name].y[rows[name]]
-            y[name] = own
-        return data.Examples(every.astype(np.int32), outputs.Targets(y))
+    model = pair(width)
+    shown = jnp.asarray(np.concatenate([both[name].x for name in SETS]))
+    tests = {name: (jnp.asarray(both[name].test_x), jnp.asarray(both[name].test_y)) for name in SETS}
 
     def train(seeds: Any) -> data.Examples:
-        found = [
-            targets({n: drawn(both[n].y[: both[n].pool], options.pair_labels, int(seed)) for n in names})
-            for seed in seeds
-        ]
+        found = []
+        for which, seed in zip(np.repeat(sets, len(seeds) // len(sets)), seeds):
+            names = SETS if which == BOTH else SETS[which : which + 1]
+            rows = {n: drawn(both[n].y[: both[n].pool], options.pair_labels, int(seed)) for n in names}
+            found.append(of_sets(both, rows))
         return jax.tree.map(lambda *a: np.stack(a), *found)
 
     def recipe_of(hyper: Hyperparams) -> Recipe:
+        learned = {
+            name: jnp.where((hyper["set"] == k) | (hyper["set"] == BOTH), 1.0, 0.0)
+            for k, name in enumerate(SETS)
+        }
+
         def apply(params: Any, rows: Array, /, *, key: PRNGKey | None = None, mask: Any = None) -> Any:
             return model.apply(params, shown[rows])
 
-        def likelihood(output: Any, y: Any) -> outputs.PerExample:
-            return outputs.joint_loss(dict.fromkeys(names, log_likelihood))(output, y)
-
         return Recipe(
             models.Model(model.init, apply),
-            outputs.joint_loss(dict.fromkeys(names, outputs.cross_entropy)),
-            {"log_likelihood": likelihood},
+            outputs.joint_loss(dict.fromkeys(SETS, outputs.cross_entropy), learned),
+            {"log_likelihood": outputs.joint_loss(dict.fromkeys(SETS, log_likelihood), learned)},
             optimizer("adam", hyper["rate"]),
         )
 
-    def probe(params: Any) -> Array:
-        return jnp.stack([
-            jnp.mean((jnp.argmax(model.apply(params, jnp.asarray(both[n].test_x))[n], -1) != both[n].test_y)
-                     .astype(jnp.float32))
-            for n in names
-        ])  # fmt: skip
+    def errors(params: Any) -> Array:
+        found = [
+            jnp.mean((jnp.argmax(model.apply(params, x)[name], -1) != y).astype(jnp.float32))  # pyright: ignore[reportArgumentType, reportCallIssue]
+            for name, (x, y) in tests.items()
+        ]
+        return jnp.stack(found)
 
+    several = 2 if BOTH in sets else 1
     tuned = tune_briefly_and_train(
         lambda steps: recipe_of,
         train,
-        targets({n: np.arange(both[n].pool, len(both[n].x)) for n in names}),
-        {"arm": [0]},
+        of_sets(both, {name: np.arange(both[name].pool, len(both[name].x)) for name in SETS}),
+        {"set": sets},
         {"rate": RATES},
         steps=options.pair_steps,
         tuning_steps=options.tuning_steps,
         seeds=options.seeds,
         tuning_seeds=options.tuning_seeds,
         first_seed=FIRST_SEED,
-        batch_size=len(names) * min(options.batch_size, options.pair_labels),
+        batch_size=several * options.batch_size,
         every=options.pair_steps // 2,
-        probe=probe,
+        probe=errors,
         record=options.pair_steps,
         score="log_likelihood",
     )
-    return 100 * np.moveaxis(np.asarray(tuned.fit.probes)[1:], -1, 0)
+    found = np.asarray(tuned.fit.probes)[1:]  # (half and all, networks · seeds, tasks)
+    return 100 * np.transpose(found.reshape(2, len(sets), -1, len(SETS)), (1, 3, 0, 2))

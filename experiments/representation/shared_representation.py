@@ -37,19 +37,20 @@ from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, new_figure, set_title
 from ._shared_networks import (
     ALONE,
     ARMS,
+    BOTH,
     CLASSES,
     DENOISED,
     OWN,
+    SETS,
     SURE,
     learn,
-    learn_both,
+    learn_sets,
     load,
     separate_width,
 )
 
 FEW, MORE = range(2)
 HALF, END = range(2)
-SETS = ("mnist", "fashion_mnist")
 SHARED, APART = range(2)
 MARGIN = 1.0
 """Percentage points by which one trunk may be worse than two before the tasks count as harmed."""
@@ -79,19 +80,14 @@ class SharedRepresentation(Options):
 def measure(options: SharedRepresentation) -> dict[str, np.ndarray]:
     """Train every arm with few labels and with more, and two tasks together and apart."""
     both = {name: load(name, options.images, options.validation, options.test) for name in SETS}
-    labels = (options.few, options.more)
-    found = [[learn(arm, both["mnist"], n, options) for n in labels] for arm in ARMS]
-    together = learn_both(both, SETS, options.width, options)
+    found = [learn(arm, both["mnist"], options) for arm in ARMS]
     width = separate_width(options.width)
-    apart = np.concatenate([learn_both(both, (name,), width, options) for name in SETS])
+    together = learn_sets(both, options.width, (BOTH,), options)[0]
+    apart = learn_sets(both, width, (0, 1), options)[[0, 1], [0, 1]]  # each on the set that it has learned
     return {
-        # Per cent of the test images.
-        "errors": np.array(
-            [[one.errors for one in arm] for arm in found]
-        ),  # (arms, labels, half and all, seeds)
-        "chosen": np.array(
-            [[one.chosen for one in arm] for arm in found]
-        ),  # (arms, labels, rate, noise, weights)
+        # Per cent of the test images: (arms, few and more labels, half of the steps and all, seeds).
+        "errors": np.array([one.errors for one in found]),
+        "chosen": np.array([one.chosen for one in found]),  # (arms, labels, rate, noise, weights)
         "pair": np.stack([together, apart]),  # (shared or apart, tasks, half and all, seeds)
         "width": np.array(width),
     }
@@ -208,8 +204,8 @@ CLAIM = Claim(
     method="Perceptrons 784-{options.width}-{options.width} learn the classes of {options.few} or "
     "{options.more} of {options.images} images of MNIST by Adam for {options.steps} steps of "
     "{options.batch_size} labeled images; pixels are masked at random. With denoising, as many images "
-    "without a label join each step, and a linear head gives back the pixels before they were masked, from all of "
-    "them. With own answers, the class that the network gives a clean image with a probability above "
+    "without a label join each step, and a linear head gives back the pixels before they were "
+    "masked. With own answers, the class that the network gives a clean image with a probability above "
     f"{SURE:g} is a target for the masked one. Each arm has six points of a grid: rate and noise, or noise "
     "and weight of the added task, chosen by {options.tuning_seeds} other seeds of {options.tuning_steps} "
     "steps on {options.validation} validation images. Two tasks: MNIST and Fashion-MNIST with "
@@ -281,6 +277,6 @@ CLAIM = Claim(
     "{facts[denoised_few]}% when all images are denoised by the same layers, {facts[own_few]}% with the "
     "network's own answers too; with ten times as many {facts[alone_more]}, {facts[denoised_more]} and "
     "{facts[own_more]}%. Digits and clothes on one trunk: {facts[shared_digits]} and "
-    "{facts[shared_clothes]}% wrong; in two networks of {facts[width]} units a layer: {facts[apart_digits]} and "
-    "{facts[apart_clothes]}%.",
+    "{facts[shared_clothes]}% wrong; in two networks of {facts[width]} units a layer: {facts[apart_digits]} "
+    "and {facts[apart_clothes]}%.",
 )

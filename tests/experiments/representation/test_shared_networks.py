@@ -19,26 +19,42 @@ def test_each_seed_has_its_own_labels_as_many_of_each_class(labels):
 
 
 def test_half_of_the_rows_have_a_label():
-    made = networks.of_few(Y, 40, True, ("image",))([3, 4])
+    made = networks.few_and_more(Y, (40, 100), True, ("image",))([3, 4, 3, 4])
     y = made.y["class"]
-    assert made.x.shape == y.shape == (2, 800)
+    assert made.x.shape == y.shape == (4, 800)
     np.testing.assert_array_equal((y >= 0).sum(1), 400)
     labeled = y >= 0
     np.testing.assert_array_equal(y[labeled], Y[made.x[labeled]])
-    alone = networks.of_few(Y, 40, False, ())([3, 4])
-    assert alone.x.shape == (2, 40)
-    np.testing.assert_array_equal(np.sort(alone.x[0]), np.unique(made.x[0][y[0] >= 0]))
+    assert [len(np.unique(x[own])) for x, own in zip(made.x, labeled)] == [40, 40, 100, 100]
+    alone = networks.few_and_more(Y, (40, 100), False, ())([3, 4, 3, 4])
+    assert alone.x.shape == (4, 100)
+    np.testing.assert_array_equal(np.unique(alone.x[0]), np.unique(made.x[0][labeled[0]]))
+
+
+def sets():
+    rng = np.random.default_rng(0)
+    x = rng.random((60, 784), np.float32)
+    one = networks.Images(x, np.arange(60) % 10, 40, x[:20], np.arange(20) % 10)
+    return {"mnist": one, "fashion_mnist": one._replace(y=(np.arange(60) + 3) % 10)}
+
+
+def test_each_task_knows_the_images_of_its_own_set():
+    both = sets()
+    made = networks.of_sets(both, {"mnist": np.array([4, 7]), "fashion_mnist": np.array([5])})
+    assert made.x.tolist() == [4, 7, 65]
+    assert made.y["mnist"].tolist() == [4, 7, -1]
+    assert made.y["fashion_mnist"].tolist() == [-1, -1, 8]
+    assert networks.of_sets(both, {"fashion_mnist": np.array([5])}).y["mnist"].tolist() == [-1]
 
 
 def test_sizes_are_those_that_are_counted():
-    width = networks.separate_width(256)
-    shared = networks.pair(256, ("a", "b"))
-    one = networks.pair(width, ("a",))
+    width, head = networks.separate_width(256), 10 * networks.separate_width(256) + 10
     counts = [
-        sum(a.size for a in jax.tree.leaves(jax.eval_shape(m.init, jax.random.key(0)))) for m in (shared, one)
+        sum(a.size for a in jax.tree.leaves(jax.eval_shape(networks.pair(w).init, jax.random.key(0))))
+        for w in (256, width)
     ]
-    assert counts == [networks.parameters(256, 2), networks.parameters(width, 1)]
-    assert 2 * counts[1] <= counts[0] < 2 * networks.parameters(width + 1, 1)
+    assert counts == [networks.parameters(256, 2), networks.parameters(width, 1) + head]  # one is not used
+    assert 2 * networks.parameters(width, 1) <= counts[0] < 2 * networks.parameters(width + 1, 1)
 
 
 def test_own_answers_are_targets_where_they_are_sure():
