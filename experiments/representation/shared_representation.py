@@ -131,7 +131,8 @@ def draw(options: SharedRepresentation, m: Measured) -> Plot:
     )
     left.set_yticklabels([str(t) for t in ticks])
     left.minorticks_off()
-    left.legend(fontsize=9)
+    left.margins(x=0.15)
+    left.legend(fontsize=9, loc="upper right")
     for k, task in enumerate(("digits", "clothes")):
         for which, (color, name) in enumerate(((BLUE, "one trunk"), (ORANGE, "apart"))):
             effect = add(task, options.pair_labels, name, pair[which, k])
@@ -139,8 +140,8 @@ def draw(options: SharedRepresentation, m: Measured) -> Plot:
             right.bar(at, effect.value, 0.36, color=color, alpha=0.45, label=name if k == 0 else None)
             right.plot(at + np.linspace(-0.1, 0.1, pair.shape[-1]), pair[which, k], ".", color=color)
     right.set_xticks(range(2), ["digits", "clothes"])
-    right.set(ylabel="test error (%)")
-    right.legend(fontsize=9)
+    right.set(ylabel="test error (%)", ylim=(0, 1.25 * pair.max()))
+    right.legend(fontsize=9, ncols=2, loc="upper left")
     best = m["errors"][:, FEW, END].mean(-1)
     set_title(
         figure,
