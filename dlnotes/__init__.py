@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dlnotes.experiment.export import export_run
     from dlnotes.experiment.opening import open_run
     from dlnotes.experiment.predict import predict_run
+    from dlnotes.experiment.probe import probe_run
     from dlnotes.experiment.result import Result
     from dlnotes.experiment.run import resume, run
 
@@ -49,6 +50,7 @@ if not TYPE_CHECKING:  # a name that is not imported above is an error for pyrig
             "load_config": "config:load",
             "evaluate_run": "experiment.evaluate",
             "predict_run": "experiment.predict",
+            "probe_run": "experiment.probe",
             "export_run": "experiment.export",
             "analysis": "analysis:",
             "autodiff": "autodiff:",
@@ -84,8 +86,9 @@ __all__ = [
     "open_run",
     "outputs",
     "plotting",
-    "pretraining",
     "predict_run",
+    "pretraining",
+    "probe_run",
     "resume",
     "run",
     "training",

@@ -1,12 +1,19 @@
-"""What is known of a network without training it.
+"""What is known of a network as it is.
 
 Its parameters, multiply-adds and the bytes that they move are counted, its linear regions and receptive
-fields found, its gradients followed through time.
+fields found, its gradients followed through time, linear classifiers fitted to what its layers give.
 """
 
 from dlnotes.analysis import recurrent_dynamics, region_bounds
 from dlnotes.analysis.counting import Counts, LayerCounts, by_layer, count, multiply_adds, parameters
 from dlnotes.analysis.gradient_flow import back_from_the_end, norms_back, step_jacobians
+from dlnotes.analysis.linear_probe import (
+    LinearProbe,
+    linear_probe,
+    probe_accuracy,
+    separable,
+    separating_margin,
+)
 from dlnotes.analysis.linear_regions import Slice, on_line, on_slice
 from dlnotes.analysis.queues import mean_waiting, utilization, waiting_times
 from dlnotes.analysis.region_bounds import maxout_regions, relu_regions
@@ -17,11 +24,13 @@ __all__ = [
     "Counts",
     "LayerCounts",
     "LayerTraffic",
+    "LinearProbe",
     "Slice",
     "back_from_the_end",
     "by_layer",
     "bytes_moved",
     "count",
+    "linear_probe",
     "maxout_regions",
     "mean_waiting",
     "multiply_adds",
@@ -29,9 +38,12 @@ __all__ = [
     "on_line",
     "on_slice",
     "parameters",
+    "probe_accuracy",
     "recurrent_dynamics",
     "region_bounds",
     "relu_regions",
+    "separable",
+    "separating_margin",
     "step_jacobians",
     "traffic",
     "utilization",

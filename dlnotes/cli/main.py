@@ -42,6 +42,7 @@ from dlnotes.cli.options import (
     engine_of,
 )
 from dlnotes.cli.plan import plan
+from dlnotes.cli.probe import probe
 from dlnotes.cli.streams import out, write_plainly
 from dlnotes.devices.distributed import WAIT_SECONDS
 
@@ -261,6 +262,7 @@ def export(
 
 
 app.command()(cascade)
+app.command()(probe)
 app.command()(judge)
 app.command()(reproduce)
 app.command()(report)

@@ -83,15 +83,17 @@ class _Clock:
     """Time left, and which of several groups is being trained."""
 
     def __init__(self, groups: int):
-        self.groups, self.group = groups, 0
+        self.groups, self.group, self.stage = groups, 0, ""
         self.first: tuple[int, float] | None = None
         self.now: tuple[int, float] = (0, 0.0)
 
     def see(self, progress: Progress, now: float) -> bool:
-        """Note where the training is; true when a group begins."""
-        begins = self.group == 0 or progress.step < self.now[0]
+        """Note where the training is; true when a group begins, or a layer of its pretraining."""
+        begins = self.group == 0 or progress.step < self.now[0] or progress.stage != self.stage
         if begins:
-            self.group, self.first = self.group + 1, None
+            if self.group == 0 or not self.stage:  # the layers before a training are part of its group
+                self.group += 1
+            self.stage, self.first = progress.stage, None
         # The first step's time is compilation's, which says nothing of the others.
         elif self.first is None and progress.examples_per_second > 0:
             self.first = (progress.step, now)
@@ -105,14 +107,17 @@ class _Clock:
         return (total - self.now[0]) * (self.now[1] - self.first[1]) / (self.now[0] - self.first[0])
 
     def title(self, progress: Progress) -> str:
-        """``"training 2/3"``, or what is done before the first step."""
+        """``"training 2/3"``, or what is done before the first step; of a pretraining its layer."""
         which = f" {self.group}/{self.groups}" if self.groups > 1 else ""
-        return ("training" if self.first is not None else "compiling") + which
+        doing = "compiling" if self.first is None else self.stage or "training"
+        return doing + which
 
 
 def _facts(progress: Progress, clock: _Clock) -> list[str]:
     shown = ["loss", "validation loss", "validation exact_match", "validation accuracy"]
-    if "validation accuracy" not in progress.metrics:
+    if progress.stage:
+        shown = ["reconstruction" if "reconstruction" in progress.metrics else "loss"]
+    elif "validation accuracy" not in progress.metrics:
         shown.append("accuracy")
     facts = [
         f"{n.replace('_', ' ')} {value_in_words(n, progress.metrics[n])}"
@@ -165,7 +170,8 @@ class Plain:
             return
         self.evaluated, self.written = evaluated, now
         which = f"group {self.counted.group}/{self.counted.groups}  " if self.counted.groups > 1 else ""
-        where = f"{which}step {progress.step}/{progress.total}  epoch {progress.epoch:.1f}"
+        stage = f"{progress.stage}  " if progress.stage else ""
+        where = f"{which}{stage}step {progress.step}/{progress.total}  epoch {progress.epoch:.1f}"
         self._write("  ".join([where, *(_facts(progress, self.counted) if progress.step else ["compiling"])]))
 
     def _write(self, line: str) -> None:
@@ -250,10 +256,26 @@ def _about(summary: Mapping[str, Any]) -> list[str]:
                 lines.append(f"seed {stop['seed']}{at} failed at step {stop['step']}: {stop['reason']}")
     if len(lines) > 5:
         lines[5:] = [f"and {len(lines) - 5} more failed, see summary.json"]
+    lines += _pretraining(summary)
     rate = max(summary["examples_per_second"], default=0.0)
     speed = [f"{rate:,.0f} examples/s"] if rate else []
     where = list(dict.fromkeys(summary["placement"]))
     lines.append("; ".join([duration_in_words(summary["seconds"]), *speed, *where]))
+    return lines
+
+
+def _pretraining(summary: Mapping[str, Any]) -> list[str]:
+    """What was learned before the training: a line for each layer, of the first group that has any."""
+    found = [one for one in summary.get("pretraining", ()) if one is not None]
+    if not found:
+        return []
+    lines = [f"pretrained on {found[0]['examples']:,} examples in {duration_in_words(found[0]['seconds'])}"]
+    for layer in found[0]["layers"]:
+        measured = layer["metrics"].get("reconstruction")
+        error = f", squared error {measured['mean']:.4g}" if measured and measured["mean"] is not None else ""
+        gone = [f"seed {s['seed']} stopped at step {s['step']}: {s['reason']}" for s in layer["stopped"]]
+        what = f"  layer {layer['layer']}: {layer['kind']}, {layer['inputs']} to {layer['units']}{error}"
+        lines.append("; ".join([what, *gone[:3]]))
     return lines
 
 

@@ -13,6 +13,7 @@ from dlnotes.config.fields import Section
 from dlnotes.config.models import Model, that_fit
 from dlnotes.config.older_names import with_present_names
 from dlnotes.config.places import Name
+from dlnotes.config.pretraining import FineTuning, Pretraining
 from dlnotes.config.tasks import TRUNKS, Representation, Task, TaskName
 from dlnotes.config.teacher import Teacher
 from dlnotes.config.training import (
@@ -38,6 +39,8 @@ class Config(Section):
     optimizer: Optimizer = Optimizer()
     training: Training = Training()
     augment: Augment | None = None
+    pretraining: Pretraining | None = None
+    fine_tuning: FineTuning | None = None
     representation: Representation | None = None
     tasks: dict[TaskName, Task] | None = Field(
         default=None, min_length=1, description="learned at once, on the features that [model] gives"
@@ -65,8 +68,15 @@ class Config(Section):
             )
         if self.augment is not None and fed is not None and fed[0] != "image":
             raise ValueError(f"augment: is for images, data.kind {self.data.kind!r} has {fed[0]} inputs")
+        for name in ("augment", "teacher") if self.model.reconstructs else ():
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name}: got it with model.kind {self.model.kind!r}, whose targets are the inputs as "
+                    "they are; leave it out"
+                )
         if self.training.asynchronous is not None:
             self._asynchronous_agrees()
+        self._pretraining_agrees()
         if self.decoding is not None and self.model.kind != "seq2seq":
             raise ValueError(f"decoding: is for model.kind 'seq2seq', got {self.model.kind!r}")
         self._tasks_agree()
@@ -80,6 +90,29 @@ class Config(Section):
         ):
             raise ValueError("data.validation: early stopping and select = 'best' need a validation part")
         return self
+
+    def _pretraining_agrees(self) -> None:
+        """Refuse what does not fit to [pretraining], or is frozen by [fine_tuning].
+
+        Raises:
+          ValueError: naming every option.
+        """
+        learned, tuned, found = self.pretraining, self.fine_tuning, []
+        pretrained = learned is not None and bool(learned.learners)
+        if learned is not None:
+            found += learned.problems(self.model)
+        if pretrained and self.training.asynchronous is not None:
+            found.append("training.asynchronous: got workers, with [pretraining] there are none")
+        if tuned is not None and tuned.layers == "top":
+            if not pretrained:
+                found.append("fine_tuning.layers: got 'top' without [pretraining], which learns the others")
+            if self.training.ema is not None:
+                found.append(
+                    f"training.ema: got {self.training.ema}, with fine_tuning.layers = 'top' there is none: "
+                    "averages of layers that stay would be rounded"
+                )
+        if found:
+            raise ValueError("; ".join(found))
 
     def _tasks_agree(self) -> None:
         """Refuse what several tasks cannot be trained with.
@@ -106,7 +139,7 @@ class Config(Section):
             raise ValueError(
                 f"training.label_smoothing: got {self.training.label_smoothing} with [tasks], allowed is 0"
             )
-        for name in ("teacher", "decoding"):
+        for name in ("teacher", "decoding", "pretraining", "fine_tuning"):
             if getattr(self, name) is not None:
                 raise ValueError(f"{name}: cannot be combined with [tasks]")
         if self.training.asynchronous is not None:

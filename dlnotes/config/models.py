@@ -63,6 +63,8 @@ class Family(Section):
     chart_tree 1.75."""
     random: ClassVar[bool] = False
     """Whether training draws random numbers, apart from dropout."""
+    reconstructs: ClassVar[bool] = False
+    """Whether its targets are the inputs, whatever targets the data have."""
     latent_trees: ClassVar[bool] = False
     """Whether it finds trees over sequences."""
 
@@ -185,6 +187,26 @@ class SoftTree(_Model):
     balance: float = dynamic(0.1, ge=0, description="weight of the penalty for a branch that is not used")
     activation: Activation = "relu"
     initializer: Initializer = "glorot_uniform"
+
+
+class DeepAutoencoder(_Model):
+    """Layers down to a code and their mirror image back: the inputs are the targets."""
+
+    accepts: ClassVar = Accepts(("vector", "image", "volume"), ("classification", "regression", "any"))
+    reconstructs: ClassVar = True
+    kind: Literal["deep_autoencoder"]
+    widths: tuple[Width, ...] = Field(
+        default=(128, 30),
+        min_length=1,
+        description="units of each layer of the encoder; the last is the code",
+    )
+    activation: Activation | tuple[Activation, ...] = Field(
+        default="sigmoid", description="of all layers before the code, or of each"
+    )
+    code: Activation = Field(
+        default="identity", description="activation of the code; identity leaves it free"
+    )
+    initializer: Initializer = "glorot_normal"
 
 
 class GraphLayer(Section):
@@ -472,6 +494,7 @@ AnyFamily = (
     | MaxoutMlp
     | RbfNetwork
     | Graph
+    | DeepAutoencoder
     | GatedMlp
     | MixtureOfExperts
     | SoftTree

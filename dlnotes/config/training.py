@@ -217,6 +217,7 @@ class Training(Section):
         "pinball",
         "hinge",
         "brier",
+        "bernoulli_nll",
         "laplace_nll",
         "heteroscedastic_nll",
         "full_covariance_nll",

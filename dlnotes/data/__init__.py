@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dlnotes.data.images.scenes import scenes
     from dlnotes.data.images.sized_digits import sized_digits
     from dlnotes.data.inputs import Inputs, evaluate_inputs, read_inputs
+    from dlnotes.data.reconstruction import inputs_as_targets
     from dlnotes.data.split import split_indices
     from dlnotes.data.tables import csv
     from dlnotes.data.texts.cmudict import cmudict
@@ -219,6 +220,7 @@ _OTHERS = {
     "Inputs": "inputs",
     "read_inputs": "inputs",
     "evaluate_inputs": "inputs",
+    "inputs_as_targets": "reconstruction",
     "split_indices": "split",
     "DataNotFound": "download",
     "parse_brackets": "trees.brackets",
@@ -261,6 +263,7 @@ __all__ = [
     "image_folder",
     "image_masks",
     "image_shards",
+    "inputs_as_targets",
     "japanese_vowels",
     "latch",
     "list_ops",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dlnotes.experiment.figures.pairs import alignments
     from dlnotes.experiment.opening import open_run
     from dlnotes.experiment.predict import predict_run
+    from dlnotes.experiment.probe import probe_run
     from dlnotes.experiment.result import Result
     from dlnotes.experiment.run import resume
     from dlnotes.experiment.run_folder import RunFolder
@@ -32,6 +33,7 @@ if not TYPE_CHECKING:  # a name that is not imported above is an error for pyrig
             "resume": "run",
             "evaluate_run": "evaluate",
             "predict_run": "predict",
+            "probe_run": "probe",
             "fit_cascade": "cascade",
             "export_run": "export",
             "alignments": "figures.pairs",
@@ -48,5 +50,6 @@ __all__ = [
     "fit_cascade",
     "open_run",
     "predict_run",
+    "probe_run",
     "resume",
 ]

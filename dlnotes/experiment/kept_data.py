@@ -11,6 +11,7 @@ from dlnotes.config.places import expanded_if_set
 from dlnotes.config.toml import FILES
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.metadata import changes, dataset_of, metadata_of
+from dlnotes.data.reconstruction import inputs_as_targets
 from dlnotes.data.task_table import csv_tasks
 from dlnotes.experiment.kept_files import DamagedFile, digest, read_json
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata
@@ -30,7 +31,8 @@ def load_data(config: Config) -> Dataset:
     try:
         if config.tasks is not None and config.data.kind == "csv":
             return csv_tasks(wanted=wanted_of(config), **options)
-        return with_tasks(config, data.load(config.data.kind, **options))
+        dataset = with_tasks(config, data.load(config.data.kind, **options))
+        return inputs_as_targets(dataset) if config.model.reconstructs else dataset
     except (ValueError, OSError) as error:
         raise ConfigError("data", [str(error)]) from error
 

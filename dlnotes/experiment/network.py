@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,20 @@ def _soft_tree(dataset: Dataset, outputs: int, *, depth: int, **options: Any) ->
     return models.soft_tree(dataset.inputs, depth, outputs, mixture=mixture, **options)
 
 
+def _deep_autoencoder(dataset: Dataset, outputs: int, **options: Any) -> Model:
+    if dataset.task != "regression":
+        raise ValueError(
+            f"dataset: got {dataset.task} on {dataset.name} with 'deep_autoencoder', allowed are the "
+            "inputs as targets: dlnotes.data.inputs_as_targets(dataset)"
+        )
+    if outputs != prod(dataset.inputs):
+        raise ValueError(
+            f"training.loss: takes {outputs} numbers for {prod(dataset.inputs)} inputs of {dataset.name}, "
+            "allowed with 'deep_autoencoder' are losses of one number each, as bernoulli_nll, squared_error"
+        )
+    return models.deep_autoencoder(dataset.inputs, **options)
+
+
 def _conv_net(
     dataset: Dataset, outputs: int, *, stages: Sequence[ConvStage], mirror: bool, **options: Any
 ) -> Model:
@@ -155,6 +170,7 @@ BUILDERS: dict[str, Builder] = {
     "gated_mlp": _plain(models.gated_mlp),
     "mixture_of_experts": _mixture_of_experts,
     "soft_tree": _soft_tree,
+    "deep_autoencoder": _deep_autoencoder,
     "cnn": _plain(models.cnn),
     "conv_net": _conv_net,
     "pixel_labeler": _plain(models.pixel_labeler),

@@ -9,13 +9,26 @@ import numpy as np
 
 from dlnotes.config import Config
 from dlnotes.data.dataset import Dataset
-from dlnotes.outputs import LOSSES, METRICS, UNITS, LossFn, PerExample, Unit, likelihood, pinball, unit
+from dlnotes.outputs import (
+    LOSSES,
+    METRICS,
+    UNITS,
+    LossFn,
+    PerExample,
+    SoftBernoulli,
+    Unit,
+    likelihood,
+    pinball,
+    unit,
+)
 from dlnotes.typing import Array
 
 
 def unit_of(config: Config, dataset: Dataset) -> Unit | None:
     """The output unit whose numbers the network gives, ``None`` where it gives the prediction itself."""
     name = config.training.loss.removesuffix("_nll")
+    if name == "bernoulli":
+        return Unit(dataset.outputs, SoftBernoulli)
     if name not in UNITS:
         return None
     components = config.training.components or 5
@@ -42,10 +55,23 @@ def loss_of(config: Config, dataset: Dataset) -> LossFn:
     name = loss_name(config, dataset)
     if (name in OF_CLASSES) == (dataset.task == "regression"):
         raise ValueError(f"training.loss: got {name!r}, which does not fit {dataset.task} on {dataset.name}")
+    if name == "bernoulli_nll":
+        _check_chances(dataset)
     quantile, spread = config.training.quantile, unit_of(config, dataset)
     if spread is not None:
         return partial(likelihood, spread.distribution)
     return LOSSES[name] if quantile is None else partial(pinball, quantile=quantile)
+
+
+def _check_chances(dataset: Dataset) -> None:
+    y = np.asarray(dataset.train.y)
+    low, high = float(y.min()), float(y.max())
+    if not (low >= 0 and high <= 1):
+        how = "" if dataset.standardize is None else "; data.standardize = false leaves images in [0, 1]"
+        raise ValueError(
+            f"training.loss: got 'bernoulli_nll' for targets of {dataset.name} in [{low:.4g}, {high:.4g}], "
+            f"allowed are targets in [0, 1]{how}"
+        )
 
 
 def metrics_of(dataset: Dataset, spread: Unit | None = None) -> dict[str, LossFn]:

@@ -186,9 +186,14 @@ def plan(setup: Setup, topology: Topology, program: dict[str, Any] | None = None
         program=program,
         advice=(),
     )
-    untold = ()
+    untold: tuple[str, ...] = ()
+    if config.pretraining is not None and (layers := len(config.pretraining.learners)):
+        untold = (
+            f"the pretraining of {layers} layer{'s' * (layers > 1)} before the training is not counted, nor "
+            "are its inputs in memory",
+        )
     if config.teacher is not None and asked_anew(setup.group):
-        untold = ("the teacher, which is asked in every step, is not counted",)
+        untold = (*untold, "the teacher, which is asked in every step, is not counted")
     return replace(made, advice=(*untold, *_advice(made, placement)))
 
 

@@ -21,6 +21,8 @@ class Progress:
       examples_per_second: of the latest chunk, over all members; 0 before the first.
       running, members: members still training, and all.
       message: a notable event (a member stopped, a damaged checkpoint), or "".
+      stage: what goes before the training: "layer 1 of 2 (rbm)" of a pretraining, whose steps and epochs
+        these are; "" in the training itself.
     """
 
     step: int
@@ -31,6 +33,7 @@ class Progress:
     running: int
     members: int
     message: str = ""
+    stage: str = ""
 
 
 Watch = Callable[[Progress], None]
@@ -39,10 +42,10 @@ Watch = Callable[[Progress], None]
 class _Watcher:
     """Keeps the latest values together for a `Watch`."""
 
-    def __init__(self, watch: Watch, lengths: Durations, members: int):
+    def __init__(self, watch: Watch, lengths: Durations, members: int, *, stage: str = ""):
         self.watch, self.lengths, self.members = watch, lengths, members
         self.metrics: dict[str, float] = {}
-        self.last = Progress(0, lengths.total, 0.0, {}, 0.0, members, members)
+        self.last = Progress(0, lengths.total, 0.0, {}, 0.0, members, members, stage=stage)
 
     def keep(self, metrics: dict[str, float]) -> None:
         self.metrics |= metrics
@@ -51,7 +54,10 @@ class _Watcher:
         self.metrics |= metrics
         running = self.members - int(stopped.sum())
         epoch = step / self.lengths.per_epoch
-        self.last = Progress(step, self.lengths.total, epoch, dict(self.metrics), rate, running, self.members)
+        stage, metrics = self.last.stage, dict(self.metrics)
+        self.last = Progress(
+            step, self.lengths.total, epoch, metrics, rate, running, self.members, stage=stage
+        )
         self.watch(self.last)
 
     def say(self, message: str) -> None:

@@ -15,6 +15,7 @@ from dlnotes.config.fields import steps_in
 from dlnotes.data.augment import augment, augment_labels
 from dlnotes.data.dataset import Dataset
 from dlnotes.experiment.durations import Durations, durations
+from dlnotes.experiment.fine_tuning import at_rest, moving_only, projected_only, stays_of
 from dlnotes.experiment.network import model_of
 from dlnotes.experiment.objective import loss_name, loss_of, metrics_of, unit_of
 from dlnotes.experiment.tasks import is_random, task_loss, task_metrics
@@ -69,6 +70,7 @@ def recipe_of(
     if config.augment is not None and dataset.train.mask is not None:
         raise ValueError(f"augment: is for images of one size, those of {dataset.name} have their own")
     augmenter, sample_inputs = _augmenter(config, dataset), _own_symbols(config, lengths)
+    stays = stays_of(config)
 
     def build(hyper: Hyperparams) -> Recipe:
         options = {name: _options(config, name, hyper) for name in ("model", "optimizer", "training")}
@@ -91,14 +93,19 @@ def recipe_of(
         if network.update is not None:  # it may penalize how its parts are used, or draw them
             loss = penalized(scored(loss))
             measures = {name: unpenalized(unscored(metric)) for name, metric in measures.items()}
+        moves = _optimizer(options["optimizer"], config, lengths, flatten_small)
+        project = None if limit is None else partial(max_norm, limit=limit)
+        if stays is not None:
+            network, moves = at_rest(network, stays), moving_only(moves, stays)
+            project = None if project is None else projected_only(project, stays)
         return Recipe(
             model=network,
             loss=loss,
             evaluation_loss=measured,
             metrics=measures,
-            optimizer=_optimizer(options["optimizer"], config, lengths, flatten_small),
+            optimizer=moves,
             augment=change,
-            project=None if limit is None else partial(max_norm, limit=limit),
+            project=project,
             compute_dtype=jnp.dtype(config.training.compute_dtype),
             accumulate=config.training.accumulate,
             ema=config.training.ema,

@@ -15,6 +15,7 @@ from dlnotes.experiment.groups import Group
 from dlnotes.experiment.members import Chosen, PointName, choose, good_member
 from dlnotes.experiment.metrics_log import read_metrics
 from dlnotes.experiment.run_folder import RunFolder
+from dlnotes.pretraining.learner import Encoder
 from dlnotes.training.state import TrainState, evaluated_params
 
 
@@ -29,6 +30,8 @@ class Result:
       dataset: what it was trained on.
       groups: the members of each compiled program.
       states: the final state of each group, on the host.
+      pretrained: the encoders of each group's pretraining as they were before the training, leaves
+        ``(seeds, ...)``; empty without any.
     """
 
     folder: Path | None
@@ -37,6 +40,7 @@ class Result:
     dataset: Dataset
     groups: tuple[Group, ...]
     states: tuple[TrainState, ...]
+    pretrained: tuple[tuple[Encoder, ...], ...] = ()
 
     def chosen(self, point: PointName = None, member: int | None = None) -> Chosen:
         """The best sweep point (on validation), or the one that is named, and its members.

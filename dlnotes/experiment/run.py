@@ -32,10 +32,12 @@ from dlnotes.experiment.kept_teaching import keep_teachings, kept_teachings, tea
 from dlnotes.experiment.lock import locked
 from dlnotes.experiment.opening import open_run as open_run  # where it was before
 from dlnotes.experiment.placing import placement_of, prepare_devices
+from dlnotes.experiment.pretraining import Pretrained, Pretrainings
 from dlnotes.experiment.progress import Watch
 from dlnotes.experiment.result import Result
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata
 from dlnotes.experiment.setup import Setup, prepare
+from dlnotes.experiment.stack import Stack, stack_of
 from dlnotes.experiment.summary import summarize_group
 from dlnotes.experiment.tasks import with_tasks
 from dlnotes.experiment.teacher import with_teachers_found
@@ -109,6 +111,7 @@ def run(
     enable_compilation_cache()
     taught = teachings(plan, dataset)
     trainers = _trainers(config, plan, dataset, model, taught)
+    stacks = _stacks(plan, dataset)
     first = jax.process_index() == 0
     kept = None
     if keep or folder is not None:
@@ -121,7 +124,7 @@ def run(
             with _named_in_errors(kept):
                 keep_metadata(kept, dataset)
                 keep_teachings(kept, plan, taught)
-        return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
+        return _train_all(config, dataset, trainers, stacks, kept, watch or (lambda p: None), first=first)
 
 
 def resume(
@@ -163,11 +166,24 @@ def resume(
         enable_compilation_cache()
         taught = kept_teachings(kept, plan, dataset, write=first)
         trainers = _trainers(config, plan, dataset, model, taught)
+        stacks = _stacks(plan, dataset)
         if first and not kept.config_path.is_file():
             write_text(kept.config_path, to_toml(config))
         if overrides:
             extend(kept, before, config, groups(before), [t.setup for t in trainers], write=first)
-        return _train_all(config, dataset, trainers, kept, watch or (lambda p: None), first=first)
+        return _train_all(config, dataset, trainers, stacks, kept, watch or (lambda p: None), first=first)
+
+
+def _stacks(plan: list[Group], dataset: Dataset) -> list[Stack | None]:
+    """What [pretraining] asks for of each group.
+
+    Raises:
+      ConfigError: when the data do not fit, before anything is compiled.
+    """
+    try:
+        return [stack_of(group, dataset) for group in plan]
+    except ValueError as error:
+        raise ConfigError("config", [str(error)]) from None
 
 
 def _trainers(
@@ -185,7 +201,7 @@ def _trainers(
         needs = "needs the extra: python -m pip install 'dlnotes[ray]'"
         raise ConfigError("config", [f"training.asynchronous.kind: got 'ray', {needs}"])
     if config.devices.workers and (needs := workers.missing()):
-        raise ConfigError("config", [f"devices.workers: needs the extra: {needs}"])
+        raise ConfigError("config", [f"devices.workers: {needs}"])
     known: dict[Any, dict[int, Buckets | None]] = {}
     try:
         setups = [
@@ -288,6 +304,7 @@ def _train_all(
     config: Config,
     dataset: Dataset,
     trainers: list[Trainer],
+    stacks: list[Stack | None],
     kept: RunFolder | None,
     watch: Watch,
     *,
@@ -296,24 +313,28 @@ def _train_all(
     started = time.perf_counter()
     points: list[dict[str, Any]] = []
     outcomes: list[Outcome] = []
+    before = Pretrainings()
+    learned: list[Pretrained | None] = []
     with _named_in_errors(kept), _lost_files_are_said(kept), _stoppable() as stop:
-        for index, trainer in enumerate(trainers):
+        for index, (trainer, stack) in enumerate(zip(trainers, stacks, strict=True)):
             folder = kept.group(index, len(trainers)) if kept is not None else None
             if folder is not None and first:
                 folder.mkdir(parents=True, exist_ok=True)
             writers, close = _tensorboard(config, folder if first else None)
+            given: dict[str, Any] = {
+                "folder": folder,
+                "watch": watch,
+                "stop": stop,
+                "first": first,
+                "writers": writers,
+                "record": record_of(config, dataset, trainer.setup),
+            }
             try:
-                outcome = trainer.train(
-                    folder=folder,
-                    watch=watch,
-                    stop=stop,
-                    first=first,
-                    writers=writers,
-                    record=record_of(config, dataset, trainer.setup),
-                )
+                learned.append(before.start(trainer, stack, **given))
+                outcome = None if _interrupted(learned[-1]) else trainer.train(**given)
             finally:
                 close()
-            if outcome.interrupted:
+            if outcome is None or outcome.interrupted:
                 raise Interrupted(kept.path if kept is not None else None)
             outcomes.append(outcome)
             several = sum(len(t.setup.group.points) for t in trainers) > 1
@@ -321,6 +342,11 @@ def _train_all(
             points += summarize_group(trainer.setup.group, outcome, metrics)
     points.sort(key=lambda p: p["point"])
     summary = _summary(config, trainers, outcomes, points, time.perf_counter() - started)
+    if any(learned):
+        summary["pretraining"] = [
+            None if one is None else {"layers": one.report, "seconds": one.seconds, "examples": one.examples}
+            for one in learned
+        ]
     if kept is not None and (longer := extensions(kept)):
         summary["extended"] = longer
     result = Result(
@@ -330,6 +356,7 @@ def _train_all(
         dataset=dataset,
         groups=tuple(t.setup.group for t in trainers),
         states=tuple(o.state for o in outcomes),
+        pretrained=tuple(() if one is None else one.encoders for one in learned) if any(learned) else (),
     )
     if kept is not None and first:
         with _named_in_errors(kept), _lost_files_are_said(kept):
@@ -346,6 +373,10 @@ def _train_all(
         )
         raise RunFailed(f"every seed failed ({reasons})" + (f"; run folder: {kept.path}" if kept else ""))
     return result
+
+
+def _interrupted(learned: Pretrained | None) -> bool:
+    return learned is not None and learned.interrupted
 
 
 def _alone(evaluator: Evaluator) -> Evaluator:

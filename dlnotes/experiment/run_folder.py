@@ -121,11 +121,17 @@ class RunFolder:
             return parse(saved[0], source="the config in the newest checkpoint")
 
     def extras(self) -> list[dict[str, Any]]:
-        """What the newest checkpoint of each group keeps beside its arrays; of those that have one."""
+        """What the newest checkpoint of each group keeps beside its arrays; of those that have one.
+
+        A group that is still pretrained has one of its layers, which says the same of config and data.
+        """
         from dlnotes.training.checkpoints import Checkpoints  # loads jax, which a refusal does not need
 
-        folders = [self.path / "checkpoints", *sorted(self.path.glob("group-*/checkpoints"))]
-        return [extra for folder in folders if (extra := Checkpoints(folder).newest_extra())]
+        found = []
+        for folder in (self.path, *sorted(self.path.glob("group-*"))):
+            kept = (Checkpoints(folder / name).newest_extra() for name in ("checkpoints", "pretraining"))
+            found += [extra for extra in kept if extra][:1]
+        return found
 
     def summary(self) -> dict[str, Any] | None:
         """The summary, or ``None`` before the run has ended."""

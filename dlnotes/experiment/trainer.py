@@ -21,6 +21,7 @@ from dlnotes.devices.mesh import MeshPlacement, bytes_per_device, check_rules
 from dlnotes.devices.placement import agree, meet
 from dlnotes.experiment.durations import waves_of
 from dlnotes.experiment.evaluator import Evaluator
+from dlnotes.experiment.fine_tuning import CARRIED, started
 from dlnotes.experiment.metrics_log import MetricsLog
 from dlnotes.experiment.progress import Watch, _Watcher
 from dlnotes.experiment.routing import routing_metrics
@@ -78,12 +79,16 @@ class Trainer:
       setup: of the group.
       placement: where its members are trained.
 
+    Attributes:
+      pretrained: what encoders gave for the start, leaves ``(members, ...)``; ``None`` for the network's own.
+
     Raises:
       ConfigError: when an array of the state cannot be divided as the config says.
     """
 
     def __init__(self, setup: Setup, placement: placing.Placement):
         self.setup, self.placement = setup, placement
+        self.pretrained: Any = None
         if isinstance(placement, MeshPlacement):
             try:
                 check_rules(placement, state_shapes(setup).members)
@@ -97,7 +102,11 @@ class Trainer:
     def initial(self) -> TrainState:
         """The state before the first step, on the placement's devices."""
         init = partial(init_state, self.setup.recipe_of, keep_best=self.setup.keep_best)
-        return initial_state(self.placement, init, self.setup.group.seeds, self.setup.group.hyperparams)
+        group = self.setup.group
+        if self.pretrained is None:
+            return initial_state(self.placement, init, group.seeds, group.hyperparams)
+        begin = started(self.setup.recipe_of, CARRIED[group.config.model.kind].onto, init)
+        return initial_state(self.placement, begin, group.seeds, group.hyperparams, self.pretrained)
 
     def train(
         self,

@@ -1,11 +1,18 @@
 """Whole networks: a factory from plain hyperparameters to a `Model`, one file a family."""
 
+from dlnotes.models.activations import activations
 from dlnotes.models.convolutional.cnn import CNN, cnn
 from dlnotes.models.convolutional.conv_net import Stage, conv_net
 from dlnotes.models.convolutional.mirrored import mirrored
 from dlnotes.models.convolutional.refinement import recurrent_refinement
 from dlnotes.models.convolutional.segmentation import pixel_labeler
 from dlnotes.models.door import forward_mode, open_models
+from dlnotes.models.feedforward.deep_autoencoder import (
+    DeepAutoencoder,
+    Halves,
+    autoencoder_halves,
+    deep_autoencoder,
+)
 from dlnotes.models.feedforward.graph import Function, Layer, graph
 from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP, linear, maxout_mlp, mlp
 from dlnotes.models.feedforward.rbf_network import RBFNetwork, rbf_network
@@ -59,10 +66,12 @@ __all__ = [
     "Apply",
     "CascadeCount",
     "CascadePassage",
+    "DeepAutoencoder",
     "Experts",
     "Function",
     "GatedMLP",
     "Glimpse",
+    "Halves",
     "HardAttention",
     "Init",
     "Layer",
@@ -76,8 +85,10 @@ __all__ = [
     "SoftTree",
     "Stage",
     "WithState",
+    "activations",
     "aligned_sequences",
     "attention_weights",
+    "autoencoder_halves",
     "beam_decode",
     "beam_search",
     "cascade_counts",
@@ -89,6 +100,7 @@ __all__ = [
     "chart_tree",
     "cnn",
     "conv_net",
+    "deep_autoencoder",
     "deep_output",
     "ensemble",
     "exact_fillings",

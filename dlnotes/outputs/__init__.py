@@ -3,6 +3,7 @@
 from dlnotes.door import open_class, open_package
 from dlnotes.outputs import door, segmentation
 from dlnotes.outputs.bracket_f1 import bracket_f1, self_agreement
+from dlnotes.outputs.dependence import dependence, distance_correlations
 from dlnotes.outputs.distillation import distillation, imitation
 from dlnotes.outputs.distributions import (
     Bernoulli,
@@ -40,6 +41,7 @@ from dlnotes.outputs.metrics import METRICS, accuracy, exact_match
 from dlnotes.outputs.penalized import Penalized, penalized, unpenalized
 from dlnotes.outputs.scored import Scored, scored, unscored
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
+from dlnotes.outputs.soft_bits import SoftBernoulli, bernoulli_nll
 from dlnotes.outputs.targets import Reconstruction, Targets, joint_loss, of_task
 from dlnotes.outputs.units import UNITS, Unit, full_covariance, heteroscedastic, mixture, unit
 
@@ -59,10 +61,12 @@ __all__ = [
     "PerExample",
     "Reconstruction",
     "Scored",
+    "SoftBernoulli",
     "Targets",
     "Unit",
     "absolute_error",
     "accuracy",
+    "bernoulli_nll",
     "binary_cross_entropy",
     "boundary_f",
     "bracket_f1",
@@ -70,6 +74,8 @@ __all__ = [
     "clipped_linear_nll",
     "confusion",
     "cross_entropy",
+    "dependence",
+    "distance_correlations",
     "distillation",
     "error_rates",
     "exact_match",
@@ -102,5 +108,5 @@ __all__ = [
 ]
 
 open_package(globals(), door.FITS, real=door.REAL)
-for _kind in (Bernoulli, Categorical, DiagonalNormal, FullNormal, Laplace, Mixture, Normal):
+for _kind in (Bernoulli, Categorical, DiagonalNormal, FullNormal, Laplace, Mixture, Normal, SoftBernoulli):
     open_class(_kind)

@@ -57,11 +57,13 @@ REAL = {
     "binary_cross_entropy": ("logits",),
     "distillation": ("logits", "teacher"),
     "imitation": ("prediction", "teacher"),
+    **dict.fromkeys(("dependence", "distance_correlations"), ("h",)),
     "clipped_linear_nll": ("z",),
     "over_steps": ("output",),
     "mean_of": ("weight",),
     **dict.fromkeys(("laplace_nll", "gaussian_nll", "squared_error", "absolute_error"), ("prediction",)),
     "pinball": ("prediction",),
+    "bernoulli_nll": ("logits", "y"),
     **dict.fromkeys(("heteroscedastic_nll", "full_covariance_nll", "mixture_nll", "likelihood"), ("raw",)),
     **dict.fromkeys(("heteroscedastic", "full_covariance", "mixture"), ("raw",)),
 }

@@ -33,7 +33,7 @@ class Learner(NamedTuple):
         Raises ValueError naming the value and what is allowed.
       activation: name of the activation φ where ``encode`` is ``φ(x W + b)`` (see `dense_of`), else ``None``.
       dense_of: ``dense_of(params) -> Dense(W, b)`` of that layer, else ``None``.
-      decoder_of: ``decoder_of(params) -> Dense`` from units back to inputs, before the output unit; or ``None``.
+      decoder_of: ``decoder_of(params) -> Dense`` from units to inputs, before the output unit; or ``None``.
       kind: its name in a config.
     """
 

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from dlnotes.training.ahead import lower_priority
 from dlnotes.training.checkpoints import Checkpoints
 from dlnotes.training.loader import size_of
 
@@ -20,15 +21,19 @@ LARGE = 2**25
 class Saver:
     """Saves states one after another: a small one at once, a large one from a copy, in a thread.
 
-    As a context it waits for the last one before it is left.
+    The thread yields to the training where both share the processors. The copy's memory is kept for the next
+    one: new pages of memory cost more than the copying. As a context it waits for the last one before it is
+    left.
 
     Args:
       store: where they go; ``None`` saves nothing.
     """
 
     def __init__(self, store: Checkpoints | None):
-        self._store, self._pool = store, ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._store = store
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint", initializer=lower_priority)
         self._running: Future[None] | None = None
+        self._copy: Any = None
 
     def save(self, step: int, state: Any, extra: dict[str, Any]) -> None:
         """`Checkpoints.save` of a host state, after the one before has been written.
@@ -43,8 +48,8 @@ class Saver:
             self._store.save(step, state, extra)
             return
         # A host state can share the memory of a device's, which the next step writes to.
-        copy = jax.tree.map(lambda a: np.array(a), state)
-        self._running = self._pool.submit(self._store.save, step, copy, extra)
+        self._copy = _copied(state, self._copy)
+        self._running = self._pool.submit(self._store.save, step, self._copy, extra)
 
     def save_part(self, step: int, held: dict[str, np.ndarray], extra: dict[str, Any]) -> None:
         """`Checkpoints.save_part` of this process, in a thread, after the one before has been written.
@@ -86,3 +91,11 @@ class Saver:
                 raise
         finally:
             self._pool.shutdown()
+
+
+def _copied(state: Any, into: Any) -> Any:
+    """A copy of a host state, in the memory of one before of the same shapes if there is one."""
+    if into is None:
+        return jax.tree.map(np.array, state)
+    jax.tree.map(np.copyto, into, state)
+    return into

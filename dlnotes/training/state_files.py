@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -95,21 +96,43 @@ def read_state(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Raises:
       DamagedCheckpoint: see `verify_state`.
     """
-    import orbax.checkpoint as ocp
-
     verify_state(path)
-    arrays: Any = {}
     try:
-        if any(p.name not in (EXTRA, MANIFEST) for p in path.iterdir()):
-            with _silent_log(), _within_reach(path.parent) as parent, _checkpointer() as reader:
-                names = reader.metadata(parent / path.name).item_metadata.tree
-                restore = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), dict(names))
-                given = ocp.args.PyTreeRestore(restore_args=restore)
-                arrays = reader.restore(parent / path.name, args=given)
+        arrays = dict(_arrays(path))
         extra = json.loads((path / EXTRA).read_text(encoding="utf-8"))
     except Exception as error:  # its files are those of the manifest, and still they hold no checkpoint
         raise DamagedCheckpoint(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
-    return {k: np.asarray(v) for k, v in arrays.items()}, extra
+    return arrays, extra
+
+
+def _arrays(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and arrays of a folder, read some at a time: whoever compares them never holds all of them."""
+    import orbax.checkpoint as ocp
+
+    if all(p.name in (EXTRA, MANIFEST) for p in path.iterdir()):
+        return
+    with _silent_log(), _within_reach(path.parent) as parent, _checkpointer() as reader:
+        folder = parent / path.name
+        for names in _together(dict(reader.metadata(folder).item_metadata.tree)):
+            some = ocp.args.PyTreeRestore(
+                dict.fromkeys(names, 0),
+                restore_args=dict.fromkeys(names, ocp.RestoreArgs(restore_type=np.ndarray)),
+                partial_restore=True,
+            )
+            yield from ((name, np.asarray(a)) for name, a in reader.restore(folder, args=some).items())
+
+
+def _together(arrays: dict[str, Any]) -> Iterator[list[str]]:
+    """Names of arrays, given by their shapes, in groups of at most 64 MiB or of one."""
+    names, size = [], 0
+    for name, a in arrays.items():
+        own = prod(a.shape) * np.dtype(a.dtype).itemsize
+        if names and size + own > 2**26:
+            yield names
+            names, size = [], 0
+        names.append(name)
+        size += own
+    yield names
 
 
 def read_extra(path: Path) -> dict[str, Any] | None:
@@ -130,18 +153,18 @@ def _read_back(path: Path, arrays: dict[str, np.ndarray]) -> None:
     Raises:
       LostCheckpoint: when they differ; then the folder does not count any more.
     """
+    missing, why = set(arrays), ""
     try:
-        found = read_state(path)[0]
-        differing = [
-            name
-            for name in sorted(arrays.keys() | found.keys())
-            if name not in arrays or name not in found or not _same(arrays[name], found[name])
-        ]
-        if not differing:
-            return
-        why = f"{differing[0]} is not what was saved"
-    except DamagedCheckpoint as error:
-        why = str(error)
+        for name, found in _arrays(path):
+            if name not in missing or not _same(arrays[name], found):
+                why = f"{name} is not what was saved"
+                break
+            missing.remove(name)
+        why = why or (f"{min(missing)} is not what was saved" if missing else "")
+    except Exception as error:  # whatever a damaged file makes the reader raise
+        why = f"{type(error).__name__}: {error}"
+    if not why:
+        return
     (path / MANIFEST).unlink(missing_ok=True)
     raise LostCheckpoint(f"{path}: the checkpoint cannot be read back after it was written: {why}")
 
@@ -158,7 +181,8 @@ def _checkpointer() -> Iterator[Any]:
     alone = ocp.options.MultiprocessingOptions(
         primary_host=0, active_processes={0}, barrier_sync_key_prefix=f"p{jax.process_index()}"
     )
-    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    # Parameters do not become smaller by compression, and it would share the processors with the training.
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone, use_compression=False)
     own, multihost.process_index = multihost.process_index, lambda: 0
     try:
         with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
@@ -227,7 +251,12 @@ def _ignore_late_writers() -> None:
 
 def _digests(path: Path) -> dict[str, str]:
     files = (p for p in sorted(path.rglob("*")) if p.is_file() and p != path / MANIFEST)
-    return {p.relative_to(path).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    return {p.relative_to(path).as_posix(): _digest(p) for p in files}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
 import time
 from collections import deque
 from importlib.util import find_spec
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
 
 from dlnotes.data.steps import Rows, Steps, put
 
+_GUARD = 'a script that uses them must have `if __name__ == "__main__":` before what it does'
+_PATIENCE = 10.0
+"""Seconds after which processes that have failed are not waited for any more."""
+
 
 def missing() -> str | None:
-    """What must be installed for them; ``None`` where it is."""
-    return None if find_spec("grain") else "python -m pip install 'dlnotes[grain]'"
+    """What they need and have not, in words; ``None`` where they have all."""
+    if not find_spec("grain"):
+        return "needs the extra: python -m pip install 'dlnotes[grain]'"
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # Such a process, which is starting, runs the script that asked for it anew.
+        return _GUARD
+    return None
+
+
+class WorkersFailed(RuntimeError):
+    """The processes that make batches have ended."""
 
 
 class Workers:
@@ -41,6 +56,7 @@ class Workers:
 
         Raises:
           Exception: what reading an example raised.
+          WorkersFailed: when the processes end by themselves.
         """
         while self._made and self._made[0][0] < first:
             self._made.popleft()
@@ -55,7 +71,7 @@ class Workers:
         if self._next != step:
             self.close()
             self._iterator, self._next = self._started(step), step
-        rows = next(self._iterator)  # type: ignore[arg-type]
+        rows = _answer(self._iterator)
         self._made.append((step, rows))
         self._next += 1
         return rows
@@ -81,6 +97,41 @@ class Workers:
         self._made.clear()
         if iterator is not None:
             iterator.close()
+
+
+def _answer(iterator: Any) -> Rows:
+    """The next rows. The processes are looked at meanwhile: grain can wait for one that has failed."""
+    answers: SimpleQueue[tuple[Rows | None, BaseException | None]] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put((next(iterator), None))
+        except BaseException as error:
+            answers.put((None, error))
+
+    threading.Thread(target=ask, daemon=True, name="batches").start()
+    known: set[Any] = set()
+    failed = 0.0
+    while True:
+        try:
+            rows, error = answers.get(timeout=1.0)
+            break
+        except Empty:
+            known |= set(multiprocessing.active_children())
+            codes = sorted({p.exitcode for p in known} - {None, 0})
+            failed = failed or (time.monotonic() if codes else 0.0)
+            if failed and time.monotonic() - failed > _PATIENCE:
+                raise _failed(f"exit codes {codes}") from None
+    if error is not None and "terminated unexpectedly" in str(error):
+        raise _failed(str(error).partition(".")[0]) from error
+    if error is not None:
+        raise error
+    assert rows is not None
+    return rows
+
+
+def _failed(why: str) -> WorkersFailed:
+    return WorkersFailed(f"devices.workers: the processes that make batches have ended ({why}); {_GUARD}")
 
 
 def _as_long_as(parent: int) -> Any:

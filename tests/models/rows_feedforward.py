@@ -28,6 +28,11 @@ def images():
     return Batch(x, (np.arange(6) % 3).astype(np.int32), None, np.ones(6, np.float32))
 
 
+def reconstructed():
+    x = np.random.default_rng(5).normal(size=(5, 6)).astype(np.float32)
+    return Batch(x, x, None, np.ones(5, np.float32))
+
+
 class Module(nn.Module):
     """A flax network with dropout."""
 
@@ -67,6 +72,13 @@ ROWS = [
         cross_entropy,
         random=True,
         smooth=lambda: models.mlp((6,), (8, 16, 8), 3, activation=("softplus", "tanh", "silu"), **MIXED),
+    ),
+    Row(
+        "deep autoencoder",
+        lambda: models.deep_autoencoder(6, (16, 8), activation="tanh"),
+        reconstructed,
+        squared_error,
+        steps=600,
     ),
     Row(
         "maxout",

@@ -272,3 +272,9 @@ def test_a_checkpoint_that_was_never_whole_is_damaged_though_its_manifest_fits(s
     told = []
     assert store.newest(told.append)[0] == 10
     assert len(told) == 1
+
+
+def test_large_arrays_are_read_one_by_one_and_small_ones_together():
+    one = np.lib.stride_tricks.as_strided(np.zeros(1, np.uint8), (2**26 + 1,), (0,))
+    arrays = {"a": np.zeros(3), "b": np.zeros(4), "c": one, "d": np.zeros(2), "e": one, "f": one}
+    assert list(state_files._together(arrays)) == [["a", "b"], ["c"], ["d"], ["e"], ["f"]]

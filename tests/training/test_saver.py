@@ -81,3 +81,14 @@ def test_an_error_of_the_training_is_not_hidden_by_one_of_a_checkpoint(tmp_path,
 
     with pytest.raises(ZeroDivisionError):
         train()
+
+
+def test_the_memory_of_a_copy_is_used_again(tmp_path, large):
+    state = {"w": np.arange(4.0), "n": np.int32(3)}
+    with Saver(Slow(tmp_path)) as saving:
+        saving.save(1, state, {})
+        first = saving._copy["w"]
+        assert not np.shares_memory(first, state["w"])
+        saving.save(2, {"w": state["w"] + 1, "n": np.int32(4)}, {})
+        assert saving._copy["w"] is first
+        assert saving._copy["n"] == 4

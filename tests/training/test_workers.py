@@ -187,6 +187,44 @@ def _lives(pid):
 
 
 @pytest.mark.slow
+def test_a_script_that_starts_itself_again_in_each_process_is_told_what_it_needs(files, tmp_path):
+    lines = SCRIPT.replace("{then}", "").partition('if __name__ == "__main__":')
+    script = tmp_path / "script.py"
+    script.write_text(lines[0] + "\n".join(line.removeprefix("    ") for line in lines[2].splitlines()))
+    command = [sys.executable, script, files["x_path"], files["y_path"]]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    assert "WorkersFailed: devices.workers: the processes that make batches have ended" in ended.stderr
+    assert 'must have `if __name__ == "__main__":`' in ended.stderr
+
+
+class Sleeping:
+    """A process that has been killed, as `multiprocessing` shows it."""
+
+    exitcode = -9
+
+
+def test_processes_that_failed_are_not_waited_for(monkeypatch):
+    monkeypatch.setattr(workers, "_PATIENCE", 0.0)
+    monkeypatch.setattr(workers.multiprocessing, "active_children", lambda: [Sleeping()])
+
+    def rows():
+        time.sleep(60)
+        yield ()
+
+    with pytest.raises(workers.WorkersFailed, match=r"exit codes \[-9\]"):
+        workers._answer(rows())
+
+
+def test_a_process_that_is_starting_starts_none(monkeypatch):
+    if workers.find_spec("grain"):
+        assert workers.missing() is None
+    monkeypatch.setattr(workers, "find_spec", lambda name: True)
+    monkeypatch.setattr(workers.multiprocessing.current_process(), "_inheriting", True, raising=False)
+    assert '__name__ == "__main__"' in workers.missing()
+
+
+@pytest.mark.slow
 def test_what_a_worker_cannot_read_is_raised_here(tmp_path, monkeypatch):
     from PIL import Image
 

@@ -15,6 +15,7 @@ from dlnotes.experiment.figures import latent_trees
 from dlnotes.experiment.figures import pairs as pair_figures
 from dlnotes.experiment.figures import pixels as pixel_figures
 from dlnotes.experiment.figures import predictions as predicted_figures
+from dlnotes.experiment.figures import pretraining as pretraining_figures
 from dlnotes.experiment.figures import tasks as task_figures
 from dlnotes.experiment.figures import text as text_figures
 from dlnotes.experiment.figures import trees as tree_figures
@@ -50,6 +51,7 @@ def draw(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[P
     chosen: list[tuple[str, Draw]] = [("learning_curve", learning_curve)]
     if len(result.summary["points"]) > 1:
         chosen.append(("sweep", sweep))
+    chosen += pretraining_figures.fitting(result)
     chosen += predicted_figures.fitting(result.dataset) + text_figures.fitting(result.dataset)
     chosen += tree_figures.fitting(result.dataset)
     chosen += latent_trees.fitting(result.dataset, result.config.model.kind)
