@@ -104,9 +104,9 @@ def points(rates: Sequence[float], noises: Sequence[float], image: Sequence[floa
 NUMBERS = ("rate", "noise", "image", "own")
 ARMS = (
     Arm("labels alone", False, False, points((0.0005, 0.002), (0.0, 0.25, 0.5), (0.0,), (0.0,))),
-    Arm("with denoising", True, False, points((0.001,), (0.25, 0.5), (3.0, 10.0, 30.0), (0.0,))),
+    Arm("with denoising", True, False, points((0.001,), (0.25, 0.5), (30.0, 100.0, 300.0), (0.0,))),
     Arm(
-        "with denoising and own answers", True, True, points((0.001,), (0.25, 0.5), (10.0,), (0.3, 1.0, 3.0))
+        "with denoising and own answers", True, True, points((0.001,), (0.25, 0.5), (30.0,), (0.3, 1.0, 3.0))
     ),
 )
 ALONE, DENOISED, OWN = range(len(ARMS))
