@@ -44,6 +44,7 @@ LAYERS = {
     **{name: (getattr(layers, name), r(3, 4)) for name in ELEMENTWISE},
     "prelu": (layers.prelu, r(3, 4), r(4)),
     "dense": (layers.dense, drawn(layers.init_dense, 4, 3), r(5, 4)),
+    "corrupt": (lambda x: layers.corrupt(jax.random.key(5), x, amount=0.4), r(3, 4)),
     "factored_dense": (layers.factored_dense, drawn(layers.init_factored, 4, 2, 3), r(5, 4)),
     "masked_dense": (
         lambda p, x: layers.masked_dense(p, x, layers.connections(4, 3, 0.5)),
@@ -192,7 +193,7 @@ OUTPUTS = {
     "full_covariance": (lambda raw: outputs.full_covariance(raw, 2).covariance, r(4, 5)),
     "mixture": (lambda raw: outputs.mixture(raw, 3, 2).mode, r(4, 15)),
 }
-MAKERS = {"likelihood", "penalized", "scored", "unit", "unpenalized", "unscored"}
+MAKERS = {"joint_loss", "likelihood", "of_task", "penalized", "scored", "unit", "unpenalized", "unscored"}
 """What takes or makes other functions."""
 
 ON_THE_HOST = {

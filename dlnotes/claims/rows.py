@@ -449,7 +449,11 @@ ROWS: tuple[Row, ...] = (
            "models.activations analysis.linear_probe analysis.separable experiment.probe_run",
            "models/test_activations analysis/test_linear_probe experiment/test_run_probe",
            config="configs/claims/P14.5_linear_separability.toml"),
-    _claim("P14.6", "One representation for several tasks"),
+    _claim("P14.6", "One representation for several tasks",
+           "models.shared models.head outputs.Targets outputs.joint_loss outputs.of_task layers.corrupt",
+           "models/representation/test_shared outputs/test_targets data/test_tasks "
+           "experiment/test_task_runs experiments/representation/test_shared_networks",
+           config="configs/claims/P14.6_shared_representation.toml"),
     _claim("P14.7", "The last layer's type and the layer below it",
            "models.mlp layers.rbf analysis.linear_probe",
            "experiments/representation/test_last_layers analysis/test_linear_probe",

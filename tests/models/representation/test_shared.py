@@ -77,10 +77,12 @@ def test_two_tasks_on_disjoint_rows_are_the_sum_of_their_gradients():
     model = two()
     params = model.init(jax.random.key(4))
     first = np.arange(N) < N // 2
-    y = outputs.Targets({
-        "class": np.where(first, LABELS, -1).astype(np.int32),
-        "number": np.where(first[:, None], np.float32(np.nan), NUMBERS),
-    })  # fmt: skip
+    y = outputs.Targets(
+        {
+            "class": np.where(first, LABELS, -1).astype(np.int32),
+            "number": np.where(first[:, None], np.float32(np.nan), NUMBERS),
+        }
+    )
     together = gradient(model, params, X, y, weights={"number": 0.5})
     one = gradient(model, params, X[first], y[first], {"class": outputs.cross_entropy})
     other = gradient(model, params, X[~first], y[~first], {"number": outputs.squared_error}, {"number": 0.5})
@@ -106,10 +108,12 @@ def test_rows_of_weight_zero_and_division_change_nothing():
     model = two(dropout=0.3, corruption={"number": models.Noise("mask", 0.5)})
     of = recipe(model, LOSSES, rate=0.05)._replace(random=True)
     member = jax.tree.map(lambda a: a[0], init_state(lambda h: of, jnp.array([1]), {}).members)
-    y = outputs.Targets({
-        "class": np.where(np.arange(N) % 2, LABELS, -1).astype(np.int32),
-        "number": np.where(np.arange(N)[:, None] % 3, NUMBERS, np.float32(np.nan)),
-    })  # fmt: skip
+    y = outputs.Targets(
+        {
+            "class": np.where(np.arange(N) % 2, LABELS, -1).astype(np.int32),
+            "number": np.where(np.arange(N)[:, None] % 3, NUMBERS, np.float32(np.nan)),
+        }
+    )
     batch = jax.tree.map(jnp.asarray, Batch(X, y, None, np.ones(N, np.float32)))
     garbage = jax.tree.map(lambda a: jnp.concatenate([a, a[:5]]), batch)
     garbage = garbage._replace(weight=jnp.concatenate([batch.weight, jnp.zeros(5)]))
