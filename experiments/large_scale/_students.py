@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -21,7 +21,9 @@ NOISE = 0.1
 """Standard deviation of what is added to a copy's gray levels, which lie between 0 and 1."""
 SMOOTHING = 0.1
 RATES = (0.001, 0.003, 0.01)
-TEMPERATURES = (1.0, 4.0)
+USUAL_RATE = 0.003
+"""At which a temperature is chosen, before its rate."""
+TEMPERATURES = (1.0, 2.0, 4.0, 8.0)
 FIRST_SEED = 13_650
 
 
@@ -108,6 +110,26 @@ def learned(output: Array, y: Array, *, arm: Arm, teacher: Array, temperature: A
     )
 
 
+def choose(
+    score: Callable[[Sequence[tuple[float, float]]], Sequence[float]], temperatures: Sequence[float]
+) -> tuple[float, float]:
+    """The temperature with the best score at the usual rate, then the rate with the best at that temperature.
+
+    Args:
+      score: of each pair of a rate and a temperature; larger is better.
+      temperatures: to choose from.
+
+    Returns:
+      The rate and the temperature.
+    """
+    first = [(USUAL_RATE, t) for t in temperatures]
+    found = dict(zip(first, score(first)))
+    _, temperature = max(first, key=lambda pair: found[pair])
+    others = [(rate, temperature) for rate in RATES if rate != USUAL_RATE]
+    found |= dict(zip(others, score(others)))
+    return max([(rate, temperature) for rate in RATES], key=lambda pair: found[pair])
+
+
 def train_students(
     model: models.Model,
     arm: Arm,
@@ -119,7 +141,7 @@ def train_students(
     """Test errors ``(2, seeds)`` half-way and at the end, %, and the rate and temperature that were chosen.
 
     Seed i learns from teacher i. Other starts choose, with the first teachers, by the accuracy on validation
-    images.
+    images: first the temperature, at a usual rate, then the rate at that temperature.
 
     Args:
       model: the student.
@@ -153,16 +175,18 @@ def train_students(
             record=half,
         )
 
-    temperatures = TEMPERATURES if arm.share else TEMPERATURES[:1]
-    grid = np.array([(rate, t) for rate in RATES for t in temperatures], np.float32)
-    n = lengths.tuning_seeds
-    points = np.repeat(grid, n, axis=0)
-    own = np.tile(FIRST_SEED + seeds + np.arange(n), len(grid))
-    hyper = {"rate": points[:, 0], "temperature": points[:, 1], "teacher": np.tile(np.arange(n), len(grid))}
-    tried = run(lengths.tuning_steps, own, hyper)
-    right = -error(logits(model, tried.params, validation.x), validation.y)
-    right = np.where(tried.stopped_at >= 0, -np.inf, right).reshape(len(grid), n).mean(1)
-    rate, temperature = grid[int(np.argmax(right))]
+    def right(grid: Sequence[tuple[float, float]]) -> list[float]:
+        """Of each rate and temperature, minus the mean validation error of its trainings, %."""
+        n = lengths.tuning_seeds
+        points = np.repeat(np.array(grid, np.float32), n, axis=0)
+        own = np.tile(FIRST_SEED + seeds + np.arange(n), len(grid))
+        teacher = np.tile(np.arange(n), len(grid))
+        hyper = {"rate": points[:, 0], "temperature": points[:, 1], "teacher": teacher}
+        tried = run(lengths.tuning_steps, own, hyper)
+        found = -error(logits(model, tried.params, validation.x), validation.y)
+        return np.where(tried.stopped_at >= 0, -np.inf, found).reshape(len(grid), n).mean(1).tolist()
+
+    rate, temperature = choose(right, TEMPERATURES if arm.share else TEMPERATURES[:1])
     chosen = {"rate": np.full(seeds, rate), "temperature": np.full(seeds, temperature)}
     judged = run(lengths.steps, FIRST_SEED + np.arange(seeds), chosen | {"teacher": np.arange(seeds)})
-    return error(moments(model, judged, test.x), test.y), float(rate), float(temperature)
+    return error(moments(model, judged, test.x), test.y), rate, temperature

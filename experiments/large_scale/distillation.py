@@ -54,6 +54,7 @@ from ._students import (
     SOFT_GENERATED,
     SOFT_NOISE,
     TEMPERATURES,
+    USUAL_RATE,
     answered,
     inputs_of,
     train_students,
@@ -75,10 +76,10 @@ class Distillation(Options):
     teacher_steps: int = Field(3000, ge=2, description="of each training of a member")
     student: int = Field(64, ge=1, description="units of the student's one hidden layer")
     copies: int = Field(10, ge=1, description="further inputs of an arm, for each training image")
-    steps: int = Field(6000, ge=2, description="of each training of a student")
+    steps: int = Field(12_000, ge=2, description="of each training of a student")
     batch_size: int = Field(50, ge=1, description="inputs of a step")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each pair of numbers, to choose one")
-    tuning_steps: int = Field(1500, ge=2, description="steps of those trainings")
+    tuning_steps: int = Field(12_000, ge=2, description="steps of those trainings of a student")
 
 
 def teachers(
@@ -244,8 +245,9 @@ CLAIM = Claim(
     "the end. The inputs are the images, or for each of them {options.copies} corrupted copies "
     f"(noise of deviation {NOISE:g} on levels from 0 to 1), points of a "
     "mixture of normal distributions, or uniform noise. Of each arm the best of "
-    f"{len(RATES)} rates, and of {len(TEMPERATURES)} temperatures, is chosen by "
-    "{options.validation} validation images with {options.tuning_seeds} other starts, whose teachers are "
+    f"{len(TEMPERATURES)} temperatures is chosen at the rate {USUAL_RATE:g}, then the best of {len(RATES)} "
+    "rates, by {options.validation} validation images, in trainings of {options.tuning_steps} steps from "
+    "{options.tuning_seeds} other starts, whose teachers are "
     "among those that count. {options.seeds} teachers with a student in each arm are judged on "
     "{options.test} test images; intervals cover seeds only.",
     parts=(

@@ -60,6 +60,26 @@ def test_each_student_learns_from_its_own_teacher(arm):
     np.testing.assert_allclose(got.total, want.total, rtol=1e-5)
 
 
+@pytest.mark.parametrize("temperature", students.TEMPERATURES)
+@pytest.mark.parametrize("rate", students.RATES)
+def test_the_best_temperature_is_chosen_and_then_its_rate(rate, temperature):
+    tried = []
+
+    def score(grid):
+        tried.extend(grid)
+        return [-abs(np.log(r / rate)) - abs(np.log(t / temperature)) for r, t in grid]
+
+    assert students.choose(score, students.TEMPERATURES) == (rate, temperature)
+    assert len(set(tried)) == len(tried) == len(students.TEMPERATURES) + len(students.RATES) - 1
+
+
+def test_a_rate_at_which_all_diverge_is_not_chosen():
+    def score(grid):
+        return [-np.inf if rate > min(students.RATES) else -1.0 for rate, _ in grid]
+
+    assert students.choose(score, (1.0, 4.0)) == (min(students.RATES), 1.0)
+
+
 def test_half_of_the_gain():
     student = np.full((len(students.ARMS), 2, 4), 6.0)
     student[students.SOFT_COPIED] = 4.5
