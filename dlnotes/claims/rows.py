@@ -428,8 +428,8 @@ ROWS: tuple[Row, ...] = (
           "pretraining.greedy pretraining.encode pretraining.to_mlp pretraining.train",
           "pretraining/test_greedy pretraining/test_train experiment/test_pretraining", built=True),
     _code("P14.2", "One-layer learners: RBM, autoencoders, sparse coding",
-          "pretraining.rbm pretraining.log_likelihood pretraining.annealed_importance pretraining.autoencoder "
-          "pretraining.sparse_coding pretraining.fista pretraining.pca",
+          "pretraining.rbm pretraining.log_likelihood pretraining.annealed_importance "
+          "pretraining.autoencoder pretraining.sparse_coding pretraining.fista pretraining.pca",
           "pretraining/test_rbm pretraining/test_rbm_learner pretraining/test_annealed_importance "
           "pretraining/test_autoencoder pretraining/test_sparse_coding "
           "pretraining/test_principal_components", built=True),

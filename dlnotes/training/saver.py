@@ -21,8 +21,9 @@ LARGE = 2**25
 class Saver:
     """Saves states one after another: a small one at once, a large one from a copy, in a thread.
 
-    The copy's memory is kept for the next one: new pages of memory cost more than the copying. As a context it
-    waits for the last one before it is left.
+    The thread yields to the training where both share the processors. The copy's memory is kept for the next
+    one: new pages of memory cost more than the copying. As a context it waits for the last one before it is
+    left.
 
     Args:
       store: where they go; ``None`` saves nothing.
