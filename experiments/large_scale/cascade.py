@@ -210,8 +210,8 @@ def draw(options: Cascade, m: Measured) -> Plot:
     ):
         left.plot(stages, values, "o-", color=color, label=label)
     left.set_xticks(stages, [name.replace(" on ", "\n") for name in NAMES], fontsize=8)
-    left.set(ylabel="percent", ylim=(0, 105))
-    left.legend(fontsize=8, loc="center left")
+    left.set(ylabel="percent", ylim=(0, 140), yticks=range(0, 101, 20))
+    left.legend(fontsize=8, loc="upper left")
     cost = [costs()[-1], table["multiply_adds"].sum()]
     for i, (name, color) in enumerate((("last stage alone", ORANGE), ("cascade", BLUE))):
         recall = 100 * m["recalls"][1, i]

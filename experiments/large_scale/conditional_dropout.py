@@ -70,6 +70,7 @@ NETWORKS = (
 )
 ALL, HALF, SCORE, EIGHTH, THROUGH, GUMBEL, RANDOM, FEW = range(len(NETWORKS))
 GATED = (HALF, SCORE, EIGHTH, THROUGH, GUMBEL)
+MARKERS = "osv^DXP*"
 PROGRAMS = ("all blocks", "masked", "grouped")
 FIRST_SEED = 13_110
 SMALL = 8
@@ -309,18 +310,10 @@ def draw(options: ConditionalDropout, m: Measured) -> Plot:
     work[RANDOM] = work[FEW] = SHARE
     for i, name in enumerate(NETWORKS):
         color = BLUE if i in GATED[:3] else GREEN if i in GATED else ORANGE if i == RANDOM else GRAY
-        left.errorbar(work[i], accuracy[i].mean(), accuracy[i].std(), fmt="o", color=color, capsize=3)
-        below = i in (THROUGH, FEW, ALL)
-        left.annotate(
-            name,
-            (work[i], accuracy[i].mean()),
-            xytext=(-6 if i == ALL else 6, -11 if below else 5),
-            ha="right" if i == ALL else "left",
-            textcoords="offset points",
-            fontsize=8,
-            color=color,
-        )
+        style = {"color": color, "marker": MARKERS[i], "ls": "", "capsize": 3, "label": name}
+        left.errorbar(work[i], accuracy[i].mean(), accuracy[i].std(), **style)
     left.set(xlabel="multiply-adds, over those of all blocks", ylabel="test accuracy (%)", xlim=(0, 1.08))
+    left.legend(fontsize=8, loc="lower right", title="mean and deviation of seeds")
     labels = (
         f"blocks of {WIDTH},\n{options.few_rows} rows",
         f"blocks of {TIMED_WIDTH},\n{options.rows} rows",

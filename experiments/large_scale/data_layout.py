@@ -53,6 +53,8 @@ FIRST_SEED = 13_160
 CHANCE = 1 / CLASSES
 WAYS = ("fast", "naive", "library")
 COLORS = dict(zip(WAYS, (BLUE, ORANGE, GREEN)))
+LABELED = 32
+"""Units from which on a point of the figure is labeled: smaller networks lie too close together."""
 
 
 class DataLayout(Options):
@@ -234,9 +236,15 @@ def draw(options: DataLayout, m: Measured) -> Plot:
     for j in (0, 1):
         for i, width in enumerate(options.units):
             at = (1e6 * time[i, j], 100 * m["accuracy"][i].mean())
-            right.annotate(str(width), at, xytext=(0, 5), textcoords="offset points", fontsize=7, ha="center")
+            if width >= LABELED:
+                right.annotate(
+                    str(width), at, xytext=(0, 5), textcoords="offset points", fontsize=7, ha="center"
+                )
     right.axvline(1e6 * given(m), ls="--", color=GRAY, lw=1, label="given")
     right.set(xscale="log", xlabel="time of an image (µs)", ylabel="test accuracy (%)", title="units beside")
+    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200) if right.get_xlim()[0] < t < right.get_xlim()[1]]
+    right.set_xticks(ticks, [str(t) for t in ticks])
+    right.minorticks_off()
     right.legend(loc="lower right")
     slower = float(np.median(m["wide"][:, 1, 1] / m["wide"][:, 0, 0]))
     points = gained(m).value

@@ -230,7 +230,7 @@ def draw(options: Balance, m: Measured) -> Plot:
         right.plot(np.full(len(over), kind), over, "o", color=color, alpha=0.6)
     left.set_xticks(
         [0, 1, 3, 4],
-        ["early\nstages", "last\nstage", "both, in\nthe first", "both, in\nthe second"],
+        ["early\nstages", "last\nstage", "both,\nfirst", "both,\nsecond"],
         fontsize=9,
     )
     left.set(ylabel=f"utilization of a process in %, load {MODERATE:g}", ylim=(0, 100))

@@ -289,7 +289,8 @@ def draw(options: NeuralTree, m: Measured) -> Plot:
         for place, name in zip(zip(x, y.mean(1)), told):
             axis.annotate(name, place, xytext=(5, -11), textcoords="offset points", fontsize=8, color=color)
     axis.set(xscale="log", xlabel="multiply-adds for one example", ylabel="test accuracy on one path (%)")
-    axis.legend(fontsize=9, loc="lower right", title="mean and deviation of seeds")
+    axis.margins(y=0.25)
+    axis.legend(fontsize=9, loc="upper left", ncols=3, title="mean and deviation of seeds")
     set_title(
         figure,
         f"One path of the tree with nets takes {work(m, judged(m)).value:.1f} times the work of a perceptron "
