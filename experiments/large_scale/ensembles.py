@@ -315,7 +315,8 @@ CLAIM = Claim(
     "ensemble, {facts[plain]}% for one larger network and {facts[dropped]}% for one with dropout, which "
     "costs {facts[cost]} times as much as the ensemble. Rates: {facts[rates]}. The notes say of the larger "
     "network that it is better sometimes; these are images of one kind and networks of one kind.",
-    revised="At first larger networks took as many steps as members. With dropout the larger one was then worse "
+    revised="At first larger networks took as many steps as members. With dropout the larger one was then "
+    "worse "
     "than without: dropout needs many more steps before it helps. It takes four times as many since, and "
     "so does the one without. No rule was changed.",
 )
