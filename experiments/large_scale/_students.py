@@ -20,8 +20,8 @@ SIZE = 28 * 28
 NOISE = 0.1
 """Standard deviation of what is added to a copy's gray levels, which lie between 0 and 1."""
 SMOOTHING = 0.1
-RATES = (0.001, 0.003, 0.01)
-USUAL_RATE = 0.003
+RATES = (0.003, 0.01, 0.03)
+USUAL_RATE = 0.01
 """At which a temperature is chosen, before its rate."""
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0)
 FIRST_SEED = 13_650
