@@ -28,7 +28,8 @@ ROWS, INPUTS, UNITS, BATCH, MEMBERS = 20_000, 784, 500, 100, 10
 RATE, MOMENTUM, DECAY = 0.05, 0.9, 2e-4
 OPERATIONS = 5 * 2 * INPUTS * UNITS * ROWS
 """Of an epoch's products: v₀ W, h Wᵀ, v₁ W and the two of the statistics, two for each multiply-add."""
-WAYS = ("ours", "torch", "scikit-learn", "ours, ten seeds", "product")
+WAYS = ("ours", "torch", "scikit-learn", "ours, ten seeds", "ours, ten seeds, a device a core", "product")
+SEEDS = tuple(way for way in WAYS if "seeds" in way)
 PEERS = ("torch", "scikit-learn")
 
 
@@ -48,8 +49,11 @@ def pixels() -> np.ndarray:
     return np.where(rng.random((ROWS, INPUTS)) < 0.2, bright, np.float32(0)).astype(np.float32)
 
 
-def ours(members: int) -> Callable[[], None]:
-    """The library's training, one call an epoch."""
+def ours(members: int, devices: int = 1) -> Callable[[], None]:
+    """The library's training, one call an epoch; over several devices members are divided."""
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", devices)
     from dlnotes.pretraining.rbm_learner import rbm
     from dlnotes.pretraining.train import LayerTraining
 
@@ -58,8 +62,6 @@ def ours(members: int) -> Callable[[], None]:
     state = [training.initial()]
 
     def epoch() -> None:
-        import jax
-
         state[0] = training.advance(state[0], training.per_epoch)
         jax.block_until_ready(state[0])
 
@@ -143,6 +145,7 @@ MAKE: dict[str, Callable[[], Callable[[], Any]]] = {
     "torch": torch_epoch,
     "scikit-learn": sklearn_epoch,
     "ours, ten seeds": lambda: ours(MEMBERS),
+    "ours, ten seeds, a device a core": lambda: ours(MEMBERS, len(os.sched_getaffinity(0))),
     "product": product,
 }
 
@@ -244,8 +247,8 @@ def judge(found: dict[str, list[float]]) -> list[Verdict]:
     if "product" in took:
         share = spread(OPERATIONS / took["ours"] / took["product"])
         verdicts.append(Verdict("≥ 70% of the fastest product", share, share[0] >= 0.7))
-    if "ours, ten seeds" in took:
-        ratio = spread(took["ours, ten seeds"] / took["ours"])
+    if seeds := [took[way] for way in SEEDS if way in took]:
+        ratio = spread(np.min(seeds, 0) / took["ours"])
         verdicts.append(Verdict("ten seeds ≤ 9 × one", ratio, ratio[0] <= 9))
     return verdicts
 
@@ -256,7 +259,7 @@ def report(found: dict[str, list[float]], cores: int | None) -> str:
         "# An epoch of a restricted Boltzmann machine",
         "",
         f"{INPUTS}-{UNITS}, {ROWS:,} rows in batches of {BATCH}; {platform.machine()}, "
-        f"{cores} {'core' if cores == 1 else 'cores'}, {len(found['ours'])} rounds. Median [smallest–largest].",
+        f"cores: {cores}, rounds: {len(found['ours'])}. Median [smallest–largest].",
         "",
         "| way | seconds an epoch | GFLOP/s |",
         "|---|---:|---:|",
@@ -266,7 +269,7 @@ def report(found: dict[str, list[float]], cores: int | None) -> str:
         if way == "product":
             lines.append(f"| {way} | | {middle / 1e9:.0f} [{low / 1e9:.0f}–{high / 1e9:.0f}] |")
         else:
-            members = MEMBERS if way == "ours, ten seeds" else 1
+            members = MEMBERS if way in SEEDS else 1
             rate = members * OPERATIONS / middle / 1e9
             lines.append(f"| {way} | {middle:.2f} [{low:.2f}–{high:.2f}] | {rate:.0f} |")
     lines += ["", "| bar | measured | verdict |", "|---|---:|---|"]
