@@ -16,7 +16,7 @@ from dlnotes.typing import Array, Params, PRNGKey
 Metrics = dict[str, Array]
 """What a step measured, each ``()`` float32. "reconstruction" is the mean squared error per example.
 
-One that is not finite stops the member (`dlnotes.pretraining.train`), and so does "diverged" where it is not 0;
+One that is not finite stops the member (`dlnotes.pretraining.train`), and so does "diverged" if not 0;
 the member then keeps its state of before the step.
 """
 
