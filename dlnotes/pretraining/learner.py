@@ -16,8 +16,9 @@ from dlnotes.typing import Array, Params, PRNGKey
 Metrics = dict[str, Array]
 """What a step measured, each ``()`` float32. "reconstruction" is the mean squared error per example.
 
-One that is not finite stops the member (`dlnotes.pretraining.train`), and so does "diverged" if not 0;
-the member then keeps its state of before the step.
+One that is not finite stops the member (`dlnotes.pretraining.train`), and so does "diverged" where it is not
+0, and the member keeps its state of before the step. A learner that says "diverged" says so before it would
+give parameters that are not finite; those of others are looked through at every step.
 """
 
 

@@ -100,8 +100,8 @@ def rbm(
     Returns:
       A `Learner`, kind "rbm". Metrics: "reconstruction", the squared error of ``E[v | h]`` for h drawn from
       the example (persistent: for its means), summed over the inputs; "drive", the mean of ``|c + v W|``;
-      "diverged", 1 where that is 100 or more, or where each unit is on or off, whatever it sees:
-      the rate was too high, and such units learn no more.
+      "diverged", 1 where that is 100 or more, where each unit is on or off, whatever it sees, or where
+      parameters are not finite: the rate was too high.
 
     Raises:
       ValueError: naming an argument, its value and what is allowed.
@@ -220,7 +220,7 @@ def _check_real(x: np.ndarray) -> None:
     if not moving.any():
         return
     off, low, high = np.abs(mean).max(), scale[moving].min(), scale[moving].max()
-    if off > 0.5 or low < 0.5 or high > 2:
+    if off > 0.5 or np.median(scale[moving]) < 0.5 or high > 2:  # a pixel that hardly moves is no fault
         warnings.warn(
             f"x: got inputs with means up to {off:.3g} from 0 and standard deviations from {low:.3g} to "
             f'{high:.3g}; visible="gaussian" is for standardized inputs (mean 0, standard deviation 1)',
@@ -283,7 +283,7 @@ def _contrastive(
         first = means if i == 0 else first
         p = jax.nn.sigmoid(_hidden(params, _scaled(params, v)))
     state = _update(options, state, (v0, p0), (v, p), progress)
-    return state, _metrics(x, first, a0, p0)
+    return state, _metrics(x, first, a0, p0, state.params)
 
 
 def _persistent(
@@ -304,17 +304,21 @@ def _persistent(
     p0, p1 = p[: len(x)], p[len(x) :]
     first = visible_means(params, p0)
     state = _update(options, state._replace(chains=h), (v0, p0), (v, p1), progress)
-    return state, _metrics(x, first, a[: len(x)], p0)
+    return state, _metrics(x, first, a[: len(x)], p0, state.params)
 
 
-def _metrics(x: Array, means: Array, a0: Array, p0: Array) -> Metrics:
+def _metrics(x: Array, means: Array, a0: Array, p0: Array, new: Any) -> Metrics:
+    """Of a batch and the parameters that it was followed by."""
     drive = jnp.mean(jnp.abs(a0))
     saturated = jnp.mean(p0 * (1 - p0)) < 10 * _STILL
     still = ~jnp.any(jnp.abs(p0 - p0[:1]) > _STILL) & jnp.any(x != x[:1])  # though the rows differ
+    # Statistics of bits are within ±1: W follows drive, which is infinite long before W is.
+    looked = new if isinstance(new, GaussianRBMParams) else new[1:]
+    finite = jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in looked]).all()
     return {
         "reconstruction": jnp.sum(jnp.square(x - means)) / len(x),
         "drive": drive,
-        "diverged": ((drive >= MOST_DRIVE) | (saturated & still)).astype(jnp.float32),
+        "diverged": (~(drive < MOST_DRIVE) | (saturated & still) | ~finite).astype(jnp.float32),
     }
 
 

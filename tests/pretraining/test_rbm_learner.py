@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from sklearn.neural_network import BernoulliRBM
 
 from dlnotes.layers import dense
-from dlnotes.pretraining import draws
+from dlnotes.pretraining import draws, train
 from dlnotes.pretraining.rbm import (
     GaussianRBMParams,
     RBMParams,
@@ -335,3 +335,15 @@ def test_a_rate_that_is_too_high_is_said(visible):
     calm, metrics = fitted(rbm(32, visible=visible), x, 200, 100)
     assert metrics["diverged"] == 0
     assert np.isfinite(calm.params.W).all()
+
+
+REAL = {"visible": "gaussian"}
+
+
+@pytest.mark.parametrize("options", [{}, REAL, {**REAL, "learn_sigma": True}], ids=["bits", "real", "sigma"])
+def test_a_training_with_too_high_a_rate_stops_with_its_reason(options):
+    x = load_digits().data[:200].astype(np.float32) / 16
+    x = (x - x.mean(0)) / np.maximum(x.std(0), 0.1) if options else x
+    found = train(rbm(16, learning_rate=30.0, **options), x, seeds=[0, 1], epochs=40, batch_size=50)
+    assert [(s["member"], s["reason"]) for s in found.stopped] == [(0, "diverged"), (1, "diverged")]
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found.state.members.state))
