@@ -111,8 +111,8 @@ def bernoulli_kl(p: Array, q: Array) -> Array:
     ``q`` may be 0 or 1: what is below 1e-12 there counts as 1e-12. ``p`` is between them.
 
     Example:
-      >>> float(bernoulli_kl(jnp.array(0.25), jnp.array(0.25)))
-      0.0
+      >>> round(float(bernoulli_kl(jnp.array(0.5), jnp.array(0.25))), 4)
+      0.1438
     """
     p = jnp.broadcast_to(p, q.shape)
     yes, no = jnp.maximum(q, SMALLEST_MEAN), jnp.maximum(1 - q, SMALLEST_MEAN)

@@ -1,10 +1,9 @@
 """An epoch of a denoising autoencoder: ``python -m scripts.bench.denoising_epoch``.
 
-784-500-784, tied weights, sigmoids, cross-entropy, 30% of the inputs masked, plain descent on batches of
-100 of 20,000 rows, all random bits drawn. Compared are ours; PyTorch as its users write it, with its
-gradients and its optimizer, eager or compiled (which needs a C++ compiler); and as one writes it for speed,
-with gradients by hand, products added to the weights in place and no cost computed. How:
-`scripts.bench.epochs`.
+784-500-784, tied weights, sigmoids, cross-entropy, 30% of the inputs masked, plain descent on batches of 100
+of 20,000 rows, all random bits drawn. Compared are ours; PyTorch as its users write it, with its gradients
+and its optimizer, eager or compiled (which needs a C++ compiler); and as one writes it for speed, with
+gradients by hand, products added to the weights in place and no cost. How: `scripts.bench.epochs`.
 
 PyTorch may be in another folder: ``--torch PATH`` is put before its process's PYTHONPATH.
 """

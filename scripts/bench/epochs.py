@@ -112,7 +112,7 @@ class Worker:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.way}: its process ended with status {self.process.wait()}")
+            raise RuntimeError(f"{self.way}: its process ended with status {self.end()}")
         return json.loads(line)
 
     def once(self) -> dict[str, float]:
@@ -121,10 +121,11 @@ class Worker:
         self.process.stdin.flush()
         return self.answer()
 
-    def end(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
+    def end(self) -> int:
+        """Its status, once it has ended, which it does when its input is closed."""
+        with self.process:
+            pass
+        return self.process.returncode
 
 
 def measure(bench: Bench, ways: tuple[str, ...], *, rounds: int, torch: str = "") -> dict[str, list[float]]:
