@@ -4,7 +4,6 @@
 import io
 import json
 import shutil
-import signal
 from contextlib import contextmanager
 
 import chex
@@ -219,10 +218,15 @@ def killed(directory, moment):
     path.write_text(to_toml(config))
     process = start("run", path, "-q")
     runs = directory / "runs" / "tiny"
-    wait_for(lambda: process.poll() is not None or (runs.is_dir() and any(map(moment, runs.iterdir()))))
-    alive = process.poll() is None
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    try:
+        wait_for(
+            lambda: process.poll() is not None or (runs.is_dir() and any(map(moment, runs.iterdir()))),
+            seconds=180,
+        )
+        alive = process.poll() is None
+    finally:
+        process.kill()
+        process.communicate()
     folder = only_run(runs)
     assert not (folder / "summary.json").exists()
     finish(start("resume", folder, "-q"))
