@@ -34,6 +34,12 @@ class SoftBernoulli(NamedTuple):
         return jax.nn.sigmoid(self.logits)
 
     @property
+    def variance(self) -> Array:
+        """``σ(z)(1 − σ(z))``, of the bit."""
+        p = jax.nn.sigmoid(self.logits)
+        return p * (1 - p)
+
+    @property
     def mode(self) -> Array:
         """1 where z > 0, else 0 (int32)."""
         return (self.logits > 0).astype(jnp.int32)

@@ -12,7 +12,7 @@ from dlnotes.pretraining.autoencoder import AutoencoderState, autoencoder
 from dlnotes.pretraining.corruption import corrupt
 from dlnotes.pretraining.deep_annealing import annealed_importance_dbm
 from dlnotes.pretraining.deep_autoencoder import Unrolled, by_blocks, squared_errors, unroll
-from dlnotes.pretraining.deep_boltzmann_learner import dbm, doubled_rbm, doubled_stack
+from dlnotes.pretraining.deep_boltzmann_learner import dbm, doubled_rbm, doubled_stack, with_starts
 from dlnotes.pretraining.deep_boltzmann_machine import DBMParams
 from dlnotes.pretraining.greedy import dense_layers, encode, greedy, greedy_layers, member_of, to_mlp
 from dlnotes.pretraining.learner import Encoder, Learner
@@ -100,6 +100,7 @@ __all__ = [
     "train",
     "unroll",
     "visible_means",
+    "with_starts",
 ]
 
 open_package(globals())

@@ -26,6 +26,7 @@ from dlnotes.pretraining.deep_boltzmann_machine import (
 from dlnotes.pretraining.draws import draw_bits
 from dlnotes.pretraining.learner import Learner, Metrics
 from dlnotes.pretraining.rbm import RBMParams
+from dlnotes.pretraining.train import LayerState
 from dlnotes.typing import Array, PRNGKey
 
 
@@ -81,7 +82,7 @@ def dbm(
       chains: persistent ones.
       sweeps: of mean field.
       gibbs_steps: of each chain for each update.
-      start: parameters to start from, from `from_machines`; of one machine, for all seeds.
+      start: parameters to start from, from `from_machines`; of one machine, for all seeds. See `with_starts`.
       init_scale: standard deviation of the first weights without ``start``.
 
     Returns:
@@ -138,6 +139,41 @@ def dbm(
         check=check_bits,
         kind="dbm",
     )
+
+
+def with_starts(state: LayerState, params: DBMParams) -> LayerState:
+    """The state of a `dbm` in training before its first step, each member with parameters of its own.
+
+    Args:
+      state: of ``train(dbm(…), x, …, steps=0)``.
+      params: leaves ``(members, ...)``, such as `from_machines` of a stack of as many seeds.
+
+    Raises:
+      ValueError: when the parameters are of another machine, or of another number of members.
+
+    Example:
+      >>> from dlnotes.pretraining import greedy, train
+      >>> from dlnotes.pretraining.deep_boltzmann_machine import from_machines
+      >>> x = np.eye(6, dtype=np.float32)
+      >>> machines = [e.params for e in greedy(doubled_stack((4, 3)), x, seeds=range(2), epochs=1)]
+      >>> ready = train(dbm((4, 3)), x, seeds=range(2), epochs=5, steps=0).state
+      >>> ready = with_starts(ready, from_machines(machines))
+      >>> train(dbm((4, 3)), x, seeds=range(2), epochs=5, state=ready).encoder.params.W[0].shape
+      (2, 6, 4)
+    """
+    members = state.members
+    expected, got = (jax.tree.map(np.shape, p) for p in (members.state.params, params))
+    if expected != got:
+        raise ValueError(f"params: got arrays of shapes {got}, allowed are {expected}")
+
+    def one(words: Array, params: DBMParams, old: DBMState) -> DBMState:
+        key = jax.random.fold_in(jax.random.wrap_key_data(words), 0xDB)
+        still = jax.tree.map(jnp.zeros_like, params)
+        return DBMState(params, still, start_chains(params, key, old.chains[0].shape[0]))
+
+    params = jax.tree.map(jnp.asarray, params)
+    started = jax.jit(jax.vmap(one))(members.key, params, members.state)
+    return state._replace(members=members._replace(state=jax.device_get(started)))
 
 
 class DoubledState(NamedTuple):

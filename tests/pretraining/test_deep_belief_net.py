@@ -9,6 +9,7 @@ import pytest
 from scipy.special import expit, logsumexp
 from scipy.stats import norm
 
+from dlnotes import pretraining
 from dlnotes.pretraining import deep_belief_net as net
 from dlnotes.pretraining.learner import Encoder, Learner
 from dlnotes.pretraining.rbm import GaussianRBMParams, RBMParams
@@ -148,6 +149,9 @@ def test_recognition_is_the_composition_of_encoders():
     first, second = net.recognize(layers, v)
     np.testing.assert_allclose(first, expit(v @ layers[0].W + layers[0].c), atol=1e-6)
     np.testing.assert_allclose(second, expit(np.asarray(first) @ layers[1].W + layers[1].c), atol=1e-6)
+    model, params = pretraining.to_mlp([Encoder(layer, rbm(n)) for layer, n in zip(layers, (4, 3))], 2)
+    read_out = np.asarray(second) @ np.asarray(params.output.W) + np.asarray(params.output.b)
+    np.testing.assert_allclose(model.apply(params, jnp.asarray(v)), read_out, atol=1e-6)
     built = net.belief_net([Encoder(layer, learner) for layer in layers])
     np.testing.assert_array_equal(net.recognize(built, v)[1], second)
 

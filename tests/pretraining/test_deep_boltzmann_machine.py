@@ -272,6 +272,20 @@ def test_it_learns_a_small_set_from_a_doubled_start():
         assert trained.encoder.learner.encode(params, x).shape == (200, 4)
 
 
+def test_members_start_each_at_its_own_machine():
+    x, learner = bars(), dbm((4, 3), chains=10, sweeps=2, gibbs_steps=1)
+    own = jax.tree.map(lambda *a: np.stack(a), draw((9, 4, 3), 0.3), draw((9, 4, 3), 0.3))
+    ready = train(learner, x, seeds=[3, 4], epochs=1, batch_size=100, steps=0).state
+    begun = pretraining.with_starts(ready, own)
+    jax.tree.map(np.testing.assert_array_equal, begun.members.state.params, own)
+    assert len(np.unique(begun.members.state.chains[0].reshape(20, 9), axis=0)) > 10
+    done = train(learner, x, seeds=[3, 4], epochs=1, batch_size=100, state=begun)
+    for W, start in zip(done.encoder.params.W, own.W):
+        assert 0 < np.abs(W - start).max() < 0.05
+    with pytest.raises(ValueError, match="params: got arrays of shapes"):
+        pretraining.with_starts(ready, draw((9, 4, 3)))
+
+
 def test_training_goes_on_bit_for_bit():
     x, learner = bars(), dbm((4, 3), chains=10, sweeps=2, gibbs_steps=1)
     whole = train(learner, x, seeds=[3, 4], epochs=2, batch_size=50)
