@@ -62,6 +62,7 @@ class RunProbes:
       run: the run's folder.
       point: the sweep's point in words, "" without a sweep.
       kind: of the probe's loss.
+      components: principal directions that each probe has at most, ``None`` for all.
       examples: of each part how many were used.
       layers: the input first.
       left_out: layers whose values in the probed network are not those of one example each.
@@ -72,6 +73,7 @@ class RunProbes:
     run: str
     point: str
     kind: str
+    components: int | None
     examples: dict[str, int]
     layers: tuple[LayerProbe, ...]
     left_out: tuple[str, ...]
@@ -84,6 +86,7 @@ class RunProbes:
             "run": self.run,
             "point": self.point,
             "kind": self.kind,
+            "components": self.components,
             "examples": self.examples,
             "layers": [{**vars(layer), "shape": list(layer.shape)} for layer in self.layers],
             "left_out": list(self.left_out),
@@ -105,9 +108,10 @@ class RunProbes:
         lines += [f"left out, for its values are not one row per example: {name}" for name in self.left_out]
         seeds = len(self.layers[0].decays)
         used = ", ".join(f"{n} {part}" for part, n in self.examples.items())
-        note = f"{self.kind} probes, {used} examples; mean and 95% interval over {seeds} seeds"
-        return "\n".join([*([self.point] if self.point else []), *lines, note if seeds > 1 else
-                          note.replace("mean and 95% interval over 1 seeds", "1 seed")])  # fmt: skip
+        over = f"mean and 95% interval over {seeds} seeds" if seeds > 1 else "1 seed"
+        most = f" of at most {self.components} directions" if self.components else ""
+        lines.append(f"{self.kind} probes{most}, {used} examples; {over}")
+        return "\n".join([*([self.point] if self.point else []), *lines])
 
 
 def _cell(measured: dict[str, Any]) -> str:
@@ -180,6 +184,7 @@ def probe_run(
         where,
         trained.chosen.in_words(),
         kind,
+        components,
         {part: examples.size for part, examples in parts.items() if part != "choice"},
         tuple(layers),
         left_out,
