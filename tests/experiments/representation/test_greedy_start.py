@@ -27,7 +27,7 @@ def test_the_stack_is_a_perceptron():
     hidden = [params.first, *(layers.Dense(W, b) for W, b in zip(*params.rest))]
     mlp = models.mlp(stacks.INPUTS, (6, 6, 6), stacks.CLASSES, activation="sigmoid")
     x = jax.random.normal(jax.random.key(1), (4, stacks.INPUTS))
-    want = mlp.apply(models.MLP(tuple(hidden), params.output), x)
+    want = mlp.apply(mlp.init(jax.random.key(2))._replace(hidden=tuple(hidden), output=params.output), x)
     np.testing.assert_allclose(model.apply(params, x), want, rtol=1e-5, atol=1e-6)
 
 
