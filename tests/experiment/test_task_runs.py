@@ -188,20 +188,21 @@ def test_weights_are_swept_in_one_program(tmp_path):
     )
 
 
-def test_eight_devices_train_as_one_does(tmp_path):
-    """Seeds over devices, a batch over devices, streamed from the host: to rounding."""
-    raw = config(tmp_path, optimizer={"kind": "sgd", "learning_rate": 0.1})
-    one = run(parse(raw))
-    for devices in (
+@pytest.mark.parametrize(
+    "devices",
+    [
         {"strategy": "mesh", "count": 8},
-        {"strategy": "pmap", "count": 2},
-        {"strategy": "single", "resident": "no"},
-    ):
-        other = run(parse(raw | {"devices": devices}))
-        for a, b in zip(
-            jax.tree.leaves(one.states[0].members.params), jax.tree.leaves(other.states[0].members.params)
-        ):
-            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+        pytest.param({"strategy": "pmap", "count": 2}, marks=pytest.mark.slow),
+        pytest.param({"strategy": "single", "resident": "no"}, marks=pytest.mark.slow),
+    ],
+    ids=["a batch over eight devices", "a seed on each of two", "streamed"],
+)
+def test_devices_train_as_one_does(tmp_path, devices):
+    """To rounding, with plain descent."""
+    raw = config(tmp_path, optimizer={"kind": "sgd", "learning_rate": 0.1})
+    one, other = run(parse(raw)), run(parse(raw | {"devices": devices}))
+    for a, b in zip(*(jax.tree.leaves(result.states[0].members.params) for result in (one, other))):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path):
