@@ -75,8 +75,10 @@ def kept_layers(config: Config) -> int:
 def stays_of(config: Config) -> Callable[[Params], Any] | None:
     """What stays as it was pretrained, True by leaf; ``None`` where all of the network is trained."""
     layers = kept_layers(config)
+    if not layers:
+        return None
     stays = CARRIED[config.model.kind].stays
-    return (lambda params: stays(params, layers)) if layers else None
+    return lambda params: stays(params, layers)
 
 
 def at_rest(model: Model, stays: Callable[[Params], Any]) -> Model:
