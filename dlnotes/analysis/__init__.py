@@ -4,7 +4,7 @@ Its parameters, multiply-adds and the bytes that they move are counted, its line
 fields found, its gradients followed through time, linear classifiers fitted to what its layers give.
 """
 
-from dlnotes.analysis import recurrent_dynamics, region_bounds
+from dlnotes.analysis import recurrent_dynamics, region_bounds, sorted_structures
 from dlnotes.analysis.counting import Counts, LayerCounts, by_layer, count, multiply_adds, parameters
 from dlnotes.analysis.gradient_flow import back_from_the_end, norms_back, step_jacobians
 from dlnotes.analysis.linear_probe import (
@@ -44,6 +44,7 @@ __all__ = [
     "relu_regions",
     "separable",
     "separating_margin",
+    "sorted_structures",
     "step_jacobians",
     "traffic",
     "utilization",

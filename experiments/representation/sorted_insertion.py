@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from dlnotes.analysis.sorted_structures import Adversary, Counted, LinkedList, RedBlackTree, SearchTree
 from dlnotes.claims import (
     Above,
     Below,
@@ -39,8 +40,6 @@ from dlnotes.claims import (
     ratio,
 )
 from dlnotes.plotting import BLUE, GREEN, ORANGE, PURPLE, new_figure, set_title
-
-from ._sorted_structures import Adversary, Counted, LinkedList, RedBlackTree, SearchTree
 
 ORDERS = ("random", "ascending", "descending", "adversary")
 RANDOM, ASCENDING, DESCENDING, ADVERSARY = range(4)

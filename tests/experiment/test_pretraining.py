@@ -377,7 +377,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(sections, told,
 
 def test_other_families_are_refused(tmp_path):
     raw = tiny(tmp_path, pretraining={"learners": LEARNERS}) | {"model": {"kind": "linear"}}
-    with pytest.raises(ConfigError, match="pretraining: is for model.kind 'mlp' .*got 'linear'"):
+    with pytest.raises(ConfigError, match="pretraining: is for model.kind 'mlp'.*got 'linear'"):
         parse(raw)
 
 

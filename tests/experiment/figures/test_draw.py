@@ -109,6 +109,7 @@ def finished(tmp_path, data, outputs, sweep=None, values=None):
         dataset=data,
         groups=(group,),
         states=(SimpleNamespace(members=np.arange(members)),),
+        pretrained=((),),
     )
     kept = RunFolder(tmp_path)
     kept.figures.mkdir()

@@ -99,6 +99,7 @@ def made_run(tmp_path, task, predict):
         dataset=dataset,
         groups=(SimpleNamespace(indices=(0,)),),
         states=(SimpleNamespace(members=np.arange(2)),),
+        pretrained=((),),
     )
     kept = RunFolder(tmp_path)
     kept.figures.mkdir()
