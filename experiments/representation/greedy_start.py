@@ -219,7 +219,7 @@ def draw(options: GreedyStart, m: Measured) -> Plot:
     right.set_yticks(range(len(ARMS)), ARMS, fontsize=8)
     right.invert_yaxis()
     right.axvline(CHANCE, color=GRAY, ls="--", lw=1)
-    right.set(xlabel="test accuracy (%); dashed: the most frequent class")
+    right.set(xlabel="test accuracy (%); dashed: chance")
     at = m["accuracy"].mean(1)
     set_title(
         figure,
