@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--betas", type=float, default=1.0, help="of the paper's 14,500, as a share")
     given = parser.parse_args()
     whole = data.mnist(validation=0, standardize=False)
+    assert whole.test is not None
     x = np.asarray(whole.train.x).reshape(-1, 784)[: given.images]
     train_bits, test_bits = drawn(x, 1), drawn(np.asarray(whole.test.x).reshape(-1, 784), 2)
     for way in given.ways:

@@ -29,7 +29,7 @@ def ours(members: int) -> Callable[[], None]:
 
 def torch_epoch() -> Callable[[], None]:
     """CD-1 as one writes it for speed: no gradients, products added to the velocity in place."""
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     torch.manual_seed(0)
     x = torch.from_numpy(pixels())
