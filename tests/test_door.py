@@ -209,6 +209,8 @@ def test_models_take_inputs_then_sizes_then_outputs():
         "deep_output",
         "ensemble",
         "hard_attention",
+        "deep_autoencoder",
+        "shared",
     }
     for name in models.__all__:
         made = getattr(models, name)

@@ -14,8 +14,6 @@ import numpy as np
 from dlnotes.data.dataset import Dataset, Examples, Forecast, Pair, Standardize, Trees
 from dlnotes.data.levels import known_levels
 from dlnotes.data.own_files import OwnDataset, reading_of
-from dlnotes.data.tasks import TaskDataset, TaskFacts
-from dlnotes.outputs.targets import Targets
 
 _PLAIN = (
     "name",
@@ -39,10 +37,8 @@ def metadata_of(dataset: Dataset) -> dict[str, Any]:
     metadata = {name: getattr(dataset, name) for name in _PLAIN}
     for name in ("standardize", "standardize_y"):
         metadata[name] = _scale(getattr(dataset, name))
-    if isinstance(dataset, TaskDataset):
-        metadata["tasks"] = [
-            facts._asdict() | {"standardize_y": _scale(facts.standardize_y)} for facts in dataset.tasks
-        ]
+    if tasks := getattr(dataset, "tasks", ()):  # of a TaskDataset, whose module loads jax
+        metadata["tasks"] = [t._asdict() | {"standardize_y": _scale(t.standardize_y)} for t in tasks]
     metadata["forecast"] = dataset.forecast and dataset.forecast._asdict()
     levels = known_levels(dataset)
     metadata["reading"] = dict(reading_of(dataset)) | ({} if levels is None else {"levels": levels})
@@ -71,6 +67,8 @@ def dataset_of(metadata: dict[str, Any], *, missing: str) -> Dataset:
     kept |= {"reading": metadata.get("reading", {}), "missing": missing}
     if "tasks" not in metadata:
         return OwnDataset(**kept)
+    from dlnotes.data.tasks import TaskDataset, TaskFacts  # loads jax
+
     tasks = [
         TaskFacts(**(t | {"classes": tuple(t["classes"]), "standardize_y": _standardize(t["standardize_y"])}))
         for t in metadata["tasks"]
@@ -116,7 +114,7 @@ def _shapes(examples: Examples | None) -> dict[str, Any] | None:
     def of(a: Any) -> Any:
         if a is None:
             return None
-        if isinstance(a, Targets):
+        if type(a).__name__ == TASKS:  # whose module loads jax
             return {"of": TASKS, "leaves": {name: of(leaf) for name, leaf in a.items()}}
         if isinstance(a, tuple):
             leaves = {name: of(leaf) for name, leaf in a._asdict().items()}  # pyright: ignore[reportAttributeAccessIssue]
@@ -134,6 +132,8 @@ def _zeros(shapes: dict[str, Any] | None) -> Examples | None:
         if shape is None:
             return None
         if shape.get("of") == TASKS:
+            from dlnotes.outputs.targets import Targets
+
             return Targets({name: of(leaf) for name, leaf in shape["leaves"].items()})
         if "of" in shape:
             return _TUPLES[shape["of"]](**{name: of(leaf) for name, leaf in shape["leaves"].items()})

@@ -17,9 +17,9 @@ from dlnotes.config import ConfigError
 from dlnotes.data.dataset import Examples
 from dlnotes.experiment.kept_files import write_json
 from dlnotes.experiment.members import good_member
+from dlnotes.experiment.one_task import require_one_task
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.run import open_run
-from dlnotes.experiment.tasks import require_one_task
 from dlnotes.models import (
     CascadeCount,
     cascade_counts,

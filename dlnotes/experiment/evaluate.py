@@ -21,10 +21,10 @@ from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.final_metrics import label_quality, regression_quality, task_quality
 from dlnotes.experiment.intervals import limits_of, mean_interval
 from dlnotes.experiment.members import PointName, failed_members, require_good
+from dlnotes.experiment.one_task import by_task
 from dlnotes.experiment.predict import _opened
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.routing import routing_metrics
-from dlnotes.experiment.tasks import by_task
 from dlnotes.training.state import Member
 
 

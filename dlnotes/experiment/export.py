@@ -21,9 +21,9 @@ from dlnotes.experiment.export_int8 import Cost, in_int8
 from dlnotes.experiment.export_onnx import require_onnx, to_int8, to_onnx
 from dlnotes.experiment.members import PointName, member_in_words
 from dlnotes.experiment.objective import unit_of
+from dlnotes.experiment.one_task import one_task, require_one_task
 from dlnotes.experiment.predict import _member, _opened, _params, predicts_next
 from dlnotes.experiment.result import Trained
-from dlnotes.experiment.tasks import one_task, require_one_task
 from dlnotes.models import Model, greedy_decode
 from dlnotes.typing import Params
 

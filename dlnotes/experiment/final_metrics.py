@@ -13,8 +13,8 @@ from dlnotes.data.dataset import Examples
 from dlnotes.data.tasks import TaskDataset, labeled
 from dlnotes.experiment.decoding import decoding_metrics, references_of
 from dlnotes.experiment.objective import unit_of
+from dlnotes.experiment.one_task import by_task
 from dlnotes.experiment.routing import routing_metrics
-from dlnotes.experiment.tasks import by_task
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
 from dlnotes.training.state import Member
 

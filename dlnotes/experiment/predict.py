@@ -24,10 +24,10 @@ from dlnotes.experiment.decoding import (
 )
 from dlnotes.experiment.members import PointName, choose_kept, good_member
 from dlnotes.experiment.objective import unit_of
+from dlnotes.experiment.one_task import evaluator_of, one_task, require_one_task
 from dlnotes.experiment.opening import open_run
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.sampling import check_samples, sampled_predictions
-from dlnotes.experiment.tasks import evaluator_of, one_task, require_one_task
 from dlnotes.outputs import Mixture
 from dlnotes.training.state import Member, evaluated_params
 from dlnotes.typing import Params

@@ -1,28 +1,18 @@
-"""Several tasks in a run: their data, network, loss and metrics, and the run as that of one task."""
+"""Several tasks in a run: their data, network, loss and metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-
-import jax.numpy as jnp
-import numpy as np
+from typing import Any
 
 from dlnotes import models
-from dlnotes.checks import did_you_mean
-from dlnotes.config import Config, ConfigError
+from dlnotes.config import Config
 from dlnotes.config.tasks import INPUTS, Representation, Task
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.tasks import TaskDataset, Wanted, of_one, of_tasks
 from dlnotes.experiment.objective import loss_of, metrics_of
 from dlnotes.models.model import Model
-from dlnotes.outputs import LossFn, PerExample, Reconstruction, joint_loss, of_task
-from dlnotes.training.state import Hyperparams, Recipe
-
-if TYPE_CHECKING:
-    from dlnotes.experiment.evaluator import Evaluator
-    from dlnotes.experiment.result import Trained
+from dlnotes.outputs import LossFn, joint_loss, of_task
 
 
 def wanted_of(config: Config) -> dict[str, Wanted]:
@@ -140,85 +130,3 @@ def task_metrics(config: Config, dataset: Dataset) -> dict[str, LossFn]:
             metrics = metrics_of(of_one(whole, name))
             found |= {f"{name}.{metric}": of_task(name, measure) for metric, measure in metrics.items()}
     return found
-
-
-def evaluator_of(evaluator: Evaluator, name: str) -> Evaluator:
-    """An evaluator of one task: it predicts that task's answers, of the same members on the same devices."""
-    setup = evaluator.setup
-    config, dataset = view(setup.group.config, setup.dataset, name)
-
-    def recipe_of(hyper: Hyperparams) -> Recipe:
-        recipe = setup.recipe_of(hyper)
-
-        def apply(params: Any, x: Any, /, *, key: Any = None, mask: Any = None) -> Any:
-            own = recipe.model.apply(params, x, key=key, mask=mask)[name]  # pyright: ignore[reportArgumentType, reportCallIssue]
-            return own.output if isinstance(own, Reconstruction) else own
-
-        return recipe._replace(
-            model=Model(recipe.model.init, apply), loss=_nothing, evaluation_loss=None, metrics={}
-        )
-
-    alone = replace(
-        setup,
-        group=replace(setup.group, config=config),
-        dataset=dataset,
-        recipe_of=recipe_of,
-        metric_names=("loss",),
-    )
-    return type(evaluator)(alone, evaluator.placement)
-
-
-def _nothing(output: Any, y: Any) -> PerExample:
-    zeros = jnp.zeros(output.shape[:1], jnp.float32)
-    return PerExample(zeros, zeros)
-
-
-def by_task(
-    measure: Callable[[Evaluator, str], Mapping[str, np.ndarray]], evaluator: Evaluator
-) -> dict[str, np.ndarray]:
-    """What is measured of every task, its name before the metric's."""
-    found: dict[str, np.ndarray] = {}
-    for name in evaluator.setup.group.config.tasks or {}:
-        measured = measure(evaluator_of(evaluator, name), name)
-        found |= {f"{name}.{metric}": values for metric, values in measured.items()}
-    return found
-
-
-def one_task(trained: Trained, name: str) -> Trained:
-    """A run of several tasks opened as that of one: it predicts, is measured and exported as any other.
-
-    Args:
-      trained: of several.
-      name: of the task.
-
-    Raises:
-      ConfigError: when there is no such task, or it reconstructs its inputs.
-
-    Example:
-      ``export_run(one_task(open_run("runs/shared_digits/…"), "digit"))``
-    """
-    where, tasks = str(trained.folder.path), trained.config.tasks
-    if tasks is None:
-        raise ConfigError(where, [f"task: got {name!r}, the run has one task, which has no name"])
-    if name not in tasks:
-        raise ConfigError(
-            where, [f"task: got {name!r}{did_you_mean(name, tasks)}, allowed: {', '.join(tasks)}"]
-        )
-    if tasks[name].reconstructs:
-        able = [other for other, task in tasks.items() if not task.reconstructs]
-        told = f"task: got {name!r}, which reconstructs its inputs; allowed: {', '.join(able) or 'none'}"
-        raise ConfigError(where, [told])
-    evaluator = evaluator_of(trained.evaluator, name)
-    group = evaluator.setup.group
-    return replace(trained, config=group.config, dataset=evaluator.setup.dataset, evaluator=evaluator)
-
-
-def require_one_task(trained: Trained, what: str) -> None:
-    """Refuse a run of several tasks.
-
-    Raises:
-      ConfigError: naming them.
-    """
-    if trained.config.tasks is not None:
-        told = f"task: {what} is of one task; name one of {', '.join(trained.config.tasks)}"
-        raise ConfigError(str(trained.folder.path), [told])

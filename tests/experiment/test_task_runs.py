@@ -10,9 +10,9 @@ from dlnotes import data, models
 from dlnotes.config import ConfigError, parse
 from dlnotes.experiment.evaluate import evaluate_run
 from dlnotes.experiment.export import export_run
+from dlnotes.experiment.one_task import one_task
 from dlnotes.experiment.predict import predict_run
 from dlnotes.experiment.run import Interrupted, open_run, resume, run
-from dlnotes.experiment.tasks import one_task
 
 DIGITS = {
     "data": {"kind": "digits", "validation": 100, "test": 100},

@@ -15,8 +15,8 @@ from dlnotes.data.dataset import Dataset
 from dlnotes.data.tasks import TaskDataset, TaskFacts, labeled, of_one
 from dlnotes.experiment.figures import predictions
 from dlnotes.experiment.figures.common import Draw, shown_point, styled
+from dlnotes.experiment.one_task import evaluator_of
 from dlnotes.experiment.run_folder import RunFolder
-from dlnotes.experiment.tasks import evaluator_of
 from dlnotes.plotting import BLUE, new_figure, save, set_title, write_table
 
 if TYPE_CHECKING:
