@@ -215,7 +215,7 @@ def keep_targets(dataset: TaskDataset, wanted: Mapping[str, Wanted], *, seed: in
 
 def _kept(facts: TaskFacts, y: np.ndarray, labels: int | float | None, seed: int) -> np.ndarray:
     """Targets of which some are kept, as many of each class as it has."""
-    there = np.flatnonzero(known(y))
+    there = np.flatnonzero(known(y))  # pyright: ignore[reportArgumentType]
     option = f"tasks.{facts.name}.labels"
     if not len(there):
         raise ValueError(f"tasks.{facts.name}: no training example has its target")
@@ -280,7 +280,7 @@ def labeled(dataset: TaskDataset, part: Examples, name: str) -> Examples | None:
     """
     dataset.facts(name)
     y = part.y[name]
-    rows = np.flatnonzero(known(np.asarray(y)))
+    rows = np.flatnonzero(known(np.asarray(y)))  # pyright: ignore[reportArgumentType]
     if not len(rows):
         return None
     if len(rows) == part.size:
@@ -296,7 +296,7 @@ def of_one(dataset: TaskDataset, name: str) -> Dataset:
         for split in ("train", "validation", "test")
     }
     plain = {f.name: getattr(dataset, f.name) for f in fields(OwnDataset)}
-    return OwnDataset(**(
+    return OwnDataset(**(  # pyright: ignore[reportArgumentType]
         plain
         | parts
         | {

@@ -106,7 +106,7 @@ def _examples(trained: Trained, path: str | Path) -> Examples:
     dataset = trained.dataset
     if is_table(dataset):
         inputs = data.read_inputs(path, dataset)
-        return evaluated_table(path, dataset, inputs.x)
+        return evaluated_table(path, dataset, inputs.x)  # pyright: ignore[reportArgumentType]
     target = trained.config.data.target if trained.config.data.kind == "csv" else None
     examples = data.evaluate_inputs(path, dataset, target=target)
     if not isinstance(dataset, TaskDataset):

@@ -234,7 +234,7 @@ def _layers(model: Model, params: Params, examples: Examples) -> tuple[list[str]
 
 
 def _alike(a: Array, b: Array) -> bool:
-    a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
+    a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)  # pyright: ignore[reportAssignmentType]
     scale = np.nanmax(np.abs(a), initial=1e-6)
     return bool(np.allclose(a, b, rtol=1e-3, atol=1e-3 * scale, equal_nan=True))
 

@@ -159,17 +159,17 @@ def autoencoder(
             c=jnp.zeros((units,), jnp.float32),
             V=None if tied else draw(key_V, (units, inputs)),
         )
-        return AutoencoderState(params, transformation.init(params))
+        return AutoencoderState(params, transformation.init(params))  # pyright: ignore[reportArgumentType]
 
     def step(
         state: AutoencoderState, x: Array, key: PRNGKey, progress: Array
     ) -> tuple[AutoencoderState, Metrics]:
         seen = x if corruption == "none" else corrupt(key, x, corruption=corruption, noise=noise)
         gradient, metrics = value_and_gradient(state.params, seen, x, g, out, penalties)
-        updates, opt_state = transformation.update(gradient, state.opt_state, state.params)
+        updates, opt_state = transformation.update(gradient, state.opt_state, state.params)  # pyright: ignore[reportArgumentType]
         rate = learning_rate * factor(progress)
-        params = optax.apply_updates(state.params, jax.tree.map(lambda u: rate * u, updates))
-        return AutoencoderState(params, opt_state), metrics
+        params = optax.apply_updates(state.params, jax.tree.map(lambda u: rate * u, updates))  # pyright: ignore[reportArgumentType]
+        return AutoencoderState(params, opt_state), metrics  # pyright: ignore[reportArgumentType]
 
     def encode(params: AutoencoderParams, x: Array) -> Array:
         return g(add_bias(x @ params.W, params.c))

@@ -168,7 +168,7 @@ def objective(
     a = add_bias(seen @ params.W, params.c)
     z = add_bias(g(a) @ decoding(params), params.b)
     cost = jnp.sum(out.cost(z, out.mean(z), x)) / x.shape[0]
-    return cost + penalties(g, a, params.W) if penalties.any else cost
+    return cost + penalties(g, a, params.W) if penalties.any else cost  # pyright: ignore[reportArgumentType]
 
 
 def value_and_gradient(

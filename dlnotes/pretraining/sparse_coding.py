@@ -188,7 +188,7 @@ def sparse_coding(
             params = SparseCodingParams(
                 D, rate * D, -t if nonnegative else jnp.zeros_like(t), None if nonnegative else t
             )
-            opt_state = adam.init(params._replace(D=None))
+            opt_state = adam.init(params._replace(D=None))  # pyright: ignore[reportArgumentType]
         return SparseCodingState(
             params,
             jnp.zeros((units, units), jnp.float32),
@@ -223,10 +223,10 @@ def sparse_coding(
                 return 0.5 * jnp.sum((one_step(net, x) - z) ** 2) / rows
 
             metrics["encoder"], gradient = jax.value_and_grad(distance)(net)
-            updates, opt_state = adam.update(gradient, opt_state, net)
+            updates, opt_state = adam.update(gradient, opt_state, net)  # pyright: ignore[reportArgumentType]
             rate = learning_rate * (1 - progress)
-            params = optax.apply_updates(net, jax.tree.map(lambda u: rate * u, updates))
-        return SparseCodingState(params._replace(D=D_new), A, B, state.step + 1, opt_state), metrics
+            params = optax.apply_updates(net, jax.tree.map(lambda u: rate * u, updates))  # pyright: ignore[reportArgumentType]
+        return SparseCodingState(params._replace(D=D_new), A, B, state.step + 1, opt_state), metrics  # pyright: ignore[reportAttributeAccessIssue]
 
     def encode(params: SparseCodingParams, x: Array) -> Array:
         return one_step(params, x) if learned else codes(params.D, x)

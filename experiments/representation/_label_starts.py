@@ -173,7 +173,7 @@ def judge(
         return first, last
 
     tuners = np.arange(seeds, len(y))
-    members, rates = np.tile(tuners, len(RATES)), np.repeat(np.float32(RATES), len(tuners))
+    members, rates = np.tile(tuners, len(RATES)), np.repeat(np.float32(RATES), len(tuners))  # pyright: ignore[reportArgumentType]
     _, last = trained(members, rates)
     wrong = errors(model, last, at(validation, members), own.validation.y)[0]
     best = RATES[int(np.argmin(wrong.reshape(len(RATES), -1).mean(1)))]

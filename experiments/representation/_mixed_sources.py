@@ -64,7 +64,7 @@ def fast_ica(x: np.ndarray, seed: int) -> np.ndarray:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return FastICA(whiten="unit-variance", random_state=seed, max_iter=1000).fit_transform(x)
+        return FastICA(whiten="unit-variance", random_state=seed, max_iter=1000).fit_transform(x)  # pyright: ignore[reportReturnType]
 
 
 def of_mixtures(seeds: np.ndarray, samples: int, steps: int) -> dict[str, np.ndarray]:
@@ -99,7 +99,7 @@ def of_mixtures(seeds: np.ndarray, samples: int, steps: int) -> dict[str, np.nda
         data_per_member=True,
     )
     model = coder(SOURCES, (), SOURCES)
-    encode: Any = jax.jit(jax.vmap(lambda p, x: model.apply(p, x).code))
+    encode: Any = jax.jit(jax.vmap(lambda p, x: model.apply(p, x).code))  # pyright: ignore[reportAttributeAccessIssue]
     # Of the starts the one with the least loss, which knows nothing of the sources.
     loss = trained.history["loss"][[half - 1, 2 * half - 1]].reshape(2, arms, len(seeds), STARTS)
     found = np.zeros((2, arms, len(seeds)))

@@ -219,7 +219,7 @@ def learn(arm: Arm, images: Images, options: Any) -> Learned:
 
 def error_on(width: int, x: np.ndarray, y: np.ndarray) -> Callable[[Any], Array]:
     """``error(params)`` of the classes of test images."""
-    whole, x, y = network(width, 0.0), jnp.asarray(x), jnp.asarray(y)
+    whole, x, y = network(width, 0.0), jnp.asarray(x), jnp.asarray(y)  # pyright: ignore[reportAssignmentType]
 
     def error(params: Any) -> Array:
         logits = whole.apply(params, x)["class"]
@@ -262,7 +262,7 @@ def of_sets(both: Both, rows: Mapping[str, np.ndarray]) -> data.Examples:
       rows: of each set that is there.
     """
     first = dict(zip(SETS, np.cumsum([0, len(both[SETS[0]].x)])))
-    every = np.concatenate([first[name] + own for name, own in rows.items()])
+    every = np.concatenate([first[name] + own for name, own in rows.items()])  # pyright: ignore[reportArgumentType]
     y = {name: np.full(len(every), -1, np.int32) for name in SETS}
     start = 0
     for name, own in rows.items():

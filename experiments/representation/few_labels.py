@@ -83,7 +83,7 @@ def measure(options: FewLabels) -> dict[str, np.ndarray]:
     counts = [min(n, options.images) for n in LABELS]
     shape = (len(STARTS), len(LABELS), 2, options.seeds)
     found = {name: np.full(shape, np.nan) for name in ("test", "train", "loss")}
-    found["rate"] = np.full(shape[:2], np.nan)
+    found["rate"] = np.full(shape[:2], np.nan)  # pyright: ignore[reportArgumentType]
     stack, known = (), ""
     for a, start in enumerate(STARTS):
         if start.learner != known:
@@ -101,7 +101,7 @@ def measure(options: FewLabels) -> dict[str, np.ndarray]:
                 model,
                 params,
                 own,
-                features,
+                features,  # pyright: ignore[reportArgumentType]
                 labels,
                 steps_with(options, labels),
                 options.batch_size,

@@ -185,7 +185,7 @@ def trade_off(m: Measured, when: int = END) -> Interval:
     from scipy.stats import spearmanr
 
     pairs = zip(m["dependence"][when, :LINEAR].T, m["unexplained"][when, :LINEAR].T)
-    return mean([spearmanr(a, b).statistic for a, b in pairs])
+    return mean([spearmanr(a, b).statistic for a, b in pairs])  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def against_fast_ica(m: Measured, when: int = END) -> Interval:
@@ -206,7 +206,7 @@ def samples(m: Measured, when: int = END) -> Interval:
 def draw(options: Independence, m: Measured) -> Plot:
     """Trade-off, density and sources; and images decoded from codes whose units were drawn apart."""
     figure = new_figure(11, 6)
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.5, 1])
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1.5, 1])  # pyright: ignore[reportGeneralTypeIssues]
     left, middle, right = top.subplots(1, 3, width_ratios=[1.2, 1.2, 0.8])
     kept, lost = 100 * m["unexplained"][END], m["lost"][END]
     for axis, x in ((left, m["dependence"][END]), (middle, lost)):

@@ -153,7 +153,7 @@ def late(m: Measured, k: int, state: int) -> Interval:
 def rises(m: Measured, k: int, state: int) -> Interval:
     """Rank correlation of accuracy with depth, the input being depth 0."""
     found = layered(m, k, state)
-    return mean([spearmanr(np.arange(len(row)), row).statistic if np.ptp(row) else 0.0 for row in found])
+    return mean([spearmanr(np.arange(len(row)), row).statistic if np.ptp(row) else 0.0 for row in found])  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def more_pairs(m: Measured, k: int, state: int) -> Interval:

@@ -27,9 +27,9 @@ def ours(members: int) -> Callable[[], None]:
 
 def torch_gradients(*, compiled: bool = False) -> Callable[[], None]:
     """The module of a tutorial."""
-    import torch
-    from torch import nn
-    from torch.nn import functional as F
+    import torch  # pyright: ignore[reportMissingImports]
+    from torch import nn  # pyright: ignore[reportMissingImports]
+    from torch.nn import functional as F  # pyright: ignore[reportMissingImports]
 
     torch.manual_seed(0)
 
@@ -67,7 +67,7 @@ def torch_gradients(*, compiled: bool = False) -> Callable[[], None]:
 
 def torch_by_hand() -> Callable[[], None]:
     """No gradients of the library, no cost, everything in place; the squared error is summed."""
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     torch.manual_seed(0)
     x = torch.from_numpy(pixels())

@@ -165,7 +165,7 @@ def _shown_encoders(result: Result) -> tuple[tuple[Encoder, ...], int]:
 def _decoded(encoders: Sequence[Encoder], h: np.ndarray) -> np.ndarray:
     for encoder in reversed(encoders):
         assert encoder.learner.decode is not None
-        h = np.asarray(encoder.learner.decode(encoder.params, h))
+        h = np.asarray(encoder.learner.decode(encoder.params, h))  # pyright: ignore[reportArgumentType]
     return h
 
 

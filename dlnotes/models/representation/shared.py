@@ -197,4 +197,4 @@ def _same(a: Noise | None, b: Noise | None) -> bool:
     if a is None or b is None:
         return a is b
     plain = isinstance(a.amount, (int, float)) and isinstance(b.amount, (int, float))
-    return a.kind == b.kind and (a.amount == b.amount if plain else a.amount is b.amount)
+    return a.kind == b.kind and (a.amount == b.amount if plain else a.amount is b.amount)  # pyright: ignore[reportReturnType]
