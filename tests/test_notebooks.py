@@ -8,14 +8,9 @@ import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "experiments" / "notebooks").glob("*.py"))
 SLOW = (
-    "feedforward",
-    "convolutional",
-    "recurrent",
-    "recursive",
-    "large_scale",
-    "flax_module",
+    "feedforward", "convolutional", "recurrent", "recursive", "large_scale", "flax_module",
     "representation",
-)
+)  # fmt: skip
 SHORTER = {
     '"12 epochs"': '"1 epoch"',
     "STEPS = 700": "STEPS = 20",

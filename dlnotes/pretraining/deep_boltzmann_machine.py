@@ -130,7 +130,7 @@ def energy(params: DBMParams, layers: Sequence[Array]) -> Array:
     """``E`` of states of all layers, each ``(..., units)``, the visible one first: ``(...)``."""
     pairs = zip(params.W, layers, layers[1:])
     bonds = sum(jnp.sum((low @ W) * high, axis=-1) for W, low, high in pairs)
-    return -bonds - sum(x @ b for x, b in zip(layers, params.b))  # pyright: ignore[reportReturnType]
+    return -jnp.asarray(bonds) - sum(x @ b for x, b in zip(layers, params.b))
 
 
 def total_input(params: DBMParams, layers: Sequence[Array | None], k: int) -> Array:

@@ -26,9 +26,9 @@ from dlnotes import data, outputs, pretraining, training
 
 EPOCHS, STEPS = 30, 2500
 digits = data.load("digits", standardize=False)
-labels = digits.test.y  # pyright: ignore[reportOptionalMemberAccess]
+labels = digits.split("test").y
 digits = data.inputs_as_targets(digits)  # y is x, flattened
-x, x_test = digits.train.y, digits.test.y  # pyright: ignore[reportOptionalMemberAccess]
+x, x_test = digits.train.y, digits.split("test").y
 print(x.shape, x_test.shape)
 
 # %% [markdown]
