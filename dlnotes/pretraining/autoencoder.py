@@ -143,7 +143,7 @@ def autoencoder(
             f"momentum: got {momentum} with optimizer {optimizer!r}, allowed is None; {allowed} take one"
         )
     factor = chosen("schedule", schedule, FACTORS)
-    transformation = optimizer_named(optimizer, 1.0, weight_decay=weight_decay, momentum=momentum)
+    transformation: Any = optimizer_named(optimizer, 1.0, weight_decay=weight_decay, momentum=momentum)
     if init_scale is None:
         init_scale = 4.0 if activation == "sigmoid" else 1.0
     draw = initializer_named(initializer, init_scale)
@@ -159,17 +159,18 @@ def autoencoder(
             c=jnp.zeros((units,), jnp.float32),
             V=None if tied else draw(key_V, (units, inputs)),
         )
-        return AutoencoderState(params, transformation.init(params))  # pyright: ignore[reportArgumentType]
+        return AutoencoderState(params, transformation.init(params))
 
     def step(
         state: AutoencoderState, x: Array, key: PRNGKey, progress: Array
     ) -> tuple[AutoencoderState, Metrics]:
         seen = x if corruption == "none" else corrupt(key, x, corruption=corruption, noise=noise)
         gradient, metrics = value_and_gradient(state.params, seen, x, g, out, penalties)
-        updates, opt_state = transformation.update(gradient, state.opt_state, state.params)  # pyright: ignore[reportArgumentType]
+        updates, opt_state = transformation.update(gradient, state.opt_state, state.params)
         rate = learning_rate * factor(progress)
-        params = optax.apply_updates(state.params, jax.tree.map(lambda u: rate * u, updates))  # pyright: ignore[reportArgumentType]
-        return AutoencoderState(params, opt_state), metrics  # pyright: ignore[reportArgumentType]
+        before: Any = state.params
+        params: Any = optax.apply_updates(before, jax.tree.map(lambda u: rate * u, updates))
+        return AutoencoderState(params, opt_state), metrics
 
     def encode(params: AutoencoderParams, x: Array) -> Array:
         return g(add_bias(x @ params.W, params.c))

@@ -84,7 +84,7 @@ class Penalties(NamedTuple):
         """Whether there is one: a plain 0 is none."""
         return (self.sparsity != "none" and not is_zero(self.weight)) or not is_zero(self.contraction)
 
-    def __call__(self, g: Callable[[Array], Array], a: Array, W: Array) -> Array:
+    def __call__(self, g: Callable[[Array], Array], a: Array, W: Weight) -> Array:
         """The sum of the penalties, ``()``.
 
         Args:
@@ -119,7 +119,7 @@ def bernoulli_kl(p: Array, q: Array) -> Array:
     return p * (jnp.log(p) - jnp.log(yes)) + (1 - p) * (jnp.log1p(-p) - jnp.log(no))
 
 
-def squared_jacobian(g: Callable[[Array], Array], a: Array, W: Array) -> Array:
+def squared_jacobian(g: Callable[[Array], Array], a: Array, W: Weight) -> Array:
     """``‖∂h/∂x‖²_F = Σ_j g'(a_j)² Σ_i W_ij²`` of ``h = g(a)``, ``a = x W + c``; ``h_j(1 − h_j)`` is σ'.
 
     Args:
@@ -139,7 +139,7 @@ def squared_jacobian(g: Callable[[Array], Array], a: Array, W: Array) -> Array:
       True
     """
     _, slope = jax.jvp(g, (a,), (jnp.ones_like(a),))
-    return (slope * slope) @ jnp.sum(W * W, axis=0)
+    return (slope * slope) @ jnp.sum(jnp.square(W), axis=0)
 
 
 def is_zero(value: float | Array) -> bool:

@@ -168,7 +168,7 @@ def sparse_coding(
     solve = solver_named(solver)
     chosen("encoder", encoder, dict.fromkeys(("solver", "learned")))
     learned = encoder == "learned"
-    adam = optimizer_named("adam", 1.0)
+    adam: Any = optimizer_named("adam", 1.0)
 
     def codes(D: Weight, x: Array) -> Array:
         return solve(x, D, penalty, iterations=iterations, nonnegative=nonnegative)
@@ -200,7 +200,8 @@ def sparse_coding(
     def step(
         state: SparseCodingState, x: Array, key: PRNGKey, progress: Array
     ) -> tuple[SparseCodingState, Metrics]:
-        rows, params, D = x.shape[0], state.params, jnp.asarray(state.params.D)
+        rows, D = x.shape[0], jnp.asarray(state.params.D)
+        params: Any = state.params
         z = codes(D, x)
         error = x - z @ D.T
         metrics = {

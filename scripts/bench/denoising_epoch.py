@@ -8,6 +8,8 @@ gradients by hand, products added to the weights in place and no cost. How: `scr
 PyTorch may be in another folder: ``--torch PATH`` is put before its process's PYTHONPATH.
 """
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from collections.abc import Callable

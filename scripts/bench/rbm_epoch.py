@@ -7,6 +7,8 @@ they are measured: `scripts.bench.epochs`.
 PyTorch may be in another folder: ``--torch PATH`` is put before its process's PYTHONPATH.
 """
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from collections.abc import Callable
