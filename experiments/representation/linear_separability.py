@@ -366,7 +366,7 @@ CLAIM = Claim(
     "{facts[tanh_pairs]} and {facts[convolutional_pairs]}% at the last hidden layer. Untrained ReLU layers "
     "end at {facts[start]}%, those trained on shuffled labels at {facts[shuffled]}%. Rates: "
     "{facts[rates]}.",
-    revised="In a pilot on another seed planes separated all pairs of classes at the pixels where 250 images of "
-    "each class were taken, because 500 points in 128 dimensions are few. So 500 of each are taken. The "
+    revised="In a pilot on another seed planes separated all pairs of classes at the pixels where 250 images "
+    "of each class were taken, because 500 points in 128 dimensions are few. So 500 of each are taken. The "
     "rules were written before. No rule was changed.",
 )
