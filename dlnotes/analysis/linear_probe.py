@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from scipy.special import expit
 
 from dlnotes.typing import Array
 
@@ -17,6 +18,7 @@ DECAYS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 """Penalties to choose from, in units of the mean variance of a feature."""
 Kind = Literal["logistic", "ridge"]
 ITERATIONS = 2000
+NEWTON_STEPS, PULL = 20, 1e-6
 TOLERANCE = 1e-9
 """Of the objective, in nats: the descent ends where its steps promise less."""
 
@@ -289,13 +291,26 @@ def separable(features: Array | np.ndarray, y: Array | np.ndarray) -> bool:
       >>> separable(np.array([[0.0], [1.0], [2.0]]), [0, 0, 1])
       True
     """
-    x, sign = _two_classes(features, y)
-    # Where least squares find a plane, which is quick, no program needs to be solved.
-    with_one = np.hstack([x, np.ones((len(x), 1))])
-    plane = np.linalg.lstsq(with_one, sign, rcond=None)[0]
-    if (sign * (with_one @ plane)).min() > 1e-9:
-        return True
-    return separating_margin(features, y) > 1e-9
+    return _plane_found(*_two_classes(features, y)) or separating_margin(features, y) > 1e-9
+
+
+def _plane_found(x: np.ndarray, sign: np.ndarray) -> bool:
+    """Whether Newton's steps of a logistic regression come across a plane without a mistake.
+
+    They take milliseconds where a linear program takes seconds; not to find one proves nothing.
+    """
+    x = np.hstack([x / np.sqrt(np.mean(x**2) + 1e-300), np.ones((len(x), 1))])
+    w = np.zeros(x.shape[1])
+    for _ in range(NEWTON_STEPS):
+        p = expit(-sign * (x @ w))  # of the wrong class
+        curvature = (x * (p * (1 - p))[:, None]).T @ x / len(x)
+        slope = -(sign * p) @ x / len(x) + PULL * w
+        w = w - np.linalg.solve(curvature + PULL * np.eye(len(w)), slope)
+        if not np.isfinite(w).all():
+            return False
+        if (sign * (x @ w)).min() > 1e-9 * max(1.0, float(np.abs(w).max())):
+            return True
+    return False
 
 
 def _two_classes(features: Array | np.ndarray, y: Array | np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -30,7 +30,7 @@ RATES = (0.0003, 0.001, 0.003)
 FIRST_SEED = 14_500
 DECAYS = (1e-4, 1e-3, 1e-2)
 SHAPE = (28, 28, 1)
-CHANNELS = (6, 12)
+CHANNELS = (4, 8)
 STATES = ("untrained", "half-way", "trained")
 
 

@@ -69,7 +69,7 @@ class LinearSeparability(Options):
     steps: int = Field(2000, ge=4, description="of the training of a perceptron")
     image_steps: int = Field(1000, ge=4, description="of the training of a convolutional network")
     batch_size: int = Field(100, ge=1, description="images of a step")
-    points: int = Field(500, ge=4, description="training images of two classes that a plane is to separate")
+    points: int = Field(500, ge=2, description="training images of each class that planes are to separate")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each rate, to choose one")
     tuning_steps: int = Field(400, ge=2, description="steps of those trainings")
 
@@ -81,7 +81,7 @@ def measure(options: LinearSeparability) -> dict[str, np.ndarray]:
     width, seeds, hidden = options.width, options.seeds, options.depth
     turn = principal(sets[0].x, width)
     pixels = [jnp.asarray(part.x @ turn) for part in sets]
-    chosen = [of_each_class(sets[0].y, options.points // 2, FIRST_SEED + i) for i in range(seeds)]
+    chosen = [of_each_class(sets[0].y, options.points, FIRST_SEED + i) for i in range(seeds)]
     most = max(hidden, len(CHANNELS) + 1) + 1
     accuracy = np.full((len(NAMES), len(STATES), seeds, most), np.nan)
     accuracy[..., 0] = probed([[p] for p in pixels], y, width)[0]
@@ -273,7 +273,7 @@ def _pairs(k: int) -> Part:
         f"{WHERE[k]} planes separate more pairs of classes without a mistake at the last hidden layer than "
         "at the pixels.",
         what="share of the pairs of classes that a plane separates, {options.points} training images of "
-        "each pair, last hidden layer minus pixels",
+        "each class, last hidden layer minus pixels",
         effect=lambda m: more_pairs(m, k, END),
         rule=Above(0.0),
         source=notes(SECTION, SEPARABLE),
@@ -323,7 +323,7 @@ CLAIM = Claim(
     "each hidden layer a ridge classifier is fitted to the training images, its penalty chosen on "
     "{options.validation} validation images, and judged on {options.test} test images. It has at most "
     "{options.width} inputs: of the pixels and of maps as many principal directions. Pairs of classes are "
-    "separated by linear programming, {options.points} training images of each pair. {options.seeds} "
+    "separated by linear programming, {options.points} training images of each class. {options.seeds} "
     "networks of each kind are judged; intervals cover seeds, not images.",
     parts=(
         *(_gain(k) for k in (TANH, RELU, MAPS)),
@@ -366,4 +366,7 @@ CLAIM = Claim(
     "{facts[tanh_pairs]} and {facts[convolutional_pairs]}% at the last hidden layer. Untrained ReLU layers "
     "end at {facts[start]}%, those trained on shuffled labels at {facts[shuffled]}%. Rates: "
     "{facts[rates]}.",
+    revised="In a pilot on another seed planes separated all pairs of classes at the pixels where 250 images "
+    "of each class were taken, because 500 points in 128 dimensions are few. So 500 of each are taken. The "
+    "rules were written before. No rule was changed.",
 )
