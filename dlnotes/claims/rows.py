@@ -447,7 +447,7 @@ ROWS: tuple[Row, ...] = (
            config="configs/claims/P14.4_few_labels.toml"),
     _claim("P14.5", "Linear separability of the classes by layer",
            "models.activations analysis.linear_probe analysis.separable experiment.probe_run",
-           "models/test_activations analysis/test_linear_probe experiment/test_run_probe",
+           "models/test_layer_activations analysis/test_linear_probe experiment/test_run_probe",
            config="configs/claims/P14.5_linear_separability.toml"),
     _claim("P14.6", "One representation for several tasks",
            "models.shared models.head outputs.Targets outputs.joint_loss outputs.of_task layers.corrupt",
