@@ -73,7 +73,7 @@ class GreedyStart(Options):
     validation: int = Field(2000, ge=50, description="images that choose rates")
     test: int = Field(10_000, ge=100, description="test images")
     epochs: int = Field(8, ge=1, description="of each layer without labels")
-    steps: int = Field(4000, ge=20, description="supervised, from each start")
+    steps: int = Field(8000, ge=20, description="supervised, from each start")
     batch_size: int = Field(50, ge=1, description="images of a supervised step")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each rate, to choose one")
     tuning_steps: int = Field(1000, ge=2, description="supervised steps of those trainings")
@@ -351,4 +351,6 @@ CLAIM = Claim(
     "stack of restricted Boltzmann machines {facts[rbm]}% and from one of denoising autoencoders "
     "{facts[coder]}%. With {facts[more]} times as many supervised steps, which cost what the pretraining "
     "does, larger random weights get {facts[larger]}% and ReLU units {facts[relu]}%.",
+    revised="A pilot on other sizes came before. At first there were half as many supervised steps, and the "
+    "accuracy from greedy starts still rose with them by more than its interval; no rule was changed.",
 )
