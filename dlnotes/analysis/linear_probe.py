@@ -299,7 +299,9 @@ def _plane_found(x: np.ndarray, sign: np.ndarray) -> bool:
 
     They take milliseconds where a linear program takes seconds; not to find one proves nothing.
     """
-    x = np.hstack([x / np.sqrt(np.mean(x**2) + 1e-300), np.ones((len(x), 1))])
+    if x.size == 0:
+        return False  # all points are the same
+    x = np.hstack([x / np.sqrt(np.mean(x**2)), np.ones((len(x), 1))])
     w = np.zeros(x.shape[1])
     for _ in range(NEWTON_STEPS):
         p = expit(-sign * (x @ w))  # of the wrong class

@@ -65,8 +65,8 @@ class LastLayer(Options):
     test: int = Field(10_000, ge=100, description="test images")
     width: int = Field(256, ge=2, description="units of the first hidden layer")
     units: int = Field(64, ge=2, description="units of the layer below the last")
-    steps: int = Field(2000, ge=4, description="of each training")
-    batch_size: int = Field(200, ge=20, description="images of a step")
+    steps: int = Field(4000, ge=4, description="of each training")
+    batch_size: int = Field(100, ge=20, description="images of a step")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each rate, to choose one")
     tuning_steps: int = Field(400, ge=2, description="steps of those trainings")
 
@@ -79,7 +79,7 @@ def measure(options: LastLayer) -> dict[str, np.ndarray]:
     strange = jnp.asarray(rng.permuted(sets[2].x, axis=1))
     n, states = options.seeds, 3
     spread = np.zeros((len(NAMES), states, n, 2))
-    crossed = np.zeros((len(NAMES), states, n, len(CLASSIFIERS)))
+    crossed = np.full((len(NAMES), states, n, len(CLASSIFIERS)), np.nan)
     own, known = np.zeros((len(NAMES), states, n)), np.zeros((len(NAMES), states, n))
     rates = np.zeros(len(NAMES))
     shown = []
@@ -100,7 +100,8 @@ def measure(options: LastLayer) -> dict[str, np.ndarray]:
                 params = jax.tree.map(lambda a, i=i, s=state: jnp.asarray(a[s, i]), trained.probes)
                 values = [below(options.width, options.units, params.body, part) for part in x]
                 spread[k, state, i] = scatter(np.asarray(values[2]), sets[2].y)
-                crossed[k, state, i] = [accuracy(values, y) for accuracy in CLASSIFIERS]
+                if state != START:
+                    crossed[k, state, i] = [accuracy(values, y) for accuracy in CLASSIFIERS]
                 own[k, state, i] = own_accuracy(head, params.head, values, y)
                 means, _ = class_means(values[0], y[0])
                 far = below(options.width, options.units, params.body, strange)
@@ -112,7 +113,7 @@ def measure(options: LastLayer) -> dict[str, np.ndarray]:
                     shown.append(_plane(np.asarray(values[2]), 1000))
     return {
         "spread": spread,  # (last layers, states, seeds, within and between classes), squared distances
-        "crossed": crossed,  # (last layers, states, seeds, classifiers), test accuracy, %
+        "crossed": crossed,  # (last layers, states, seeds, classifiers), test accuracy after training, %
         "own": own,  # (last layers, states, seeds), test accuracy, %
         "known": known,  # (last layers, states, seeds), area under the ROC curve
         "rates": rates,
@@ -318,4 +319,6 @@ CLAIM = Claim(
     "{facts[nearest_own]} and {facts[rbf_own]}%. An image of clothes has more confidence than one of "
     "shuffled pixels with probability "
     "{facts[softmax_known]}, {facts[nearest_known]} and {facts[rbf_known]}. Rates: {facts[rates]}.",
+    revised="After a pilot of three seeds, in which the spreads still moved when the steps were doubled, "
+    "trainings are longer: twice as many steps of half as many images, on fresh seeds. No rule was changed.",
 )
