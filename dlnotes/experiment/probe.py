@@ -234,9 +234,9 @@ def _layers(model: Model, params: Params, examples: Examples) -> tuple[list[str]
 
 
 def _alike(a: Array, b: Array) -> bool:
-    a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)  # pyright: ignore[reportAssignmentType]
-    scale = np.nanmax(np.abs(a), initial=1e-6)
-    return bool(np.allclose(a, b, rtol=1e-3, atol=1e-3 * scale, equal_nan=True))
+    first, second = np.asarray(a, np.float32), np.asarray(b, np.float32)
+    scale = np.nanmax(np.abs(first), initial=1e-6)
+    return bool(np.allclose(first, second, rtol=1e-3, atol=1e-3 * scale, equal_nan=True))
 
 
 def _probes(name: str, networks: Sequence[Network], parts: dict[str, Examples], fit: Any) -> LayerProbe:

@@ -16,7 +16,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from dlnotes import data
 from dlnotes.claims import (
@@ -153,7 +153,10 @@ def late(m: Measured, k: int, state: int) -> Interval:
 def rises(m: Measured, k: int, state: int) -> Interval:
     """Rank correlation of accuracy with depth, the input being depth 0."""
     found = layered(m, k, state)
-    return mean([spearmanr(np.arange(len(row)), row).statistic if np.ptp(row) else 0.0 for row in found])  # pyright: ignore[reportAttributeAccessIssue]
+    places = np.arange(found.shape[1])
+    ranks = [rankdata(row) - (len(row) + 1) / 2 for row in found]
+    depth = places - places.mean()
+    return mean([r @ depth / max(np.linalg.norm(r) * np.linalg.norm(depth), 1e-12) for r in ranks])
 
 
 def more_pairs(m: Measured, k: int, state: int) -> Interval:

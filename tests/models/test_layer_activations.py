@@ -158,7 +158,11 @@ def test_every_family_has_layers_of_one_row_per_example(row):
         np.testing.assert_allclose(value[::-1], other[name], rtol=1e-3, atol=1e-4, err_msg=name)
     output = jax.jit(lambda p: model.apply(p, batch.x, mask=batch.mask))(params)
     close(list(got.values())[-1], output)
-    known = {row.name for row in analysis.by_layer(model, batch.x, mask=batch.mask)}
+    try:
+        known = {row.name for row in analysis.by_layer(model, batch.x, mask=batch.mask)}
+    except ValueError as error:  # of a loop that ends by a condition, which has no number of operations
+        assert "until a condition holds" in str(error)  # noqa: PT017
+        return
     assert {part for name in got if name != "input" for part in name.split(" #")[0].split(" + ")} <= {
         part for name in known for part in name.split(" + ")
     }
