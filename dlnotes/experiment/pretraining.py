@@ -285,9 +285,9 @@ class _Keeping:
         return self._begun.seconds + time.perf_counter() - self._started
 
     def due(self) -> bool:
-        """Whether the last one is older than the config allows."""
+        """Whether the last one is older than the config allows, and none is being written."""
         self._saver.check()
-        return time.perf_counter() - self._saved >= self._every
+        return time.perf_counter() - self._saved >= self._every and not self._saver.busy()
 
     def save(self, number: int, state: LayerState | None) -> None:
         """Save layers that are done, and the state of the one that is not."""

@@ -12,6 +12,7 @@ import numpy as np
 from dlnotes.config import Config
 from dlnotes.config.pretraining import LearnerTable
 from dlnotes.data.dataset import Dataset
+from dlnotes.data.order import steps_per_epoch
 from dlnotes.experiment.groups import Group
 from dlnotes.layers.activations import activation
 from dlnotes.pretraining.autoencoder import autoencoder
@@ -54,7 +55,7 @@ class Stack:
     @property
     def per_epoch(self) -> int:
         """Steps of an epoch, in every layer."""
-        return -(-len(self.x) // min(self.batch_size, len(self.x)))
+        return steps_per_epoch(len(self.x), min(self.batch_size, len(self.x)))
 
     def first_step(self, layer: int) -> int:
         """The number under which a layer's start is saved: steps before it, and layers."""
