@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from scripts.bench.driver import machine
 
 ROWS, INPUTS, UNITS, BATCH, MEMBERS = 20_000, 784, 500, 100, 10
 OPERATIONS = 5 * 2 * INPUTS * UNITS * ROWS
@@ -49,7 +50,14 @@ def pixels() -> np.ndarray:
 
 
 def ours(learner: Any, members: int) -> Callable[[], None]:
-    """The library's training of a learner, one call an epoch."""
+    """The library's training of a learner, one call an epoch; several seeds on a device for each core.
+
+    ``dlnotes`` divides seeds over so many devices too: a seed's products are then of one core, and no core
+    waits for another between them.
+    """
+    from dlnotes.devices.prepare import cpu_count, prepare
+
+    prepare(cpu_count() if members > 1 else None)
     import jax
 
     from dlnotes.pretraining.train import LayerTraining
@@ -180,7 +188,7 @@ def report(bench: Bench, found: dict[str, list[float]]) -> str:
     lines = [
         f"# {bench.title}",
         "",
-        f"{INPUTS}-{UNITS}, {ROWS:,} rows in batches of {BATCH}; {platform.machine()}, "
+        f"{INPUTS}-{UNITS}, {ROWS:,} rows in batches of {BATCH}; {machine()['cpu']}, "
         f"{os.cpu_count()} cores, {len(found['ours'])} rounds. Median [smallest–largest].",
         "",
         "| way | seconds an epoch | GFLOP/s |",
