@@ -370,7 +370,7 @@ CLAIM = Claim(
     "end at {facts[start]}%, those trained on shuffled labels at {facts[shuffled]}%. Rates: "
     "{facts[rates]}.",
     revised="In a pilot on another seed planes separated all pairs of classes at the pixels where 250 "
-    "images of each class were taken, because 500 points in 128 dimensions are few. So 500 of each are taken. At 2000 "
-    "steps, and 1000 of the convolutional networks, effects still moved when the steps were doubled: "
+    "images of each class were taken, for 500 points in 128 dimensions are few. So 500 of each are taken. "
+    "At 2000 steps, and 1000 of the convolutional networks, effects still moved when the steps were doubled: "
     "trainings are longer now, on fresh seeds. The rules were written before. No rule was changed.",
 )
