@@ -179,8 +179,10 @@ def draw(options: LastLayer, m: Measured) -> Plot:
             left.plot(k + np.linspace(-0.15, 0.15, len(values)), values, mark, color=color, alpha=0.6, ms=4)
     left.set_xticks(range(3), NAMES)
     left.set(yscale="log", ylabel="spread within over\nbetween classes (test)")
-    for axis in (left.yaxis.set_major_formatter, left.yaxis.set_minor_formatter):
-        axis("{x:g}")
+    low, high = left.get_ylim()
+    left.set_yticks([t for t in (0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5) if low < t < high])
+    left.yaxis.set_major_formatter("{x:g}")
+    left.minorticks_off()
     for mark, label in (("^", "untrained"), ("s", "half-way"), ("o", "trained")):
         left.plot([], [], mark, color="black", label=label)
     left.legend(fontsize=8)
