@@ -386,9 +386,9 @@ CLAIM = Claim(
     "On linear mixtures the penalized code has the sources with a correlation of {facts[penalized]}, FastICA "
     "with {facts[ica]}, and a code without penalty with {facts[unpenalized]}.",
     revised="In a first full measurement, with tanh units, 3000 steps and weights up to 1, rates chosen in "
-    "400 steps were too high at the end, and codes without a penalty explained less than with one: they "
-    "had not learned. Now there are ReLU units, 6000 steps, longer trainings that choose, weights up to 10, "
-    "and blocks of 2000 test images instead of 500 for dependence. In a second one, three of ten linear "
-    "codes had a part of the sources only: there are 8 starts instead of 4, and smaller ones. Seeds are fresh "
-    "each time. No rule was changed.",
+    "400 steps were too high at the end, and codes without a penalty explained less than with one: "
+    "they had not learned. Now there are ReLU units, 6000 steps, longer trainings that choose, "
+    "weights up to 10, and blocks of 2000 test images instead of 500 for dependence. In a second one, "
+    "three of ten linear codes had a part of the sources only: there are 8 starts instead of 4, and "
+    "smaller ones. Seeds are fresh each time. No rule was changed.",
 )
