@@ -23,7 +23,7 @@ Add = Callable[..., str]
 """``add(operation, parent, …) -> name``: puts a node into the graph that is being made."""
 
 Rule = Callable[..., str | None]
-"""``rule(add, g, y, a, b, …) -> name`` of the node ``Jᵀ g``, from the names of the gradient by the value y, of y
+"""``rule(add, g, y, a, b, …) -> name`` of the node ``Jᵀ g``, from the names of the gradient by y, of y
 and of its parents; ``None`` where J is 0 everywhere."""
 
 
