@@ -30,8 +30,8 @@ class ExactFit(NamedTuple):
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """``(points, d)`` to ``(points,)``, in the precision of the weights."""
         z = np.asarray(x, self.a.dtype) @ self.a
-        found = [np.maximum(part[:, None] - self.b, 0) @ self.w for part in np.array_split(z, len(z) // 500 + 1)]
-        return np.concatenate(found)
+        parts = np.array_split(z, len(z) // 500 + 1)
+        return np.concatenate([np.maximum(part[:, None] - self.b, 0) @ self.w for part in parts])
 
 
 class RationalFit(NamedTuple):

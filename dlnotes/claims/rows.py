@@ -171,6 +171,11 @@ ROWS: tuple[Row, ...] = (
     _claim("F4.8", "One hidden layer and a training set with any labels",
            "analysis.exact_fit analysis.rational_fit models.mlp", "analysis/test_exact_fit",
            config="configs/claims/F4.8_random_labels.toml"),
+    _claim("F4.9", "Hidden units of Boolean functions and of functions of bounded Fourier norm",
+           "analysis.boolean_functions.least_units analysis.boolean_functions.units_between "
+           "analysis.boolean_functions.threshold_functions",
+           "analysis/test_boolean_functions experiments/feedforward/test_boolean_units",
+           config="configs/claims/F4.9_boolean_units.toml"),
     _claim("F4.10", "No free lunch over all functions of three bits", "models.mlp training.fit",
            "experiments/feedforward/test_no_free_lunch",
            config="configs/claims/F4.10_no_free_lunch.toml"),

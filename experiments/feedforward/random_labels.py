@@ -225,8 +225,9 @@ CLAIM = Claim(
             effect=lambda m: mean(100 * m["accuracy"][2]),
             rule=Above(80.0),
             source=paper(
-                "Zhang et al. 2017", "networks that generalize well also fit random labels, so their size "
-                "alone does not explain that they generalize"
+                "Zhang et al. 2017",
+                "networks that generalize well also fit random labels, so their size "
+                "alone does not explain that they generalize",
             ),
         ),
         Part(

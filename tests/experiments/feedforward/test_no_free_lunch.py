@@ -41,5 +41,5 @@ def test_there_are_104_threshold_functions_of_three_bits():
     found = lunch.separable()
     assert found.sum() == 104
     parity = lunch.POINTS.sum(1) % 2
-    at = (lunch.FUNCTIONS == parity).all(1)
+    at = (parity == lunch.FUNCTIONS).all(1)
     assert not found[at].any()
