@@ -6,6 +6,7 @@ fields found, its gradients followed through time, linear classifiers fitted to 
 
 from dlnotes.analysis import recurrent_dynamics, region_bounds, sorted_structures
 from dlnotes.analysis.counting import Counts, LayerCounts, by_layer, count, multiply_adds, parameters
+from dlnotes.analysis.curvature import cosine_between, curvature_along, hessian_product
 from dlnotes.analysis.gradient_flow import back_from_the_end, norms_back, step_jacobians
 from dlnotes.analysis.linear_probe import (
     LinearProbe,
@@ -29,7 +30,10 @@ __all__ = [
     "back_from_the_end",
     "by_layer",
     "bytes_moved",
+    "cosine_between",
     "count",
+    "curvature_along",
+    "hessian_product",
     "linear_probe",
     "maxout_regions",
     "mean_waiting",
