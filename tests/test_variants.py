@@ -43,7 +43,7 @@ ELEMENTWISE = (
 LAYERS = {
     **{name: (getattr(layers, name), r(3, 4)) for name in ELEMENTWISE},
     "prelu": (layers.prelu, r(3, 4), r(4)),
-    "relu_with_slope": (layers.relu_with_slope, r(3, 4), r()),
+    "relu_with_slope": (lambda z: layers.relu_with_slope(z, 0.5), r(3, 4)),
     "smooth_unit": (layers.smooth_unit, drawn(layers.init_smooth_unit, 3), r(3, 4)),
     "dense": (layers.dense, drawn(layers.init_dense, 4, 3), r(5, 4)),
     "corrupt": (lambda x: layers.corrupt(jax.random.key(5), x, amount=0.4), r(3, 4)),

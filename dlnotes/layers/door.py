@@ -111,6 +111,7 @@ def check_cell(params: Any) -> None:
 
 FITS: dict[str, Fit] = {
     "prelu": {"z": "... units", "alpha": ("units", "")},
+    "relu_with_slope": {"at_zero": ""},
     "smooth_unit": {"params.frequencies": "waves", "params.phases": "waves"},
     "dense": _AFFINE,
     "dense_maxout": _AFFINE,

@@ -41,7 +41,7 @@ def erf(z: Array) -> Array:
     return jax.scipy.special.erf(z)
 
 
-def relu_with_slope(z: Array, at_zero: Array | float) -> Array:
+def relu_with_slope(z: Array, at_zero: Array) -> Array:
     """``g(z) = max(0, z)`` with ``g'(0) = at_zero``; everywhere else it is `relu` and its derivative.
 
     Any value in [0, 1] is a subgradient; 0 and 1 are the derivatives from the left and from the right.
@@ -51,12 +51,13 @@ def relu_with_slope(z: Array, at_zero: Array | float) -> Array:
       at_zero: ``()``; it may be traced.
 
     Example:
-      >>> float(jax.grad(relu_with_slope)(0.0, 0.5)), float(relu_with_slope(jnp.float32(0.0), 0.5))
+      >>> from dlnotes import layers
+      >>> float(jax.grad(layers.relu_with_slope)(0.0, 0.5)), float(layers.relu_with_slope(0.0, 0.5))
       (0.5, 0.0)
 
     Source: notes F3.11.
     """
-    at_zero = jnp.broadcast_to(jnp.asarray(at_zero, z.dtype), z.shape)
+    at_zero = jnp.broadcast_to(at_zero.astype(z.dtype), z.shape)
     return jnp.where(z > 0, z, jnp.where(z == 0, at_zero * z, jnp.zeros_like(z)))
 
 

@@ -78,3 +78,5 @@ def test_what_is_refused():
         layers.init_smooth_unit(1, length=-1.0)
     with pytest.raises(ValueError, match="phases"):
         layers.smooth_unit(layers.SmoothUnit(jnp.ones(3), jnp.ones(2)), jnp.ones(4))
+    with pytest.raises(ValueError, match=r"at_zero: got shape \(2,\), allowed is \(\)"):
+        layers.relu_with_slope(jnp.ones(2), jnp.ones(2))
