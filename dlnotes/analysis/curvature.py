@@ -17,7 +17,7 @@ Cost = Callable[[Params], Array]
 
 
 def hessian_product(cost: Cost, params: Params, direction: Params) -> Params:
-    """``H v`` with ``H = ∇²cost(params)``: the derivative of the gradient along v.
+    """``H v`` with ``H = ∇²cost(params)``, as the gradient of ``⟨∇cost, v⟩``: any network has it.
 
     Args:
       cost: a scalar function of the parameters, twice differentiable where it is asked for.
@@ -38,7 +38,9 @@ def hessian_product(cost: Cost, params: Params, direction: Params) -> Params:
     Source: Pearlmutter, 1994; notes F3.13.
     """
     _check_alike("direction", params, direction)
-    return jax.jvp(jax.grad(cost), (params,), (direction,))[1]
+    direction = jax.lax.stop_gradient(direction)
+    # Not the derivative of the gradient along v, which needs forward mode: recurrent nets have none.
+    return jax.grad(lambda p: inner(jax.grad(cost)(p), direction))(params)
 
 
 def curvature_along(cost: Cost, params: Params, direction: Params) -> Array:

@@ -1,6 +1,7 @@
 """Products with the Hessian and angles between directions, against closed forms in numpy."""
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -51,6 +52,22 @@ def test_curvature_of_a_network_by_differences_of_its_cost(key):
     second = (in_numpy(-step) - 2 * in_numpy(0) + in_numpy(step)) / step**2
     want = second / sum(np.sum(np.float64(a) ** 2) for a in jax.tree.leaves(direction))
     np.testing.assert_allclose(analysis.curvature_along(cost, params, direction), want, rtol=1e-3)
+
+
+def test_convolutions_have_a_curvature_too(key):
+    """Whose written-out gradients have no forward mode: against the whole Hessian, with those left out."""
+    net = models.cnn((4, 4, 1), 2, channels=(2,), kernel=3, dense=(), activation="tanh")
+    params, x = net.init(key), jax.random.normal(key, (3, 4, 4, 1))
+    flat, unravel = jax.flatten_util.ravel_pytree(params)
+    direction = jnp.asarray(np.random.default_rng(4).normal(size=flat.shape), jnp.float32)
+
+    def cost(p, of=net):
+        return jnp.mean(outputs.cross_entropy(of.apply(p, x), jnp.array([0, 1, 1])).total)
+
+    H = jax.jit(jax.hessian(lambda w: cost(unravel(w), models.forward_mode(net))))(flat)
+    got = jax.jit(lambda p, v: analysis.hessian_product(cost, p, v))(params, unravel(direction))
+    want = np.asarray(H, np.float64) @ np.asarray(direction, np.float64)
+    np.testing.assert_allclose(jax.flatten_util.ravel_pytree(got)[0], want, atol=1e-4)
 
 
 def test_angles_are_those_of_the_flattened_vectors():
