@@ -277,13 +277,12 @@ CLAIM = Claim(
     draw=draw,
     method="A perceptron of two hidden layers of {options.width} ReLU units and a network of two "
     "convolutions learn {options.images} images of Fashion-MNIST by SGD with momentum 0.9 at a constant "
-    "rate, "
-    "{options.steps} steps of {options.batch_size} images. A second perceptron has a rate that falls to zero "
-    "along a cosine; a third learns {options.few} images in as many steps. At the start and after each of "
-    "{options.moments} parts of a training the loss and its gradient are computed over all training images. "
-    f"Each network has its own rate of {len(RATES)}, chosen by the validation loss of "
-    f"{{options.tuning_seeds}} "
-    "other seeds after {options.tuning_steps} steps. {options.seeds} seeds are judged.",
+    "rate, {options.steps} steps of {options.batch_size} images. A second perceptron has a rate that falls "
+    "to zero along a cosine; a third learns {options.few} images in as many steps. At the start and after "
+    "each of {options.moments} parts of a training the loss and its gradient are computed over all training "
+    f"images. Each network has its own rate of {len(RATES)}, chosen by the validation loss of "
+    f"{{options.tuning_seeds}} other seeds after "
+    "{options.tuning_steps} steps. {options.seeds} seeds are judged.",
     parts=(
         *_parts(PERCEPTRON),
         *_parts(CONVOLUTIONAL),

@@ -1,8 +1,8 @@
 """Maxout units that start as ReLU units: one function, other dynamics of learning.
 
 The notes: a layer of maxout units with two pieces can learn to implement the same function as one of ReLU
-units, but it is parametrized in another way, so that the dynamics of learning will be different even where the
-layer implements the same function.
+units, but it is parametrized in another way, so that the dynamics of learning will be different even where
+the layer implements the same function.
 
 Measured: perceptrons of ReLU units on MNIST, and their twins of maxout units, whose first pieces are the ReLU
 units and whose second pieces are zero: the same outputs. Both take the same steps of SGD on the same batches,
@@ -216,30 +216,25 @@ OTHER = notes(
 )
 LEVEL = Level(
     what="test accuracy of the ReLU network at the end, %; LeCun et al. 1998 report 95.3 of one hidden "
-    "layer of "
-    "300 units",
+    "layer of 300 units",
     effect=lambda m: mean(m["accuracy"][RELU]),
     rule=Above(95.3),
 )
 
 CLAIM = Claim(
     id="F3.3b",
-    statement="A maxout layer can be the same function as a ReLU layer; since its parameters are others, "
-    "it learns "
-    "by other dynamics.",
+    statement="A maxout layer can be the same function as a ReLU layer; since its parameters are others, it "
+    "learns by other dynamics.",
     source="notes, «unidades escondidas»; Goodfellow et al. 2016, 6.3.1",
     options=MaxoutTwin,
     measure=measure,
     draw=draw,
-    method="A perceptron of two hidden layers of {options.width} ReLU units on MNIST and its twin of "
-    "maxout units "
-    "with two pieces, set to give the same outputs. Both take the same steps of SGD, at a constant rate, "
-    "on the "
-    "same batches of {options.batch_size} of {options.images} images; the rate is the best of "
+    method="A perceptron of two hidden layers of {options.width} ReLU units on MNIST and its twin of maxout "
+    "units with two pieces, set to give the same outputs. Both take the same steps of SGD, at a constant "
+    "rate, on the same batches of {options.batch_size} of {options.images} images; the rate is the best of "
     f"{len(RATES)} for ReLU, by the validation loss of {{options.tuning_seeds}} other seeds after "
-    "{options.tuning_steps} steps. Logits on {options.looked_at} test images are compared after each of "
-    "the first "
-    "{options.early} steps, accuracies after {options.steps}. {options.seeds} seeds are judged.",
+    "{options.tuning_steps} steps. Logits on {options.looked_at} test images are compared after each of the "
+    "first {options.early} steps, accuracies after {options.steps}. {options.seeds} seeds are judged.",
     parts=(
         Part(
             "equal at the start",
@@ -271,8 +266,7 @@ CLAIM = Claim(
             "not by rounding",
             "Two ReLU networks that start a millionth apart stay together over the same steps.",
             what="difference of logits over what training has changed, after {options.early} steps, ReLU "
-            "from "
-            "weights that are a millionth off",
+            "from weights that are a millionth off",
             effect=_apart(NUDGED, -1),
             rule=Below(APART),
             source=ours("else any two trainings would come apart, whatever their units"),
@@ -293,7 +287,6 @@ CLAIM = Claim(
         "rate": f"{float(m['learning_rate']):g}",
     },
     reading="Differences are shares of what training has changed: {parts[apart after one step]} after one "
-    "step and "
-    "{parts[apart after the first steps]} after the first steps, at a rate of {facts[rate]}. At the end ReLU "
-    "classifies {facts[relu]}% of the test images rightly and its twin {facts[twin]}%.",
+    "step and {parts[apart after the first steps]} after the first steps, at a rate of {facts[rate]}. At "
+    "the end ReLU classifies {facts[relu]}% of the test images rightly and its twin {facts[twin]}%.",
 )

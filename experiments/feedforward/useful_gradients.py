@@ -259,21 +259,20 @@ def _part(sight: str, other: int, name: str, statement: str, what: str, above: b
 CLAIM = Claim(
     id="F3.13",
     statement="The derivative of ReLU is 1 where a unit is active and its second derivative 0: the "
-    "direction of "
-    "the gradient is more useful for learning than with units that bring in effects of second order.",
+    "direction of the gradient is more useful for learning than with units that bring in effects of second "
+    "order.",
     source="notes, «unidades escondidas»; Goodfellow et al. 2016, 6.3.1",
     options=UsefulGradients,
     measure=measure,
     draw=draw,
     method="Perceptrons of two hidden layers of {options.width} units on MNIST, {options.images} training "
-    "images, trained by plain SGD for {options.steps} steps of {options.batch_size} images; the rate "
-    "falls to "
-    "zero along a cosine. ReLU starts at He's weights, tanh at Glorot's, sigmoid at four times those. "
-    "Each unit "
-    f"has its own rate of {RATES.shape[1]}, chosen by the validation loss of {{options.tuning_seeds}} other "
-    "seeds after {options.tuning_steps} steps. At the begin of each of {options.moments} parts of a training "
-    "the gradient over {options.looked_at} training images is compared with the way to the last parameters, "
-    "and the curvature along it is taken by a product with the Hessian over half of these images. "
+    "images, trained by plain SGD for {options.steps} steps of {options.batch_size} images; the rate falls "
+    "to zero along a cosine. ReLU starts at He's weights, tanh at Glorot's, sigmoid at four times those. "
+    f"Each unit has its own rate of {RATES.shape[1]}, chosen by the validation loss of "
+    f"{{options.tuning_seeds}} other seeds after "
+    "{options.tuning_steps} steps. At the begin of each of {options.moments} parts of a training the "
+    "gradient over {options.looked_at} training images is compared with the way to the last parameters, and "
+    "the curvature along it is taken by a product with the Hessian over half of these images. "
     "{options.seeds} seeds are judged.",
     parts=(
         *(
@@ -332,12 +331,8 @@ CLAIM = Claim(
         **{f"accuracy {n}": f"{v:.1f}" for n, v in zip(UNITS, m["accuracy"].mean(1))},
     },
     reading="The mean cosine is {facts[cosine ReLU]} with ReLU, {facts[cosine tanh]} with tanh and "
-    "{facts[cosine "
-    "sigmoid]} with sigmoid units, at test accuracies of {facts[accuracy ReLU]}%, {facts[accuracy "
-    "tanh]}% and "
-    "{facts[accuracy sigmoid]}%. The best single step takes {facts[progress ReLU]}%, "
-    "{facts[progress tanh]}% and "
-    "{facts[progress sigmoid]}% of the loss away. Starts differ as usual for each unit, so the comparison "
-    "is of "
-    "units as they are used.",
+    "{facts[cosine sigmoid]} with sigmoid units, at test accuracies of {facts[accuracy ReLU]}%, "
+    "{facts[accuracy tanh]}% and {facts[accuracy sigmoid]}%. The best single step takes "
+    "{facts[progress ReLU]}%, {facts[progress tanh]}% and {facts[progress sigmoid]}% of the loss away. "
+    "Starts differ as usual for each unit, so the comparison is of units as they are used.",
 )
