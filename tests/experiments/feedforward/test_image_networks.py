@@ -1,4 +1,4 @@
-"""What the claims on gradients, kinks and unpublished units compute by themselves, against numpy and scipy."""
+"""What the claims on gradients, kinks and unpublished units compute themselves, against numpy and scipy."""
 
 import jax
 import jax.numpy as jnp

@@ -12,7 +12,7 @@ from experiments.feedforward import near_linear as near
 
 
 def test_a_scaled_unit_is_the_network_with_small_activations(key):
-    """Its descent is that of the plain tanh network whose first and last matrix have other sizes and rates."""
+    """Its descent is that of a tanh network whose first and last matrix have other sizes and rates."""
     s, rate = 0.3, 0.05
     params = near.network(3, s).init(key)
     x = jax.random.normal(key, (5, near.INPUTS)) / 10
