@@ -13,8 +13,6 @@ trainings come by rounding alone. At their own rates, both are also trained to t
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
