@@ -46,10 +46,11 @@ from dlnotes.training import (
     Recipe,
     RecipeOf,
     evaluate,
+    fit,
     initial_params,
     optimizer,
     schedules,
-    tune_briefly_and_train,
+    tune_and_train,
 )
 from dlnotes.typing import Array, Params
 
@@ -104,47 +105,66 @@ def recipe_of(network: int, width: int, steps: int) -> RecipeOf:
 
 
 def trained(network: int, options: SlopeAtZero) -> dict[str, Any]:
-    """All slopes at their own best rate: zeros, accuracies, and whether the weights end alike."""
+    """All slopes at one rate, the best of slope 0: zeros, accuracies, and whether the weights end alike."""
     raw = data.load("mnist", standardize=network == PERCEPTRON)
     train, validation, test = data.parts_of(raw, options.images, 5000, options.test)
     of = partial(recipe_of, network, options.width)
     model = of(1)({"slope": jnp.zeros(()), "learning_rate": jnp.zeros(())}).model
     every = options.steps // options.moments
     x = jnp.asarray(train.x[: options.looked_at])
-    found = tune_briefly_and_train(
-        of,
+    rule = "he" if network == PERCEPTRON else "he_convolution"
+    shared = {"batch_size": options.batch_size, "convolutions": network == CONVOLUTIONAL}
+    brief = tune_and_train(
+        of(options.tuning_steps),
         train,
         validation,
-        {"slope": SLOPES},
+        {"slope": [SLOPES[ZERO]]},
         {"learning_rate": RATES},
-        start=lambda hyperparams, seeds: initial_params(
-            model, seeds, "he" if network == PERCEPTRON else "he_convolution"
-        ),
-        seeds=options.seeds,
+        start=lambda hyperparams, seeds: initial_params(model, seeds, rule),
+        seeds=1,
         tuning_seeds=options.tuning_seeds,
-        first_seed=FIRST_SEED,
+        first_seed=FIRST_SEED + options.seeds,
+        steps=options.tuning_steps,
+        record=options.tuning_steps,
+        **shared,
+    )
+    rate = RATES[brief.chosen[0]]
+    seeds = np.tile(FIRST_SEED + np.arange(options.seeds), len(SLOPES))
+    hyperparams = {
+        "slope": np.repeat(np.array(SLOPES, np.float32), options.seeds),
+        "learning_rate": np.full(len(seeds), rate, np.float32),
+    }
+    found = fit(
+        of(every * options.moments),
+        train,
         steps=every * options.moments,
-        tuning_steps=options.tuning_steps,
-        batch_size=options.batch_size,
+        seeds=seeds,
+        hyperparams=hyperparams,
+        start=initial_params(model, seeds, rule),
         record=every,
         every=every,
         probe=lambda params: exact_zeros(network, params, x),
-        convolutions=network == CONVOLUTIONAL,
+        **shared,
     )
-    accuracy = evaluate(of(1), found.hyperparams, found.fit.params, test)["accuracy"]
+    accuracy = evaluate(of(1), hyperparams, found.params, test)["accuracy"]
     return {
-        "zeros": found.by_method(found.fit.probes),
-        "accuracy": found.by_method(100 * accuracy),
-        "differs": differing(found.by_method, found.fit.params),
-        "learning_rate": np.array(RATES)[found.chosen],
-        "tuning": found.tuning,
+        "zeros": by_slope(found.probes),
+        "accuracy": by_slope(100 * accuracy),
+        "differs": differing(found.params),
+        "learning_rate": rate,
+        "tuning": brief.tuning[0],
     }
 
 
-def differing(by_method: Any, params: Params) -> np.ndarray:
-    """Whether any weight differs from that of slope 0, ``(slopes, seeds)``."""
+def by_slope(values: np.ndarray) -> np.ndarray:
+    """``(..., members)`` as ``(..., slopes, seeds)``."""
+    return np.reshape(values, (*np.shape(values)[:-1], len(SLOPES), -1))
+
+
+def differing(params: Params) -> np.ndarray:
+    """Whether any weight differs from that of slope 0, ``(slopes, seeds)``; leaves ``(members, ...)``."""
     flat = np.concatenate([np.asarray(a).reshape(len(a), -1) for a in jax.tree.leaves(params)], axis=1)
-    each = by_method(flat.T)  # (weights, slopes, seeds)
+    each = by_slope(flat.T)  # (weights, slopes, seeds)
     return (each != each[:, :1]).any(0)
 
 
@@ -188,7 +208,7 @@ def draw(options: SlopeAtZero, m: Measured) -> Plot:
             axis.plot(s + np.linspace(-0.15, 0.15, len(values)), values, "o", color=COLORS[s], alpha=0.5)
             bars = [[found.value - found.low], [found.high - found.value]]
             axis.errorbar(s, found.value, bars, color="black", marker="_", ms=16, capsize=4)
-            row = (network, slope, m["learning_rate"][n, s], *found[:3], m["zeros"][n, 0, s].mean(),
+            row = (network, slope, m["learning_rate"][n], *found[:3], m["zeros"][n, 0, s].mean(),
                    m["zeros"][n, 1:, s].mean(), int(m["differs"][n, s].sum()))  # fmt: skip
             for name, value in zip(table, row):
                 table[name].append(value)
@@ -254,14 +274,14 @@ CLAIM = Claim(
     options=SlopeAtZero,
     measure=measure,
     draw=draw,
-    method="A perceptron of two hidden layers of {options.width} ReLU units on standardized images of MNIST, "
-    "and a network of two convolutions on raw ones, whose background and first biases are exactly 0, with "
-    "the derivative 0, ½ or 1 at 0. Trained on {options.images} images by SGD with momentum 0.9, "
+    method="A perceptron of two hidden layers of {options.width} ReLU units on standardized images of "
+    "MNIST, and a network of two convolutions on raw ones, whose background and first biases are exactly 0, "
+    "with the derivative 0, ½ or 1 at 0. Trained on {options.images} images by SGD with momentum 0.9, "
     "{options.steps} steps of {options.batch_size} images, the rate falling to zero along a cosine. Exact "
-    "zeros are counted on {options.looked_at} images at the start and at {options.moments} moments. Each "
-    f"derivative has its own rate of {len(RATES)}, chosen by the validation loss of "
-    "{options.tuning_seeds} other seeds after {options.tuning_steps} steps. {options.seeds} seeds are judged "
-    f"on {{options.test}} test images; alike is within {MARGIN} points.",
+    "zeros are counted on {options.looked_at} images at the start and at {options.moments} moments. All "
+    f"three take the same rate of {len(RATES)}, the best with a derivative of 0 by the validation loss of "
+    "{options.tuning_seeds} other seeds after {options.tuning_steps} steps. {options.seeds} seeds are "
+    f"judged on {{options.test}} test images; alike is within {MARGIN} points.",
     parts=(
         *(_rare(network) for network in range(len(NETWORKS))),
         *(_alike(network, slope) for network in range(len(NETWORKS)) for slope in (HALF, ONE)),
