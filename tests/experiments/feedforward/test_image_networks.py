@@ -61,7 +61,10 @@ def test_exact_zeros_are_counted(key, images):
     moved = params._replace(first=params.first._replace(b=jnp.full(8, 0.1)))
     assert float(slopes.exact_zeros(slopes.CONVOLUTIONAL, moved, blank)) == 0
     dense = networks.perceptron(4, layers.relu).init(key)
-    dense = dense._replace(second=dense.second._replace(W=dense.second.W.at[:, 0].set(0.0)))
+    dense = dense._replace(
+        first=dense.first._replace(b=jnp.full(4, 1.0)),
+        second=dense.second._replace(W=dense.second.W.at[:, 0].set(0.0), b=jnp.array([0.0, 1.0, 1.0, 1.0])),
+    )
     assert float(slopes.exact_zeros(slopes.PERCEPTRON, dense, jnp.asarray(images.x))) == 1 / 8
 
 
@@ -127,7 +130,7 @@ def test_what_is_seen_of_a_gradient(key, images):
     found = useful.seen(model, now, last, images)
     assert float(found["cosine"]) == pytest.approx(1, abs=1e-5)
     assert 0 < float(found["progress"]) < 1
-    half, step = networks.cost_of(model, images.x[:3], images.y[:3]), 0.1
+    half, step = networks.cost_of(model, images.x[:3], images.y[:3]), 0.005
     square = sum(np.sum(np.float64(g) ** 2) for g in jax.tree.leaves(slope))
     values = [
         float(half(jax.tree.map(lambda p, g: p + np.float32(t / square**0.5) * g, now, slope)))  # noqa: B023
