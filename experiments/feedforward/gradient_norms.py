@@ -212,7 +212,7 @@ def draw(options: GradientNorms, m: Measured) -> Plot:
     shares = [(fallen(m, n).value, left(m, n).value) for n in range(len(NETWORKS))]
     set_title(
         figure,
-        "Last loss over the first, and last gradient norm over that after the first part: "
+        "Left of the first loss, and of the gradient norm after the first part: "
         + "; ".join(f"{name} {a:.2f}, {b:.2f}" for name, (a, b) in zip(NETWORKS, shares)),
     )
     return Plot(figure, table)
@@ -297,10 +297,10 @@ CLAIM = Claim(
         ),
         Part(
             "few images, many epochs",
-            "A network that learns few images by heart does come near a point of zero gradient: less than "
-            f"{LEFT:.0%} of the norm is left.",
-            what=f"{LEFT_OVER}, few images",
-            effect=lambda m: left(m, FEW),
+            "A network that learns few images by heart does come near a point of zero gradient: the norm at "
+            f"the end is less than {LEFT:.0%} of that of the perceptron on all images.",
+            what="norm of the gradient over the own training images at the end, few images over all images",
+            effect=lambda m: ratio(m["norm"][FEW, -1], m["norm"][PERCEPTRON, -1]),
             rule=Below(LEFT),
             source=ours("how far the sentence reaches: where all images are learned there can be a minimum"),
         ),
@@ -315,6 +315,6 @@ CLAIM = Claim(
     reading="The perceptron reaches {facts[accuracy]}% of the test images and the convolutional network "
     "{facts[convolutional]}%. The norm of the perceptron's whole gradient is {facts[start]} at the random "
     "start, {facts[first]} after the first part of the training and {facts[end]} at the end. With a falling "
-    "rate {parts[a falling rate]} of the norm after the first part is left, and where few images are trained "
-    "for many epochs {parts[few images, many epochs]}.",
+    "rate {parts[a falling rate]} of the norm after the first part is left. Where few images are trained for "
+    "many epochs, the last norm is {parts[few images, many epochs]} of that with all images.",
 )
