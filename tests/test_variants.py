@@ -36,13 +36,15 @@ MASK = "mask"
 """A place for booleans ``(2, 6, 5)``, a box from the first position on."""
 
 ELEMENTWISE = (
-    "absolute", "elu", "gelu", "hard_tanh", "identity", "leaky_relu", "relu", "sigmoid", "silu", "softplus",
-    "tanh",
+    "absolute", "cosine", "elu", "erf", "gelu", "hard_tanh", "identity", "leaky_relu", "odd_bump", "relu",
+    "sigmoid", "silu", "sine_plus", "softplus", "tanh",
 )  # fmt: skip
 
 LAYERS = {
     **{name: (getattr(layers, name), r(3, 4)) for name in ELEMENTWISE},
     "prelu": (layers.prelu, r(3, 4), r(4)),
+    "relu_with_slope": (lambda z: layers.relu_with_slope(z, 0.5), r(3, 4)),
+    "smooth_unit": (layers.smooth_unit, drawn(layers.init_smooth_unit, 3), r(3, 4)),
     "dense": (layers.dense, drawn(layers.init_dense, 4, 3), r(5, 4)),
     "corrupt": (lambda x: layers.corrupt(jax.random.key(5), x, amount=0.4), r(3, 4)),
     "factored_dense": (layers.factored_dense, drawn(layers.init_factored, 4, 2, 3), r(5, 4)),

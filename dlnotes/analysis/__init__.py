@@ -6,6 +6,7 @@ fields found, its gradients followed through time, linear classifiers fitted to 
 
 from dlnotes.analysis import boolean_functions, recurrent_dynamics, region_bounds, sorted_structures
 from dlnotes.analysis.counting import Counts, LayerCounts, by_layer, count, multiply_adds, parameters
+from dlnotes.analysis.curvature import cosine_between, curvature_along, hessian_product
 from dlnotes.analysis.exact_fit import ExactFit, RationalFit, exact_fit, rational_fit
 from dlnotes.analysis.gradient_flow import back_from_the_end, norms_back, step_jacobians
 from dlnotes.analysis.linear_probe import (
@@ -33,8 +34,11 @@ __all__ = [
     "boolean_functions",
     "by_layer",
     "bytes_moved",
+    "cosine_between",
     "count",
+    "curvature_along",
     "exact_fit",
+    "hessian_product",
     "linear_probe",
     "maxout_regions",
     "mean_waiting",

@@ -61,6 +61,16 @@ from dlnotes.layers.corruption import CORRUPTIONS, corrupt
 from dlnotes.layers.feedforward.dense import Dense, dense, init_dense
 from dlnotes.layers.feedforward.factored import Factored, factored_dense, init_factored
 from dlnotes.layers.feedforward.maxout import dense_maxout, maxout
+from dlnotes.layers.feedforward.other_units import (
+    SmoothUnit,
+    cosine,
+    erf,
+    init_smooth_unit,
+    odd_bump,
+    relu_with_slope,
+    sine_plus,
+    smooth_unit,
+)
 from dlnotes.layers.feedforward.rbf import RBF, init_rbf, rbf
 from dlnotes.layers.feedforward.sparse import connections, init_masked_dense, masked_dense
 from dlnotes.layers.feedforward.switch import soft_read, soft_switch
@@ -130,6 +140,7 @@ __all__ = [
     "Readout",
     "ReceptiveField",
     "Regions",
+    "SmoothUnit",
     "TreeCell",
     "Window",
     "absolute",
@@ -156,6 +167,7 @@ __all__ = [
     "conv_stage",
     "convolve",
     "corrupt",
+    "cosine",
     "count_waves",
     "crop",
     "deep_input",
@@ -168,6 +180,7 @@ __all__ = [
     "doubly_block_circulant",
     "dropout",
     "elu",
+    "erf",
     "factored_dense",
     "fold_in",
     "forward_mode",
@@ -190,6 +203,7 @@ __all__ = [
     "init_masked_dense",
     "init_mean_field",
     "init_rbf",
+    "init_smooth_unit",
     "initializer",
     "l2_pool",
     "leaky",
@@ -210,6 +224,7 @@ __all__ = [
     "memory_curve",
     "multiplier",
     "node_states",
+    "odd_bump",
     "output_recurrent",
     "output_size",
     "periodic_convolution",
@@ -224,12 +239,15 @@ __all__ = [
     "receptive_field",
     "recurrent_cell",
     "relu",
+    "relu_with_slope",
     "requantize",
     "reservoir",
     "ridge_readout",
     "rnn",
     "sigmoid",
     "silu",
+    "sine_plus",
+    "smooth_unit",
     "soft_chart",
     "soft_read",
     "soft_switch",

@@ -7,6 +7,7 @@ from dlnotes.models.convolutional.mirrored import mirrored
 from dlnotes.models.convolutional.refinement import recurrent_refinement
 from dlnotes.models.convolutional.segmentation import pixel_labeler
 from dlnotes.models.door import forward_mode, open_models
+from dlnotes.models.feedforward.as_maxout import as_maxout
 from dlnotes.models.feedforward.deep_autoencoder import (
     DeepAutoencoder,
     Halves,
@@ -87,6 +88,7 @@ __all__ = [
     "WithState",
     "activations",
     "aligned_sequences",
+    "as_maxout",
     "attention_weights",
     "autoencoder_halves",
     "beam_decode",
