@@ -60,6 +60,17 @@ from dlnotes.layers.convolutional.toeplitz import (
 from dlnotes.layers.corruption import CORRUPTIONS, corrupt
 from dlnotes.layers.feedforward.dense import Dense, dense, init_dense
 from dlnotes.layers.feedforward.factored import Factored, factored_dense, init_factored
+from dlnotes.layers.feedforward.kernels import (
+    FourierFeatures,
+    dual_ridge,
+    fourier_deviation,
+    fourier_features,
+    init_fourier_features,
+    polynomial_features,
+    polynomial_kernel,
+    primal_ridge,
+    rbf_kernel,
+)
 from dlnotes.layers.feedforward.maxout import dense_maxout, maxout
 from dlnotes.layers.feedforward.rbf import RBF, init_rbf, rbf
 from dlnotes.layers.feedforward.sparse import connections, init_masked_dense, masked_dense
@@ -114,6 +125,7 @@ __all__ = [
     "Convolution",
     "Dense",
     "Factored",
+    "FourierFeatures",
     "Gate",
     "Geometry",
     "Groups",
@@ -167,10 +179,13 @@ __all__ = [
     "distance_weighted_pool",
     "doubly_block_circulant",
     "dropout",
+    "dual_ridge",
     "elu",
     "factored_dense",
     "fold_in",
     "forward_mode",
+    "fourier_deviation",
+    "fourier_features",
     "free_run",
     "gated_dense",
     "gelu",
@@ -184,6 +199,7 @@ __all__ = [
     "init_convolution",
     "init_dense",
     "init_factored",
+    "init_fourier_features",
     "init_grid_rnn",
     "init_learned_pooling",
     "init_locally_connected",
@@ -214,13 +230,17 @@ __all__ = [
     "output_size",
     "periodic_convolution",
     "plain_cell",
+    "polynomial_features",
+    "polynomial_kernel",
     "prelu",
+    "primal_ridge",
     "quantize_convolution",
     "quantize_dense",
     "quantized_conv",
     "quantized_dense",
     "random",
     "rbf",
+    "rbf_kernel",
     "receptive_field",
     "recurrent_cell",
     "relu",
