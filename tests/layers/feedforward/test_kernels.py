@@ -27,9 +27,7 @@ def test_kernels_are_those_of_scikit_learn():
     np.testing.assert_allclose(layers.rbf_kernel(x, z, 0.3), pairwise.rbf_kernel(x, z, 0.3), rtol=2e-5)
     for degree, offset in product((1, 2, 3), (0.0, 0.7)):
         want = pairwise.polynomial_kernel(x, z, degree=degree, gamma=1, coef0=offset)
-        np.testing.assert_allclose(
-            layers.polynomial_kernel(x, z, degree, offset), want, rtol=1e-4, atol=1e-4
-        )
+        np.testing.assert_allclose(layers.polynomial_kernel(x, z, degree, offset), want, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("inputs", "degree", "offset"), [(1, 3, 1.0), (3, 2, 0.5), (4, 4, 1.3), (2, 3, 0.0)])
