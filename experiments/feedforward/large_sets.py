@@ -22,7 +22,6 @@ from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
 
 from ._large_sets import (
     BATCH,
-    NEAR,
     PROBLEMS,
     best_rate,
     descend,
@@ -153,7 +152,6 @@ def _facts(m: Measured) -> dict[str, Any]:
     told: dict[str, Any] = {
         "device": str(m["device"]),
         "batch": str(BATCH),
-        "near": f"{100 * (NEAR - 1):.0f}%",
     }
     for kind, problem in enumerate(("regression", "machine")):
         for size, where in ((0, "small"), (-1, "large")):
@@ -207,7 +205,7 @@ CLAIM = Claim(
     f"{BATCH} rows a step in the order of the file and averages its weights; its rate, and the tolerance of "
     "liblinear, are those that come to 1% of the optimum soonest on {options.tuning_seeds} other sets of the "
     "size. How many steps are needed is counted before anything is timed, so that looking at the objective "
-    "costs no arm time; what is compiled is compiled before. Linear regression is solved by normal equations. "
+    "costs no arm time; compiling is not timed. Linear regression is solved by normal equations. "
     "{options.seeds} sets for each size; the arms are timed one after another, in another order on each.",
     parts=(
         _largest(REGRESSION, "linear regression, largest sets", "normal equations"),
@@ -225,7 +223,7 @@ CLAIM = Claim(
         Part(
             "linear regression, part of the rows",
             "On the largest sets SGD is sooner than normal equations on as many rows as they need.",
-            what="time to 1% of the optimum, linear regression, SGD over normal equations on part of the rows",
+            what="time to 1% of the optimum, linear regression, SGD over the solver on part of the rows",
             effect=lambda m: slower(m, REGRESSION, -1, SOME),
             rule=Below(1.0),
             source=ours("SGD reads a part of the rows only, and so may a solver"),
@@ -233,7 +231,7 @@ CLAIM = Claim(
         Part(
             "support vector machine, part of the rows",
             "And sooner than liblinear on as many rows as it needs.",
-            what="time to 1% of the optimum, linear SVM, SGD over liblinear on part of the rows",
+            what="time to 1% of the optimum, linear SVM, SGD over the solver on part of the rows",
             effect=lambda m: slower(m, MACHINE, -1, SOME),
             rule=Below(1.0),
             source=ours("SGD reads a part of the rows only, and so may a solver"),
