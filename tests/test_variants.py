@@ -183,6 +183,8 @@ OUTPUTS = {
     "heteroscedastic_nll": (outputs.heteroscedastic_nll, r(4, 4), r(4, 2)),
     "full_covariance_nll": (outputs.full_covariance_nll, r(4, 5), r(4, 2)),
     "mixture_nll": (lambda raw, y: outputs.mixture_nll(raw, y, components=3), r(4, 15), r(4, 2)),
+    "full_mixture_nll": (lambda raw, y: outputs.full_mixture_nll(raw, y, components=3), r(4, 18), r(4, 2)),
+    "shared_precision_nll": (outputs.shared_precision_nll, r(4, 3), r(4, 2)),
     "hinge": (outputs.hinge, r(4, 3), whole(3, 4)),
     "brier": (outputs.brier, r(4, 3), whole(3, 4)),
     "clipped_linear_nll": (outputs.clipped_linear_nll, r(4, 1), whole(2, 4)),
@@ -203,8 +205,13 @@ OUTPUTS = {
     "heteroscedastic": (lambda raw: outputs.heteroscedastic(raw).variance, r(4, 6)),
     "full_covariance": (lambda raw: outputs.full_covariance(raw, 2).covariance, r(4, 5)),
     "mixture": (lambda raw: outputs.mixture(raw, 3, 2).mode, r(4, 15)),
+    "full_mixture": (lambda raw: outputs.full_mixture(raw, 3, 2).factor, r(4, 18)),
+    "shared_precision": (lambda raw: outputs.shared_precision(raw).precision, r(4, 3)),
 }
-MAKERS = {"joint_loss", "likelihood", "of_task", "penalized", "scored", "unit", "unpenalized", "unscored"}
+MAKERS = {
+    "frames_nll", "full_mixture_size", "joint_loss", "likelihood", "of_task", "penalized", "scored", "unit",
+    "unpenalized", "unscored",
+}  # fmt: skip
 """What takes or makes other functions."""
 
 ON_THE_HOST = {

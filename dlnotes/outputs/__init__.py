@@ -15,6 +15,15 @@ from dlnotes.outputs.distributions import (
     Normal,
 )
 from dlnotes.outputs.edit_distance import error_rates
+from dlnotes.outputs.frames import frames_nll
+from dlnotes.outputs.full_mixture import (
+    FullMixture,
+    full_mixture,
+    full_mixture_nll,
+    full_mixture_size,
+    shared_precision,
+    shared_precision_nll,
+)
 from dlnotes.outputs.losses import (
     LOSSES,
     LossFn,
@@ -52,6 +61,7 @@ __all__ = [
     "Bernoulli",
     "Categorical",
     "DiagonalNormal",
+    "FullMixture",
     "FullNormal",
     "Laplace",
     "LossFn",
@@ -79,8 +89,12 @@ __all__ = [
     "distillation",
     "error_rates",
     "exact_match",
+    "frames_nll",
     "full_covariance",
     "full_covariance_nll",
+    "full_mixture",
+    "full_mixture_nll",
+    "full_mixture_size",
     "gaussian_nll",
     "heteroscedastic",
     "heteroscedastic_nll",
@@ -100,6 +114,8 @@ __all__ = [
     "scored",
     "segmentation",
     "self_agreement",
+    "shared_precision",
+    "shared_precision_nll",
     "squared_error",
     "target_count",
     "unit",
@@ -108,5 +124,15 @@ __all__ = [
 ]
 
 open_package(globals(), door.FITS, real=door.REAL)
-for _kind in (Bernoulli, Categorical, DiagonalNormal, FullNormal, Laplace, Mixture, Normal, SoftBernoulli):
+for _kind in (
+    Bernoulli,
+    Categorical,
+    DiagonalNormal,
+    FullMixture,
+    FullNormal,
+    Laplace,
+    Mixture,
+    Normal,
+    SoftBernoulli,
+):
     open_class(_kind)

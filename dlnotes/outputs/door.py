@@ -66,5 +66,8 @@ REAL = {
     "bernoulli_nll": ("logits", "y"),
     **dict.fromkeys(("heteroscedastic_nll", "full_covariance_nll", "mixture_nll", "likelihood"), ("raw",)),
     **dict.fromkeys(("heteroscedastic", "full_covariance", "mixture"), ("raw",)),
+    **dict.fromkeys(("full_mixture", "full_mixture_nll"), ("raw",)),
+    **dict.fromkeys(("shared_precision", "shared_precision_nll"), ("raw",)),
+    "frames_nll": ("raw", "y"),
 }
 """Parameters whose whole numbers are numbers on a scale."""
