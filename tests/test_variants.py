@@ -207,6 +207,28 @@ OUTPUTS = {
     "mixture": (lambda raw: outputs.mixture(raw, 3, 2).mode, r(4, 15)),
     "full_mixture": (lambda raw: outputs.full_mixture(raw, 3, 2).factor, r(4, 18)),
     "shared_precision": (lambda raw: outputs.shared_precision(raw).precision, r(4, 3)),
+    "cost_functional": (lambda f, y, p: outputs.cost_functional(f, y, p * p), r(4), r(5), r(4, 5)),
+    "functional_minimum": (lambda y, p: outputs.functional_minimum(y, p * p), r(5), r(4, 5)),
+    "logit": (lambda z: outputs.logit(outputs.complement(z)), r(3, 4)),
+    "complement": (outputs.complement, r(3, 4)),
+    "sigmoid_slope": (outputs.sigmoid_slope, r(3, 4)),
+    "above_maximum": (outputs.above_maximum, r(4, 3)),
+    "strongest_wrong_share": (outputs.strongest_wrong_share, r(4, 3), whole(3, 4)),
+    "tempered_softmax": (lambda z: outputs.tempered_softmax(z, 0.5), r(4, 3)),
+    "argmax_error_bound": (lambda z: outputs.argmax_error_bound(z, 0.5), r(4, 3)),
+    "mixture_gradients": (
+        lambda z, m, s, y: outputs.mixture_gradients(z, m, 1 + s * s, y),
+        r(4, 3),
+        r(4, 3, 2),
+        r(4, 3, 2),
+        r(4, 2),
+    ),
+    "scale_gradient": (outputs.scale_gradient, r(4, 3), r(4, 3)),
+    "scaled_mixture_nll": (
+        lambda raw, y: outputs.scaled_mixture_nll(raw, y, components=3),
+        r(4, 15),
+        r(4, 2),
+    ),
 }
 MAKERS = {
     "frames_nll", "full_mixture_size", "joint_loss", "likelihood", "of_task", "penalized", "scored", "unit",
