@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -85,13 +86,16 @@ def solve(problem: Problem, tolerance: float = 0.0, rows: int | None = None) -> 
     x, y = problem.x[:rows], problem.y[:rows]
     if problem.kind == 0:
         return jax.block_until_ready(_solve_squares(x, y))
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
 
     assert problem.wide is not None
     n = len(y)
     told = {"fit_intercept": False, "max_iter": 100_000, "random_state": 0}
     machine = LinearSVC(loss="hinge", C=1 / (PENALTIES[1] * n), tol=tolerance, **told)
-    return machine.fit(problem.wide[:n], np.asarray(y)).coef_[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the objective says how near it came
+        return machine.fit(problem.wide[:n], np.asarray(y)).coef_[0]
 
 
 def descend(problem: Problem, rate: float, steps: int, state: Descent | None = None) -> Descent:
