@@ -78,14 +78,21 @@ ROWS: tuple[Row, ...] = (
            "experiments/feedforward/test_xor_starts", config="configs/claims/F1.4_xor_starts.toml"),
     _claim("F1.5", "Generic, hand-made and learned feature maps", "models.mlp models.linear",
            "experiments/feedforward/test_feature_maps", config="configs/claims/F1.5_feature_maps.toml"),
+    _claim("F1.6", "The kernel trick: features, inner products, random features",
+           "layers.rbf_kernel layers.polynomial_kernel layers.polynomial_features layers.primal_ridge "
+           "layers.dual_ridge layers.init_fourier_features layers.fourier_features layers.fourier_deviation",
+           "layers/feedforward/test_kernels experiments/feedforward/test_claims_f1",
+           config="configs/claims/F1.6_kernel_trick.toml"),
     _claim("F2.1", "Convex and non-convex training from many starts",
            "models.linear models.mlp outputs.hinge",
            "outputs/test_losses experiments/feedforward/test_claims_f2",
            config="configs/claims/F2.1_convex_starts.toml"),
     _code("F2.2", "Losses as the negative log of a distribution",
           "outputs.Normal outputs.DiagonalNormal outputs.FullNormal outputs.Laplace outputs.Mixture "
-          "outputs.Bernoulli outputs.Categorical outputs.likelihood outputs.unit",
-          "outputs/test_distributions outputs/test_continuous outputs/test_units outputs/test_losses",
+          "outputs.Bernoulli outputs.Categorical outputs.likelihood outputs.unit "
+          "outputs.shared_precision outputs.FullMixture outputs.full_mixture",
+          "outputs/test_distributions outputs/test_continuous outputs/test_units outputs/test_losses "
+          "outputs/test_full_mixture",
           built=True),
     _claim("F2.3", "Gaussian likelihood and mean squared error",
            "outputs.gaussian_nll outputs.squared_error", "outputs/test_losses",
@@ -94,19 +101,22 @@ ROWS: tuple[Row, ...] = (
            "outputs.Normal outputs.binary_cross_entropy", "experiments/feedforward/test_output_claims",
            config="configs/claims/F2.4_unbounded_likelihood.toml"),
     _claim("F2.5", "What squared and absolute error learn, and how they train",
-           "outputs.squared_error outputs.absolute_error outputs.pinball",
-           "outputs/test_losses experiments/feedforward/test_output_claims",
+           "outputs.squared_error outputs.absolute_error outputs.pinball outputs.cost_functional "
+           "outputs.functional_minimum",
+           "outputs/test_losses outputs/test_identities experiments/feedforward/test_output_claims",
            config="configs/claims/F2.5_mean_and_median.toml"),
     _claim("F2.6", "The linear output unit as a Gaussian's mean",
            "outputs.Normal layers.dense models.linear",
            "outputs/test_distributions layers/feedforward/test_dense",
            config="configs/claims/F2.6_linear_unit.toml"),
     _claim("F2.7", "Binary outputs: log-likelihood, squared error, clipping",
-           "outputs.Bernoulli outputs.binary_cross_entropy outputs.brier outputs.clipped_linear_nll",
-           "outputs/test_losses", config="configs/claims/F2.7_binary_outputs.toml"),
+           "outputs.Bernoulli outputs.binary_cross_entropy outputs.brier outputs.clipped_linear_nll "
+           "outputs.logit outputs.complement outputs.sigmoid_slope",
+           "outputs/test_losses outputs/test_identities", config="configs/claims/F2.7_binary_outputs.toml"),
     _claim("F2.8", "Softmax: stability, frequencies, and squared error",
-           "outputs.Categorical outputs.cross_entropy outputs.brier",
-           "outputs/test_losses experiments/feedforward/test_output_claims",
+           "outputs.Categorical outputs.cross_entropy outputs.brier outputs.above_maximum "
+           "outputs.strongest_wrong_share outputs.tempered_softmax outputs.argmax_error_bound",
+           "outputs/test_losses outputs/test_identities experiments/feedforward/test_output_claims",
            config="configs/claims/F2.8_softmax_outputs.toml"),
     _claim("F2.9", "Learned variance: shared, by input, diagonal, full",
            "outputs.DiagonalNormal outputs.FullNormal outputs.heteroscedastic outputs.full_covariance "
@@ -114,9 +124,21 @@ ROWS: tuple[Row, ...] = (
            "outputs/test_continuous outputs/test_units experiments/feedforward/test_learned_variance",
            config="configs/claims/F2.9_learned_variance.toml"),
     _claim("F2.10", "Mixture densities for questions with several answers",
-           "outputs.Mixture outputs.mixture outputs.mixture_nll training.optimizer",
-           "outputs/test_continuous outputs/test_units experiments/feedforward/test_mixture_density",
+           "outputs.Mixture outputs.mixture outputs.mixture_nll training.optimizer outputs.mixture_gradients "
+           "outputs.scaled_mixture_nll outputs.scale_gradient",
+           "outputs/test_continuous outputs/test_units outputs/test_identities "
+           "experiments/feedforward/test_mixture_density",
            config="configs/claims/F2.10_mixture_density.toml"),
+    _claim("F2.11", "Linear models on very large sets, by descent and by solvers",
+           "training.linear_descent training.start_descent training.linear_objective "
+           "training.normal_equations training.qr_least_squares",
+           "training/test_linear experiments/feedforward/test_claims_f2",
+           config="configs/claims/F2.11_large_sets.toml"),
+    _claim("F2.12", "Mixtures of Gaussians for frames of speech and of motion",
+           "outputs.frames_nll outputs.full_mixture outputs.FullMixture outputs.full_mixture_nll "
+           "models.sequence_labeler data.bouncing data.bouncing_paths data.bouncing_log_density",
+           "outputs/test_full_mixture data/time_series/test_bouncing experiments/feedforward/test_claims_f2",
+           config="configs/claims/F2.12_speech_and_motion.toml"),
     _claim("F3.1", "ReLU units and a small positive bias at the start", "layers.relu models.mlp",
            "layers/test_activations", config="configs/claims/F3.1_relu_bias_start.toml"),
     _claim("F3.2", "Absolute, leaky and parametric ReLU against dead units",

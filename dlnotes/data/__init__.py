@@ -39,6 +39,13 @@ if TYPE_CHECKING:
     from dlnotes.data.texts.reber import reber
     from dlnotes.data.texts.speeches import speeches
     from dlnotes.data.texts.text_pairs import text_pairs, verses
+    from dlnotes.data.time_series.bouncing import (
+        Bounces,
+        bouncing,
+        bouncing_frames,
+        bouncing_log_density,
+        bouncing_paths,
+    )
     from dlnotes.data.time_series.chaos import lorenz, mackey_glass
     from dlnotes.data.time_series.csv_series import csv_series
     from dlnotes.data.time_series.long_term import (
@@ -183,6 +190,9 @@ SOURCES: dict[str, Source] = {
         "time_series.chaos", "sequence, regression", "generated", "none needed", "Mackey and Glass, 1977"
     ),
     "lorenz": Source("time_series.chaos", "sequence, regression", "generated", "none needed", "Lorenz, 1963"),
+    "bouncing": Source(
+        "time_series.bouncing", "sequence, regression", "generated", "none needed", "a ball among pegs"
+    ),
     "number_words": Source(
         "texts.number_words", "pair, tokens", "generated", "none needed", "English number words"
     ),
@@ -227,6 +237,10 @@ _OTHERS = {
     "buckets_for": "buckets",
     "choose_buckets": "buckets",
     "draw_latch": "time_series.long_term",
+    "Bounces": "time_series.bouncing",
+    "bouncing_frames": "time_series.bouncing",
+    "bouncing_log_density": "time_series.bouncing",
+    "bouncing_paths": "time_series.bouncing",
     "smiles_tree": "trees.smiles",
     "balanced_tree": "trees.tree",
     "chain_tree": "trees.tree",
@@ -236,6 +250,7 @@ _OTHERS = {
 
 __all__ = [
     "SOURCES",
+    "Bounces",
     "DataNotFound",
     "Dataset",
     "Examples",
@@ -248,6 +263,10 @@ __all__ = [
     "adding",
     "balanced_tree",
     "batch_trees",
+    "bouncing",
+    "bouncing_frames",
+    "bouncing_log_density",
+    "bouncing_paths",
     "brain_patches",
     "buckets_for",
     "chain_tree",

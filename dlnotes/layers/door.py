@@ -194,6 +194,11 @@ REAL = {
     "hard_read": ("memory", "logits"),
     "gated_dense": ("x",),
     "additive_scores": ("v", "query", "keys"),
+    **dict.fromkeys(("rbf_kernel", "polynomial_kernel"), ("x", "z")),
+    **dict.fromkeys(("polynomial_features", "fourier_features"), ("x",)),
+    "fourier_deviation": ("kernel",),
+    "primal_ridge": ("features", "y"),
+    "dual_ridge": ("kernel", "y"),
 }
 """Parameters whose whole numbers are numbers on a scale."""
 
