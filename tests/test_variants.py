@@ -125,6 +125,8 @@ LAYERS = {
         MASK,
     ),
     "masked_mean": (layers.masked_mean, IMAGE, MASK),
+    "neighborhood_pool": (layers.neighborhood_pool, IMAGE),
+    "averaged_variance": (layers.averaged_variance, r(3, 4)),
     "adaptive_pool": (lambda x: layers.adaptive_pool(x, (3, 2)), IMAGE),
     "avg_pool": (lambda x: layers.avg_pool(x, 3, 2), IMAGE),
     "channel_max_pool": (lambda x: layers.channel_max_pool(x, 2), IMAGE),

@@ -183,8 +183,9 @@ ROWS: tuple[Row, ...] = (
            "autodiff.store_all autodiff.recompute_segments autodiff.recompute_all",
            "autodiff/test_checkpointing", config="configs/claims/F5.5_store_or_recompute.toml"),
     _code("C6.1", "Convolution in one to three dimensions, with every option",
-          "layers.convolve layers.conv layers.init_convolution", "layers/convolutional/test_convolution",
-          built=True),
+          "layers.convolve layers.conv layers.init_convolution layers.convolve_functions "
+          "layers.averaged_variance layers.forward_mode",
+          "layers/convolutional/test_convolution layers/convolutional/test_continuous", built=True),
     _code("C6.2", "The size of a convolution's output",
           "layers.convolve layers.output_size layers.stack_geometry",
           "layers/convolutional/test_convolution layers/convolutional/test_geometry", built=True),
@@ -224,6 +225,9 @@ ROWS: tuple[Row, ...] = (
     _claim("C6.11", "Three shapes of image classifier", "models.conv_net layers.global_avg_pool",
            "models/convolutional/test_conv_net experiments/convolutional/test_image_claims "
            "experiments/convolutional/test_claims_c6", config="configs/claims/C6.11_three_classifiers.toml"),
+    _code("C6.14", "Branches side by side as a stage of a convolutional network",
+          "models.branched_net models.Branches models.Branch models.Branches.inception layers.neighborhood_pool",
+          "models/convolutional/test_branched layers/convolutional/test_neighborhood", built=True),
     _claim("C7.1", "A label for every pixel",
            "models.pixel_labeler data.scenes data.image_masks outputs.boundary_f",
            "data/images/test_scenes outputs/test_segmentation models/convolutional/test_pixel_labeler "

@@ -19,6 +19,7 @@ from dlnotes.layers.activations import (
     tanh,
 )
 from dlnotes.layers.convolutional.clustered_pooling import Regions, cluster_locations, clustered_pool
+from dlnotes.layers.convolutional.continuous import averaged_variance, convolve_functions
 from dlnotes.layers.convolutional.convolution import Convolution, conv, convolve, init_convolution
 from dlnotes.layers.convolutional.convolution_variants import (
     LocallyConnected,
@@ -39,6 +40,7 @@ from dlnotes.layers.convolutional.geometry import (
 )
 from dlnotes.layers.convolutional.learned_pooling import LearnedPooling, init_learned_pooling, learned_pool
 from dlnotes.layers.convolutional.masked import masked_adaptive_pool, masked_group_norm, masked_mean
+from dlnotes.layers.convolutional.neighborhood import neighborhood_pool
 from dlnotes.layers.convolutional.pooling import (
     adaptive_pool,
     avg_pool,
@@ -137,6 +139,7 @@ __all__ = [
     "adaptive_pool",
     "additive_scores",
     "affine_tree",
+    "averaged_variance",
     "avg_pool",
     "bernoulli",
     "bernoulli_gate",
@@ -155,6 +158,7 @@ __all__ = [
     "conv_maxout",
     "conv_stage",
     "convolve",
+    "convolve_functions",
     "corrupt",
     "count_waves",
     "crop",
@@ -209,6 +213,7 @@ __all__ = [
     "mean_field",
     "memory_curve",
     "multiplier",
+    "neighborhood_pool",
     "node_states",
     "output_recurrent",
     "output_size",

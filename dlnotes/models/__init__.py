@@ -1,6 +1,7 @@
 """Whole networks: a factory from plain hyperparameters to a `Model`, one file a family."""
 
 from dlnotes.models.activations import activations
+from dlnotes.models.convolutional.branched import Branch, Branches, branched_net
 from dlnotes.models.convolutional.cnn import CNN, cnn
 from dlnotes.models.convolutional.conv_net import Stage, conv_net
 from dlnotes.models.convolutional.mirrored import mirrored
@@ -64,6 +65,8 @@ __all__ = [
     "CNN",
     "MLP",
     "Apply",
+    "Branch",
+    "Branches",
     "CascadeCount",
     "CascadePassage",
     "DeepAutoencoder",
@@ -91,6 +94,7 @@ __all__ = [
     "autoencoder_halves",
     "beam_decode",
     "beam_search",
+    "branched_net",
     "cascade_counts",
     "cascade_multiply_adds",
     "cascade_ranking",
