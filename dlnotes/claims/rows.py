@@ -226,7 +226,8 @@ ROWS: tuple[Row, ...] = (
            "models/convolutional/test_conv_net experiments/convolutional/test_image_claims "
            "experiments/convolutional/test_claims_c6", config="configs/claims/C6.11_three_classifiers.toml"),
     _code("C6.14", "Branches side by side as a stage of a convolutional network",
-          "models.branched_net models.Branches models.Branch models.Branches.inception layers.neighborhood_pool",
+          "models.branched_net models.Branches models.Branch models.Branches.inception "
+          "layers.neighborhood_pool",
           "models/convolutional/test_branched layers/convolutional/test_neighborhood", built=True),
     _claim("C7.1", "A label for every pixel",
            "models.pixel_labeler data.scenes data.image_masks outputs.boundary_f",

@@ -262,7 +262,7 @@ class Cnn(_WithDropout):
 
 
 class ConvBranch(Section):
-    """One of the branches of a stage: pooling of stride 1 or a 1-convolution before its convolution, or none."""
+    """One of the branches of a stage: a convolution, before it pooling of stride 1 or a 1-convolution."""
 
     channels: Width
     kernel: int = Field(default=1, ge=1, le=63, description="width of its kernel, odd")
