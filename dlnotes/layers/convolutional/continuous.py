@@ -15,7 +15,7 @@ from dlnotes.typing import Array
 def convolve_functions(
     x: Callable[[Array], Array], w: Callable[[Array], Array], times: Any, *, step: float, reach: float
 ) -> Array:
-    """``s(t) = ∫ x(a) w(t − a) da``, as the sum ``step · Σ_k x(t − k·step) w(k·step)`` over ``|k·step| ≤ reach``.
+    """``s(t) = ∫ x(a) w(t − a) da`` as ``step · Σ_k x(t − k·step) w(k·step)`` over ``|k·step| ≤ reach``.
 
     The rule of rectangles in the middle: what it misses falls as ``step²`` for smooth functions, faster where
     the functions and all their derivatives vanish at both ends, and as ``step`` where a function jumps.
@@ -54,9 +54,7 @@ def convolve_functions(
     apart = (places - places.min()) / step
     index = np.rint(apart).astype(int)
     if not np.allclose(apart, index, atol=1e-3):
-        raise ValueError(
-            f"times: got {places.tolist()[:4]} …, allowed are places whole steps of {step} apart"
-        )
+        raise ValueError(f"times: got {places.tolist()[:4]} …, allowed are whole steps of {step} apart")
     k = np.arange(-taps, taps + 1)
     samples = places.min() + step * np.arange(-taps, taps + index.max() + 1)
     signal = jnp.asarray(x(jnp.asarray(samples, jnp.float32)), jnp.float32)

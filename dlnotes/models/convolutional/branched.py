@@ -138,10 +138,10 @@ def branched_net(
 ) -> Model:
     """`conv_net`, some of whose stages are branches side by side; parameters: `BranchedNet`.
 
-    Of maps h a stage of branches gives ``[g(h ∗ K₁), g(g(h ∗ R₃) ∗ K₃), g(g(h ∗ R₅) ∗ K₅), g(pool(h) ∗ Kₚ)]``,
-    with biases or norms, laid side by side along the channels: each position is described at several scales at
-    once, and the next stage chooses. Kernels are as wide as their branches say; 1-convolutions R before wide ones
-    (`Branch.reduce`) save most of their cost.
+    Of maps h a stage of branches gives ``g(h ∗ K₁)``, ``g(g(h ∗ R₃) ∗ K₃)``, ``g(g(h ∗ R₅) ∗ K₅)`` and
+    ``g(pool(h) ∗ Kₚ)``, with biases or norms, laid side by side along the channels: each position is
+    described at several scales at once, and the next stage chooses. Kernels are as wide as their branches
+    say; 1-convolutions R before wide ones (`Branch.reduce`) save most of their cost.
 
     Args:
       inputs: shape of an example, (*sizes, channels); a size may be ``None``: any.
@@ -288,8 +288,8 @@ def _left(
             for field in ("channels", "reduce"):
                 if groups and getattr(branch, field) % groups:
                     raise ValueError(
-                        f"stages[{i}].branches[{j}].{field}: got {getattr(branch, field)}, which the {groups} "
-                        "groups of the normalization do not divide"
+                        f"stages[{i}].branches[{j}].{field}: got {getattr(branch, field)}, which the "
+                        f"{groups} groups of the normalization do not divide"
                     )
         plain.append(Stage(stage.channels, pool=stage.pool, pooling=stage.pooling))
     return _sizes_left(plain, sizes, groups)

@@ -28,9 +28,15 @@ def flax_conv(x, layer):
 
 
 FOUR = Branches(
-    (Branch(3), Branch(5, 3, reduce=2), Branch(2, 5, reduce=4), Branch(4, pool=3), Branch(2, pool=3, pooling="average")),
+    (
+        Branch(3),
+        Branch(5, 3, reduce=2),
+        Branch(2, 5, reduce=4),
+        Branch(4, pool=3),
+        Branch(2, pool=3, pooling="average"),
+    ),
     pool=2,
-)  # fmt: skip
+)
 
 
 def test_branches_against_flax(key):
@@ -40,14 +46,10 @@ def test_branches_against_flax(key):
     g = jax.nn.silu
     ((first,), branches) = params.stages
     h = g(flax_conv(x, first.convolution))
-    pooled = {3: nn.max_pool(h, (3, 3), (1, 1), "SAME")}
+    largest = nn.max_pool(h, (3, 3), (1, 1), "SAME")
     mean = nn.avg_pool(h, (3, 3), (1, 1), "SAME", count_include_pad=False)
-    ways = (
-        h,
-        g(flax_conv(h, branches[1].reduce.convolution)),
-        g(flax_conv(h, branches[2].reduce.convolution)),
-    )
-    ways = (*ways, pooled[3], mean)
+    reduced = [g(flax_conv(h, b.reduce.convolution)) for b in branches[1:3]]
+    ways = (h, *reduced, largest, mean)
     maps = jnp.concatenate([g(flax_conv(w, b.block.convolution)) for w, b in zip(ways, branches)], -1)
     maps = nn.max_pool(maps, (2, 2), (2, 2))
     assert maps.shape == (3, 4, 6, 16)
