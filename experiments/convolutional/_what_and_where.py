@@ -1,4 +1,4 @@
-"""Digits at random places of a dark image, asked what they are or where, and networks with and without pooling."""
+"""Digits at random places of a dark image, asked what they are or where, and networks for them."""
 
 from __future__ import annotations
 

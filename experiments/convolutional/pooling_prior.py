@@ -4,18 +4,19 @@ The notes: pooling can be seen as a prior, infinitely strong, that what the laye
 small translations; when that is right, it can improve the network's statistical efficiency greatly. In other
 contexts the exact place must be known.
 
-Measured on MNIST digits at random places of a dark image, seven by seven places. The same images are asked two
+Measured on MNIST digits at random places of a dark image, seven by seven places. The same images are asked
+two
 questions: which digit it is, for which the place does not matter, and at which of the 49 places it stands,
 for which nothing else matters. Three networks of one convolution and one dense layer: with max-pooling over
-4 × 4 positions; without pooling, all positions going to the dense layer; and with every fourth position alone,
-which has as many parameters as the pooled one. Learning curves over nested training sets; each network, task
-and number of images has a learning rate of its own, chosen by validation accuracy on seeds of their own. Each
-seed has images, places, weights and an order of its own, the same for all networks.
+4 × 4 positions; without pooling, all positions going to the dense layer; and with every fourth position
+alone, which has as many parameters as the pooled one. Learning curves over nested training sets; each
+network, task and number of images has a learning rate of its own, chosen by validation accuracy on seeds of
+their own. Each seed has images, places, weights and an order of its own, the same for all networks.
 
 How many times more examples a network needs than another: both reach the lower of their two accuracies on the
 largest training set, each at a number of images read off its own curve (a line through the logarithms of the
-numbers); the effect is the ratio of the two numbers. It lies above 1 for the network that ends lower, whichever
-that is, so its sign is free.
+numbers); the effect is the ratio of the two numbers. It lies above 1 for the network that ends lower,
+whichever that is, so its sign is free.
 """
 
 from __future__ import annotations
@@ -251,8 +252,8 @@ def _needs(name: str, statement: str, task: int, own: int, rival: int, rule: Any
     return Part(
         name,
         statement,
-        what=f"training images that the network «{NAMES[own]}» needs / that the network «{NAMES[rival]}» needs, "
-        f"for the test accuracy that both reach, {TASKS[task]}",
+        what=f"training images that the network «{NAMES[own]}» needs / that the network «{NAMES[rival]}» "
+        f"needs, for the test accuracy that both reach, {TASKS[task]}",
         effect=lambda m: times_more(m, task, own, rival),
         rule=rule,
         source=source,
@@ -308,8 +309,8 @@ CLAIM = Claim(
         ),
         _needs(
             "as many parameters, place does not matter",
-            "To tell digits at any place the network with every fourth position alone needs more examples than "
-            "the pooled one, which has as many parameters.",
+            "To tell digits at any place the network with every fourth position alone needs more examples "
+            "than the pooled one, which has as many parameters.",
             WHAT,
             STRIDED,
             POOLED,
@@ -329,31 +330,32 @@ CLAIM = Claim(
         Part(
             "largest set, place matters",
             "With the largest training set the pooled network is worse at telling the place.",
-            what="test accuracy of the pooled network minus that of the one without pooling, largest training "
-            "set, points",
+            what="test accuracy of the pooled network minus that of the one without pooling, largest "
+            "training set, points",
             effect=lambda m: _last(m, WHERE),
             rule=Below(0.0),
-            source=book("9.4: an infinitely strong prior that is wrong causes underfitting"),
+            source=book("9.4", "convolution and pooling can cause underfitting where precise places matter"),
             learned=Plateau(half=lambda m: _last(m, WHERE, "accuracy_half")),
         ),
     ),
-    method="MNIST digits of {options.side} x {options.side} pixels at one of {facts[places]} places of a dark "
-    "image, nested training sets of {options.examples} images. Networks: a convolution of {options.maps} maps "
-    "of 5 x 5, ReLU, then max-pooling, or nothing, or every fourth position alone; 64 dense units; ten classes "
-    "or {facts[places]} places. Adam, {options.steps} steps in batches of {options.batch}, the rate falling to "
-    "zero along a cosine over each half; the learning rate is the best of four by validation accuracy over "
-    "{options.tuning_seeds} other seeds after {options.tuning_steps} steps, for each network, task and number "
-    "of images. Then {options.seeds} seeds are judged on {options.test} test images. The intervals cover seeds "
-    "(images, places, weights, order), not the choice of test images.",
-    reading="With the largest training set the pooled network tells {facts[which digit pooled most]}% of the "
-    "digits, the one without pooling {facts[which digit without pooling most]}%: for what both reach, the one "
-    "without needs {parts[place does not matter]} times the images. Of the places the pooled network tells "
-    "{facts[which place pooled most]}%, the one without {facts[which place without pooling most]}%; here the "
-    "pooled one needs {parts[place matters]} times the images. The sign turns with the question, on the same "
-    "images. Every fourth position alone, with as many parameters as the pooled network, tells "
-    "{facts[which digit every fourth position most]}% of the digits and "
-    "{facts[which place every fourth position most]}% of the places: what pooling gives and takes is not the "
-    "number of parameters. That «greatly» means more than {facts[threshold]} times is ours. A factor cannot "
-    "exceed the largest training set divided by the smallest.",
+    method="MNIST digits of {options.side} x {options.side} pixels at one of {facts[places]} places of a "
+    "dark image, nested training sets of {options.examples} images. Networks: a convolution of "
+    "{options.maps} maps of 5 x 5, ReLU, then max-pooling, or nothing, or every fourth position alone; 64 "
+    "dense units; ten classes or {facts[places]} places. Adam, {options.steps} steps in batches of "
+    "{options.batch}, the rate falling to zero along a cosine over each half; the learning rate is the best "
+    "of four by validation accuracy over {options.tuning_seeds} other seeds after {options.tuning_steps} "
+    "steps, for each network, task and number of images. Then {options.seeds} seeds are judged on "
+    "{options.test} test images. The intervals cover seeds (images, places, weights, order), not the choice "
+    "of test images.",
+    reading="With the largest training set the pooled network tells {facts[which digit pooled most]}% of "
+    "the digits, the one without pooling {facts[which digit without pooling most]}%: for what both reach, "
+    "the one without needs {parts[place does not matter]} times the images. Of the places the pooled "
+    "network tells {facts[which place pooled most]}%, the one without {facts[which place without pooling "
+    "most]}%; here the pooled one needs {parts[place matters]} times the images. The sign turns with the "
+    "question, on the same images. Every fourth position alone, with as many parameters as the pooled "
+    "network, tells {facts[which digit every fourth position most]}% of the digits and {facts[which place "
+    "every fourth position most]}% of the places: what pooling gives and takes is not the number of "
+    "parameters. That «greatly» means more than {facts[threshold]} times is ours. A factor cannot exceed "
+    "the largest training set divided by the smallest.",
     facts=facts,
 )
