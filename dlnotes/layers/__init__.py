@@ -59,6 +59,7 @@ from dlnotes.layers.convolutional.toeplitz import (
     periodic_convolution,
     toeplitz,
 )
+from dlnotes.layers.convolutional.unpooling import Switched, max_unpool, switch_bits, switched_max_pool
 from dlnotes.layers.corruption import CORRUPTIONS, corrupt
 from dlnotes.layers.feedforward.dense import Dense, dense, init_dense
 from dlnotes.layers.feedforward.factored import Factored, factored_dense, init_factored
@@ -132,6 +133,7 @@ __all__ = [
     "Readout",
     "ReceptiveField",
     "Regions",
+    "Switched",
     "TreeCell",
     "Window",
     "absolute",
@@ -209,6 +211,7 @@ __all__ = [
     "masked_mean",
     "masked_softmax",
     "max_pool",
+    "max_unpool",
     "maxout",
     "mean_field",
     "memory_curve",
@@ -241,6 +244,8 @@ __all__ = [
     "softplus",
     "sort_by_group",
     "stack_geometry",
+    "switch_bits",
+    "switched_max_pool",
     "tanh",
     "teacher_forced",
     "tensor_tree",

@@ -1,6 +1,13 @@
 """Whole networks: a factory from plain hyperparameters to a `Model`, one file a family."""
 
 from dlnotes.models.activations import activations
+from dlnotes.models.convolutional.autoencoder import (
+    ConvAutoencoder,
+    ConvHalves,
+    Encoded,
+    conv_autoencoder,
+    conv_autoencoder_halves,
+)
 from dlnotes.models.convolutional.branched import Branch, Branches, branched_net
 from dlnotes.models.convolutional.cnn import CNN, cnn
 from dlnotes.models.convolutional.conv_net import Stage, conv_net
@@ -69,7 +76,10 @@ __all__ = [
     "Branches",
     "CascadeCount",
     "CascadePassage",
+    "ConvAutoencoder",
+    "ConvHalves",
     "DeepAutoencoder",
+    "Encoded",
     "Experts",
     "Function",
     "GatedMLP",
@@ -103,6 +113,8 @@ __all__ = [
     "chart_parse",
     "chart_tree",
     "cnn",
+    "conv_autoencoder",
+    "conv_autoencoder_halves",
     "conv_net",
     "deep_autoencoder",
     "deep_output",
