@@ -225,6 +225,16 @@ ROWS: tuple[Row, ...] = (
     _claim("C6.11", "Three shapes of image classifier", "models.conv_net layers.global_avg_pool",
            "models/convolutional/test_conv_net experiments/convolutional/test_image_claims "
            "experiments/convolutional/test_claims_c6", config="configs/claims/C6.11_three_classifiers.toml"),
+    _claim("C6.12", "Examples needed with and without pooling, where place matters and where not",
+           "layers.max_pool models.conv_net",
+           "layers/convolutional/test_pooling experiments/convolutional/test_pooling_and_places",
+           config="configs/claims/C6.12_pooling_prior.toml"),
+    _claim("C6.13", "Pooling in convolutional autoencoders",
+           "models.conv_autoencoder models.conv_autoencoder_halves layers.switched_max_pool layers.max_unpool "
+           "layers.switch_bits",
+           "layers/convolutional/test_unpooling models/convolutional/test_conv_autoencoder "
+           "experiments/convolutional/test_pooling_and_places",
+           config="configs/claims/C6.13_pooled_autoencoders.toml"),
     _code("C6.14", "Branches side by side as a stage of a convolutional network",
           "models.branched_net models.Branches models.Branch models.Branches.inception "
           "layers.neighborhood_pool",
@@ -247,6 +257,9 @@ ROWS: tuple[Row, ...] = (
            "data/test_buckets data/images/test_own_sizes models/convolutional/test_any_size "
            "experiment/test_bucketed experiments/convolutional/test_claims_c7",
            config="configs/claims/C7.5_any_size.toml"),
+    _claim("C7.6", "Convolution over optional columns and over series of any length",
+           "models.conv_net models.mlp layers.masked_mean", "experiments/convolutional/test_optional_columns",
+           config="configs/claims/C7.6_optional_columns.toml"),
     _code("R8.1", "An unrolled recurrence is the composition of its steps", "layers.unroll",
           "layers/recurrent/test_unroll layers/recurrent/test_cells", built=True),
     _claim("R8.2", "Shared and separate parameters on unseen lengths",

@@ -81,7 +81,7 @@ class PoolingPrior(Options):
     tuning_steps: int = Field(300, ge=1, description="steps of those trainings")
     test: int = Field(3000, ge=10, description="validation images, and test images")
     side: Literal[14, 28] = Field(14, description="pixels along a digit's side; 14: means over 2 × 2 pixels")
-    examples: tuple[int, ...] = Field((250, 500, 1000, 2000), description="training images, increasing")
+    examples: tuple[int, ...] = Field((125, 250, 500, 1000, 2000), description="training images, increasing")
 
     @field_validator("examples")
     @classmethod
