@@ -230,8 +230,8 @@ ROWS: tuple[Row, ...] = (
            "layers/convolutional/test_pooling experiments/convolutional/test_pooling_and_places",
            config="configs/claims/C6.12_pooling_prior.toml"),
     _claim("C6.13", "Pooling in convolutional autoencoders",
-           "models.conv_autoencoder models.conv_autoencoder_halves layers.switched_max_pool layers.max_unpool "
-           "layers.switch_bits",
+           "models.conv_autoencoder models.conv_autoencoder_halves layers.switched_max_pool "
+           "layers.max_unpool layers.switch_bits",
            "layers/convolutional/test_unpooling models/convolutional/test_conv_autoencoder "
            "experiments/convolutional/test_pooling_and_places",
            config="configs/claims/C6.13_pooled_autoencoders.toml"),
@@ -251,7 +251,10 @@ ROWS: tuple[Row, ...] = (
     _claim("C7.3", "From pixels to regions by mean field", "layers.mean_field layers.connected_regions",
            "layers/convolutional/test_crf", config="configs/claims/C7.3_smoothed_labels.toml"),
     _code("C7.4", "One convolution for sound, motion, images, volumes and video",
-          "layers.convolve models.conv_net", "models/test_data_kinds", built=True),
+          "layers.convolve models.conv_net data.log_spectrogram data.skeleton_motion data.photo_patches "
+          "data.sound data.moving_digits",
+          "models/test_data_kinds data/time_series/test_skeleton_motion data/time_series/test_log_frequency",
+          built=True),
     _claim("C7.5", "One set of weights for inputs of any size",
            "models.conv_net data.choose_buckets data.sized_digits layers.masked_adaptive_pool",
            "data/test_buckets data/images/test_own_sizes models/convolutional/test_any_size "

@@ -42,7 +42,7 @@ from dlnotes.claims import (
     paper,
     ratio,
 )
-from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, RED, new_figure, set_title
+from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, new_figure, set_title
 from dlnotes.training import Hyperparams, Recipe, RecipeOf, optimizer, schedules, tune_briefly_and_train
 from dlnotes.typing import Array, Params
 
@@ -51,7 +51,7 @@ EDGE, SIDE = 4, 20
 FORMS: tuple[Any, ...] = ("nearest", "switches", "strided", "whole")
 NEAREST, SWITCHES, STRIDED, WHOLE = range(4)
 NAMES = ("pooled, repeated", "pooled, switches", "strided", "without")
-COLORS = (BLUE, GREEN, ORANGE, RED)
+COLORS = (BLUE, GREEN, ORANGE, PURPLE)
 RATES = (0.001, 0.003, 0.01)
 FIRST_SEED = 61300
 """Judged seeds: nobody has seen a training of these before the rules were written."""
