@@ -1,4 +1,4 @@
-"""Motions of a skeleton against what a body does, and against a classifier that this project did not write."""
+"""Motions of a skeleton against what a body does, and against a classifier of scikit-learn."""
 
 import numpy as np
 import pytest
