@@ -503,7 +503,7 @@ axes[1, 1].set_xlabel("where it is red")
 plt.show()
 
 # %% [markdown]
-# A melody in another octave is a shift too, on an axis of log frequency: `data.log_spectrogram` has a row for
+# A melody in another octave is a shift too, along log frequency: `data.log_spectrogram` has a row for
 # each semitone, and an octave is twelve rows. The same kernel gives the same answer, twelve rows higher. Along
 # linear frequencies the distances between the notes would double.
 
