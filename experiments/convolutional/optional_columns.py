@@ -181,8 +181,8 @@ def draw(options: OptionalColumns, m: Measured) -> Plot:
             label = NAMES[which] if d == 0 else None
             axis.bar(place, v.mean(), 0.25, yerr=v.std(ddof=1), color=COLORS[which], capsize=3, label=label)
             axis.annotate(
-                f"{v.mean():.1f}", (place, v.mean() + v.std(ddof=1)), xytext=(0, 4), textcoords="offset points",
-                ha="center", fontsize=9,
+                f"{v.mean():.1f}", (place, v.mean() + v.std(ddof=1)), xytext=(0, 4),
+                textcoords="offset points", ha="center", fontsize=9,
             )  # fmt: skip
             lowest = min(lowest, v.mean() - v.std(ddof=1))
             row = (name, NAMES[which], m[f"{name} parameters"][which], m[f"{name} rate"][which])

@@ -504,8 +504,8 @@ plt.show()
 
 # %% [markdown]
 # A melody in another octave is a shift too, along log frequency: `data.log_spectrogram` has a row for
-# each semitone, and an octave is twelve rows. The same kernel gives the same answer, twelve rows higher. Along
-# linear frequencies the distances between the notes would double.
+# each semitone, and an octave is twelve rows. The same kernel gives the same answer, twelve rows higher.
+# Along linear frequencies the distances between the notes would double.
 
 # %%
 notes = np.concatenate([np.sin(2 * np.pi * 233 * 2 ** (n / 12) * time[:1600]) for n in (0, 4, 7, 5)])
