@@ -244,8 +244,9 @@ ROWS: tuple[Row, ...] = (
     _code("F5.7", "A graph without repeated subexpressions and with constants worked out",
           "autodiff.simplify autodiff.product_count", "autodiff/test_simplification", built=True),
     _code("C6.1", "Convolution in one to three dimensions, with every option",
-          "layers.convolve layers.conv layers.init_convolution", "layers/convolutional/test_convolution",
-          built=True),
+          "layers.convolve layers.conv layers.init_convolution layers.convolve_functions "
+          "layers.averaged_variance layers.forward_mode",
+          "layers/convolutional/test_convolution layers/convolutional/test_continuous", built=True),
     _code("C6.2", "The size of a convolution's output",
           "layers.convolve layers.output_size layers.stack_geometry",
           "layers/convolutional/test_convolution layers/convolutional/test_geometry", built=True),
@@ -285,6 +286,20 @@ ROWS: tuple[Row, ...] = (
     _claim("C6.11", "Three shapes of image classifier", "models.conv_net layers.global_avg_pool",
            "models/convolutional/test_conv_net experiments/convolutional/test_image_claims "
            "experiments/convolutional/test_claims_c6", config="configs/claims/C6.11_three_classifiers.toml"),
+    _claim("C6.12", "Examples needed with and without pooling, where place matters and where not",
+           "layers.max_pool models.conv_net",
+           "layers/convolutional/test_pooling experiments/convolutional/test_pooling_and_places",
+           config="configs/claims/C6.12_pooling_prior.toml"),
+    _claim("C6.13", "Pooling in convolutional autoencoders",
+           "models.conv_autoencoder models.conv_autoencoder_halves layers.switched_max_pool "
+           "layers.max_unpool layers.switch_bits",
+           "layers/convolutional/test_unpooling models/convolutional/test_conv_autoencoder "
+           "experiments/convolutional/test_pooling_and_places",
+           config="configs/claims/C6.13_pooled_autoencoders.toml"),
+    _code("C6.14", "Branches side by side as a stage of a convolutional network",
+          "models.branched_net models.Branches models.Branch models.Branches.inception "
+          "layers.neighborhood_pool",
+          "models/convolutional/test_branched layers/convolutional/test_neighborhood", built=True),
     _claim("C7.1", "A label for every pixel",
            "models.pixel_labeler data.scenes data.image_masks outputs.boundary_f",
            "data/images/test_scenes outputs/test_segmentation models/convolutional/test_pixel_labeler "
@@ -297,12 +312,18 @@ ROWS: tuple[Row, ...] = (
     _claim("C7.3", "From pixels to regions by mean field", "layers.mean_field layers.connected_regions",
            "layers/convolutional/test_crf", config="configs/claims/C7.3_smoothed_labels.toml"),
     _code("C7.4", "One convolution for sound, motion, images, volumes and video",
-          "layers.convolve models.conv_net", "models/test_data_kinds", built=True),
+          "layers.convolve models.conv_net data.log_spectrogram data.skeleton_motion data.photo_patches "
+          "data.sound data.moving_digits",
+          "models/test_data_kinds data/time_series/test_skeleton_motion data/time_series/test_log_frequency",
+          built=True),
     _claim("C7.5", "One set of weights for inputs of any size",
            "models.conv_net data.choose_buckets data.sized_digits layers.masked_adaptive_pool",
            "data/test_buckets data/images/test_own_sizes models/convolutional/test_any_size "
            "experiment/test_bucketed experiments/convolutional/test_claims_c7",
            config="configs/claims/C7.5_any_size.toml"),
+    _claim("C7.6", "Convolution over optional columns and over series of any length",
+           "models.conv_net models.mlp layers.masked_mean", "experiments/convolutional/test_optional_columns",
+           config="configs/claims/C7.6_optional_columns.toml"),
     _code("R8.1", "An unrolled recurrence is the composition of its steps", "layers.unroll",
           "layers/recurrent/test_unroll layers/recurrent/test_cells", built=True),
     _claim("R8.2", "Shared and separate parameters on unseen lengths",

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     )
     from dlnotes.data.time_series.chaos import lorenz, mackey_glass
     from dlnotes.data.time_series.csv_series import csv_series
+    from dlnotes.data.time_series.log_frequency import log_spectrogram
     from dlnotes.data.time_series.long_term import (
         adding,
         copy_memory,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
         parity,
         temporal_order,
     )
+    from dlnotes.data.time_series.skeleton_motion import skeleton_motion
     from dlnotes.data.time_series.sound import sound, sound_folder
     from dlnotes.data.time_series.ts_files import japanese_vowels, series
     from dlnotes.data.toy import two_moons, xor
@@ -121,6 +123,13 @@ SOURCES: dict[str, Source] = {
         "tones, chirps and clicks in noise",
     ),
     "sound_folder": Source("time_series.sound"),
+    "skeleton_motion": Source(
+        "time_series.skeleton_motion",
+        "sequence, 6 classes",
+        "generated",
+        "none needed",
+        "angles of the joints of a moving figure",
+    ),
     "moving_digits": Source(
         "images.moving_digits",
         "volume, 9 or 10 classes",
@@ -241,6 +250,7 @@ _OTHERS = {
     "bouncing_frames": "time_series.bouncing",
     "bouncing_log_density": "time_series.bouncing",
     "bouncing_paths": "time_series.bouncing",
+    "log_spectrogram": "time_series.log_frequency",
     "smiles_tree": "trees.smiles",
     "balanced_tree": "trees.tree",
     "chain_tree": "trees.tree",
@@ -287,6 +297,7 @@ __all__ = [
     "latch",
     "list_ops",
     "load",
+    "log_spectrogram",
     "logic",
     "lorenz",
     "mackey_glass",
@@ -307,6 +318,7 @@ __all__ = [
     "series",
     "shift_right",
     "sized_digits",
+    "skeleton_motion",
     "smiles_tree",
     "sound",
     "sound_folder",

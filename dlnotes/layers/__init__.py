@@ -19,6 +19,7 @@ from dlnotes.layers.activations import (
     tanh,
 )
 from dlnotes.layers.convolutional.clustered_pooling import Regions, cluster_locations, clustered_pool
+from dlnotes.layers.convolutional.continuous import averaged_variance, convolve_functions
 from dlnotes.layers.convolutional.convolution import Convolution, conv, convolve, init_convolution
 from dlnotes.layers.convolutional.convolution_variants import (
     LocallyConnected,
@@ -39,6 +40,7 @@ from dlnotes.layers.convolutional.geometry import (
 )
 from dlnotes.layers.convolutional.learned_pooling import LearnedPooling, init_learned_pooling, learned_pool
 from dlnotes.layers.convolutional.masked import masked_adaptive_pool, masked_group_norm, masked_mean
+from dlnotes.layers.convolutional.neighborhood import neighborhood_pool
 from dlnotes.layers.convolutional.pooling import (
     adaptive_pool,
     avg_pool,
@@ -57,6 +59,7 @@ from dlnotes.layers.convolutional.toeplitz import (
     periodic_convolution,
     toeplitz,
 )
+from dlnotes.layers.convolutional.unpooling import Switched, max_unpool, switch_bits, switched_max_pool
 from dlnotes.layers.corruption import CORRUPTIONS, corrupt
 from dlnotes.layers.feedforward.dense import Dense, dense, init_dense
 from dlnotes.layers.feedforward.factored import Factored, factored_dense, init_factored
@@ -153,6 +156,7 @@ __all__ = [
     "ReceptiveField",
     "Regions",
     "SmoothUnit",
+    "Switched",
     "TreeCell",
     "Window",
     "absolute",
@@ -160,6 +164,7 @@ __all__ = [
     "adaptive_pool",
     "additive_scores",
     "affine_tree",
+    "averaged_variance",
     "avg_pool",
     "bernoulli",
     "bernoulli_gate",
@@ -178,6 +183,7 @@ __all__ = [
     "conv_maxout",
     "conv_stage",
     "convolve",
+    "convolve_functions",
     "corrupt",
     "cosine",
     "count_waves",
@@ -235,10 +241,12 @@ __all__ = [
     "masked_mean",
     "masked_softmax",
     "max_pool",
+    "max_unpool",
     "maxout",
     "mean_field",
     "memory_curve",
     "multiplier",
+    "neighborhood_pool",
     "node_states",
     "odd_bump",
     "output_recurrent",
@@ -274,6 +282,8 @@ __all__ = [
     "softplus",
     "sort_by_group",
     "stack_geometry",
+    "switch_bits",
+    "switched_max_pool",
     "tanh",
     "teacher_forced",
     "tensor_tree",

@@ -141,6 +141,8 @@ FITS: dict[str, Fit] = {
     "global_avg_pool": _images_only,
     "clustered_pool": _images_only,
     "masked_mean": _MASKED,
+    "neighborhood_pool": _MASKED,
+    "max_unpool": {"y": "batch *sizes channels", "switches": "batch *sizes channels"},
     "masked_adaptive_pool": _MASKED,
     "masked_group_norm": {
         "params.scale": "channels",

@@ -1,6 +1,14 @@
 """Whole networks: a factory from plain hyperparameters to a `Model`, one file a family."""
 
 from dlnotes.models.activations import activations
+from dlnotes.models.convolutional.autoencoder import (
+    ConvAutoencoder,
+    ConvHalves,
+    Encoded,
+    conv_autoencoder,
+    conv_autoencoder_halves,
+)
+from dlnotes.models.convolutional.branched import Branch, Branches, branched_net
 from dlnotes.models.convolutional.cnn import CNN, cnn
 from dlnotes.models.convolutional.conv_net import Stage, conv_net
 from dlnotes.models.convolutional.mirrored import mirrored
@@ -65,9 +73,14 @@ __all__ = [
     "CNN",
     "MLP",
     "Apply",
+    "Branch",
+    "Branches",
     "CascadeCount",
     "CascadePassage",
+    "ConvAutoencoder",
+    "ConvHalves",
     "DeepAutoencoder",
+    "Encoded",
     "Experts",
     "Function",
     "GatedMLP",
@@ -93,6 +106,7 @@ __all__ = [
     "autoencoder_halves",
     "beam_decode",
     "beam_search",
+    "branched_net",
     "cascade_counts",
     "cascade_multiply_adds",
     "cascade_ranking",
@@ -101,6 +115,8 @@ __all__ = [
     "chart_parse",
     "chart_tree",
     "cnn",
+    "conv_autoencoder",
+    "conv_autoencoder_halves",
     "conv_net",
     "deep_autoencoder",
     "deep_output",
