@@ -79,6 +79,27 @@ def exact(found: Windows, change: Change) -> np.ndarray:
     return -np.log(transitions(change)[found.t[:, 1:], found.y[:, :-1], found.y[:, 1:]])
 
 
+def exact_without_time(found: Windows, change: Change) -> np.ndarray:
+    """``−log P(y_t | the window before it)`` for who does not know where windows of the first span lie.
+
+    ``Σ_s w_s P_{s+j}(y_j | y_{j−1})`` over all starts s,
+    with ``w_s ∝ P(y_0 at s) ∏_{i<j} P_{s+i}(y_i | y_{i−1})``.
+    """
+    p, length = transitions(change), found.y.shape[1]
+    starts = np.arange(SPAN - length + 1)
+    first = np.full((len(starts), SYMBOLS), 1 / SYMBOLS)
+    for s in starts[1:]:
+        first[s] = first[s - 1] @ p[s]
+    weights = first[:, found.y[:, 0]].T
+    result = np.zeros((len(found.y), length - 1))
+    for j in range(1, length):
+        weights /= weights.sum(1, keepdims=True)
+        step = p[starts[None] + j, found.y[:, j - 1, None], found.y[:, j, None]]
+        weights = weights * step
+        result[:, j - 1] = -np.log(weights.sum(1))
+    return result
+
+
 def counts(found: Windows) -> np.ndarray:
     """How often each transition was seen at each time of two spans, (2 · SPAN, from, to)."""
     n = np.zeros((2 * SPAN, SYMBOLS, SYMBOLS))

