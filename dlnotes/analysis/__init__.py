@@ -6,6 +6,7 @@ fields found, its gradients followed through time, linear classifiers fitted to 
 
 from dlnotes.analysis import recurrent_dynamics, region_bounds, sorted_structures
 from dlnotes.analysis.counting import Counts, LayerCounts, by_layer, count, multiply_adds, parameters
+from dlnotes.analysis.gradient_by_step import gradient_by_step, variance_shares
 from dlnotes.analysis.gradient_flow import back_from_the_end, norms_back, step_jacobians
 from dlnotes.analysis.linear_probe import (
     LinearProbe,
@@ -30,6 +31,7 @@ __all__ = [
     "by_layer",
     "bytes_moved",
     "count",
+    "gradient_by_step",
     "linear_probe",
     "maxout_regions",
     "mean_waiting",
@@ -48,6 +50,7 @@ __all__ = [
     "step_jacobians",
     "traffic",
     "utilization",
+    "variance_shares",
     "waiting_times",
 ]
 

@@ -352,8 +352,10 @@ ROWS: tuple[Row, ...] = (
           "analysis.recurrent_dynamics.section analysis.recurrent_dynamics.turning_points",
           "analysis/test_recurrent_dynamics", built=True),
     _claim("R12.4", "Gradients through time, and what robust memory costs",
-           "analysis.step_jacobians analysis.back_from_the_end analysis.norms_back",
-           "analysis/test_gradient_flow experiments/recurrent/test_recurrent_claims",
+           "analysis.step_jacobians analysis.back_from_the_end analysis.norms_back "
+           "analysis.gradient_by_step analysis.variance_shares",
+           "analysis/test_gradient_flow analysis/test_gradient_by_step "
+           "experiments/recurrent/test_recurrent_claims",
            config="configs/claims/R12.4_fading_gradients.toml"),
     _claim("R12.5", "Sequence length and plain gradient descent",
            "layers.recurrent_cell layers.leaky layers.delayed data.draw_latch",
