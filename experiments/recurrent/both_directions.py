@@ -11,9 +11,9 @@ the next letters by chance, and no more. Three nets of about as many parameters:
 a causal GRU, and convolutions that see four positions to each side, each at its own best rate. Strings
 have 8 to 24 symbols, in padded batches; the bidirectional net is also run on each test string alone.
 
-Then on real speech: nine speakers say two vowels (Japanese Vowels), and a net names the speaker at each of 7
-to 29 frames. A bidirectional and a causal GRU have about as many parameters; at the last frame both have heard
-all of an utterance.
+Then on real speech: nine speakers say two vowels (Japanese Vowels), and a net names the speaker at each
+of 7 to 29 frames. A bidirectional and a causal GRU have about as many parameters; at the last frame both have
+heard all of an utterance.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ def speech_gap(m: Measured, when: int) -> Interval:
 
 
 def early_gain(m: Measured, when: int) -> Interval:
-    """What the bidirectional net gains in the first fifth minus what it gains in the last, percentage points."""
+    """What the bidirectional net gains in the first fifth minus in the last, percentage points."""
     gain = 100 * (m["speech_places"][BOTH, when] - m["speech_places"][CAUSAL, when])
     return paired(gain[0], gain[-1])
 
