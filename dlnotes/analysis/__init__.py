@@ -8,6 +8,7 @@ from dlnotes.analysis import boolean_functions, recurrent_dynamics, region_bound
 from dlnotes.analysis.counting import Counts, LayerCounts, by_layer, count, multiply_adds, parameters
 from dlnotes.analysis.curvature import cosine_between, curvature_along, hessian_product
 from dlnotes.analysis.exact_fit import ExactFit, RationalFit, exact_fit, rational_fit
+from dlnotes.analysis.gradient_by_step import gradient_by_step, variance_shares
 from dlnotes.analysis.gradient_flow import back_from_the_end, norms_back, step_jacobians
 from dlnotes.analysis.linear_probe import (
     LinearProbe,
@@ -38,6 +39,7 @@ __all__ = [
     "count",
     "curvature_along",
     "exact_fit",
+    "gradient_by_step",
     "hessian_product",
     "linear_probe",
     "maxout_regions",
@@ -58,6 +60,7 @@ __all__ = [
     "step_jacobians",
     "traffic",
     "utilization",
+    "variance_shares",
     "waiting_times",
 ]
 

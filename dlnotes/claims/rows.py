@@ -364,9 +364,19 @@ ROWS: tuple[Row, ...] = (
     _claim("R9.9", "Conditioning on a sequence, with and without feedback",
            "models.aligned_sequences models.write_aligned", "models/recurrent/test_aligned",
            config="configs/claims/R9.9_feedback.toml"),
-    _code("R9.10", "A recurrent net that runs a stack machine",
-          "models.stack_net models.recurrent.stack_machine.accepts models.recurrent.stack_machine.states",
-          "models/recurrent/test_stack_machine", built=True),
+    _code("R9.10", "A recurrent net that runs a stack machine, or a Turing machine",
+          "models.stack_net models.recurrent.stack_machine.accepts models.recurrent.stack_machine.states "
+          "models.turing_net models.recurrent.turing_machine.run "
+          "models.recurrent.tape_machines.busy_beaver",
+          "models/recurrent/test_stack_machine models/recurrent/test_turing_machine", built=True),
+    _claim("R9.11", "A changing process, the time as an input, and the distant past",
+           "models.aligned_sequences models.character_model data.texts.ngrams.ngram_bits",
+           "models/recurrent/test_aligned experiments/recurrent/test_changing_sources",
+           config="configs/claims/R9.11_stationarity.toml"),
+    _claim("R9.12", "A vector as an input, as the initial state, or as both",
+           "models.sequence_distribution",
+           "models/recurrent/test_stopping experiments/recurrent/test_conditioning_ways",
+           config="configs/claims/R9.12_conditioning_ways.toml"),
     _claim("R10.1", "Both directions against a causal net",
            "layers.unroll models.sequence_classifier models.sequence_labeler",
            "layers/recurrent/test_unroll models/recurrent/test_sequence",
@@ -407,6 +417,11 @@ ROWS: tuple[Row, ...] = (
            "layers.tree_cell models.tree_net",
            "layers/recursive/test_tree_cells layers/recursive/test_states models/recursive/test_tree_net "
            "experiments/recurrent/test_composition", config="configs/claims/R11.4_composition.toml"),
+    _claim("R11.5", "Stacked recurrent layers at equal numbers of parameters",
+           "models.sequence_labeler models.activations analysis.linear_probe data.align_pairs",
+           "models/recurrent/test_sequence data/texts/test_alignment analysis/test_linear_probe "
+           "experiments/recurrent/test_stacked_layers",
+           config="configs/claims/R11.5_stacked_layers.toml"),
     _code("R12.1", "Powers of the recurrent matrix",
           "analysis.recurrent_dynamics.linear_states analysis.recurrent_dynamics.spectrum "
           "analysis.recurrent_dynamics.states_by_spectrum analysis.recurrent_dynamics.lost",
@@ -419,8 +434,10 @@ ROWS: tuple[Row, ...] = (
           "analysis.recurrent_dynamics.section analysis.recurrent_dynamics.turning_points",
           "analysis/test_recurrent_dynamics", built=True),
     _claim("R12.4", "Gradients through time, and what robust memory costs",
-           "analysis.step_jacobians analysis.back_from_the_end analysis.norms_back",
-           "analysis/test_gradient_flow experiments/recurrent/test_recurrent_claims",
+           "analysis.step_jacobians analysis.back_from_the_end analysis.norms_back "
+           "analysis.gradient_by_step analysis.variance_shares",
+           "analysis/test_gradient_flow analysis/test_gradient_by_step "
+           "experiments/recurrent/test_recurrent_claims",
            config="configs/claims/R12.4_fading_gradients.toml"),
     _claim("R12.5", "Sequence length and plain gradient descent",
            "layers.recurrent_cell layers.leaky layers.delayed data.draw_latch",

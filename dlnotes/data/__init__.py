@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dlnotes.data.reconstruction import inputs_as_targets
     from dlnotes.data.split import split_indices
     from dlnotes.data.tables import csv
+    from dlnotes.data.texts.alignment import align_pairs
     from dlnotes.data.texts.cmudict import cmudict
     from dlnotes.data.texts.corpus import text
     from dlnotes.data.texts.number_words import number_words, shift_right
@@ -245,6 +246,7 @@ _OTHERS = {
     "parse_brackets": "trees.brackets",
     "buckets_for": "buckets",
     "choose_buckets": "buckets",
+    "align_pairs": "texts.alignment",
     "draw_latch": "time_series.long_term",
     "Bounces": "time_series.bouncing",
     "bouncing_frames": "time_series.bouncing",
@@ -271,6 +273,7 @@ __all__ = [
     "Tree",
     "Trees",
     "adding",
+    "align_pairs",
     "balanced_tree",
     "batch_trees",
     "bouncing",

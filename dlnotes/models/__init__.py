@@ -65,6 +65,7 @@ from dlnotes.models.recurrent.sequence import (
 )
 from dlnotes.models.recurrent.stack_machine import stack_net
 from dlnotes.models.recurrent.stopping import sequence_distribution, write_sequences
+from dlnotes.models.recurrent.turing_machine import turing_net
 from dlnotes.models.recursive.latent_trees import chart_parse, chart_tree, gumbel_parse, gumbel_tree
 from dlnotes.models.recursive.tree_net import tree_net
 from dlnotes.models.representation.shared import Noise, Shared, head, shared
@@ -165,6 +166,7 @@ __all__ = [
     "soft_tree",
     "stack_net",
     "tree_net",
+    "turing_net",
     "write_aligned",
     "write_sequences",
 ]
