@@ -15,6 +15,7 @@ on other words.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -283,7 +284,9 @@ REPRESENTATION = notes(
 )
 
 
-def _against(name: str, statement: str, what: str, more: Any, fewer: int, source: Any) -> Part:
+def _against(
+    name: str, statement: str, what: str, more: Callable[[Measured], int] | int, fewer: int, source: Any
+) -> Part:
     def which(m: Measured) -> int:
         return more(m) if callable(more) else more
 
