@@ -182,7 +182,7 @@ def least_units(n: int) -> np.ndarray:
         units[_spread(found, n) & (units == 99)] = k
     while np.any(units == 99):  # as many units as were tried are not enough for these
         k, unknown = int(units[units < 99].max()), np.flatnonzero(units == 99)
-        reached = np.array([_after_one(f, all, units, k) for f in unknown])
+        reached = np.array([_after_one(int(f), all, units, k) for f in unknown])
         if not reached.any():
             raise AssertionError(f"no function of {k + 1} units was found from those of {k}")
         units[unknown[reached]] = k + 1
@@ -261,7 +261,7 @@ def _best(states: np.ndarray, changes: np.ndarray, all: np.ndarray, beam: int) -
 def _changes(functions: np.ndarray, n: int) -> np.ndarray:
     """How many pairs of neighboring inputs have different values."""
     bits, x = values(functions, n), np.arange(2**n)
-    return sum((bits != bits[:, x ^ (1 << i)]).sum(-1) for i in range(n)) // 2
+    return np.sum([(bits != bits[:, x ^ (1 << i)]).sum(-1) for i in range(n)], axis=0) // 2
 
 
 def one_unit_each(f: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
