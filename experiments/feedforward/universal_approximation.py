@@ -260,7 +260,9 @@ def draw(options: UniversalApproximation, m: Measured) -> Plot:
                 axis.plot(widths, middle, color=color, ls=dash, marker="os"[kind], label=f"{label}, {words}")
         if what == 0:
             middle = 100 * np.median(m["polynomial"][CUBE], axis=1)
-            axis.plot(SOLVED_WIDTHS, middle, color=GREEN, ls=":", marker="^", label="z³, outputs solved")
+            label = "z³, random units, outputs solved"
+            (cubes,) = axis.plot(SOLVED_WIDTHS, middle, color=GREEN, ls=":", marker="^", label=label)
+            axis.legend(handles=[cubes], fontsize=8, loc="lower left")
         built = 100 * np.median(m["built"][what])
         axis.plot(STAIRS, built, "D", color=ORANGE, mfc="white", label=f"ReLU, {STAIRS:,} units set by hand")
         axis.set(xscale="log", yscale="log", xlabel="hidden units", title=f"error of {name}")
