@@ -38,7 +38,7 @@ def value(links: list[autodiff.Link], x: Array) -> Array:
 
 
 def whole_jacobians(seeds: int) -> dict[str, np.ndarray]:
-    """Deviations from jax.jacrev ``(chains, modes, seeds)``, and multiply-adds in passes ``(chains, modes)``."""
+    """Deviations from jax.jacrev ``(chains, modes, seeds)``; multiply-adds in passes ``(chains, modes)``."""
     deviation = np.zeros((len(WIDTHS), len(MODES), seeds))
     passes = np.zeros((len(WIDTHS), len(MODES)))
     for i, widths in enumerate(WIDTHS):

@@ -5,8 +5,9 @@ and tensors are only another way to arrange the entries of a vector.
 
 Measured on random arguments: both products of matrix multiplication, bias, element-wise functions,
 softmax and convolution against jax.jvp and jax.vjp, and whether one is the transpose of the other; and,
-for softmax and a product with a matrix, against the whole Jacobian of the flattened tensors. Whole Jacobians of
-perceptrons are built by one product for each output, or for each input, and what that costs is counted.
+for softmax and a product with a matrix, against the whole Jacobian of the flattened tensors. Whole
+Jacobians of perceptrons are built by one product for each output, or for each input, and what that costs is
+counted.
 """
 
 from __future__ import annotations
