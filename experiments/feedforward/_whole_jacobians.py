@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,28 +10,37 @@ import numpy as np
 
 from dlnotes import autodiff
 from dlnotes.analysis import multiply_adds
+from dlnotes.autodiff.whole_jacobians import Mode
 from dlnotes.claims import Below, Part, Within, exact, notes
 from dlnotes.layers import Dense
 from dlnotes.typing import Array
 
 WIDTHS = ((40, 16, 3), (3, 16, 40), (12, 16, 12))
 """Inputs, hidden units and outputs of the chains: tanh between two layers, a softmax at the end."""
-MODES: tuple[Literal["reverse", "forward"], ...] = ("reverse", "forward")
+MODES: tuple[Mode, ...] = ("reverse", "forward")
 
 
-def chain(rng: np.random.Generator, widths: tuple[int, ...]) -> tuple[list[autodiff.Link], Array]:
-    """Random layers with their products by hand, and a random input."""
+def draws(seeds: int, widths: tuple[int, ...]) -> tuple[list[Dense], Array]:
+    """Random layers and inputs of every seed, leaves ``(seeds, ...)``."""
+    rng = np.random.default_rng(widths)
+
+    def array(*shape: int) -> Array:
+        return jnp.asarray(rng.normal(size=(seeds, *shape)), jnp.float32)
+
+    return [Dense(array(a, b) / a**0.5, array(b)) for a, b in pairwise(widths)], array(widths[0])
+
+
+def chain(layers: list[Dense]) -> list[autodiff.Link]:
+    """The layers with tanh between them and a softmax at the end."""
     links: list[autodiff.Link] = []
-    for a, b in pairwise(widths):
-        W, c = rng.normal(size=(a, b)) / a**0.5, rng.normal(size=b)
-        layer = Dense(jnp.asarray(W, jnp.float32), jnp.asarray(c, jnp.float32))
+    for layer in layers:
         links += [autodiff.dense_link(layer), autodiff.elementwise_link("tanh")]
-    return [*links[:-1], autodiff.softmax_link()], jnp.asarray(rng.normal(size=widths[0]), jnp.float32)
+    return [*links[:-1], autodiff.softmax_link()]
 
 
-def value(links: list[autodiff.Link], x: Array) -> Array:
+def value(layers: list[Dense], x: Array) -> Array:
     """The end of the chain."""
-    for link in links:
+    for link in chain(layers):
         x = link.value(x)
     return x
 
@@ -42,17 +50,18 @@ def whole_jacobians(seeds: int) -> dict[str, np.ndarray]:
     deviation = np.zeros((len(WIDTHS), len(MODES), seeds))
     passes = np.zeros((len(WIDTHS), len(MODES)))
     for i, widths in enumerate(WIDTHS):
-        for seed in range(seeds):
-            links, x = chain(np.random.default_rng([seed, i]), widths)
-            want = jax.jit(jax.jacrev(lambda x: value(links, x)))(x)  # noqa: B023
-            for j, mode in enumerate(MODES):
-                got = autodiff.whole_jacobian(links, x, mode).jacobian
-                deviation[i, j, seed] = float(jnp.max(jnp.abs(got - want)) / jnp.max(jnp.abs(want)))
-        links, x = chain(np.random.default_rng(0), widths)
-        once = multiply_adds(lambda x: value(links, x), x)  # noqa: B023
+        layers, x = draws(seeds, widths)
+        want = np.asarray(jax.jit(jax.vmap(jax.jacrev(value, argnums=1)))(layers, x))
+        first = jax.tree.map(lambda a: a[0], (layers, x))
+        once = multiply_adds(value, *first)
         for j, mode in enumerate(MODES):
-            all = multiply_adds(lambda x: autodiff.whole_jacobian(links, x, mode).jacobian, x)  # noqa: B023
-            passes[i, j] = (all - once) / once
+
+            def by_hand(layers: list[Dense], x: Array, mode: Mode = mode) -> Array:
+                return autodiff.whole_jacobian(chain(layers), x, mode).jacobian
+
+            got = np.asarray(jax.jit(jax.vmap(by_hand))(layers, x))
+            deviation[i, j] = np.abs(got - want).max((1, 2)) / np.abs(want).max((1, 2))
+            passes[i, j] = (multiply_adds(by_hand, *first) - once) / once
     return {"whole_deviation": deviation, "whole_passes": passes}
 
 

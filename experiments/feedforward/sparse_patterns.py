@@ -234,8 +234,8 @@ def draw(options: SparsePatterns, m: Measured) -> Plot:
     first, second = (gap(m, s, LOCAL, RANDOM).value for s in range(len(SETS)))
     set_title(
         figure,
-        f"Windows instead of random pixels change the test accuracy by {first:+.1f} points on MNIST and "
-        f"{second:+.1f} on Fashion-MNIST; with equal parameters",
+        f"Windows instead of random pixels, at equal parameters, change the test accuracy by {first:+.1f} "
+        f"points on MNIST and {second:+.1f} on Fashion-MNIST",
     )
     return Plot(figure, table)
 
