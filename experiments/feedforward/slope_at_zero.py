@@ -88,7 +88,7 @@ def exact_zeros(network: int, params: Params, x: Array) -> Array:
     """Share of pre-activations that are exactly 0, over both hidden layers and all images."""
     look = (dense_outputs, convolutional_outputs)[network]
     first, second, _ = look(params, x, layers.relu)
-    zeros = sum(jnp.sum(z == 0, dtype=jnp.int32) for z in (first, second))
+    zeros = jnp.sum(first == 0, dtype=jnp.int32) + jnp.sum(second == 0, dtype=jnp.int32)
     return zeros.astype(jnp.float32) / (first.size + second.size)
 
 
