@@ -61,6 +61,17 @@ LAYERS = {
         IMAGE,
     ),
     "rbf": (layers.rbf, drawn(layers.init_rbf, 4, 3), r(5, 4)),
+    "rbf_kernel": (lambda x, z: layers.rbf_kernel(x, z, 0.5), r(5, 4), r(3, 4)),
+    "polynomial_kernel": (layers.polynomial_kernel, r(5, 4), r(3, 4)),
+    "polynomial_features": (layers.polynomial_features, r(5, 4)),
+    "fourier_features": (
+        layers.fourier_features,
+        drawn(layers.init_fourier_features, 4, 6, gamma=0.5),
+        r(5, 4),
+    ),
+    "fourier_deviation": (lambda k: layers.fourier_deviation(k, 7), r(3, 4)),
+    "primal_ridge": (lambda x, y: layers.primal_ridge(x, y, 0.1), r(5, 4), r(5, 2)),
+    "dual_ridge": (lambda x, y: layers.dual_ridge(layers.rbf_kernel(x, x, 0.5), y, 0.1), r(5, 4), r(5, 2)),
     "masked_softmax": (lambda e: layers.masked_softmax(e, None), r(3, 4)),
     "additive_scores": (layers.additive_scores, r(3), r(2, 3), r(2, 5, 3)),
     "soft_read": (layers.soft_read, r(3, 2), r(4, 3)),
@@ -127,6 +138,8 @@ LAYERS = {
         MASK,
     ),
     "masked_mean": (layers.masked_mean, IMAGE, MASK),
+    "neighborhood_pool": (layers.neighborhood_pool, IMAGE),
+    "averaged_variance": (layers.averaged_variance, r(3, 4)),
     "adaptive_pool": (lambda x: layers.adaptive_pool(x, (3, 2)), IMAGE),
     "avg_pool": (lambda x: layers.avg_pool(x, 3, 2), IMAGE),
     "channel_max_pool": (lambda x: layers.channel_max_pool(x, 2), IMAGE),
@@ -138,6 +151,8 @@ LAYERS = {
     "learned_pool": (layers.learned_pool, layers.LearnedPooling(r(3, 6, 5, 2)), IMAGE),
     "max_pool": (lambda x: layers.max_pool(x, 3, 2, "SAME"), IMAGE),
     "upsample": (lambda x: layers.upsample(x, 2, "linear"), IMAGE),
+    "switched_max_pool": (lambda x: layers.switched_max_pool(x[:, :, :4]).values, IMAGE),
+    "max_unpool": (lambda y: layers.max_unpool(y, jnp.ones_like(y, jnp.int32)), IMAGE),
     "dropout": (lambda x: layers.dropout(jax.random.key(3), x, 0.4), r(3, 4)),
     "unroll": (lambda p, xs: layers.unroll(layers.gru, p, xs), drawn(layers.gru.init, 3, 4), r(2, 5, 3)),
     "teacher_forced": (
@@ -157,7 +172,7 @@ NOT_PURE = {
     "fold_in", "forward_mode",
     "tree_cell", "tree_lstm", "affine_tree", "tensor_tree", "node_states", "count_waves", "soft_chart",
     "compose_pairs", "connected_regions", "mean_field", "free_run", "memory_curve", "local_window",
-    "multiplier", "requantize",
+    "multiplier", "requantize", "convolve_functions", "switch_bits",
 }  # fmt: skip
 """What takes static arguments alone, keys or host numbers; and cells, trees and the mean field, which the
 tests beside them hold to the same."""
@@ -174,6 +189,8 @@ OUTPUTS = {
     "heteroscedastic_nll": (outputs.heteroscedastic_nll, r(4, 4), r(4, 2)),
     "full_covariance_nll": (outputs.full_covariance_nll, r(4, 5), r(4, 2)),
     "mixture_nll": (lambda raw, y: outputs.mixture_nll(raw, y, components=3), r(4, 15), r(4, 2)),
+    "full_mixture_nll": (lambda raw, y: outputs.full_mixture_nll(raw, y, components=3), r(4, 18), r(4, 2)),
+    "shared_precision_nll": (outputs.shared_precision_nll, r(4, 3), r(4, 2)),
     "hinge": (outputs.hinge, r(4, 3), whole(3, 4)),
     "brier": (outputs.brier, r(4, 3), whole(3, 4)),
     "clipped_linear_nll": (outputs.clipped_linear_nll, r(4, 1), whole(2, 4)),
@@ -194,8 +211,35 @@ OUTPUTS = {
     "heteroscedastic": (lambda raw: outputs.heteroscedastic(raw).variance, r(4, 6)),
     "full_covariance": (lambda raw: outputs.full_covariance(raw, 2).covariance, r(4, 5)),
     "mixture": (lambda raw: outputs.mixture(raw, 3, 2).mode, r(4, 15)),
+    "full_mixture": (lambda raw: outputs.full_mixture(raw, 3, 2).factor, r(4, 18)),
+    "shared_precision": (lambda raw: outputs.shared_precision(raw).precision, r(4, 3)),
+    "cost_functional": (lambda f, y, p: outputs.cost_functional(f, y, p * p), r(4), r(5), r(4, 5)),
+    "functional_minimum": (lambda y, p: outputs.functional_minimum(y, p * p), r(5), r(4, 5)),
+    "logit": (lambda z: outputs.logit(outputs.complement(z)), r(3, 4)),
+    "complement": (outputs.complement, r(3, 4)),
+    "sigmoid_slope": (outputs.sigmoid_slope, r(3, 4)),
+    "above_maximum": (outputs.above_maximum, r(4, 3)),
+    "strongest_wrong_share": (outputs.strongest_wrong_share, r(4, 3), whole(3, 4)),
+    "tempered_softmax": (lambda z: outputs.tempered_softmax(z, 0.5), r(4, 3)),
+    "argmax_error_bound": (lambda z: outputs.argmax_error_bound(z, 0.5), r(4, 3)),
+    "mixture_gradients": (
+        lambda z, m, s, y: outputs.mixture_gradients(z, m, 1 + s * s, y),
+        r(4, 3),
+        r(4, 3, 2),
+        r(4, 3, 2),
+        r(4, 2),
+    ),
+    "scale_gradient": (outputs.scale_gradient, r(4, 3), r(4, 3)),
+    "scaled_mixture_nll": (
+        lambda raw, y: outputs.scaled_mixture_nll(raw, y, components=3),
+        r(4, 15),
+        r(4, 2),
+    ),
 }
-MAKERS = {"joint_loss", "likelihood", "of_task", "penalized", "scored", "unit", "unpenalized", "unscored"}
+MAKERS = {
+    "frames_nll", "full_mixture_size", "joint_loss", "likelihood", "of_task", "penalized", "scored", "unit",
+    "unpenalized", "unscored",
+}  # fmt: skip
 """What takes or makes other functions."""
 
 ON_THE_HOST = {

@@ -89,6 +89,17 @@ class SoundFolder(_Sound):
     hop: int = Field(default=128, ge=1, description="samples from a frame to the next")
 
 
+class SkeletonMotion(Split):
+    """Angles of the joints of a figure that walks, runs, limps, jumps, squats or waves: 12 channels."""
+
+    always: ClassVar = ("sequence", "classification")
+    kind: Literal["skeleton_motion"]
+    n: int = Field(default=3000, ge=60)
+    frames: int = Field(default=64, ge=8)
+    noise: float = Field(default=0.15, ge=0, description="of each measured angle, in radians")
+    standardize: bool = True
+
+
 class Reber(Split):
     """Strings of the embedded Reber grammar against strings with one wrong symbol."""
 
@@ -198,6 +209,21 @@ class Lorenz(_Forecast):
     observed: tuple[Literal["x", "y", "z"], ...] = Field(default=("x", "y", "z"), min_length=1)
 
 
+class Bouncing(_Drawn):
+    """Frames of balls that bounce off pegs, and the step that follows them: a target of several answers."""
+
+    always: ClassVar = ("sequence", "regression")
+    kind: Literal["bouncing"]
+    window: int = Field(default=30, ge=1, description="frames seen")
+    share: float = Field(default=0.3, ge=0, le=1, description="probability to hit a peg in a frame")
+    angle: float = Field(default=60.0, ge=-180, le=180, description="by which a peg turns the ball, degrees")
+    flip: float = Field(default=0.1, ge=0, le=1, description="probability that a peg turns the spin round")
+    noise: float = Field(default=0.1, gt=0, description="deviation of each coordinate of a step")
+    n_train: int = Field(default=10_000, ge=1)
+    n_test: int = Field(default=2000, ge=0)
+    standardize: bool = False
+
+
 class NumberWords(Source):
     """English number words, character by character, to their digits."""
 
@@ -296,6 +322,7 @@ SequenceData = (
     | JapaneseVowels
     | Sound
     | SoundFolder
+    | SkeletonMotion
     | Reber
     | Adding
     | CopyMemory
@@ -305,6 +332,7 @@ SequenceData = (
     | PixelSequences
     | MackeyGlass
     | Lorenz
+    | Bouncing
     | NumberWords
     | Cmudict
     | TextPairs

@@ -33,14 +33,23 @@ if TYPE_CHECKING:
     from dlnotes.data.reconstruction import inputs_as_targets
     from dlnotes.data.split import split_indices
     from dlnotes.data.tables import csv
+    from dlnotes.data.texts.alignment import align_pairs
     from dlnotes.data.texts.cmudict import cmudict
     from dlnotes.data.texts.corpus import text
     from dlnotes.data.texts.number_words import number_words, shift_right
     from dlnotes.data.texts.reber import reber
     from dlnotes.data.texts.speeches import speeches
     from dlnotes.data.texts.text_pairs import text_pairs, verses
+    from dlnotes.data.time_series.bouncing import (
+        Bounces,
+        bouncing,
+        bouncing_frames,
+        bouncing_log_density,
+        bouncing_paths,
+    )
     from dlnotes.data.time_series.chaos import lorenz, mackey_glass
     from dlnotes.data.time_series.csv_series import csv_series
+    from dlnotes.data.time_series.log_frequency import log_spectrogram
     from dlnotes.data.time_series.long_term import (
         adding,
         copy_memory,
@@ -49,6 +58,7 @@ if TYPE_CHECKING:
         parity,
         temporal_order,
     )
+    from dlnotes.data.time_series.skeleton_motion import skeleton_motion
     from dlnotes.data.time_series.sound import sound, sound_folder
     from dlnotes.data.time_series.ts_files import japanese_vowels, series
     from dlnotes.data.toy import two_moons, xor
@@ -114,6 +124,13 @@ SOURCES: dict[str, Source] = {
         "tones, chirps and clicks in noise",
     ),
     "sound_folder": Source("time_series.sound"),
+    "skeleton_motion": Source(
+        "time_series.skeleton_motion",
+        "sequence, 6 classes",
+        "generated",
+        "none needed",
+        "angles of the joints of a moving figure",
+    ),
     "moving_digits": Source(
         "images.moving_digits",
         "volume, 9 or 10 classes",
@@ -183,6 +200,9 @@ SOURCES: dict[str, Source] = {
         "time_series.chaos", "sequence, regression", "generated", "none needed", "Mackey and Glass, 1977"
     ),
     "lorenz": Source("time_series.chaos", "sequence, regression", "generated", "none needed", "Lorenz, 1963"),
+    "bouncing": Source(
+        "time_series.bouncing", "sequence, regression", "generated", "none needed", "a ball among pegs"
+    ),
     "number_words": Source(
         "texts.number_words", "pair, tokens", "generated", "none needed", "English number words"
     ),
@@ -226,7 +246,13 @@ _OTHERS = {
     "parse_brackets": "trees.brackets",
     "buckets_for": "buckets",
     "choose_buckets": "buckets",
+    "align_pairs": "texts.alignment",
     "draw_latch": "time_series.long_term",
+    "Bounces": "time_series.bouncing",
+    "bouncing_frames": "time_series.bouncing",
+    "bouncing_log_density": "time_series.bouncing",
+    "bouncing_paths": "time_series.bouncing",
+    "log_spectrogram": "time_series.log_frequency",
     "smiles_tree": "trees.smiles",
     "balanced_tree": "trees.tree",
     "chain_tree": "trees.tree",
@@ -236,6 +262,7 @@ _OTHERS = {
 
 __all__ = [
     "SOURCES",
+    "Bounces",
     "DataNotFound",
     "Dataset",
     "Examples",
@@ -246,8 +273,13 @@ __all__ = [
     "Tree",
     "Trees",
     "adding",
+    "align_pairs",
     "balanced_tree",
     "batch_trees",
+    "bouncing",
+    "bouncing_frames",
+    "bouncing_log_density",
+    "bouncing_paths",
     "brain_patches",
     "buckets_for",
     "chain_tree",
@@ -268,6 +300,7 @@ __all__ = [
     "latch",
     "list_ops",
     "load",
+    "log_spectrogram",
     "logic",
     "lorenz",
     "mackey_glass",
@@ -288,6 +321,7 @@ __all__ = [
     "series",
     "shift_right",
     "sized_digits",
+    "skeleton_motion",
     "smiles_tree",
     "sound",
     "sound_folder",

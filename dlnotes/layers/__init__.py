@@ -19,6 +19,7 @@ from dlnotes.layers.activations import (
     tanh,
 )
 from dlnotes.layers.convolutional.clustered_pooling import Regions, cluster_locations, clustered_pool
+from dlnotes.layers.convolutional.continuous import averaged_variance, convolve_functions
 from dlnotes.layers.convolutional.convolution import Convolution, conv, convolve, init_convolution
 from dlnotes.layers.convolutional.convolution_variants import (
     LocallyConnected,
@@ -39,6 +40,7 @@ from dlnotes.layers.convolutional.geometry import (
 )
 from dlnotes.layers.convolutional.learned_pooling import LearnedPooling, init_learned_pooling, learned_pool
 from dlnotes.layers.convolutional.masked import masked_adaptive_pool, masked_group_norm, masked_mean
+from dlnotes.layers.convolutional.neighborhood import neighborhood_pool
 from dlnotes.layers.convolutional.pooling import (
     adaptive_pool,
     avg_pool,
@@ -57,9 +59,21 @@ from dlnotes.layers.convolutional.toeplitz import (
     periodic_convolution,
     toeplitz,
 )
+from dlnotes.layers.convolutional.unpooling import Switched, max_unpool, switch_bits, switched_max_pool
 from dlnotes.layers.corruption import CORRUPTIONS, corrupt
 from dlnotes.layers.feedforward.dense import Dense, dense, init_dense
 from dlnotes.layers.feedforward.factored import Factored, factored_dense, init_factored
+from dlnotes.layers.feedforward.kernels import (
+    FourierFeatures,
+    dual_ridge,
+    fourier_deviation,
+    fourier_features,
+    init_fourier_features,
+    polynomial_features,
+    polynomial_kernel,
+    primal_ridge,
+    rbf_kernel,
+)
 from dlnotes.layers.feedforward.maxout import dense_maxout, maxout
 from dlnotes.layers.feedforward.other_units import (
     SmoothUnit,
@@ -124,6 +138,7 @@ __all__ = [
     "Convolution",
     "Dense",
     "Factored",
+    "FourierFeatures",
     "Gate",
     "Geometry",
     "Groups",
@@ -141,6 +156,7 @@ __all__ = [
     "ReceptiveField",
     "Regions",
     "SmoothUnit",
+    "Switched",
     "TreeCell",
     "Window",
     "absolute",
@@ -148,6 +164,7 @@ __all__ = [
     "adaptive_pool",
     "additive_scores",
     "affine_tree",
+    "averaged_variance",
     "avg_pool",
     "bernoulli",
     "bernoulli_gate",
@@ -166,6 +183,7 @@ __all__ = [
     "conv_maxout",
     "conv_stage",
     "convolve",
+    "convolve_functions",
     "corrupt",
     "cosine",
     "count_waves",
@@ -179,11 +197,14 @@ __all__ = [
     "distance_weighted_pool",
     "doubly_block_circulant",
     "dropout",
+    "dual_ridge",
     "elu",
     "erf",
     "factored_dense",
     "fold_in",
     "forward_mode",
+    "fourier_deviation",
+    "fourier_features",
     "free_run",
     "gated_dense",
     "gelu",
@@ -197,6 +218,7 @@ __all__ = [
     "init_convolution",
     "init_dense",
     "init_factored",
+    "init_fourier_features",
     "init_grid_rnn",
     "init_learned_pooling",
     "init_locally_connected",
@@ -219,23 +241,29 @@ __all__ = [
     "masked_mean",
     "masked_softmax",
     "max_pool",
+    "max_unpool",
     "maxout",
     "mean_field",
     "memory_curve",
     "multiplier",
+    "neighborhood_pool",
     "node_states",
     "odd_bump",
     "output_recurrent",
     "output_size",
     "periodic_convolution",
     "plain_cell",
+    "polynomial_features",
+    "polynomial_kernel",
     "prelu",
+    "primal_ridge",
     "quantize_convolution",
     "quantize_dense",
     "quantized_conv",
     "quantized_dense",
     "random",
     "rbf",
+    "rbf_kernel",
     "receptive_field",
     "recurrent_cell",
     "relu",
@@ -254,6 +282,8 @@ __all__ = [
     "softplus",
     "sort_by_group",
     "stack_geometry",
+    "switch_bits",
+    "switched_max_pool",
     "tanh",
     "teacher_forced",
     "tensor_tree",

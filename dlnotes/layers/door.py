@@ -141,6 +141,8 @@ FITS: dict[str, Fit] = {
     "global_avg_pool": _images_only,
     "clustered_pool": _images_only,
     "masked_mean": _MASKED,
+    "neighborhood_pool": _MASKED,
+    "max_unpool": {"y": "batch *sizes channels", "switches": "batch *sizes channels"},
     "masked_adaptive_pool": _MASKED,
     "masked_group_norm": {
         "params.scale": "channels",
@@ -194,6 +196,11 @@ REAL = {
     "hard_read": ("memory", "logits"),
     "gated_dense": ("x",),
     "additive_scores": ("v", "query", "keys"),
+    **dict.fromkeys(("rbf_kernel", "polynomial_kernel"), ("x", "z")),
+    **dict.fromkeys(("polynomial_features", "fourier_features"), ("x",)),
+    "fourier_deviation": ("kernel",),
+    "primal_ridge": ("features", "y"),
+    "dual_ridge": ("kernel", "y"),
 }
 """Parameters whose whole numbers are numbers on a scale."""
 

@@ -1,6 +1,14 @@
 """Whole networks: a factory from plain hyperparameters to a `Model`, one file a family."""
 
 from dlnotes.models.activations import activations
+from dlnotes.models.convolutional.autoencoder import (
+    ConvAutoencoder,
+    ConvHalves,
+    Encoded,
+    conv_autoencoder,
+    conv_autoencoder_halves,
+)
+from dlnotes.models.convolutional.branched import Branch, Branches, branched_net
 from dlnotes.models.convolutional.cnn import CNN, cnn
 from dlnotes.models.convolutional.conv_net import Stage, conv_net
 from dlnotes.models.convolutional.mirrored import mirrored
@@ -57,6 +65,7 @@ from dlnotes.models.recurrent.sequence import (
 )
 from dlnotes.models.recurrent.stack_machine import stack_net
 from dlnotes.models.recurrent.stopping import sequence_distribution, write_sequences
+from dlnotes.models.recurrent.turing_machine import turing_net
 from dlnotes.models.recursive.latent_trees import chart_parse, chart_tree, gumbel_parse, gumbel_tree
 from dlnotes.models.recursive.tree_net import tree_net
 from dlnotes.models.representation.shared import Noise, Shared, head, shared
@@ -65,9 +74,14 @@ __all__ = [
     "CNN",
     "MLP",
     "Apply",
+    "Branch",
+    "Branches",
     "CascadeCount",
     "CascadePassage",
+    "ConvAutoencoder",
+    "ConvHalves",
     "DeepAutoencoder",
+    "Encoded",
     "Experts",
     "Function",
     "GatedMLP",
@@ -93,6 +107,7 @@ __all__ = [
     "autoencoder_halves",
     "beam_decode",
     "beam_search",
+    "branched_net",
     "cascade_counts",
     "cascade_multiply_adds",
     "cascade_ranking",
@@ -101,6 +116,8 @@ __all__ = [
     "chart_parse",
     "chart_tree",
     "cnn",
+    "conv_autoencoder",
+    "conv_autoencoder_halves",
     "conv_net",
     "deep_autoencoder",
     "deep_output",
@@ -149,6 +166,7 @@ __all__ = [
     "soft_tree",
     "stack_net",
     "tree_net",
+    "turing_net",
     "write_aligned",
     "write_sequences",
 ]

@@ -15,6 +15,17 @@ from dlnotes.outputs.distributions import (
     Normal,
 )
 from dlnotes.outputs.edit_distance import error_rates
+from dlnotes.outputs.frames import frames_nll
+from dlnotes.outputs.full_mixture import (
+    FullMixture,
+    full_mixture,
+    full_mixture_nll,
+    full_mixture_size,
+    shared_precision,
+    shared_precision_nll,
+)
+from dlnotes.outputs.functional import cost_functional, functional_minimum
+from dlnotes.outputs.logistic import complement, logit, sigmoid_slope
 from dlnotes.outputs.losses import (
     LOSSES,
     LossFn,
@@ -38,10 +49,22 @@ from dlnotes.outputs.losses import (
     target_count,
 )
 from dlnotes.outputs.metrics import METRICS, accuracy, exact_match
+from dlnotes.outputs.mixture_gradients import (
+    MixtureGradients,
+    mixture_gradients,
+    scale_gradient,
+    scaled_mixture_nll,
+)
 from dlnotes.outputs.penalized import Penalized, penalized, unpenalized
 from dlnotes.outputs.scored import Scored, scored, unscored
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
 from dlnotes.outputs.soft_bits import SoftBernoulli, bernoulli_nll
+from dlnotes.outputs.softmax_limits import (
+    above_maximum,
+    argmax_error_bound,
+    strongest_wrong_share,
+    tempered_softmax,
+)
 from dlnotes.outputs.targets import Reconstruction, Targets, joint_loss, of_task
 from dlnotes.outputs.units import UNITS, Unit, full_covariance, heteroscedastic, mixture, unit
 
@@ -52,10 +75,12 @@ __all__ = [
     "Bernoulli",
     "Categorical",
     "DiagonalNormal",
+    "FullMixture",
     "FullNormal",
     "Laplace",
     "LossFn",
     "Mixture",
+    "MixtureGradients",
     "Normal",
     "Penalized",
     "PerExample",
@@ -64,23 +89,32 @@ __all__ = [
     "SoftBernoulli",
     "Targets",
     "Unit",
+    "above_maximum",
     "absolute_error",
     "accuracy",
+    "argmax_error_bound",
     "bernoulli_nll",
     "binary_cross_entropy",
     "boundary_f",
     "bracket_f1",
     "brier",
     "clipped_linear_nll",
+    "complement",
     "confusion",
+    "cost_functional",
     "cross_entropy",
     "dependence",
     "distance_correlations",
     "distillation",
     "error_rates",
     "exact_match",
+    "frames_nll",
     "full_covariance",
     "full_covariance_nll",
+    "full_mixture",
+    "full_mixture_nll",
+    "full_mixture_size",
+    "functional_minimum",
     "gaussian_nll",
     "heteroscedastic",
     "heteroscedastic_nll",
@@ -89,24 +123,43 @@ __all__ = [
     "joint_loss",
     "laplace_nll",
     "likelihood",
+    "logit",
     "mean_iou",
     "mean_of",
     "mixture",
+    "mixture_gradients",
     "mixture_nll",
     "of_task",
     "over_steps",
     "penalized",
     "pinball",
+    "scale_gradient",
+    "scaled_mixture_nll",
     "scored",
     "segmentation",
     "self_agreement",
+    "shared_precision",
+    "shared_precision_nll",
+    "sigmoid_slope",
     "squared_error",
+    "strongest_wrong_share",
     "target_count",
+    "tempered_softmax",
     "unit",
     "unpenalized",
     "unscored",
 ]
 
 open_package(globals(), door.FITS, real=door.REAL)
-for _kind in (Bernoulli, Categorical, DiagonalNormal, FullNormal, Laplace, Mixture, Normal, SoftBernoulli):
+for _kind in (
+    Bernoulli,
+    Categorical,
+    DiagonalNormal,
+    FullMixture,
+    FullNormal,
+    Laplace,
+    Mixture,
+    Normal,
+    SoftBernoulli,
+):
     open_class(_kind)

@@ -66,5 +66,17 @@ REAL = {
     "bernoulli_nll": ("logits", "y"),
     **dict.fromkeys(("heteroscedastic_nll", "full_covariance_nll", "mixture_nll", "likelihood"), ("raw",)),
     **dict.fromkeys(("heteroscedastic", "full_covariance", "mixture"), ("raw",)),
+    **dict.fromkeys(("full_mixture", "full_mixture_nll"), ("raw",)),
+    **dict.fromkeys(("shared_precision", "shared_precision_nll"), ("raw",)),
+    "frames_nll": ("raw", "y"),
+    "cost_functional": ("f", "y", "p"),
+    "functional_minimum": ("y", "p"),
+    "logit": ("p",),
+    **dict.fromkeys(("complement", "sigmoid_slope"), ("z",)),
+    **dict.fromkeys(("above_maximum", "strongest_wrong_share"), ("logits",)),
+    **dict.fromkeys(("tempered_softmax", "argmax_error_bound"), ("logits",)),
+    "mixture_gradients": ("logits", "location", "scale", "y"),
+    "scale_gradient": ("x", "factor"),
+    "scaled_mixture_nll": ("raw", "y"),
 }
 """Parameters whose whole numbers are numbers on a scale."""

@@ -7,6 +7,14 @@ from dlnotes.door import open_package
 from dlnotes.training import schedules
 from dlnotes.training.delayed import Delayed, delayed_descent, largest_stable_rate, train_delayed
 from dlnotes.training.fitting import Fit, fit, predict
+from dlnotes.training.linear import (
+    Descent,
+    linear_descent,
+    linear_objective,
+    normal_equations,
+    qr_least_squares,
+    start_descent,
+)
 from dlnotes.training.optimizers import max_norm, optimizer
 from dlnotes.training.parallel import compile_chunk
 from dlnotes.training.starts import along, initial_params
@@ -16,6 +24,7 @@ from dlnotes.training.tuning import Tuned, evaluate, tune_and_train, tune_briefl
 
 __all__ = [
     "Delayed",
+    "Descent",
     "Fit",
     "Hyperparams",
     "Member",
@@ -31,10 +40,15 @@ __all__ = [
     "init_state",
     "initial_params",
     "largest_stable_rate",
+    "linear_descent",
+    "linear_objective",
     "max_norm",
+    "normal_equations",
     "optimizer",
     "predict",
+    "qr_least_squares",
     "schedules",
+    "start_descent",
     "train_delayed",
     "train_step",
     "tune_and_train",

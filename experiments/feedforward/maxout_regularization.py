@@ -77,7 +77,9 @@ class MaxoutRegularization(Options):
 
 def network(pieces: int, width: int, how: int) -> models.Model:
     """Two hidden layers of ReLU or maxout units, with dropout or without."""
-    dropped = {"dropout": HIDDEN_DROPPED, "input_dropout": INPUT_DROPPED} if how == DROPOUT else {}
+    dropped: dict[str, Any] = (
+        {"dropout": HIDDEN_DROPPED, "input_dropout": INPUT_DROPPED} if how == DROPOUT else {}
+    )
     if pieces == 1:
         return models.mlp(INPUTS, (width, width), CLASSES, **dropped)
     return models.maxout_mlp(INPUTS, (width, width), CLASSES, pieces=pieces, **dropped)

@@ -135,7 +135,7 @@ def measure(options: NearLinear) -> dict[str, np.ndarray]:
     """Choose the linear network's rate; train it and the tanh networks at that rate."""
     train, validation, test = data.parts_of(data.load("mnist"), options.images, 5000, options.test)
     of, every = recipe_of(options.width), options.steps // options.moments
-    shared = {"batch_size": options.batch_size, "record": every}
+    shared: dict[str, Any] = {"batch_size": options.batch_size, "record": every}
     linear = tune_briefly_and_train(
         lambda steps: of,
         train,

@@ -8,7 +8,16 @@ import pytest
 from jax.test_util import check_grads
 from scipy import integrate, special, stats
 
-from dlnotes.outputs import Bernoulli, Categorical, DiagonalNormal, FullNormal, Laplace, Mixture, Normal
+from dlnotes.outputs import (
+    Bernoulli,
+    Categorical,
+    DiagonalNormal,
+    FullMixture,
+    FullNormal,
+    Laplace,
+    Mixture,
+    Normal,
+)
 
 RNG = np.random.default_rng(3)
 B, N, D = 4, 3, 2
@@ -33,10 +42,11 @@ FAMILY = {
     "DiagonalNormal": (DiagonalNormal(normal(B, D), positive(B, D)), normal(B, D)),
     "FullNormal": (FullNormal(normal(B, D), factor(B)), normal(B, D)),
     "Mixture": (Mixture(normal(B, N), normal(B, N, D), positive(B, N, D)), normal(B, D)),
+    "FullMixture": (FullMixture(normal(B, N), normal(B, N, D), factor(B, N)), normal(B, D)),
     "Bernoulli": (Bernoulli(normal(B)), jnp.asarray(RNG.integers(0, 2, B))),
     "Categorical": (Categorical(normal(B, N)), jnp.asarray(RNG.integers(0, N, B))),
 }
-VECTORS = ("DiagonalNormal", "FullNormal", "Mixture")
+VECTORS = ("DiagonalNormal", "FullNormal", "Mixture", "FullMixture")
 REAL = ("Normal", "Laplace", *VECTORS)
 
 
@@ -133,6 +143,24 @@ def test_mixture_against_scipy():
     np.testing.assert_allclose(dist.mode, np.asarray(dist.location)[np.arange(B), mode], rtol=1e-6)
 
 
+def test_full_mixture_against_scipy():
+    dist, y = FAMILY["FullMixture"]
+    covariance = np.asarray(dist.component_covariance, np.float64)
+    U = np.asarray(dist.factor, np.float64)
+    np.testing.assert_allclose(
+        covariance @ (np.swapaxes(U, -1, -2) @ U), np.broadcast_to(np.eye(D), U.shape), atol=1e-4
+    )
+    pi = special.softmax(np.asarray(dist.logits, np.float64), -1)
+    for i in range(B):
+        each = [stats.multivariate_normal(dist.location[i, k], covariance[i, k]).pdf(y[i]) for k in range(N)]
+        np.testing.assert_allclose(dist.log_prob(y)[i], np.log(pi[i] @ each), rtol=1e-4)
+        np.testing.assert_allclose(dist.responsibilities(y)[i], pi[i] * each / (pi[i] @ each), rtol=1e-3)
+        mu = np.asarray(dist.location[i], np.float64)
+        second = sum(p * (C + np.outer(m, m)) for p, C, m in zip(pi[i], covariance[i], mu))
+        want = second - np.outer(pi[i] @ mu, pi[i] @ mu)
+        np.testing.assert_allclose(dist.covariance[i], want, rtol=1e-3, atol=1e-4)
+
+
 def test_a_mixture_integrates_to_one_and_its_samples_follow_it(key):
     dist = Mixture(
         jnp.array([0.2, -1.0, 0.5]), jnp.array([[-2.0], [0.3], [1.5]]), jnp.array([[0.4], [0.1], [0.6]])
@@ -153,12 +181,18 @@ def test_far_tails_and_narrow_densities_stay_finite(dtype, far, spread):
     y = jnp.full((1, D), far, dtype)
     s = jnp.full((1, D), spread, dtype)
     eye = jnp.eye(D, dtype=dtype)[None]
+    narrow = eye / s[..., None]
     family = (
         Normal(at, s),
         Laplace(at, s),
         DiagonalNormal(at, 1 / (s * s)),
         FullNormal(at, eye * s[..., None]),
         Mixture(jnp.array([[1e4, -1e4]], dtype), jnp.stack([at, at + 1], 1), jnp.stack([s, s], 1)),
+        FullMixture(
+            jnp.array([[1e4, -1e4]], dtype),
+            jnp.stack([at, at + 1], 1),
+            jnp.stack([narrow] * 2, 1),
+        ),
     )
     for dist in family:
         value, slope = jax.value_and_grad(lambda d: jnp.sum(d.log_prob(y)))(dist)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 
+from dlnotes.jax_internals import is_traced
 from dlnotes.layers.feedforward.dense import Dense
 from dlnotes.models.feedforward.mlp import MLP, MaxoutMLP
 from dlnotes.typing import Array
@@ -63,7 +63,7 @@ def _slope(name: str, learned: Array | None, i: int, layer: Dense) -> Array:
             f"{'no learned slopes' if learned is None else 'learned slopes'}"
         )
     if learned is not None:
-        if not isinstance(learned, jax.core.Tracer) and not bool(jnp.all(learned <= 1)):
+        if not is_traced(learned) and not bool(jnp.all(learned <= 1)):
             raise ValueError(f"params.slopes[{i}]: got a slope above 1, allowed are at most 1: max(z, αz)")
         return learned
     if name not in SLOPES:
