@@ -43,8 +43,8 @@ def test_pre_activations_of_a_convolutional_network(key, images):
 def test_the_whole_gradient_is_that_of_the_mean(key, images):
     model = networks.perceptron(3, layers.relu)
     params = model.init(key)
-    loss, slope = networks.whole_gradient(model, params, images, chunk=2)
-    want = jax.value_and_grad(networks.cost_of(model, *images[:2]))(params)
+    loss, slope = jax.jit(lambda p: networks.whole_gradient(model, p, images, chunk=2))(params)
+    want = jax.jit(jax.value_and_grad(networks.cost_of(model, *images[:2])))(params)
     np.testing.assert_allclose(loss, want[0], rtol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), slope, want[1])
     members = jax.tree.map(lambda a: jnp.stack([a, a]), params)
@@ -81,7 +81,7 @@ def test_every_unit_starts_from_the_same_weights_and_random_ones_are_not_trained
     jax.tree.map(np.testing.assert_array_equal, relu, own.layers)
     assert not np.allclose(own.unit.phases[0], own.unit.phases[1])
     model, one = units.network("random smooth", 3), jax.tree.map(lambda a: jnp.asarray(a[0]), own)
-    slope = jax.grad(networks.cost_of(model, *images[:2]))(one)
+    slope = jax.jit(jax.grad(networks.cost_of(model, *images[:2])))(one)
     assert all(not np.any(a) for a in slope.unit)
     assert np.any(slope.layers.first.W)
     w, p = (np.asarray(a[0]) for a in own.unit)
@@ -125,13 +125,14 @@ def test_what_is_seen_of_a_gradient(key, images):
     model = networks.perceptron(3, useful.unit(jnp.asarray(useful.TANH)))
     now = model.init(key)
     cost = networks.cost_of(model, *images[:2])
-    slope = jax.grad(cost)(now)
+    slope = jax.jit(jax.grad(cost))(now)
     last = jax.tree.map(lambda p, g: p - 0.3 * g, now, slope)
-    found = useful.seen(model, now, last, images)
+    found = jax.jit(lambda now, last: useful.seen(model, now, last, images))(now, last)
     assert float(found["cosine"]) == pytest.approx(1, abs=1e-5)
     assert 0 < float(found["progress"]) < 1
     half, step = networks.cost_of(model, images.x[:3], images.y[:3]), 0.005
     square = sum(np.sum(np.float64(g) ** 2) for g in jax.tree.leaves(slope))
+    half = jax.jit(half)
     values = [
         float(half(jax.tree.map(lambda p, g: p + np.float32(t / square**0.5) * g, now, slope)))  # noqa: B023
         for t in (-step, 0, step)
