@@ -132,7 +132,8 @@ ROWS: tuple[Row, ...] = (
     _claim("F2.11", "Linear models on very large sets, by descent and by solvers",
            "training.linear_descent training.start_descent training.linear_objective "
            "training.normal_equations training.qr_least_squares",
-           "training/test_linear experiments/feedforward/test_linear_sets experiments/feedforward/test_claims_f2",
+           "training/test_linear experiments/feedforward/test_linear_sets "
+           "experiments/feedforward/test_claims_f2",
            config="configs/claims/F2.11_large_sets.toml"),
     _claim("F2.12", "Mixtures of Gaussians for frames of speech and of motion",
            "outputs.frames_nll outputs.full_mixture outputs.FullMixture outputs.full_mixture_nll "
