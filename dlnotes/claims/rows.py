@@ -137,7 +137,8 @@ ROWS: tuple[Row, ...] = (
            config="configs/claims/F2.11_large_sets.toml"),
     _claim("F2.12", "Mixtures of Gaussians for frames of speech and of motion",
            "outputs.frames_nll outputs.full_mixture outputs.FullMixture outputs.full_mixture_nll "
-           "models.sequence_labeler data.bouncing data.bouncing_paths data.bouncing_log_density",
+           "models.sequence_labeler data.bouncing data.bouncing_paths data.bouncing_log_density "
+           "data.bouncing_gaussian_entropy",
            "outputs/test_full_mixture data/time_series/test_bouncing experiments/feedforward/test_claims_f2",
            config="configs/claims/F2.12_speech_and_motion.toml"),
     _claim("F3.1", "ReLU units and a small positive bias at the start", "layers.relu models.mlp",

@@ -46,7 +46,10 @@ def excess_errors(seeds: int, steps: int, first_seed: int) -> np.ndarray:
             best = np.linalg.lstsq(wide, target)[0]
             least = np.sum((wide @ best - target) ** 2)
             for k, way in enumerate(ways):
-                error = np.sum((wide @ np.asarray(way(x, y), np.float64) - target) ** 2)
-                share = (error - least) / np.sum(target**2)
-                found[k, j, i] = min(share, MOST) if np.isfinite(share) else MOST
+                w = np.asarray(way(x, y), np.float64)
+                if not np.isfinite(w).all():
+                    found[k, j, i] = MOST
+                    continue
+                error = np.sum((wide @ w - target) ** 2)
+                found[k, j, i] = min((error - least) / np.sum(target**2), MOST)
     return found
