@@ -8,7 +8,7 @@ from experiment_module import experiment
 from sklearn.svm import LinearSVC
 
 sets = sys.modules[experiment("feedforward/large_sets").solve.__module__]
-conditioned = sys.modules[experiment("feedforward/convex_starts").excess_errors.__module__]
+conditioned = sys.modules[experiment("feedforward/convex_starts").errors.__module__]
 
 
 @pytest.mark.parametrize("condition", [1.0, 1e2, 1e4])
