@@ -36,13 +36,15 @@ MASK = "mask"
 """A place for booleans ``(2, 6, 5)``, a box from the first position on."""
 
 ELEMENTWISE = (
-    "absolute", "elu", "gelu", "hard_tanh", "identity", "leaky_relu", "relu", "sigmoid", "silu", "softplus",
-    "tanh",
+    "absolute", "cosine", "elu", "erf", "gelu", "hard_tanh", "identity", "leaky_relu", "odd_bump", "relu",
+    "sigmoid", "silu", "sine_plus", "softplus", "tanh",
 )  # fmt: skip
 
 LAYERS = {
     **{name: (getattr(layers, name), r(3, 4)) for name in ELEMENTWISE},
     "prelu": (layers.prelu, r(3, 4), r(4)),
+    "relu_with_slope": (lambda z: layers.relu_with_slope(z, 0.5), r(3, 4)),
+    "smooth_unit": (layers.smooth_unit, drawn(layers.init_smooth_unit, 3), r(3, 4)),
     "dense": (layers.dense, drawn(layers.init_dense, 4, 3), r(5, 4)),
     "corrupt": (lambda x: layers.corrupt(jax.random.key(5), x, amount=0.4), r(3, 4)),
     "factored_dense": (layers.factored_dense, drawn(layers.init_factored, 4, 2, 3), r(5, 4)),
@@ -136,6 +138,8 @@ LAYERS = {
         MASK,
     ),
     "masked_mean": (layers.masked_mean, IMAGE, MASK),
+    "neighborhood_pool": (layers.neighborhood_pool, IMAGE),
+    "averaged_variance": (layers.averaged_variance, r(3, 4)),
     "adaptive_pool": (lambda x: layers.adaptive_pool(x, (3, 2)), IMAGE),
     "avg_pool": (lambda x: layers.avg_pool(x, 3, 2), IMAGE),
     "channel_max_pool": (lambda x: layers.channel_max_pool(x, 2), IMAGE),
@@ -147,6 +151,8 @@ LAYERS = {
     "learned_pool": (layers.learned_pool, layers.LearnedPooling(r(3, 6, 5, 2)), IMAGE),
     "max_pool": (lambda x: layers.max_pool(x, 3, 2, "SAME"), IMAGE),
     "upsample": (lambda x: layers.upsample(x, 2, "linear"), IMAGE),
+    "switched_max_pool": (lambda x: layers.switched_max_pool(x[:, :, :4]).values, IMAGE),
+    "max_unpool": (lambda y: layers.max_unpool(y, jnp.ones_like(y, jnp.int32)), IMAGE),
     "dropout": (lambda x: layers.dropout(jax.random.key(3), x, 0.4), r(3, 4)),
     "unroll": (lambda p, xs: layers.unroll(layers.gru, p, xs), drawn(layers.gru.init, 3, 4), r(2, 5, 3)),
     "teacher_forced": (
@@ -166,7 +172,7 @@ NOT_PURE = {
     "fold_in", "forward_mode",
     "tree_cell", "tree_lstm", "affine_tree", "tensor_tree", "node_states", "count_waves", "soft_chart",
     "compose_pairs", "connected_regions", "mean_field", "free_run", "memory_curve", "local_window",
-    "multiplier", "requantize",
+    "multiplier", "requantize", "convolve_functions", "switch_bits",
 }  # fmt: skip
 """What takes static arguments alone, keys or host numbers; and cells, trees and the mean field, which the
 tests beside them hold to the same."""

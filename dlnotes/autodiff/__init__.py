@@ -5,6 +5,14 @@ written out here against it.
 """
 
 from dlnotes.autodiff import bptt_by_hand, mlp_backprop
+from dlnotes.autodiff.backward_graph import (
+    BackwardGraph,
+    HessianVector,
+    backward_graph,
+    hessian_vector_graph,
+    operation_counts,
+    second_derivatives,
+)
 from dlnotes.autodiff.checkpointing import recompute_all, recompute_segments, store_all, temporary_bytes
 from dlnotes.autodiff.computational_graph import (
     Gradients,
@@ -19,25 +27,35 @@ from dlnotes.autodiff.derivatives import DERIVATIVES, derivative
 from dlnotes.autodiff.jacobian_products import convolution_vjp, matmul_vjp, softmax_vjp
 from dlnotes.autodiff.naive import naive_gradient
 from dlnotes.autodiff.operations import OPERATIONS, Operation
+from dlnotes.autodiff.simplification import Simplified, product_count, simplify
 
 __all__ = [
     "DERIVATIVES",
     "OPERATIONS",
+    "BackwardGraph",
     "Gradients",
     "Graph",
+    "HessianVector",
     "Node",
     "Operation",
+    "Simplified",
     "backward",
+    "backward_graph",
     "bptt_by_hand",
     "convolution_vjp",
     "derivative",
     "forward",
     "graph",
+    "hessian_vector_graph",
     "matmul_vjp",
     "mlp_backprop",
     "naive_gradient",
+    "operation_counts",
+    "product_count",
     "recompute_all",
     "recompute_segments",
+    "second_derivatives",
+    "simplify",
     "softmax_vjp",
     "store_all",
     "temporary_bytes",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Literal
 
@@ -183,9 +185,17 @@ def _shares(jobs: int) -> list[set[int]]:
 
 
 def _take_share(shares: Any) -> None:
-    """Bind this process to its processors: then jax has as many threads and CPU devices."""
+    """Bind this process to its processors, with as many threads and devices; end it with its parent."""
     if share := shares.get():
         os.sched_setaffinity(0, share)
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 _Outcome = tuple[State, "dict[str, Any] | None", "Path | None", str, float]

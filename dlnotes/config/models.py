@@ -261,10 +261,27 @@ class Cnn(_WithDropout):
     initializer: Initializer = "he_normal"
 
 
-class ConvStage(Section):
-    """A few convolutions of as many channels, then pooling."""
+class ConvBranch(Section):
+    """One of the branches of a stage: a convolution, before it pooling of stride 1 or a 1-convolution."""
 
     channels: Width
+    kernel: int = Field(default=1, ge=1, le=63, description="width of its kernel, odd")
+    reduce: int = Field(
+        default=0, ge=0, le=1_000_000, description="maps of a 1-convolution before a wider kernel; 0 for none"
+    )
+    pool: int = Field(default=1, ge=1, le=63, description="width of the pooling before it, odd; 1 for none")
+    pooling: Literal["max", "average"] = "max"
+
+
+class ConvStage(Section):
+    """A few convolutions of as many channels, or parallel branches side by side, then pooling."""
+
+    channels: Width | None = Field(
+        default=None, description="maps of each convolution; a stage of branches has the sum of theirs"
+    )
+    branches: tuple[ConvBranch, ...] = Field(
+        default=(), description="parallel ways through the stage, in place of its convolutions"
+    )
     blocks: int = Field(default=1, ge=1, le=64, description="convolutions, or residual blocks of two")
     kernel: int = Field(default=3, ge=1, le=63, description="width of every kernel, odd")
     stride: int = Field(default=1, ge=1, le=16, description="of the first convolution")
@@ -272,6 +289,21 @@ class ConvStage(Section):
     residual: bool = False
     pool: int = Field(default=1, ge=1, le=64, description="width and stride of the pooling; 1 for none")
     pooling: Literal["max", "average"] = "max"
+
+    @model_validator(mode="after")
+    def _convolutions_or_branches(self) -> ConvStage:
+        if not self.branches:
+            if self.channels is None:
+                raise ValueError("needs channels, or branches with channels of their own")
+            return self
+        given = sorted(
+            self.model_fields_set & {"channels", "blocks", "kernel", "stride", "dilation", "residual"}
+        )
+        if given:
+            raise ValueError(
+                f"got {', '.join(given)} with branches, allowed beside branches are pool and pooling"
+            )
+        return self
 
 
 class ConvNet(_WithDropout):

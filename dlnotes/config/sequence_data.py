@@ -89,6 +89,17 @@ class SoundFolder(_Sound):
     hop: int = Field(default=128, ge=1, description="samples from a frame to the next")
 
 
+class SkeletonMotion(Split):
+    """Angles of the joints of a figure that walks, runs, limps, jumps, squats or waves: 12 channels."""
+
+    always: ClassVar = ("sequence", "classification")
+    kind: Literal["skeleton_motion"]
+    n: int = Field(default=3000, ge=60)
+    frames: int = Field(default=64, ge=8)
+    noise: float = Field(default=0.15, ge=0, description="of each measured angle, in radians")
+    standardize: bool = True
+
+
 class Reber(Split):
     """Strings of the embedded Reber grammar against strings with one wrong symbol."""
 
@@ -311,6 +322,7 @@ SequenceData = (
     | JapaneseVowels
     | Sound
     | SoundFolder
+    | SkeletonMotion
     | Reber
     | Adding
     | CopyMemory

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dlnotes.data.reconstruction import inputs_as_targets
     from dlnotes.data.split import split_indices
     from dlnotes.data.tables import csv
+    from dlnotes.data.texts.alignment import align_pairs
     from dlnotes.data.texts.cmudict import cmudict
     from dlnotes.data.texts.corpus import text
     from dlnotes.data.texts.number_words import number_words, shift_right
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     )
     from dlnotes.data.time_series.chaos import lorenz, mackey_glass
     from dlnotes.data.time_series.csv_series import csv_series
+    from dlnotes.data.time_series.log_frequency import log_spectrogram
     from dlnotes.data.time_series.long_term import (
         adding,
         copy_memory,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
         parity,
         temporal_order,
     )
+    from dlnotes.data.time_series.skeleton_motion import skeleton_motion
     from dlnotes.data.time_series.sound import sound, sound_folder
     from dlnotes.data.time_series.ts_files import japanese_vowels, series
     from dlnotes.data.toy import two_moons, xor
@@ -122,6 +125,13 @@ SOURCES: dict[str, Source] = {
         "tones, chirps and clicks in noise",
     ),
     "sound_folder": Source("time_series.sound"),
+    "skeleton_motion": Source(
+        "time_series.skeleton_motion",
+        "sequence, 6 classes",
+        "generated",
+        "none needed",
+        "angles of the joints of a moving figure",
+    ),
     "moving_digits": Source(
         "images.moving_digits",
         "volume, 9 or 10 classes",
@@ -237,12 +247,14 @@ _OTHERS = {
     "parse_brackets": "trees.brackets",
     "buckets_for": "buckets",
     "choose_buckets": "buckets",
+    "align_pairs": "texts.alignment",
     "draw_latch": "time_series.long_term",
     "Bounces": "time_series.bouncing",
     "bouncing_frames": "time_series.bouncing",
     "bouncing_gaussian_entropy": "time_series.bouncing",
     "bouncing_log_density": "time_series.bouncing",
     "bouncing_paths": "time_series.bouncing",
+    "log_spectrogram": "time_series.log_frequency",
     "smiles_tree": "trees.smiles",
     "balanced_tree": "trees.tree",
     "chain_tree": "trees.tree",
@@ -263,6 +275,7 @@ __all__ = [
     "Tree",
     "Trees",
     "adding",
+    "align_pairs",
     "balanced_tree",
     "batch_trees",
     "bouncing",
@@ -290,6 +303,7 @@ __all__ = [
     "latch",
     "list_ops",
     "load",
+    "log_spectrogram",
     "logic",
     "lorenz",
     "mackey_glass",
@@ -310,6 +324,7 @@ __all__ = [
     "series",
     "shift_right",
     "sized_digits",
+    "skeleton_motion",
     "smiles_tree",
     "sound",
     "sound_folder",

@@ -49,6 +49,15 @@ _DAMAGE = (  # what numpy and zipfile raise on bytes that are not what they say 
     zlib.error,
 )
 
+SHAPES = {
+    "vector": "(examples, numbers)",
+    "sequence": "(examples, steps, numbers)",
+    "image": "(examples, height, width, channels)",
+    "volume": "(examples, depth, height, width, channels)",
+    "tokens": "(examples, steps)",
+}
+"""Of an array of inputs, by kind; the channels of an image or a volume may be left out."""
+
 
 class Arrays(Mapping[str, np.ndarray]):
     """The arrays of a file by name; one that cannot be used is refused when it is asked for."""
@@ -272,7 +281,7 @@ def check_inputs(
     Raises:
       ValueError: naming file and row.
     """
-    axes = {"vector": 2, "sequence": 3, "image": 4, "volume": 5, "tokens": 2}
+    axes = {kind: shape.count(",") + 1 for kind, shape in SHAPES.items()}
     if kind not in axes:
         raise ValueError(f"input: got {kind!r}, allowed are {', '.join(axes)}")
     if x.dtype.kind not in "biuf":
@@ -280,7 +289,7 @@ def check_inputs(
     if kind in ("image", "volume") and x.ndim == axes[kind] - 1:
         x = x[..., None]
     if x.ndim != axes[kind]:
-        raise ValueError(f"{path}: x has shape {x.shape}, {kind!r} inputs need {axes[kind]} axes")
+        raise ValueError(f"{path}: x has shape {x.shape}, {kind!r} inputs are {SHAPES[kind]}")
     if len(x) == 0 or x.size == 0:
         raise ValueError(f"{path}: x is empty, its shape is {x.shape}")
     if kind == "tokens":

@@ -115,9 +115,21 @@ def _conv_net(
             f"model.mirror: got true for {dataset.input} inputs of {dataset.name}, "
             "allowed for images of one size"
         )
-    listed = [models.Stage(**stage.model_dump()) for stage in stages]
-    network = models.conv_net(sizes_of(dataset), outputs, stages=listed, **options)
+    listed = [_stage_of(stage) for stage in stages]
+    branched = any(stage.branches for stage in stages)
+    network = (models.branched_net if branched else models.conv_net)(
+        sizes_of(dataset), outputs, stages=listed, **options
+    )
     return models.mirrored(network) if mirror else network
+
+
+def _stage_of(section: ConvStage) -> Any:
+    """A stage of convolutions or of branches, as the models take them."""
+    options = section.model_dump()
+    branches = tuple(models.Branch(**branch) for branch in options.pop("branches"))
+    if branches:
+        return models.Branches(branches, section.pool, section.pooling)
+    return models.Stage(**options)
 
 
 def _grid_recurrent(dataset: Dataset, outputs: int, **options: Any) -> Model:

@@ -19,6 +19,7 @@ from dlnotes.layers.activations import (
     tanh,
 )
 from dlnotes.layers.convolutional.clustered_pooling import Regions, cluster_locations, clustered_pool
+from dlnotes.layers.convolutional.continuous import averaged_variance, convolve_functions
 from dlnotes.layers.convolutional.convolution import Convolution, conv, convolve, init_convolution
 from dlnotes.layers.convolutional.convolution_variants import (
     LocallyConnected,
@@ -39,6 +40,7 @@ from dlnotes.layers.convolutional.geometry import (
 )
 from dlnotes.layers.convolutional.learned_pooling import LearnedPooling, init_learned_pooling, learned_pool
 from dlnotes.layers.convolutional.masked import masked_adaptive_pool, masked_group_norm, masked_mean
+from dlnotes.layers.convolutional.neighborhood import neighborhood_pool
 from dlnotes.layers.convolutional.pooling import (
     adaptive_pool,
     avg_pool,
@@ -57,6 +59,7 @@ from dlnotes.layers.convolutional.toeplitz import (
     periodic_convolution,
     toeplitz,
 )
+from dlnotes.layers.convolutional.unpooling import Switched, max_unpool, switch_bits, switched_max_pool
 from dlnotes.layers.corruption import CORRUPTIONS, corrupt
 from dlnotes.layers.feedforward.dense import Dense, dense, init_dense
 from dlnotes.layers.feedforward.factored import Factored, factored_dense, init_factored
@@ -72,6 +75,16 @@ from dlnotes.layers.feedforward.kernels import (
     rbf_kernel,
 )
 from dlnotes.layers.feedforward.maxout import dense_maxout, maxout
+from dlnotes.layers.feedforward.other_units import (
+    SmoothUnit,
+    cosine,
+    erf,
+    init_smooth_unit,
+    odd_bump,
+    relu_with_slope,
+    sine_plus,
+    smooth_unit,
+)
 from dlnotes.layers.feedforward.rbf import RBF, init_rbf, rbf
 from dlnotes.layers.feedforward.sparse import connections, init_masked_dense, masked_dense
 from dlnotes.layers.feedforward.switch import soft_read, soft_switch
@@ -142,6 +155,8 @@ __all__ = [
     "Readout",
     "ReceptiveField",
     "Regions",
+    "SmoothUnit",
+    "Switched",
     "TreeCell",
     "Window",
     "absolute",
@@ -149,6 +164,7 @@ __all__ = [
     "adaptive_pool",
     "additive_scores",
     "affine_tree",
+    "averaged_variance",
     "avg_pool",
     "bernoulli",
     "bernoulli_gate",
@@ -167,7 +183,9 @@ __all__ = [
     "conv_maxout",
     "conv_stage",
     "convolve",
+    "convolve_functions",
     "corrupt",
+    "cosine",
     "count_waves",
     "crop",
     "deep_input",
@@ -181,6 +199,7 @@ __all__ = [
     "dropout",
     "dual_ridge",
     "elu",
+    "erf",
     "factored_dense",
     "fold_in",
     "forward_mode",
@@ -206,6 +225,7 @@ __all__ = [
     "init_masked_dense",
     "init_mean_field",
     "init_rbf",
+    "init_smooth_unit",
     "initializer",
     "l2_pool",
     "leaky",
@@ -221,11 +241,14 @@ __all__ = [
     "masked_mean",
     "masked_softmax",
     "max_pool",
+    "max_unpool",
     "maxout",
     "mean_field",
     "memory_curve",
     "multiplier",
+    "neighborhood_pool",
     "node_states",
+    "odd_bump",
     "output_recurrent",
     "output_size",
     "periodic_convolution",
@@ -244,18 +267,23 @@ __all__ = [
     "receptive_field",
     "recurrent_cell",
     "relu",
+    "relu_with_slope",
     "requantize",
     "reservoir",
     "ridge_readout",
     "rnn",
     "sigmoid",
     "silu",
+    "sine_plus",
+    "smooth_unit",
     "soft_chart",
     "soft_read",
     "soft_switch",
     "softplus",
     "sort_by_group",
     "stack_geometry",
+    "switch_bits",
+    "switched_max_pool",
     "tanh",
     "teacher_forced",
     "tensor_tree",

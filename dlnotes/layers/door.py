@@ -17,8 +17,8 @@ from dlnotes.layers.recurrent.rnn import LinearRNNParams, ReluRNNParams, RNNPara
 from dlnotes.layers.recursive.cells import TreeCell
 
 ELEMENTWISE = (
-    "absolute", "elu", "gelu", "hard_tanh", "identity", "leaky_relu", "prelu", "relu", "sigmoid", "silu",
-    "softplus", "tanh",
+    "absolute", "cosine", "elu", "erf", "gelu", "hard_tanh", "identity", "leaky_relu", "odd_bump", "prelu",
+    "relu", "relu_with_slope", "sigmoid", "silu", "sine_plus", "smooth_unit", "softplus", "tanh",
 )  # fmt: skip
 """Functions of numbers on a scale, for which a whole number is one too."""
 
@@ -111,6 +111,8 @@ def check_cell(params: Any) -> None:
 
 FITS: dict[str, Fit] = {
     "prelu": {"z": "... units", "alpha": ("units", "")},
+    "relu_with_slope": {"at_zero": ""},
+    "smooth_unit": {"params.frequencies": "waves", "params.phases": "waves"},
     "dense": _AFFINE,
     "dense_maxout": _AFFINE,
     "masked_dense": {**_AFFINE, "mask": "inputs outputs"},
@@ -139,6 +141,8 @@ FITS: dict[str, Fit] = {
     "global_avg_pool": _images_only,
     "clustered_pool": _images_only,
     "masked_mean": _MASKED,
+    "neighborhood_pool": _MASKED,
+    "max_unpool": {"y": "batch *sizes channels", "switches": "batch *sizes channels"},
     "masked_adaptive_pool": _MASKED,
     "masked_group_norm": {
         "params.scale": "channels",

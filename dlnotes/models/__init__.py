@@ -1,12 +1,21 @@
 """Whole networks: a factory from plain hyperparameters to a `Model`, one file a family."""
 
 from dlnotes.models.activations import activations
+from dlnotes.models.convolutional.autoencoder import (
+    ConvAutoencoder,
+    ConvHalves,
+    Encoded,
+    conv_autoencoder,
+    conv_autoencoder_halves,
+)
+from dlnotes.models.convolutional.branched import Branch, Branches, branched_net
 from dlnotes.models.convolutional.cnn import CNN, cnn
 from dlnotes.models.convolutional.conv_net import Stage, conv_net
 from dlnotes.models.convolutional.mirrored import mirrored
 from dlnotes.models.convolutional.refinement import recurrent_refinement
 from dlnotes.models.convolutional.segmentation import pixel_labeler
 from dlnotes.models.door import forward_mode, open_models
+from dlnotes.models.feedforward.as_maxout import as_maxout
 from dlnotes.models.feedforward.deep_autoencoder import (
     DeepAutoencoder,
     Halves,
@@ -56,6 +65,7 @@ from dlnotes.models.recurrent.sequence import (
 )
 from dlnotes.models.recurrent.stack_machine import stack_net
 from dlnotes.models.recurrent.stopping import sequence_distribution, write_sequences
+from dlnotes.models.recurrent.turing_machine import turing_net
 from dlnotes.models.recursive.latent_trees import chart_parse, chart_tree, gumbel_parse, gumbel_tree
 from dlnotes.models.recursive.tree_net import tree_net
 from dlnotes.models.representation.shared import Noise, Shared, head, shared
@@ -64,9 +74,14 @@ __all__ = [
     "CNN",
     "MLP",
     "Apply",
+    "Branch",
+    "Branches",
     "CascadeCount",
     "CascadePassage",
+    "ConvAutoencoder",
+    "ConvHalves",
     "DeepAutoencoder",
+    "Encoded",
     "Experts",
     "Function",
     "GatedMLP",
@@ -87,10 +102,12 @@ __all__ = [
     "WithState",
     "activations",
     "aligned_sequences",
+    "as_maxout",
     "attention_weights",
     "autoencoder_halves",
     "beam_decode",
     "beam_search",
+    "branched_net",
     "cascade_counts",
     "cascade_multiply_adds",
     "cascade_ranking",
@@ -99,6 +116,8 @@ __all__ = [
     "chart_parse",
     "chart_tree",
     "cnn",
+    "conv_autoencoder",
+    "conv_autoencoder_halves",
     "conv_net",
     "deep_autoencoder",
     "deep_output",
@@ -147,6 +166,7 @@ __all__ = [
     "soft_tree",
     "stack_net",
     "tree_net",
+    "turing_net",
     "write_aligned",
     "write_sequences",
 ]

@@ -12,6 +12,7 @@ features of D dimensions are from the RBF kernel and from its predictions.
 from __future__ import annotations
 
 from math import comb
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -233,7 +234,7 @@ def draw(options: KernelTrick, m: Measured) -> Plot:
         "Inner products give what the features give; the error of D random features falls as "
         f"D to the power {found.value:.2f} [{found.low:.2f}, {found.high:.2f}]",
     )
-    table = {"D": [int(d) for d in D]}
+    table: dict[str, list[Any]] = {"D": [int(d) for d in D]}
     for which, name in enumerate(("kernel_error", "closed_form", "accuracy_percent")):
         table[name] = [float(v) for v in m["fourier"][..., which].mean(0)]
     return Plot(figure, table)

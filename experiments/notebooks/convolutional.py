@@ -503,6 +503,28 @@ axes[1, 1].set_xlabel("where it is red")
 plt.show()
 
 # %% [markdown]
+# A melody in another octave is a shift too, along log frequency: `data.log_spectrogram` has a row for
+# each semitone, and an octave is twelve rows. The same kernel gives the same answer, twelve rows higher.
+# Along linear frequencies the distances between the notes would double.
+
+# %%
+notes = np.concatenate([np.sin(2 * np.pi * 233 * 2 ** (n / 12) * time[:1600]) for n in (0, 4, 7, 5)])
+octave = np.concatenate([np.sin(2 * np.pi * 466 * 2 ** (n / 12) * time[:1600]) for n in (0, 4, 7, 5)])
+heights = [data.log_spectrogram(w, rate=RATE, lowest=220, octaves=3, hop=80) for w in (notes, octave)]
+edge = jnp.asarray([-0.5, 1.0, -0.5], jnp.float32).reshape(3, 1, 1, 1)
+answers = [jax.nn.relu(layers.convolve(jnp.asarray(h)[None, ..., None], edge))[0, ..., 0] for h in heights]
+apart = jnp.abs(answers[1][13:-1] - answers[0][1:-13])[:, 5::20].max()
+print(f"answers in the middle of the notes differ by at most {apart:.3f}, of at most {answers[0].max():.2f}")
+
+figure, axes = plt.subplots(1, 4, figsize=(9, 2.4), sharey=True, layout="constrained")
+for ax, image, name in zip(
+    axes, (*heights, *answers), ("a melody", "an octave higher", "answer of a kernel", "the same, higher")
+):
+    draw(ax, image, name, origin="lower", aspect="auto", cmap="magma")
+axes[0].set(yticks=(0, 12, 24), ylabel="semitones above 220 Hz")
+plt.show()
+
+# %% [markdown]
 # Three dimensions: a volume, here with two balls and two rods in noise, in which a kernel shaped like a ball
 # with a negative shell prefers the balls; and a video, whose first axis is time. The kernel that adds up what
 # moves right by one pixel a frame, minus what moves left, tells apart two digits that no single frame does.

@@ -10,11 +10,10 @@
 # ---
 
 # %% [markdown]
-# # A deep autoencoder against principal components
+# # Representations without labels
 #
-# A stack of layers, each learned without labels on what the one below it gives, is unrolled: the stack as
-# encoder, its mirror image as decoder. Then all of it is trained together to give back its own input. The
-# rival is PCA with as many numbers, the best that a linear map and its transpose can do.
+# A restricted Boltzmann machine watched while it learns; a deep autoencoder against principal components;
+# a deep belief net's samples; and few labels with and without pretraining. All on digits of 8 × 8 pixels.
 
 # %%
 import jax
@@ -22,14 +21,61 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.decomposition import PCA
 
-from dlnotes import data, outputs, pretraining, training
+from dlnotes import data, models, outputs, pretraining, training
 
 EPOCHS, STEPS = 30, 2500
 digits = data.load("digits", standardize=False)
-labels = digits.split("test").y
+labels, train_labels = digits.split("test").y, digits.train.y
 digits = data.inputs_as_targets(digits)  # y is x, flattened
 x, x_test = digits.train.y, digits.split("test").y
 print(x.shape, x_test.shape)
+
+
+def show(axes, images):
+    """Images of 8 × 8 pixels, from the smallest value to the largest."""
+    for one, image in zip(axes, images):
+        one.imshow(image.reshape(8, 8), cmap="gray")
+        one.set(xticks=[], yticks=[])
+
+
+# %% [markdown]
+# # A machine watched while it learns
+#
+# `pretraining.train` takes some of the steps and goes on from where it stopped. With 16 hidden units the
+# likelihood is exact: all states of the hidden side are added up.
+
+# %%
+machine, moments, state = pretraining.rbm(16), [0, EPOCHS // 6, EPOCHS // 2, EPOCHS], None
+bits = (x_test > 0.5).astype(np.float32)
+watched = []
+for before, now in zip([0, *moments], moments):
+    per_epoch = -(-len(x) // 50)
+    layer = pretraining.train(
+        machine, x, seeds=[0], epochs=EPOCHS, batch_size=50, state=state, steps=(now - before) * per_epoch
+    )
+    state, params = layer.state, pretraining.member_of([layer.encoder], 0)[0].params
+    likelihood = pretraining.log_likelihood(params, bits).mean()
+    chains = pretraining.sample(params, jax.random.key(1), chains=8, steps=500)
+    watched.append((np.asarray(params.W.T), np.asarray(chains.means[-1])))
+    print(f"after {now:2} epochs: {likelihood:.1f} nats for each test image")
+
+# %% [markdown]
+# Above, what eight of the units look for; below, what eight chains give after 500 steps from random bits.
+
+# %%
+figure, panels = plt.subplots(2 * len(moments), 8, figsize=(7, 1.8 * len(moments)))
+for (filters, fantasies), rows, now in zip(watched, panels.reshape(len(moments), 2, 8), moments):
+    show(rows[0], filters)
+    show(rows[1], fantasies)
+    rows[0, 0].set_ylabel(f"{now} epochs", rotation=0, ha="right", va="center")
+plt.show()
+
+# %% [markdown]
+# # A deep autoencoder against principal components
+#
+# A stack of layers, each learned without labels on what the one below it gives, is unrolled: the stack as
+# encoder, its mirror image as decoder. Then all of it is trained together to give back its own input. The
+# rival is PCA with as many numbers, the best that a linear map and its transpose can do.
 
 # %% [markdown]
 # Two restricted Boltzmann machines, then a linear layer of two units for the code. Two seeds at once.
@@ -101,3 +147,36 @@ for line, chain in zip(panels, np.swapaxes(dreams, 0, 1)):
         axes.set(xticks=[], yticks=[])
 figure.suptitle("after 0, 5, 10 … steps")
 plt.show()
+
+# %% [markdown]
+# # Few labels, with and without pretraining
+#
+# Five images of each class have a label. One network starts at random, one from two machines that have seen
+# all training images without labels. Both are fine-tuned alike; ten seeds, each with labels of its own.
+
+# %%
+SEEDS = range(10)
+
+
+def labeled(seed):
+    rng = np.random.default_rng(seed)
+    return np.concatenate(
+        [rng.choice(np.flatnonzero(train_labels == c), 5, replace=False) for c in range(10)]
+    )
+
+
+rows = np.stack([labeled(seed) for seed in SEEDS])
+few = data.Examples(x[rows], train_labels[rows])  # (seeds, 50, 64) and (seeds, 50)
+stack = pretraining.greedy(
+    [pretraining.rbm(128), pretraining.rbm(128)], x, seeds=SEEDS, epochs=EPOCHS, batch_size=50
+)
+model, pretrained = pretraining.to_mlp(stack, 10)
+random = models.mlp(64, (128, 128), 10, activation="sigmoid", initializer="glorot_uniform")
+for name, net, start in (("random start", random, None), ("pretrained", model, pretrained)):
+    recipe = training.Recipe(net, outputs.cross_entropy, {}, training.optimizer("adam", 2e-3))
+    fit = training.fit(
+        recipe, few, steps=STEPS // 5, batch_size=50, seeds=SEEDS, start=start, data_per_member=True
+    )
+    logits = jax.vmap(net.apply, in_axes=(0, None))(fit.params, x_test)
+    errors = 100 * (np.asarray(logits).argmax(-1) != labels).mean(-1)
+    print(f"{name}: {errors.mean():.1f}% of the test images wrong, {errors.min():.1f} to {errors.max():.1f}")

@@ -40,9 +40,10 @@ class Coded(NamedTuple):
 
 
 def coder(inputs: int, hidden: Sequence[int], units: int) -> models.Model:
-    """Tanh layers down to a linear code, and the same layers back; without any, all is linear."""
-    down = models.mlp(inputs, tuple(hidden), units, activation="tanh", initializer="glorot_normal")
-    up = models.mlp(units, tuple(reversed(hidden)), inputs, activation="tanh", initializer="glorot_normal")
+    """ReLU layers down to a linear code, and the same layers back; without any, all is linear."""
+    start = "he_normal" if hidden else "glorot_normal"
+    down = models.mlp(inputs, tuple(hidden), units, initializer=start)
+    up = models.mlp(units, tuple(reversed(hidden)), inputs, initializer=start)
 
     def init(key: PRNGKey, /) -> Coder:
         first, second = jax.random.split(key)

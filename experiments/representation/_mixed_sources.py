@@ -14,7 +14,7 @@ from dlnotes.training import fit
 from ._independent_codes import coder, recipe_of
 
 SOURCES, MIXTURE_WEIGHTS, MIXTURE_RATE = 3, (0.0, 1.0), 0.05
-STARTS = 4
+STARTS = 8
 """Of a linear code on a mixture: some end where only part of the sources are found, with a larger loss."""
 
 

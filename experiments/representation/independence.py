@@ -57,15 +57,15 @@ from ._independent_codes import (
 )
 from ._mixed_sources import SOURCES, STARTS, of_mixtures
 
-WEIGHTS = (0.0, 0.03, 0.1, 0.3, 1.0)
+WEIGHTS = (0.0, 0.03, 0.3, 3.0, 10.0)
 """Of the penalty on dependence; the last arm, beside them, penalizes correlations with the largest."""
 FREE, STRONG, LINEAR = 0, len(WEIGHTS) - 1, len(WEIGHTS)
-RATES = (0.001, 0.003, 0.01)
+RATES = (0.003, 0.01, 0.03)
 SIDE = 14
 HIDDEN, UNITS = (128,), 8
 COMPONENTS = (1, 8)
 """Normals of a joint density."""
-FIRST_SEED = 14_800
+FIRST_SEED = 14_860
 
 
 class Independence(Options):
@@ -73,10 +73,10 @@ class Independence(Options):
 
     images: int = Field(20_000, ge=200, description="training images")
     test: int = Field(4000, ge=100, description="test images")
-    steps: int = Field(3000, ge=20, description="of each training")
+    steps: int = Field(6000, ge=20, description="of each training")
     batch_size: int = Field(128, ge=8, description="images of a step, whose codes are to be independent")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each rate, to choose one")
-    tuning_steps: int = Field(400, ge=2, description="steps of those trainings")
+    tuning_steps: int = Field(1000, ge=2, description="steps of those trainings")
     fitted: int = Field(3000, ge=50, description="training images by whose codes densities are fitted")
     mixed: int = Field(500, ge=100, description="samples of a linear mixture of three sources")
     mixture_steps: int = Field(300, ge=2, description="of a training on mixtures, with all samples in each")
@@ -121,7 +121,7 @@ def of_digits(options: Independence) -> dict[str, np.ndarray]:
             coded(model, params, part) for part in (train[: options.fitted], validation, test)
         )
         found["unexplained"].append(judged[1].mean(1) / (test**2).sum(1).mean())
-        found["dependence"].append(blockwise(judged[0], 500))
+        found["dependence"].append(blockwise(judged[0], BLOCK))
         found["correlation"].append([linear_dependence(code) for code in judged[0]])
         lost, apart = [], []
         for member, codes in enumerate(zip(own[0], held[0], judged[0])):
@@ -143,6 +143,8 @@ def of_digits(options: Independence) -> dict[str, np.ndarray]:
 
 
 PICTURES = 12
+BLOCK = 2000
+"""Test images among which dependence is measured; of few, independent units seem to depend on each other."""
 
 
 def decode(params: Any, codes: np.ndarray) -> np.ndarray:
@@ -152,7 +154,7 @@ def decode(params: Any, codes: np.ndarray) -> np.ndarray:
 
 @jax.jit
 def _decoder(params: Any, codes: Any) -> Any:
-    return models.mlp(UNITS, HIDDEN, SIDE * SIDE, activation="tanh").apply(params, codes)
+    return models.mlp(UNITS, HIDDEN, SIDE * SIDE).apply(params, codes)
 
 
 def measure(options: Independence) -> dict[str, np.ndarray]:
@@ -286,7 +288,7 @@ CLAIM = Claim(
     options=Independence,
     measure=measure,
     draw=draw,
-    method=f"Autoencoders {SIDE * SIDE}-{HIDDEN[0]}-{UNITS}-{HIDDEN[0]}-{SIDE * SIDE} of tanh units with a "
+    method=f"Autoencoders {SIDE * SIDE}-{HIDDEN[0]}-{UNITS}-{HIDDEN[0]}-{SIDE * SIDE} of ReLU units with a "
     f"linear code learn {{options.images}} images of MNIST at half of the resolution by Adam, "
     "{options.steps} steps of {options.batch_size} images, at a rate that falls to zero over each half. The "
     "loss is the share of variance that is not explained, plus a weight times the mean squared distance "
@@ -383,4 +385,10 @@ CLAIM = Claim(
     "{facts[linear_lost]}. The variance that is not explained goes from {facts[free]}% to {facts[strong]}%. "
     "On linear mixtures the penalized code has the sources with a correlation of {facts[penalized]}, FastICA "
     "with {facts[ica]}, and a code without penalty with {facts[unpenalized]}.",
+    revised="In a first full measurement, with tanh units, 3000 steps and weights up to 1, rates chosen in "
+    "400 steps were too high at the end, and codes without a penalty explained less than with one: "
+    "they had not learned. Now there are ReLU units, 6000 steps, longer trainings that choose, "
+    "weights up to 10, and blocks of 2000 test images instead of 500 for dependence. In a second one, "
+    "three of ten linear codes had a part of the sources only: there are 8 starts instead of 4, and "
+    "smaller ones. Seeds are fresh each time. No rule was changed.",
 )

@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -284,3 +287,38 @@ def test_the_fingerprint_follows_what_decides_the_numbers(config, tmp_path):
 def test_only_plain_arrays_are_kept(tmp_path):
     with pytest.raises(TypeError, match=r"measured\['a'\]"):
         save_measurements(tmp_path / "m.npz", {"a": np.array([None])})
+
+
+ABANDONED = """
+import os, signal, sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from dlnotes.claims.reproduce import _take_share
+
+if __name__ == "__main__":
+    spawned = get_context("spawn")
+    shares = spawned.SimpleQueue()
+    shares.put(set())
+    pool = ProcessPoolExecutor(1, spawned, initializer=_take_share, initargs=(shares,))
+    print(pool.submit(os.getpid).result(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")
+def test_a_process_that_measures_ends_with_the_one_that_started_it(tmp_path):
+    script = tmp_path / "abandoned.py"
+    script.write_text(ABANDONED)
+    started = subprocess.run([sys.executable, str(script)], stdout=subprocess.PIPE, check=False, timeout=60)
+    child, until = Path("/proc") / started.stdout.decode().strip() / "stat", time.monotonic() + 20
+
+    def runs() -> bool:
+        try:
+            return child.read_text().rsplit(")", 1)[1].split()[0] != "Z"  # nobody may be there to bury it
+        except OSError:
+            return False
+
+    while runs() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert started.stdout
+    assert not runs()

@@ -71,7 +71,7 @@ def test_npz_volumes(tmp_path):
     expected = (x[3:4, ..., :1] / np.float32(255) - one.standardize.mean) / one.standardize.scale
     np.testing.assert_allclose(found.x, expected, atol=1e-6)
     np.save(tmp_path / "new.npy", x[..., 0, 0])
-    with pytest.raises(ValueError, match="'volume' inputs need 5 axes"):
+    with pytest.raises(ValueError, match="'volume' inputs are .examples, depth"):
         data.read_inputs(tmp_path / "new.npy", one)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from contract_row import Row, cross_entropy
 
 from dlnotes import models
-from dlnotes.models import Stage
+from dlnotes.models import Branch, Branches, Stage
 from dlnotes.typing import Batch
 
 
@@ -55,7 +55,24 @@ def volumes(activation="relu"):
     )  # fmt: skip
 
 
+def branches(activation="relu", pooling="max"):
+    ways = (Branch(4), Branch(4, 3, reduce=4), Branch(4, 5), Branch(4, pool=3, pooling=pooling))
+    stages = [Stage(4), Branches(ways, pool=2, pooling=pooling)]
+    return models.branched_net(
+        (None, None, 2), 3, stages=stages, head="average", dropout=0.2, activation=activation
+    )
+
+
 ROWS = [
+    Row(
+        "conv-net-branches",
+        branches,
+        lambda: signals(9, 8),
+        cross_entropy,
+        random=True,
+        smooth=lambda: branches("tanh", "average"),
+        pad=wider,
+    ),
     Row(
         "conv-net-residual",
         residual,

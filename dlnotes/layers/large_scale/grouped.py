@@ -8,11 +8,11 @@ other groups are the same compiled program.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import sequential_vmap
 
 from dlnotes.devices.platform import platform
 from dlnotes.layers.feedforward.dense import Dense
@@ -23,6 +23,10 @@ TILE = 128
 
 OPEN_TILE = 32
 """Rows of a tile in an exported program, which takes batches of any size."""
+
+
+FEW = 32
+"""Groups up to which counting the rows of each is faster than sorting them."""
 
 
 class Groups(NamedTuple):
@@ -70,16 +74,26 @@ def sort_by_group(group: Array, groups: int, *, tile: int | None = None) -> Grou
     n = group.shape[0]
     tile = tile or (min(TILE, max(8, n // (2 * groups))) if isinstance(n, int) else OPEN_TILE)
     tiles = n // tile + groups
-    order = jnp.argsort(group, stable=True).astype(jnp.int32)
-    counts = jnp.bincount(group, length=groups).astype(jnp.int32)
-    ends = jnp.cumsum(-(-counts // tile))  # in tiles
-    first_row, first_tile = jnp.cumsum(counts) - counts, ends - -(-counts // tile)
-    within = jnp.arange(n, dtype=jnp.int32) - first_row[group[order]]
-    places = first_tile[group[order]] * tile + within
-    slot = jnp.zeros(n, jnp.int32).at[order].set(places)
-    row = jnp.full(tiles * tile, n, jnp.int32).at[places].set(order)
+    slot_in_group, counts = _ranks(group, groups)
+    used = -(-counts // tile)
+    ends = jnp.cumsum(used)
+    slot = ((ends - used) * tile)[group] + slot_in_group
+    row = jnp.full(tiles * tile, n, jnp.int32).at[slot].set(jnp.arange(n, dtype=jnp.int32))
     of_tile = jnp.searchsorted(ends, jnp.arange(tiles, dtype=ends.dtype), side="right").astype(jnp.int32)
     return Groups(slot, row.reshape(tiles, tile), of_tile, counts)
+
+
+def _ranks(group: Array, groups: int) -> tuple[Array, Array]:
+    """How many rows before each row are of its group, and the rows of each group."""
+    if groups <= FEW:
+        own = (group[:, None] == jnp.arange(groups, dtype=group.dtype)[None]).astype(jnp.int32)
+        so_far = jnp.cumsum(own, axis=0)
+        return jnp.sum(own * so_far, axis=1) - 1, jnp.sum(own, axis=0)
+    order = jnp.argsort(group, stable=True)
+    counts = jnp.bincount(group, length=groups).astype(jnp.int32)
+    first = jnp.cumsum(counts) - counts
+    within = jnp.arange(group.shape[0], dtype=jnp.int32) - first[group[order]]
+    return jnp.zeros_like(within).at[order].set(within), counts
 
 
 def grouped_dense(params: Dense, x: Array, groups: Groups) -> Array:
@@ -133,54 +147,64 @@ def _back(tiles: Array, groups: Groups) -> Array:
     return tiles.reshape(-1, tiles.shape[-1])[groups.slot]
 
 
+@jax.custom_vjp
 def _over_tiles(x: Array, W: Array, b: Array, groups: Groups) -> Array:
     """One dense product a tile, one after another: what a CPU is fastest with."""
-    return _back(_tile_products(_rows(x, groups), W, b, groups.group), groups)
+    return _forward(x, W, b, groups)
 
 
-@partial(jax.custom_vjp)
-def _tile_products(x: Array, W: Array, b: Array, group: Array) -> Array:
-    def one(of: tuple[Array, Array]) -> Array:
-        rows, g = of
-        zeros = jnp.zeros((rows.shape[0], W.shape[2]), x.dtype)
-        return jax.lax.cond(
-            g < W.shape[0],
-            lambda: (
-                rows @ jax.lax.dynamic_index_in_dim(W, g, keepdims=False) + jax.lax.dynamic_index_in_dim(b, g)
-            ),
-            lambda: zeros,
-        )
+@sequential_vmap  # a tile more or less is a product more or less, which members side by side could not skip
+def _forward(x: Array, W: Array, b: Array, groups: Groups) -> Array:
+    def of_group(z: Array, own: tuple[Array, ...]) -> tuple[Array, None]:
+        W, b, first, end = own
 
-    return jax.lax.map(one, (x, group))
+        def product(t: Array, z: Array) -> Array:
+            return z.at[t].set(_tile(x, groups, t) @ W + b[None])
+
+        return jax.lax.fori_loop(first, end, product, z), None
+
+    places = jnp.zeros((*groups.row.shape, W.shape[2]), x.dtype)
+    return _back(jax.lax.scan(of_group, places, (W, b, *_tiles(groups)))[0], groups)
 
 
-def _forward(x: Array, W: Array, b: Array, group: Array) -> tuple[Array, Any]:
-    return _tile_products(x, W, b, group), (x, W, group)
+@sequential_vmap
+def _back_to_rows(W: Array, dz: Array, groups: Groups) -> Array:
+    """``dx = dz Wᵀ`` of each row's own group."""
+    return _forward(dz, jnp.swapaxes(W, 1, 2), jnp.zeros_like(W[:, :, 0]), groups)
 
 
-def _backward(kept: Any, dz: Array) -> tuple[Array, Array, Array, None]:
-    x, W, group = kept
+@sequential_vmap
+def _back_to_params(x: Array, dz: Array, groups: Groups) -> tuple[Array, Array]:
+    """``dW = Σ x dzᵀ`` and ``db = Σ dz`` over the rows of each group."""
 
-    def one(total: tuple[Array, Array], of: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], Array]:
-        rows, d, g = of
+    def of_group(tiles: tuple[Array, Array]) -> tuple[Array, Array]:
+        def product(t: Array, so_far: tuple[Array, Array]) -> tuple[Array, Array]:
+            d = _tile(dz, groups, t)
+            return so_far[0] + _tile(x, groups, t).T @ d, so_far[1] + d.sum(0)
 
-        def used() -> tuple[tuple[Array, Array], Array]:
-            dW, db = (
-                jax.lax.dynamic_update_index_in_dim(
-                    t, jax.lax.dynamic_index_in_dim(t, g, keepdims=False) + part, g, 0
-                )
-                for t, part in zip(total, (rows.T @ d, d.sum(0)))
-            )
-            return (dW, db), d @ jax.lax.dynamic_index_in_dim(W, g, keepdims=False).T
+        start = jnp.zeros((x.shape[1], dz.shape[1]), x.dtype), jnp.zeros(dz.shape[1], x.dtype)
+        return jax.lax.fori_loop(*tiles, product, start)
 
-        return jax.lax.cond(g < W.shape[0], used, lambda: (total, jnp.zeros_like(rows)))
-
-    zeros = jnp.zeros_like(W), jnp.zeros((W.shape[0], W.shape[2]), W.dtype)
-    (dW, db), dx = jax.lax.scan(one, zeros, (x, dz, group))
-    return dx, dW, db, None
+    return jax.lax.map(of_group, _tiles(groups))
 
 
-_tile_products.defvjp(_forward, _backward)
+def _tiles(groups: Groups) -> tuple[Array, Array]:
+    """The first tile of each group, and the one after its last."""
+    used = -(-groups.counts // groups.row.shape[1])
+    ends = jnp.cumsum(used)
+    return ends - used, ends
+
+
+def _tile(x: Array, groups: Groups, tile: Array) -> Array:
+    """The rows of a tile, zeros where there is none: copied where they are needed, they stay in the cache."""
+    rows = jax.lax.dynamic_index_in_dim(groups.row, tile, keepdims=False)
+    return x.at[rows].get(mode="fill", fill_value=0)
+
+
+_over_tiles.defvjp(
+    lambda x, W, b, groups: (_forward(x, W, b, groups), (x, W, groups)),
+    lambda kept, dz: (_back_to_rows(kept[1], dz, kept[2]), *_back_to_params(kept[0], dz, kept[2]), None),
+)
 
 
 def _at_once(x: Array, W: Array, b: Array, groups: Groups) -> Array:

@@ -174,19 +174,38 @@ def states(
     Raises:
       ValueError: on a symbol that the net does not know.
     """
+
+    def fed() -> Iterator[str | None]:
+        for symbol in text:
+            if symbol not in net.symbols:
+                known = ", ".join(map(repr, net.symbols))
+                raise ValueError(f"text: got the symbol {symbol!r}, allowed are {known}")
+            yield from (None, symbol, None)
+
+    return sparse_steps(net, net.symbols, fed(), number)
+
+
+def sparse_steps(
+    net: Any, symbols: tuple[str, ...], fed: Iterable[str | None], number: Callable[[Any], Any]
+) -> Iterator[list[Any]]:
+    """``h_0``, and ``h_t = σ(W h_{t-1} + U x_t + b)`` for each input.
+
+    Args:
+      net: with W, U, b and h0, entries `Fraction`.
+      symbols: in the order of the columns of U.
+      fed: of each step a symbol, whose column is added, or ``None``.
+      number: of the arithmetic.
+    """
     # Most weights are 0; a list of the others makes a step short, and changes nothing in the sum.
     rows = [[(j, number(w)) for j, w in enumerate(row) if w != 0] for row in net.W]
-    columns = {symbol: [number(u) for u in net.U[:, j]] for j, symbol in enumerate(net.symbols)}
+    columns = {symbol: [number(u) for u in net.U[:, j]] for j, symbol in enumerate(symbols)}
     b, zero, one = [number(v) for v in net.b], number(0), number(1)
     h = [number(v) for v in net.h0]
     yield h
-    for symbol in text:
-        if symbol not in columns:
-            raise ValueError(f"text: got the symbol {symbol!r}, allowed are {', '.join(map(repr, columns))}")
-        for x in (None, columns[symbol], None):
-            z = b if x is None else [p + q for p, q in zip(b, x)]
-            h = [min(one, max(zero, sum((w * h[j] for j, w in row), start))) for row, start in zip(rows, z)]
-            yield h
+    for symbol in fed:
+        z = b if symbol is None else [p + q for p, q in zip(b, columns[symbol])]
+        h = [min(one, max(zero, sum((w * h[j] for j, w in row), start))) for row, start in zip(rows, z)]
+        yield h
 
 
 def accepts(

@@ -125,3 +125,26 @@ def test_what_does_not_fit_is_named():
         grouped_dense(params, x[1:], groups)
     with pytest.raises(ValueError, match="params: got W of shape"):
         grouped_dense(Dense(params.W[0], params.b), x, groups)
+
+
+def test_many_groups_lie_as_few_do(monkeypatch):
+    """Counted or sorted, the rows lie alike."""
+    group = jnp.asarray(RNG.integers(0, 40, 300).astype(np.int32))
+    sorted_ = sort_by_group(group, 40)
+    monkeypatch.setattr(grouped, "FEW", 40)
+    jax.tree.map(np.testing.assert_array_equal, sort_by_group(group, 40), sorted_)
+
+
+def test_curvature_along_a_direction_is_that_of_all_groups():
+    params, group = own(), jnp.asarray(GROUPS["skewed"].astype(np.int32))
+    x = jnp.asarray(RNG.standard_normal((N, INPUTS)).astype(np.float32))
+    direction = jax.tree.map(lambda a: jnp.asarray(RNG.standard_normal(a.shape).astype(np.float32)), params)
+    groups = sort_by_group(group, E, tile=8)
+
+    def along(f):
+        gradient = jax.grad(lambda p: jnp.sum(jnp.tanh(f(p)) ** 2))
+        return jax.jvp(gradient, (params,), (direction,))[1]
+
+    got = along(lambda p: grouped._WAYS["cpu"](x, p.W, p.b, groups))
+    want = along(lambda p: grouped.masked_dense_of_groups(x, *p, group))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), got, want)
