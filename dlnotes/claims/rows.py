@@ -84,8 +84,8 @@ ROWS: tuple[Row, ...] = (
            "layers/feedforward/test_kernels experiments/feedforward/test_claims_f1",
            config="configs/claims/F1.6_kernel_trick.toml"),
     _claim("F2.1", "Convex and non-convex training from many starts",
-           "models.linear models.mlp outputs.hinge",
-           "outputs/test_losses experiments/feedforward/test_claims_f2",
+           "models.linear models.mlp outputs.hinge training.normal_equations training.qr_least_squares",
+           "outputs/test_losses training/test_linear experiments/feedforward/test_claims_f2",
            config="configs/claims/F2.1_convex_starts.toml"),
     _code("F2.2", "Losses as the negative log of a distribution",
           "outputs.Normal outputs.DiagonalNormal outputs.FullNormal outputs.Laplace outputs.Mixture "
@@ -132,11 +132,13 @@ ROWS: tuple[Row, ...] = (
     _claim("F2.11", "Linear models on very large sets, by descent and by solvers",
            "training.linear_descent training.start_descent training.linear_objective "
            "training.normal_equations training.qr_least_squares",
-           "training/test_linear experiments/feedforward/test_claims_f2",
+           "training/test_linear experiments/feedforward/test_linear_sets "
+           "experiments/feedforward/test_claims_f2",
            config="configs/claims/F2.11_large_sets.toml"),
     _claim("F2.12", "Mixtures of Gaussians for frames of speech and of motion",
            "outputs.frames_nll outputs.full_mixture outputs.FullMixture outputs.full_mixture_nll "
-           "models.sequence_labeler data.bouncing data.bouncing_paths data.bouncing_log_density",
+           "models.sequence_labeler data.bouncing data.bouncing_paths data.bouncing_log_density "
+           "data.bouncing_gaussian_entropy",
            "outputs/test_full_mixture data/time_series/test_bouncing experiments/feedforward/test_claims_f2",
            config="configs/claims/F2.12_speech_and_motion.toml"),
     _claim("F3.1", "ReLU units and a small positive bias at the start", "layers.relu models.mlp",
