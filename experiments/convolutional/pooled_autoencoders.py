@@ -199,24 +199,21 @@ def draw(options: PooledAutoencoders, m: Measured) -> Plot:
     ]
     for i, ((name, parameters, rate, error, half), color) in enumerate(zip(rows, (*COLORS, GRAY))):
         e = mean(error)
-        left.barh(i, e.value, color=color, xerr=[[e.value - e.low], [e.high - e.value]], capsize=3)
+        error_bar = [[e.value - e.low], [e.high - e.value]]
+        left.errorbar(e.value, i, xerr=error_bar, color=color, marker="o", ms=8, capsize=3)
         left.annotate(
-            f"{e.value:.2f}", (e.high, i), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9
+            f"{e.value:.2f}", (e.value, i), xytext=(0, 9), textcoords="offset points", ha="center", fontsize=9
         )
         for column, value in zip(table, (name, parameters, rate, e.value, e.low, e.high, half.mean())):
             table[column].append(value)
     left.axvline(float(m["components"]), color=GRAY, lw=1, ls=":")
-    left.text(
-        float(m["components"]),
-        -0.75,
-        f"{options.code} principal components",
-        ha="center",
-        color=GRAY,
-        fontsize=8,
-    )
+    left.annotate(
+        f"{options.code} principal components", (float(m["components"]), len(rows) - 0.6), xytext=(4, 0),
+        textcoords="offset points", color=GRAY, fontsize=8,
+    )  # fmt: skip
     left.set_yticks(range(len(rows)), [row[0] for row in rows])
-    left.set(ylim=(len(rows) - 0.4, -1.0), xlabel="squared error of a test image, mean and 95% interval")
-    left.set_xlim(0, 1.15 * max(row[3].mean() for row in rows))
+    left.set(ylim=(len(rows) - 0.4, -0.7), xscale="log")
+    left.set_xlabel("squared error of a test image, mean and 95% interval")
     lines = [m["originals"], *m["shown"]]
     tiles = np.concatenate(
         [np.concatenate(list(line.reshape(-1, SIDE, SIDE)), axis=1) for line in lines], axis=0
