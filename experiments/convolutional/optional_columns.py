@@ -244,7 +244,8 @@ def _table(name: str, words: str) -> tuple[Part, ...]:
         ),
         Part(
             f"{words}, told the kind",
-            "The same weights for all columns classify better when they are told which column a value is of.",
+            f"On {words} the same weights for all columns classify better when they are told which column a "
+            "value is of.",
             what="test accuracy of the convolution that is told the kind minus that of the other, points",
             effect=_gap(name, TOLD, CONVOLUTION),
             rule=Above(0.0),
