@@ -64,10 +64,10 @@ class PooledAutoencoders(Options):
     code: int = Field(16, ge=1, description="numbers of the code")
     channels: tuple[int, ...] = Field((8, 16), min_length=1, max_length=2, description="maps of each stage")
     images: int = Field(50000, ge=100, description="training images")
-    steps: int = Field(3000, ge=2, description="steps of each training")
+    steps: int = Field(5000, ge=2, description="steps of each training")
     batch: int = Field(32, ge=1, description="images of a step")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each learning rate, to choose one")
-    tuning_steps: int = Field(600, ge=1, description="steps of those trainings")
+    tuning_steps: int = Field(1000, ge=1, description="steps of those trainings")
     test: int = Field(2000, ge=SHOWN, description="validation images, and test images")
 
 
