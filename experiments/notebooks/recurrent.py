@@ -192,8 +192,8 @@ for depth in (5, 12, 20, 40, 100):
 
 # %% [markdown]
 # Two stacks are a tape: the part left of a head and the part from it on. `models.turing_net` writes a net
-# that runs any Turing machine, three steps for each of its moves. Below one adds 1 to a binary number of sixty
-# digits, and the busy beaver of four states writes on an empty tape: 13 ones in 107 moves.
+# that runs any Turing machine, three steps for each of its moves. Below one adds 1 to a binary number of
+# sixty digits, and the busy beaver of four states writes on an empty tape: 13 ones in 107 moves.
 
 # %%
 adder = models.turing_net(tape_machines.increment())

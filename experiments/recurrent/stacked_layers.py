@@ -284,8 +284,7 @@ REPRESENTATION = notes(
 
 
 def _against(name: str, statement: str, what: str, more: Any, fewer: int, source: Any) -> Part:
-    def which(m: Measured) -> int:
-        return more(m) if callable(more) else more
+    which = more if callable(more) else lambda m: more
 
     return Part(
         name,
