@@ -387,7 +387,8 @@ ROWS: tuple[Row, ...] = (
            config="configs/claims/R9.12_conditioning_ways.toml"),
     _claim("R10.1", "Both directions against a causal net",
            "layers.unroll models.sequence_classifier models.sequence_labeler",
-           "layers/recurrent/test_unroll models/recurrent/test_sequence",
+           "layers/recurrent/test_unroll models/recurrent/test_sequence "
+           "experiments/recurrent/test_speech_and_far_signals",
            config="configs/claims/R10.1_both_directions.toml"),
     _claim("R10.2", "A recurrent net in four directions over images",
            "layers.grid_rnn models.grid_recurrent", "layers/recurrent/test_grid_recurrent",
@@ -445,7 +446,8 @@ ROWS: tuple[Row, ...] = (
            "analysis.step_jacobians analysis.back_from_the_end analysis.norms_back "
            "analysis.gradient_by_step analysis.variance_shares",
            "analysis/test_gradient_flow analysis/test_gradient_by_step "
-           "experiments/recurrent/test_recurrent_claims",
+           "experiments/recurrent/test_recurrent_claims "
+           "experiments/recurrent/test_speech_and_far_signals",
            config="configs/claims/R12.4_fading_gradients.toml"),
     _claim("R12.5", "Sequence length and plain gradient descent",
            "layers.recurrent_cell layers.leaky layers.delayed data.draw_latch",

@@ -290,6 +290,10 @@ def _against(
     def which(m: Measured) -> int:
         return more(m) if callable(more) else more
 
+
+def _against(name: str, statement: str, what: str, more: Any, fewer: int, source: Any) -> Part:
+    which = more if callable(more) else lambda m: more
+
     return Part(
         name,
         statement,
