@@ -15,7 +15,6 @@ on other words.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -282,13 +281,6 @@ REPRESENTATION = notes(
     "the lower layers transform the raw input into a representation that is more appropriate for the layers "
     "above",
 )
-
-
-def _against(
-    name: str, statement: str, what: str, more: Callable[[Measured], int] | int, fewer: int, source: Any
-) -> Part:
-    def which(m: Measured) -> int:
-        return more(m) if callable(more) else more
 
 
 def _against(name: str, statement: str, what: str, more: Any, fewer: int, source: Any) -> Part:

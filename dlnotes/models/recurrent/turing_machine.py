@@ -304,7 +304,6 @@ def configurations(
         if len(at) != 1:
             raise RuntimeError(f"number: after {k} steps no state is left, {number.__name__} has rounded it")
         left, right = (
-            _unstacked(sum((Fraction(h[i]) for i in side), Fraction()), net.symbols) for side in sides
             _unstacked(sum((Fraction(h[i]) for i in side), Fraction(0)), net.symbols) for side in sides
         )
         yield at[0], left[::-1], right
