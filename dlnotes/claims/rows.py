@@ -212,7 +212,7 @@ ROWS: tuple[Row, ...] = (
     _claim("F4.6", "Skip connections and the first layer's gradient", "models.mlp",
            "models/feedforward/test_mlp experiments/feedforward/test_skip_depth",
            config="configs/claims/F4.6_skip_depth.toml"),
-    _claim("F4.7", "A layer with sparse connections: what it saves, and local against random ones",
+    _claim("F4.7", "Sparse connections: what they save, and local against random ones",
            "layers.masked_dense layers.init_masked_dense layers.connections analysis.count",
            "layers/feedforward/test_sparse analysis/test_counting "
            "experiments/feedforward/test_sparse_patterns",
