@@ -284,7 +284,8 @@ REPRESENTATION = notes(
 
 
 def _against(name: str, statement: str, what: str, more: Any, fewer: int, source: Any) -> Part:
-    which = more if callable(more) else lambda m: more
+    def which(m: Measured) -> Any:
+        return more(m) if callable(more) else more
 
     return Part(
         name,
