@@ -317,4 +317,9 @@ CLAIM = Claim(
     "start, {facts[first]} after the first part of the training and {facts[end]} at the end. With a falling "
     "rate {parts[a falling rate]} of the norm after the first part is left. Where few images are trained for "
     "many epochs, the last norm is {parts[few images, many epochs]} of that with all images.",
+    revised="A trial at the quick size came before. There the norm at the random start was ten times that "
+    "after ten steps, so the last norm is compared with that after the first part of the training, no "
+    "longer with the one at the start; the rate is constant, and the falling one stands beside. Few images "
+    "are compared with all images, since after the first part of their training they are known by heart "
+    "already. The tenth in the rules is as it was.",
 )
