@@ -24,10 +24,20 @@ from dlnotes.autodiff.computational_graph import (
     value_and_gradients,
 )
 from dlnotes.autodiff.derivatives import DERIVATIVES, derivative
+from dlnotes.autodiff.immediate_updates import descend_at_once, layer_gradients
 from dlnotes.autodiff.jacobian_products import convolution_vjp, matmul_vjp, softmax_vjp
 from dlnotes.autodiff.naive import naive_gradient
 from dlnotes.autodiff.operations import OPERATIONS, Operation
 from dlnotes.autodiff.simplification import Simplified, product_count, simplify
+from dlnotes.autodiff.whole_jacobians import (
+    Link,
+    WholeJacobian,
+    convolution_link,
+    dense_link,
+    elementwise_link,
+    softmax_link,
+    whole_jacobian,
+)
 
 __all__ = [
     "DERIVATIVES",
@@ -36,17 +46,24 @@ __all__ = [
     "Gradients",
     "Graph",
     "HessianVector",
+    "Link",
     "Node",
     "Operation",
     "Simplified",
+    "WholeJacobian",
     "backward",
     "backward_graph",
     "bptt_by_hand",
+    "convolution_link",
     "convolution_vjp",
+    "dense_link",
     "derivative",
+    "descend_at_once",
+    "elementwise_link",
     "forward",
     "graph",
     "hessian_vector_graph",
+    "layer_gradients",
     "matmul_vjp",
     "mlp_backprop",
     "naive_gradient",
@@ -56,8 +73,10 @@ __all__ = [
     "recompute_segments",
     "second_derivatives",
     "simplify",
+    "softmax_link",
     "softmax_vjp",
     "store_all",
     "temporary_bytes",
     "value_and_gradients",
+    "whole_jacobian",
 ]

@@ -84,8 +84,8 @@ ROWS: tuple[Row, ...] = (
            "layers/feedforward/test_kernels experiments/feedforward/test_claims_f1",
            config="configs/claims/F1.6_kernel_trick.toml"),
     _claim("F2.1", "Convex and non-convex training from many starts",
-           "models.linear models.mlp outputs.hinge",
-           "outputs/test_losses experiments/feedforward/test_claims_f2",
+           "models.linear models.mlp outputs.hinge training.normal_equations training.qr_least_squares",
+           "outputs/test_losses training/test_linear experiments/feedforward/test_claims_f2",
            config="configs/claims/F2.1_convex_starts.toml"),
     _code("F2.2", "Losses as the negative log of a distribution",
           "outputs.Normal outputs.DiagonalNormal outputs.FullNormal outputs.Laplace outputs.Mixture "
@@ -132,11 +132,13 @@ ROWS: tuple[Row, ...] = (
     _claim("F2.11", "Linear models on very large sets, by descent and by solvers",
            "training.linear_descent training.start_descent training.linear_objective "
            "training.normal_equations training.qr_least_squares",
-           "training/test_linear experiments/feedforward/test_claims_f2",
+           "training/test_linear experiments/feedforward/test_linear_sets "
+           "experiments/feedforward/test_claims_f2",
            config="configs/claims/F2.11_large_sets.toml"),
     _claim("F2.12", "Mixtures of Gaussians for frames of speech and of motion",
            "outputs.frames_nll outputs.full_mixture outputs.FullMixture outputs.full_mixture_nll "
-           "models.sequence_labeler data.bouncing data.bouncing_paths data.bouncing_log_density",
+           "models.sequence_labeler data.bouncing data.bouncing_paths data.bouncing_log_density "
+           "data.bouncing_gaussian_entropy",
            "outputs/test_full_mixture data/time_series/test_bouncing experiments/feedforward/test_claims_f2",
            config="configs/claims/F2.12_speech_and_motion.toml"),
     _claim("F3.1", "ReLU units and a small positive bias at the start", "layers.relu models.mlp",
@@ -210,9 +212,11 @@ ROWS: tuple[Row, ...] = (
     _claim("F4.6", "Skip connections and the first layer's gradient", "models.mlp",
            "models/feedforward/test_mlp experiments/feedforward/test_skip_depth",
            config="configs/claims/F4.6_skip_depth.toml"),
-    _code("F4.7", "A layer with sparse connections; parameters and operations counted",
-          "layers.masked_dense layers.init_masked_dense layers.connections analysis.count",
-          "layers/feedforward/test_sparse analysis/test_counting", built=True),
+    _claim("F4.7", "Sparse connections: what they save, and local against random ones",
+           "layers.masked_dense layers.init_masked_dense layers.connections analysis.count",
+           "layers/feedforward/test_sparse analysis/test_counting "
+           "experiments/feedforward/test_sparse_patterns",
+           config="configs/claims/F4.7_sparse_patterns.toml"),
     _claim("F4.8", "One hidden layer and a training set with any labels",
            "analysis.exact_fit analysis.rational_fit models.mlp", "analysis/test_exact_fit",
            config="configs/claims/F4.8_random_labels.toml"),
@@ -230,11 +234,15 @@ ROWS: tuple[Row, ...] = (
     _claim("F5.2", "The chain rule with and without a table of gradients", "autodiff.naive_gradient",
            "autodiff/test_computational_graph", config="configs/claims/F5.2_naive_chain_rule.toml"),
     _claim("F5.3", "Forward and backward pass of an MLP written out",
-           "autodiff.mlp_backprop.forward autodiff.mlp_backprop.backward autodiff.mlp_backprop.cost",
-           "autodiff/test_mlp_backprop", config="configs/claims/F5.3_mlp_by_hand.toml"),
+           "autodiff.mlp_backprop.forward autodiff.mlp_backprop.backward autodiff.mlp_backprop.cost "
+           "autodiff.descend_at_once autodiff.layer_gradients",
+           "autodiff/test_mlp_backprop autodiff/test_immediate_updates",
+           config="configs/claims/F5.3_mlp_by_hand.toml"),
     _claim("F5.4", "Jacobian products of the basic operations by hand",
-           "autodiff.matmul_vjp autodiff.softmax_vjp autodiff.convolution_vjp autodiff.derivative",
-           "autodiff/test_jacobian_products", config="configs/claims/F5.4_products_by_hand.toml"),
+           "autodiff.matmul_vjp autodiff.softmax_vjp autodiff.convolution_vjp autodiff.derivative "
+           "autodiff.whole_jacobian",
+           "autodiff/test_jacobian_products autodiff/test_whole_jacobians",
+           config="configs/claims/F5.4_products_by_hand.toml"),
     _claim("F5.5", "Storing against recomputing in the backward pass",
            "autodiff.store_all autodiff.recompute_segments autodiff.recompute_all",
            "autodiff/test_checkpointing", config="configs/claims/F5.5_store_or_recompute.toml"),
@@ -379,7 +387,8 @@ ROWS: tuple[Row, ...] = (
            config="configs/claims/R9.12_conditioning_ways.toml"),
     _claim("R10.1", "Both directions against a causal net",
            "layers.unroll models.sequence_classifier models.sequence_labeler",
-           "layers/recurrent/test_unroll models/recurrent/test_sequence",
+           "layers/recurrent/test_unroll models/recurrent/test_sequence "
+           "experiments/recurrent/test_speech_and_far_signals",
            config="configs/claims/R10.1_both_directions.toml"),
     _claim("R10.2", "A recurrent net in four directions over images",
            "layers.grid_rnn models.grid_recurrent", "layers/recurrent/test_grid_recurrent",
@@ -437,7 +446,8 @@ ROWS: tuple[Row, ...] = (
            "analysis.step_jacobians analysis.back_from_the_end analysis.norms_back "
            "analysis.gradient_by_step analysis.variance_shares",
            "analysis/test_gradient_flow analysis/test_gradient_by_step "
-           "experiments/recurrent/test_recurrent_claims",
+           "experiments/recurrent/test_recurrent_claims "
+           "experiments/recurrent/test_speech_and_far_signals",
            config="configs/claims/R12.4_fading_gradients.toml"),
     _claim("R12.5", "Sequence length and plain gradient descent",
            "layers.recurrent_cell layers.leaky layers.delayed data.draw_latch",

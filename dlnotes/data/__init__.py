@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         Bounces,
         bouncing,
         bouncing_frames,
+        bouncing_gaussian_entropy,
         bouncing_log_density,
         bouncing_paths,
     )
@@ -250,6 +251,7 @@ _OTHERS = {
     "draw_latch": "time_series.long_term",
     "Bounces": "time_series.bouncing",
     "bouncing_frames": "time_series.bouncing",
+    "bouncing_gaussian_entropy": "time_series.bouncing",
     "bouncing_log_density": "time_series.bouncing",
     "bouncing_paths": "time_series.bouncing",
     "log_spectrogram": "time_series.log_frequency",
@@ -278,6 +280,7 @@ __all__ = [
     "batch_trees",
     "bouncing",
     "bouncing_frames",
+    "bouncing_gaussian_entropy",
     "bouncing_log_density",
     "bouncing_paths",
     "brain_patches",

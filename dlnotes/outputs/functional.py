@@ -43,8 +43,8 @@ def cost_functional(
 
     Example:
       >>> y, p = jnp.array([0.0, 1.0]), jnp.array([[0.25, 0.75]])
-      >>> jax.grad(cost_functional)(jnp.array([0.75]), y, p)  # at the mean
-      Array([0.], dtype=float32)
+      >>> abs(float(jax.grad(cost_functional)(jnp.array([0.75]), y, p)[0])) < 1e-6  # at the mean
+      True
     """
     of = _checked(y, p, cost, quantile)
     if f.shape != p.shape[:1]:
@@ -70,7 +70,7 @@ def functional_minimum(y: Array, p: Array, *, cost: Cost = "squared", quantile: 
 
     Example:
       >>> y, p = jnp.array([0.0, 1.0, 10.0]), jnp.array([[0.3, 0.3, 0.4]])
-      >>> [float(functional_minimum(y, p, cost=c)[0].round(2)) for c in ("squared", "absolute")]
+      >>> [round(float(functional_minimum(y, p, cost=c)[0]), 2) for c in ("squared", "absolute")]
       [4.3, 1.0]
     """
     _checked(y, p, cost, quantile)

@@ -245,7 +245,8 @@ def _table(name: str, words: str) -> tuple[Part, ...]:
         ),
         Part(
             f"{words}, told the kind",
-            "The same weights for all columns classify better when they are told which column a value is of.",
+            f"On {words} the same weights for all columns classify better when they are told which column a "
+            "value is of.",
             what="test accuracy of the convolution that is told the kind minus that of the other, points",
             effect=_gap(name, TOLD, CONVOLUTION),
             rule=Above(0.0),
@@ -303,10 +304,10 @@ CLAIM = Claim(
     reading="Of breast cells the dense network tells {facts[breast_cancer dense]}% and the convolution "
     "{facts[breast_cancer convolution]}%, of wines {facts[wine dense]}% and {facts[wine convolution]}%. "
     "Told the kind of each value, weights that are the same for all columns tell {facts[breast_cancer "
-    "told]}% and {facts[wine told]}%: sharing weights is no obstacle as long as the kind is an input. On "
-    "speech, where longer inputs hold more of the same, the convolution tells {facts[japanese_vowels "
-    "convolution]}% and the dense network {facts[japanese_vowels dense]}%. A convolution over columns is "
-    "not useless on breast cells, because most of those columns grow with the same thing, the size and "
-    "roughness of the cells' nuclei: their mean says much whatever its parts are.",
+    "told]}% and {facts[wine told]}%: that much of the difference is the kind being unknown. On speech, "
+    "where longer inputs hold more of the same, the convolution tells {facts[japanese_vowels convolution]}% "
+    "and the dense network {facts[japanese_vowels dense]}%. Most columns of the breast cells grow with the "
+    "same thing, the size and roughness of the nuclei, so that their mean says much whatever its parts are; "
+    "those of the wines do not.",
     facts=facts,
 )

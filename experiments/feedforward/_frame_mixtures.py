@@ -35,6 +35,7 @@ class Frames(NamedTuple):
       name: "speech" or "motion".
       train, validation, test: x ``(n, time, features)``, y ``(n, time, outputs)``, NaN where nothing follows.
       exact: ``−log p`` of the test frames ``(n,)``, summed over each sequence, or ``None`` where unknown.
+      gaussian: the same under the best Gaussian of each frame, as expected.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Frames(NamedTuple):
     validation: Examples
     test: Examples
     exact: np.ndarray | None
+    gaussian: np.ndarray | None
 
 
 class Arm(NamedTuple):
@@ -69,7 +71,7 @@ def speech(validation: float = 0.2) -> Frames:
         y = np.where(mask[:, 1:, None], np.diff(x, axis=1), np.nan).astype(np.float32)
         return Examples(x[:, :-1], y)
 
-    return Frames("speech", part("train"), part("validation"), part("test"), None)
+    return Frames("speech", part("train"), part("validation"), part("test"), None, None)
 
 
 def motion(paths: int, held: int, frames: int) -> Frames:
@@ -82,7 +84,9 @@ def motion(paths: int, held: int, frames: int) -> Frames:
 
     test = slice(paths + held, None)
     exact = -data.bouncing_log_density(drawn[test]).sum(1)
-    return Frames("motion", part(slice(paths)), part(slice(paths, paths + held)), part(test), exact)
+    gaussian = data.bouncing_gaussian_entropy(drawn[test]).sum(1)
+    parts = (part(slice(paths)), part(slice(paths, paths + held)), part(test))
+    return Frames("motion", *parts, exact, gaussian)
 
 
 class Scores(NamedTuple):

@@ -11,8 +11,11 @@ CONDITIONS = 10.0 ** np.arange(9)
 WAYS = ("normal equations", "QR", "SGD")
 NORMAL, QR, DESCENT = range(3)
 ROWS, INPUTS, BATCH = 400, 10, 50
-WRONG = 0.01
-"""Share of the targets' squares from which predictions count as wrong."""
+HARD = 5
+"""Of `CONDITIONS`, where κ²ε is far above 1 and κε far below."""
+WRONG_WEIGHTS, WRONG_PREDICTIONS = 0.1, 0.01
+"""Relative error of the weights, and share of the targets' squares, from which they count as wrong."""
+WEIGHTS, PREDICTIONS = range(2)
 MOST = 1e6
 """An error that is larger, or no number, counts as this."""
 
@@ -26,10 +29,10 @@ def table(condition: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return x, (x.astype(np.float64) @ rng.normal(size=INPUTS)).astype(np.float32)
 
 
-def excess_errors(seeds: int, steps: int, first_seed: int) -> np.ndarray:
-    """Squared error over the targets' squares beyond the optimum, ``(ways, conditions, seeds)``.
+def errors(seeds: int, steps: int, first_seed: int) -> np.ndarray:
+    """Errors against numpy's weights in double precision, ``(2, ways, conditions, seeds)``.
 
-    The optimum of each table in single precision is numpy's in double precision.
+    First ``‖w − w*‖/‖w*‖``, then the squared error beyond the optimum over the targets' squares.
     """
     ways = (
         jax.jit(normal_equations),
@@ -38,7 +41,7 @@ def excess_errors(seeds: int, steps: int, first_seed: int) -> np.ndarray:
             linear_descent(start_descent(INPUTS), x, y, steps=steps, rate=0.1, batch_size=BATCH).average
         ),
     )
-    found = np.zeros((len(ways), len(CONDITIONS), seeds))
+    found = np.full((2, len(ways), len(CONDITIONS), seeds), MOST)
     for j, condition in enumerate(CONDITIONS):
         for i in range(seeds):
             x, y = table(condition, first_seed + i)
@@ -46,7 +49,10 @@ def excess_errors(seeds: int, steps: int, first_seed: int) -> np.ndarray:
             best = np.linalg.lstsq(wide, target)[0]
             least = np.sum((wide @ best - target) ** 2)
             for k, way in enumerate(ways):
-                error = np.sum((wide @ np.asarray(way(x, y), np.float64) - target) ** 2)
-                share = (error - least) / np.sum(target**2)
-                found[k, j, i] = min(share, MOST) if np.isfinite(share) else MOST
+                w = np.asarray(way(x, y), np.float64)
+                if not np.isfinite(w).all():
+                    continue
+                beyond = np.sum((wide @ w - target) ** 2) - least
+                apart = np.linalg.norm(w - best) / np.linalg.norm(best)
+                found[:, k, j, i] = min(apart, MOST), min(beyond / np.sum(target**2), MOST)
     return found

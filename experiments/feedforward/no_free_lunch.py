@@ -86,7 +86,7 @@ def rbf_machine(x: np.ndarray, y: np.ndarray, other: np.ndarray) -> np.ndarray:
 
     if len(np.unique(y)) == 1:
         return np.full(len(other), y[0])
-    return SVC(kernel="rbf", C=1e3, gamma=1.0).fit(x, y).predict(other)  # pyright: ignore[reportArgumentType]
+    return SVC(kernel="rbf", C=1e3, gamma="scale").fit(x, y).predict(other)
 
 
 FIXED: dict[str, Learner] = {

@@ -9,7 +9,8 @@ random weights. The theorem says that good parameters exist, so it is decided wi
 units are random and the output weights are solved for; or, for ReLU, 2,048 units bend at even distances
 and the network meets the function wherever it bends. "Any error" is tested as: less than 1% with enough
 units. ReLU has more units because its derivative is a staircase, whose error falls only as 1/width at
-best.
+best. Between finite sets networks are exact: all 256 truth tables of three bits are written down. With a
+polynomial as the activation, which the theorems exclude, no width is enough.
 
 Beside it, sigmoid and ReLU networks of one hidden layer are trained on the function's values only. Each
 width of each kind has the learning rate of a grid that ends with the least loss on other functions, and
@@ -27,11 +28,24 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes import data, layers, models, outputs
-from dlnotes.claims import Below, Claim, Measured, Options, Part, Plateau, Plot, mean, notes, ours
+from dlnotes.claims import (
+    Below,
+    Claim,
+    Measured,
+    Options,
+    Part,
+    Plateau,
+    Plot,
+    mean,
+    notes,
+    ours,
+)
 from dlnotes.models.feedforward.graph import Graph
-from dlnotes.plotting import BLUE, ORANGE, new_figure, set_title
+from dlnotes.plotting import BLUE, GREEN, ORANGE, new_figure, set_title
 from dlnotes.training import Hyperparams, Recipe, fit, optimizer, schedules
 from dlnotes.typing import Array
+
+from ._finite_and_polynomial import CUBE, PARTS, polynomial_errors, wrong_tables
 
 KINDS = ("sigmoid", "ReLU")
 WIDTHS = (2, 4, 8, 16, 32, 64)
@@ -221,7 +235,9 @@ def measure(options: UniversalApproximation) -> dict[str, np.ndarray]:
     y, slope = (v[: options.seeds] for v in (dense_y, dense_slope))
     solved = solved_errors(np.random.default_rng(3), y, slope, x)
     built = built_errors(functions, np.linspace(-1, 1, 1501)[1:-1])[:, : options.seeds]
-    return found | {"solved": solved, "built": built, "rates": chosen[..., 0]}
+    found |= {"solved": solved, "built": built, "rates": chosen[..., 0], "wrong_tables": wrong_tables()}
+    polynomial, floor = polynomial_errors(np.random.default_rng(4), y, x, SOLVED_WIDTHS)
+    return found | {"polynomial": polynomial, "floor": floor}  # (degrees, widths, seeds), (degrees, seeds)
 
 
 def slopes(errors: np.ndarray, widths: tuple[int, ...]) -> np.ndarray:
@@ -242,6 +258,11 @@ def draw(options: UniversalApproximation, m: Measured) -> Plot:
                 axis.fill_between(widths, low, high, color=color, alpha=0.13, lw=0)
                 words = "trained" if how == "trained" else "random units, outputs solved"
                 axis.plot(widths, middle, color=color, ls=dash, marker="os"[kind], label=f"{label}, {words}")
+        if what == 0:
+            middle = 100 * np.median(m["polynomial"][CUBE], axis=1)
+            label = "z³, random units, outputs solved"
+            (cubes,) = axis.plot(SOLVED_WIDTHS, middle, color=GREEN, ls=":", marker="^", label=label)
+            axis.legend(handles=[cubes], fontsize=8, loc="lower left")
         built = 100 * np.median(m["built"][what])
         axis.plot(STAIRS, built, "D", color=ORANGE, mfc="white", label=f"ReLU, {STAIRS:,} units set by hand")
         axis.set(xscale="log", yscale="log", xlabel="hidden units", title=f"error of {name}")
@@ -326,6 +347,7 @@ CLAIM = Claim(
                 WHERE, "the network's derivatives can approximate those of the function arbitrarily well"
             ),
         ),
+        *PARTS,
         Part(
             "solved weights",
             "All four errors fall with the width where the hidden units are random and the output weights "
@@ -340,11 +362,11 @@ CLAIM = Claim(
     ),
     method="Data: {options.seeds} random functions on [−1, 1], sums of four sines and four cosines. "
     "Networks: one hidden layer of sigmoid or ReLU units. For the theorem nothing is trained: hidden units "
-    "are random and output weights solved for, or all weights are set by hand. Beside it networks of 2 to "
-    "64 units are trained on 128 values of the function by Adam with a cosine schedule, {options.steps} "
-    "steps, the rate of a grid of five with the least loss on {options.tuning_functions} other functions. "
-    "Intervals cover functions.",
-    reading="The two parts that decide need no training, as the theorem says only that such networks "
+    "are random and output weights solved for, or all weights are set by hand, for the truth tables too. "
+    "Beside it networks of 2 to 64 units are trained on 128 values of the function by Adam with a cosine "
+    "schedule, {options.steps} steps, the rate of a grid of five with the least loss on "
+    "{options.tuning_functions} other functions. Intervals cover functions.",
+    reading="The three parts that decide need no training, as the theorem says only that such networks "
     "exist. Ten functions of one input are examples of it and no proof, and how many units are needed "
     "depends on the function. Training finds far worse networks of the same width: with the most sigmoid "
     "units that were trained it leaves an error of {facts[trained]}%, where solving for the output weights "

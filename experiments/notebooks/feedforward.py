@@ -68,6 +68,16 @@ axes[1].legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
+# The kernel trick takes another way. Linear regression on all products of two inputs, six features here,
+# fits XOR too, and the same fit needs no features at all: $k(x, z) = (x^\top z + 1)^2$ is their inner
+# product, and one weight for each example takes the place of one for each feature.
+
+# %%
+K, phi = layers.polynomial_kernel(x, x), layers.polynomial_features(x)
+print("by inner products:", (K @ layers.dual_ridge(K, y, 1e-4))[:, 0])
+print("by features:      ", (phi @ layers.primal_ridge(phi, y, 1e-4))[:, 0])
+
+# %% [markdown]
 # ## XOR by descent
 #
 # Nobody sets weights by hand. Below, gradient descent starts from 200 random networks of each width.
@@ -282,6 +292,15 @@ for depth, ax in enumerate(axes, start=1):
 plt.show()
 
 # %% [markdown]
+# How many hidden units does a function need? Of two and three bits every function can be asked. The
+# one that needs most is parity; one unit for each configuration of inputs would always be enough.
+
+# %%
+for bits in (2, 3):
+    units = analysis.boolean_functions.least_units(bits)
+    print(f"{bits} bits: functions that need 0, 1, 2, … threshold units: {np.bincount(units)}")
+
+# %% [markdown]
 # ## Back-propagation
 #
 # A cost is a graph of simple operations. Back-propagation walks it from the cost to the inputs and
@@ -337,6 +356,27 @@ ax.plot(levels, within, "s-", color=BLUE, label="with a table: one per arc")
 ax.set(yscale="log", xlabel="levels", ylabel="Jacobian products", title="the same gradient at two prices")
 ax.legend()
 plt.show()
+
+# %% [markdown]
+# The backward pass can itself be written as a graph: a node for the gradient of each node, one Jacobian
+# product for each arc. It is made of nodes like any other, so it can be differentiated again. Below are the
+# second derivatives of $J = \tanh(wx + b)^2$, which `jax.hessian` has too. Much of such a graph is computed
+# twice or known beforehand; `simplify` leaves that out and changes no value.
+
+# %%
+cell = {"wx": ("multiply", "w", "x"), "a": ("add", "wx", "b"), "h": ("tanh", "a"), "J": ("square", "h")}
+g, at = autodiff.graph(["w", "x", "b"], cell), {"w": 0.5, "x": 2.0, "b": -0.3}
+second = autodiff.second_derivatives(g, at, "J", ["w", "b"])
+by_hessian = jax.hessian(lambda w, b: jnp.square(jnp.tanh(w * at["x"] + b)), (0, 1))(at["w"], at["b"])
+for i, a in enumerate(("w", "b")):
+    for k, b in enumerate(("w", "b")):
+        print(f"∂²J/∂{a}∂{b} {float(second[a][b]):8.4f}   jax.hessian {float(by_hessian[i][k]):8.4f}")
+
+twice = autodiff.hessian_vector_graph(g, "J", ["w", "b"])
+given_all = at | dict.fromkeys(twice.vectors.values(), 1.0)
+small = autodiff.simplify(twice.graph, twice.products.values(), shapes=given_all)
+sizes = [(len(graph.nodes), autodiff.product_count(graph)) for graph in (twice.graph, small.graph)]
+print("nodes and products of the graph of H v:", *sizes)
 
 # %% [markdown]
 # For a whole network the same walk gives a short program: multiply by $g'(a)$, read off the gradients

@@ -25,7 +25,7 @@ import numpy as np
 
 from dlnotes import analysis, autodiff, data, layers, models, outputs
 from dlnotes.analysis import recurrent_dynamics as repeated_maps
-from dlnotes.models.recurrent import stack_machine
+from dlnotes.models.recurrent import stack_machine, tape_machines, turing_machine
 from dlnotes.plotting import BLUE, GRAY, GREEN, ORANGE, PURPLE, STYLE
 from dlnotes.training import Recipe, fit, optimizer
 from dlnotes.training.schedules import one_cycle
@@ -189,6 +189,29 @@ for depth in (5, 12, 20, 40, 100):
     word = "([" * depth + "])" * depth
     exact, rounded = (stack_machine.accepts(machine, word, number=n) for n in (Fraction, float))
     print(f"nested {2 * depth:3d} deep: fractions say {exact}, floats {rounded}")
+
+# %% [markdown]
+# Two stacks are a tape: the part left of a head and the part from it on. `models.turing_net` writes a net
+# that runs any Turing machine, three steps for each of its moves. Below one adds 1 to a binary number of
+# sixty digits, and the busy beaver of four states writes on an empty tape: 13 ones in 107 moves.
+
+# %%
+adder = models.turing_net(tape_machines.increment())
+beaver = models.turing_net(tape_machines.busy_beaver(4))
+number = "1011" + "1" * 56
+print(int(number, 2) + 1, "=", int(turing_machine.run(adder, number).tape, 2))
+print(turing_machine.run(beaver))
+
+tapes = []
+for state, left, right in turing_machine.configurations(beaver):
+    tapes.append([symbol == "1" for symbol in left.rjust(16, "_") + right.ljust(16, "_")])
+    if state == "H":
+        break
+figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+ax.imshow(np.array(tapes).T, aspect="auto", cmap="Greys", extent=(0, len(tapes), 16, -16))
+ax.set(xlabel="move", ylabel="place, from the head", title="The busy beaver's tape, seen from its head")
+ax.grid(False)
+plt.show()
 
 # %% [markdown]
 # ## A network that reads one sequence and writes another

@@ -195,7 +195,9 @@ def draw(options: FadingGradients, m: Measured) -> Plot:
     shares = 100 * m["far_share"]
     last.plot(shares.T, color=GREEN, alpha=0.15, lw=0.8)
     last.plot(np.exp(np.log(shares).mean(0)), color=GREEN, label=f"spectral radius {RADII[NEAR]:g}")
-    last.set(yscale="log", xlabel="steps back, k", ylabel="variance of ∇_U L due to the input k back (%)")
+    last.set(
+        yscale="log", xlabel="steps back, k", ylabel="variance of ∇_U L that is due\nto the input k back (%)"
+    )
     last.legend(fontsize=8.5)
     factors = np.exp(np.median(np.asarray(rate_per_step(jnp.asarray(m["random"]))), axis=1))
     set_title(

@@ -15,7 +15,6 @@ on other words.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -284,10 +283,8 @@ REPRESENTATION = notes(
 )
 
 
-def _against(
-    name: str, statement: str, what: str, more: Callable[[Measured], int] | int, fewer: int, source: Any
-) -> Part:
-    def which(m: Measured) -> int:
+def _against(name: str, statement: str, what: str, more: Any, fewer: int, source: Any) -> Part:
+    def which(m: Measured) -> Any:
         return more(m) if callable(more) else more
 
     return Part(

@@ -67,7 +67,7 @@ CHUNK = 1000
 """Symbols of the test text that a net reads in one piece, from a state of zeros on."""
 POOLED = 4
 """Times of which the figure shows the mean."""
-FIRST_SEED = 700
+FIRST_SEED = 9_110
 
 
 class Stationarity(Options):
@@ -486,4 +486,7 @@ CLAIM = Claim(
         "rate": float(m["entropy_rate"]),
         "exact": float(m["exact_bits"]),
     },
+    revised="After a trial of two seeds a part of ours became two, because beyond the trained times a clock "
+    "hurts with seasons and helps with a drift, and what shows that networks have learned is the exact level "
+    "instead of a plateau. Seeds are fresh.",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,6 +78,44 @@ def bouncing_paths(
     return x
 
 
+class _Ahead(NamedTuple):
+    """What can be said of a frame before it is seen: a mixture of three Gaussians of one deviation.
+
+    Attributes:
+      weights: ``(3, n)`` no peg, a turn by −angle, by +angle.
+      means: ``(3, n, 2)`` of the step.
+      log_p: ``(n,)`` of the step that came.
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    log_p: np.ndarray
+
+
+def _ahead(paths: Any, bounces: Bounces | None) -> Iterator[_Ahead]:
+    """Frame by frame, by the forward recursion of a hidden Markov chain whose states are the two spins."""
+    b, x = _checked(bounces), np.asarray(paths, np.float64)
+    if x.ndim != 3 or x.shape[1] < 3 or x.shape[2] != 2:
+        raise ValueError(f"paths: got shape {x.shape}, allowed is (n, 3 frames or more, 2)")
+    spin = np.full((2, x.shape[0]), 0.5)  # probability of −1, of +1
+    for t in range(2, x.shape[1]):
+        carried = _carried(x[:, t - 1], x[:, t - 1] - x[:, t - 2])
+        means = np.stack([_turned(carried, s * np.radians(b.angle)) for s in (0, -1, 1)])
+        weights = np.concatenate([np.full((1, x.shape[0]), 1 - b.share), b.share * spin])
+        error = x[:, t] - x[:, t - 1] - means
+        with np.errstate(
+            divide="ignore"
+        ):  # the logarithm of a weight of 0 is minus infinity, as it should be
+            each = np.log(weights) - 0.5 * (error**2).sum(-1) / b.noise**2
+        highest = each.max(0)
+        log_p = highest + np.log(np.exp(each - highest).sum(0))
+        yield _Ahead(weights, means, log_p - 2 * np.log(b.noise) - np.log(2 * np.pi))
+        happened = np.exp(each - log_p)  # no peg, −, +
+        bounced = happened[1:]
+        spin = spin * happened[0] + (1 - b.flip) * bounced + b.flip * bounced[::-1]
+        spin /= spin.sum(0)
+
+
 def bouncing_log_density(paths: Any, bounces: Bounces | None = None) -> np.ndarray:
     """``log p(x_t | x_1 … x_{t−1})`` of every place but the first two, ``(n, frames − 2)``: exact.
 
@@ -90,27 +129,28 @@ def bouncing_log_density(paths: Any, bounces: Bounces | None = None) -> np.ndarr
     Raises:
       ValueError: on another shape, or a number out of range.
     """
-    b, x = _checked(bounces), np.asarray(paths, np.float64)
-    if x.ndim != 3 or x.shape[1] < 3 or x.shape[2] != 2:
-        raise ValueError(f"paths: got shape {x.shape}, allowed is (n, 3 frames or more, 2)")
-    found = np.empty((x.shape[0], x.shape[1] - 2))
-    spin = np.full((2, x.shape[0]), 0.5)  # probability of −1, of +1
-    with np.errstate(divide="ignore"):  # the logarithm of a share of 0 is minus infinity, as it should be
-        rest, hit = np.log(1 - b.share), np.log(b.share)
-    for t in range(2, x.shape[1]):
-        step, carried = x[:, t] - x[:, t - 1], _carried(x[:, t - 1], x[:, t - 1] - x[:, t - 2])
-        straight = rest + _log_normal(step - carried, b.noise)
-        with np.errstate(divide="ignore"):
-            known = np.log(spin)
-        to = np.stack(
-            [hit + _log_normal(step - _turned(carried, s * np.radians(b.angle)), b.noise) for s in (-1, 1)]
-        )
-        found[:, t - 2] = np.logaddexp(straight, np.logaddexp(*(known + to)))
-        kept = np.exp(known + straight - found[:, t - 2])
-        bounced = np.exp(known + to - found[:, t - 2])
-        spin = kept + (1 - b.flip) * bounced + b.flip * bounced[::-1]
-        spin /= spin.sum(0)
-    return found
+    return np.stack([ahead.log_p for ahead in _ahead(paths, bounces)], axis=1)
+
+
+def bouncing_gaussian_entropy(paths: Any, bounces: Bounces | None = None) -> np.ndarray:
+    """``½ log det(2πe Σ_t)``, ``(n, frames − 2)``: the least −log p to be expected of one Gaussian.
+
+    Σ_t is the covariance of the exact density of the next place. Of all Gaussians the one with the same mean
+    and covariance is the most likely on average, and this is its −log p then.
+
+    Args:
+      paths, bounces: as of `bouncing_log_density`.
+
+    Raises:
+      ValueError: as `bouncing_log_density`.
+    """
+    b, found = _checked(bounces), []
+    for ahead in _ahead(paths, bounces):
+        mean = np.einsum("kn,kni->ni", ahead.weights, ahead.means)
+        apart = ahead.means - mean
+        covariance = np.einsum("kn,kni,knj->nij", ahead.weights, apart, apart) + b.noise**2 * np.eye(2)
+        found.append(0.5 * np.linalg.slogdet(2 * np.pi * np.e * covariance)[1])
+    return np.stack(found, axis=1)
 
 
 def bouncing_frames(paths: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -185,11 +225,6 @@ def _carried(x: np.ndarray, v: np.ndarray) -> np.ndarray:
 def _turned(v: np.ndarray, angle: Any) -> np.ndarray:
     c, s = np.cos(angle), np.sin(angle)
     return np.stack([c * v[:, 0] - s * v[:, 1], s * v[:, 0] + c * v[:, 1]], axis=1)
-
-
-def _log_normal(error: np.ndarray, noise: float) -> np.ndarray:
-    """``log N(error; 0, noise² I)`` of vectors of two numbers."""
-    return -0.5 * (error**2).sum(-1) / noise**2 - 2 * np.log(noise) - np.log(2 * np.pi)
 
 
 def _checked(bounces: Bounces | None) -> Bounces:

@@ -30,14 +30,16 @@ class ConvAutoencoder(NamedTuple):
       encoder: the convolutions, of the first stage first.
       code: `Dense` from the maps, laid out flat, to the code.
       maps: `Dense` from the code to the maps.
-      decoder: the convolutions back, of the last stage first; a transposed one's kernel is (*window, out,
-      in).
+      decoder: the convolutions back, of the last stage first; the kernel of a transposed one is (*window,
+        out, in).
+      output: the convolution from the last maps to the channels of the input.
     """
 
     encoder: tuple[Convolution, ...]
     code: Dense
     maps: Dense
     decoder: tuple[Convolution, ...]
+    output: Convolution
 
 
 class Encoded(NamedTuple):
@@ -79,7 +81,7 @@ def conv_autoencoder(
     """An autoencoder of convolutions, ``x → maps → code → maps → x̂``; parameters: `ConvAutoencoder`.
 
     After each convolution of the encoder the maps are halved along every axis, and in the decoder doubled
-    before each convolution:
+    before each convolution but the last, which gives the output:
 
     * "nearest": max-pooling, and back by repeating every position: where a maximum was is lost;
     * "switches": max-pooling, and back to the place where each maximum was, which the encoder passes on
@@ -125,21 +127,24 @@ def conv_autoencoder(
     flat = prod(left) * widths[-1]
 
     def init(key: PRNGKey, /) -> ConvAutoencoder:
-        up, down, two = random.split(key, 3)
-        before = (shape[-1], *widths)
+        up, down, last, two = random.split(key, 4)
         encoder = tuple(
             init_convolution(k, window, a, b, **how)
-            for k, a, b in zip(random.split(up, len(widths)), before, widths)
+            for k, a, b in zip(random.split(up, len(widths)), (shape[-1], *widths), widths)
         )
         decoder = []
-        for k, a, b in zip(random.split(down, len(widths)), widths[::-1], before[-2::-1]):
+        for k, a, b in zip(random.split(down, len(widths)), widths[::-1], (*widths[-2::-1], widths[0])):
             drawn = init_convolution(k, window, a, b, **how)
             if form == "strided":
                 drawn = drawn._replace(K=jnp.swapaxes(drawn.K, -1, -2))
             decoder.append(drawn)
         one, other = random.split(two, 2)
         return ConvAutoencoder(
-            encoder, init_dense(one, flat, code, **how), init_dense(other, code, flat, **how), tuple(decoder)
+            encoder,
+            init_dense(one, flat, code, **how),
+            init_dense(other, code, flat, **how),
+            tuple(decoder),
+            init_convolution(last, window, widths[0], shape[-1], **how),
         )
 
     def apply(
@@ -198,8 +203,8 @@ def conv_autoencoder_halves(
                 elif form == "switches":
                     h = max_unpool(h, encoded.switches[-1 - i], 2)
                 h = conv(layer, h, padding=kernel // 2)
-            h = g(h) if i < len(params.decoder) - 1 else h
-        return h.reshape(n, -1)
+            h = g(h)
+        return conv(params.output, h, padding=kernel // 2).reshape(n, -1)
 
     return ConvHalves(encode, decode)
 

@@ -111,9 +111,10 @@ def turing_net(machine: TuringMachine) -> TuringNet:
     Source: notes R9.10.
 
     Example:
+      >>> from dlnotes.models.recurrent.tape_machines import increment
       >>> net = turing_net(increment())
       >>> net.W.shape[0], run(net, "1011").tape
-      (79, '1100')
+      (51, '1100')
     """
     _check(machine)
     symbols = (BLANK, *sorted(alphabet(machine) - {BLANK}))
@@ -250,6 +251,7 @@ def run(
       RuntimeError: when the machine has not halted after ``most`` moves.
 
     Example:
+      >>> from dlnotes.models.recurrent.tape_machines import busy_beaver
       >>> run(turing_net(busy_beaver(3))).tape
       '111111'
     """
@@ -304,7 +306,7 @@ def configurations(
         if len(at) != 1:
             raise RuntimeError(f"number: after {k} steps no state is left, {number.__name__} has rounded it")
         left, right = (
-            _unstacked(sum((Fraction(h[i]) for i in side), Fraction()), net.symbols) for side in sides
+            _unstacked(sum((Fraction(h[i]) for i in side), Fraction(0)), net.symbols) for side in sides
         )
         yield at[0], left[::-1], right
 

@@ -7,7 +7,13 @@ import pytest
 from scipy import stats
 
 from dlnotes import data
-from dlnotes.data import Bounces, bouncing_frames, bouncing_log_density, bouncing_paths
+from dlnotes.data import (
+    Bounces,
+    bouncing_frames,
+    bouncing_gaussian_entropy,
+    bouncing_log_density,
+    bouncing_paths,
+)
 from dlnotes.data.time_series import bouncing as module
 
 
@@ -53,6 +59,29 @@ def test_density_is_that_of_the_draws():
     # Three Gaussians that hardly overlap: entropy of noise and of which one.
     noise = -1 - np.log(2 * np.pi * 0.1**2)
     assert noise - 1.0 < right < noise - 0.3
+
+
+def test_the_best_gaussian_has_the_moments_of_the_exact_density():
+    """The first frame by hand; on average this Gaussian is less likely than the exact density."""
+    b = Bounces(0.5, 50, 0.2, 0.2)
+    paths = bouncing_paths(500, 12, seed=6, bounces=b)
+    got = bouncing_gaussian_entropy(paths, b)
+    for i in range(5):
+        base = carried(paths[i, 1], paths[i, 1] - paths[i, 0])
+        turns = [np.radians(a) for a in (0, -50, 50)]
+        means = np.array(
+            [
+                [np.cos(a) * base[0] - np.sin(a) * base[1], np.sin(a) * base[0] + np.cos(a) * base[1]]
+                for a in turns
+            ]
+        )
+        covariance = np.cov(means.T, aweights=[0.5, 0.25, 0.25], bias=True) + 0.04 * np.eye(2)
+        np.testing.assert_allclose(got[i, 0], stats.multivariate_normal(cov=covariance).entropy(), rtol=1e-9)
+    assert got.mean() > -bouncing_log_density(paths, b).mean() + 0.1
+    still = Bounces(share=0.0)  # without pegs both are one Gaussian
+    np.testing.assert_allclose(
+        bouncing_gaussian_entropy(paths, still), stats.multivariate_normal(cov=0.01 * np.eye(2)).entropy()
+    )
 
 
 def test_paths_stay_near_and_keep_their_speed():

@@ -19,7 +19,7 @@ def played(base):
 
 
 def seen(base):
-    found = data.log_spectrogram(played(base), rate=RATE, lowest=220, octaves=3, hop=250)
+    found = data.log_spectrogram(played(base), rate=RATE, lowest=110, octaves=4, hop=250)
     return found
 
 

@@ -7,6 +7,7 @@ import pytest
 from dlnotes import models
 from dlnotes.analysis import region_bounds
 from dlnotes.analysis.linear_regions import on_line, on_slice
+from experiments.feedforward import _finite_and_polynomial as finite
 from experiments.feedforward import linear_regions as regions
 from experiments.feedforward import sawtooth as saw
 from experiments.feedforward import store_or_recompute as store
@@ -75,3 +76,19 @@ def test_layers_computed_are_counted_while_the_gradient_runs():
     n = 6
     counts = [store.layers_computed(way, n) for way in store.WAYS.values()]
     assert counts == [n, 2 * n, n * (n + 3) // 2]
+
+
+def test_truth_tables_of_three_bits_are_exact():
+    assert finite.wrong_tables().tolist() == [0, 0]
+
+
+def test_a_polynomial_activation_cannot_leave_its_degree():
+    """A cubic is met exactly by z³ and not by z²; a quartic by neither."""
+    x = np.linspace(-1, 1, 201)
+    y = np.stack([x**3 - x, x**4])
+    found, floor = finite.polynomial_errors(np.random.default_rng(0), y, x, (8, 32))
+    degrees = list(finite.DEGREES)
+    assert found[degrees.index(3), :, 0].max() < 1e-9
+    assert found[degrees.index(2), :, 0].min() > 0.1
+    assert found[degrees.index(3), :, 1].min() > 0.05
+    np.testing.assert_allclose(found[:2, :, 1], np.broadcast_to(floor[:2, None, 1], (2, 2)), rtol=1e-6)

@@ -49,10 +49,10 @@ def test_against_flax(form, key):
         h = nn.max_pool(h, (2, 2), (2, 2)) if form == "nearest" else h
     maps = h.shape
     h = jax.nn.relu(affine(affine(h.reshape(3, -1), p.code), p.maps)).reshape(maps)
-    for i, layer in enumerate(p.decoder):
+    for layer in p.decoder:
         h = h.repeat(2, 1).repeat(2, 2) if form == "nearest" else h
-        h = flax_transposed(h, layer) if form == "strided" else flax_conv(h, layer)
-        h = jax.nn.relu(h) if i == 0 else h
+        h = jax.nn.relu(flax_transposed(h, layer) if form == "strided" else flax_conv(h, layer))
+    h = flax_conv(h, p.output)
     assert_allclose(model.apply(p, x), h.reshape(3, -1), rtol=1e-4, atol=1e-4)
 
 
