@@ -245,8 +245,9 @@ def dual_ridge(kernel: Array, y: Array, penalty: float | Array) -> Array:
 
 
 def _solved(matrix: Array, right: Array, penalty: float | Array) -> Array:
-    whole = matrix + penalty * jnp.eye(matrix.shape[0], dtype=matrix.dtype)
-    return cho_solve(cho_factor(whole), right)
+    wide = jnp.promote_types(matrix.dtype, jnp.float32)  # the solve has no narrower kind
+    whole = matrix.astype(wide) + penalty * jnp.eye(matrix.shape[0], dtype=wide)
+    return cho_solve(cho_factor(whole), right.astype(wide)).astype(matrix.dtype)
 
 
 def _rows(name: str, x: Array, inputs: int | None = None) -> int:
