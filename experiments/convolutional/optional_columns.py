@@ -124,7 +124,7 @@ def judged(which: int, splits: dict[int, tuple[Observed, ...]], o: OptionalColum
     others = FIRST_SEED + o.seeds + np.arange(o.tuning_seeds)
     first = splits[int(own[0])][0]
     classes = int(max(part.y.max() for part in splits[int(own[0])])) + 1
-    places, channels = first.x.shape[1:]
+    _, places, channels = first.x.shape
     model = network(which, places, channels, classes, o.width)
     many = np.tile(others, len(RATES))
     sets, held = (stacked(which, [splits[int(s)][i] for s in many]) for i in (0, 1))

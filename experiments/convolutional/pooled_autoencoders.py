@@ -213,6 +213,7 @@ def draw(options: PooledAutoencoders, m: Measured) -> Plot:
     left.set_yticks(range(len(rows)), [row[0] for row in rows])
     left.set(ylim=(len(rows) - 0.4, -0.7), xscale="log")
     left.set_xlabel("squared error of a test image, mean and 95% interval")
+    left.xaxis.set_major_formatter("{x:g}")
     lines = [m["originals"], *m["shown"]]
     tiles = np.concatenate(
         [np.concatenate(list(line.reshape(-1, SIDE, SIDE)), axis=1) for line in lines], axis=0
