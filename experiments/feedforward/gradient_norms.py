@@ -319,14 +319,8 @@ CLAIM = Claim(
     "many epochs, the last norm is {parts[few images, many epochs]} of that with all images.",
     revised="A trial at the quick size came before. There the norm at the random start was ten times that "
     "after ten steps, so the last norm is compared with that after the first part of the training, no "
-<<<<<<< HEAD
     "longer with the one at the start. The rate, which fell to zero for all, is constant now, with "
     "the falling one beside; the level is that of a linear model. Few images are compared with all "
     "images, since they may be known by heart before the first part ends. The tenth in the rules is "
     "as it was.",
-=======
-    "longer with the one at the start. The rate, which fell to zero for all, is constant now, with the "
-    "falling one beside; the level is that of a linear model. Few images are compared with all images, "
-    "since they may be known by heart before the first part ends. The tenth in the rules is as it was.",
->>>>>>> h_f3
 )
