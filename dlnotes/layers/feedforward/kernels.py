@@ -245,7 +245,7 @@ def dual_ridge(kernel: Array, y: Array, penalty: float | Array) -> Array:
 
 
 def _solved(matrix: Array, right: Array, penalty: float | Array) -> Array:
-    wide = jnp.promote_types(matrix.dtype, jnp.float32)  # the solve has no narrower kind
+    wide = matrix.dtype if matrix.dtype.itemsize >= 4 else jnp.float32  # the solve has no narrower kind
     whole = matrix.astype(wide) + penalty * jnp.eye(matrix.shape[0], dtype=wide)
     return cho_solve(cho_factor(whole), right.astype(wide)).astype(matrix.dtype)
 
