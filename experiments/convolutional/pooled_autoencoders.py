@@ -289,7 +289,7 @@ CLAIM = Claim(
             "With a code of as many numbers, max-pooling and repeated positions reconstruct worse than maps "
             "whose size does not change.",
             WHOLE,
-            ours("its dense layers have more parameters too, so it is not pooling alone that differs"),
+            TOP_DOWN,
         ),
         _worse(
             "against switches",
@@ -335,7 +335,6 @@ CLAIM = Claim(
     "pixels and without the last convolution the pooled network was no better than principal components "
     "after 3000 steps; so the images are smaller, a convolution at full size ends every network, and there "
     "are more steps. In a second trial, of 2000 steps, the pooled network and the one without change of "
-    "size were alike. That comparison was among the parts of the notes; it is ours since then, because the "
-    "two differ in parameters too. No rule was changed but that against principal components, which was "
-    "half of their error.",
+    "size were alike. No rule was changed but that against principal components, which was half of their "
+    "error.",
 )
