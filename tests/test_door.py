@@ -210,6 +210,7 @@ def test_models_take_inputs_then_sizes_then_outputs():
         "ensemble",
         "hard_attention",
         "deep_autoencoder",
+        "conv_autoencoder",
         "head",
         "shared",
     }

@@ -151,8 +151,8 @@ LAYERS = {
     "learned_pool": (layers.learned_pool, layers.LearnedPooling(r(3, 6, 5, 2)), IMAGE),
     "max_pool": (lambda x: layers.max_pool(x, 3, 2, "SAME"), IMAGE),
     "upsample": (lambda x: layers.upsample(x, 2, "linear"), IMAGE),
-    "switched_max_pool": (lambda x: layers.switched_max_pool(x[:, :, :4]).values, IMAGE),
-    "max_unpool": (lambda y: layers.max_unpool(y, jnp.ones_like(y, jnp.int32)), IMAGE),
+    "switched_max_pool": (lambda x: layers.switched_max_pool(jnp.asarray(x)[:, :, :4]).values, IMAGE),
+    "max_unpool": (lambda y: layers.max_unpool(y, jnp.ones(np.shape(y), jnp.int32)), IMAGE),
     "dropout": (lambda x: layers.dropout(jax.random.key(3), x, 0.4), r(3, 4)),
     "unroll": (lambda p, xs: layers.unroll(layers.gru, p, xs), drawn(layers.gru.init, 3, 4), r(2, 5, 3)),
     "teacher_forced": (

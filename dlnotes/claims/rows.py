@@ -254,7 +254,7 @@ ROWS: tuple[Row, ...] = (
     _code("C6.1", "Convolution in one to three dimensions, with every option",
           "layers.convolve layers.conv layers.init_convolution layers.convolve_functions "
           "layers.averaged_variance layers.forward_mode",
-          "layers/convolutional/test_convolution layers/convolutional/test_continuous", built=True),
+          "layers/convolutional/test_convolution layers/convolutional/test_functions_convolved", built=True),
     _code("C6.2", "The size of a convolution's output",
           "layers.convolve layers.output_size layers.stack_geometry",
           "layers/convolutional/test_convolution layers/convolutional/test_geometry", built=True),
@@ -305,7 +305,7 @@ ROWS: tuple[Row, ...] = (
            "experiments/convolutional/test_pooling_and_places",
            config="configs/claims/C6.13_pooled_autoencoders.toml"),
     _code("C6.14", "Branches side by side as a stage of a convolutional network",
-          "models.branched_net models.Branches models.Branch models.Branches.inception "
+          "models.branched_net models.Branches models.Branch "
           "layers.neighborhood_pool",
           "models/convolutional/test_branched layers/convolutional/test_neighborhood", built=True),
     _claim("C7.1", "A label for every pixel",

@@ -296,9 +296,11 @@ class ConvStage(Section):
             if self.channels is None:
                 raise ValueError("needs channels, or branches with channels of their own")
             return self
-        given = sorted(
-            self.model_fields_set & {"channels", "blocks", "kernel", "stride", "dilation", "residual"}
-        )
+        given = [
+            name
+            for name in ("blocks", "channels", "dilation", "kernel", "residual", "stride")
+            if getattr(self, name) != type(self).model_fields[name].default
+        ]
         if given:
             raise ValueError(
                 f"got {', '.join(given)} with branches, allowed beside branches are pool and pooling"

@@ -60,6 +60,7 @@ def plain_distance(a, b):
     return row[-1]
 
 
+@pytest.mark.slow
 def test_summary_has_the_error_rates_of_beam_search(trained):
     part = trained.dataset.test
     found = json.loads((trained.folder / "summary.json").read_text())["points"][0]["metrics"]

@@ -52,6 +52,7 @@ def labels(trained):
     return np.stack([np.asarray(model.apply(trained.params(m), x)).argmax(-1) for m in range(2)])
 
 
+@pytest.mark.slow
 def test_summary_has_overlap_and_outlines_over_seeds(trained, labels):
     y = trained.dataset.test.y
     found = json.loads((trained.folder / "summary.json").read_text())["points"][0]["metrics"]["test"]

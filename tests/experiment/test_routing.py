@@ -98,6 +98,7 @@ def test_a_run_of_gated_blocks_from_start_to_export(of, tmp_path, gradient):
         np.testing.assert_allclose(exported.call(raw[:n]), special.softmax(logits, -1)[:n], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_of_a_tree_says_what_one_path_is_worth(of):
     result = run(of(TREE | {"hard": True}, training={"duration": "30 steps", "seeds": 2}))
     measured = result.metrics["test"]

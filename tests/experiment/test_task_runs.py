@@ -45,6 +45,7 @@ def trained(tmp_path_factory):
     return run(parse(raw))
 
 
+@pytest.mark.slow
 def test_metrics_of_every_task_are_kept(trained):
     test = trained.metrics["test"]
     assert list(test) == ["loss", "digit.loss", "digit.accuracy", "image.loss"]

@@ -255,6 +255,7 @@ def bars():
     return np.repeat(rng.integers(0, 2, (200, 3)), 3, axis=1).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_it_learns_a_small_set_from_a_doubled_start():
     x = bars()
     stack = greedy(doubled_stack((6, 4), learning_rate=0.1), x, seeds=[0], epochs=40, batch_size=20)

@@ -49,6 +49,7 @@ def test_formulas_are_compared_as_a_plain_recursion_does(net, key):
     np.testing.assert_allclose(jax.jit(model.apply)(p, trees), want, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_wider_net_has_as_many_parameters_as_the_tensor_net():
     module = experiment("recurrent/composition")
     few, wide, most = (module.size(net, width) for net, width in enumerate(module.widths(8)))

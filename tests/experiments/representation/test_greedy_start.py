@@ -31,6 +31,7 @@ def test_the_stack_is_a_perceptron():
     np.testing.assert_allclose(model.apply(params, x), want, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_starts_differ_in_the_hidden_layers_only(began):
     _, found = began
     glorot = found[greedy_start.JOINT]

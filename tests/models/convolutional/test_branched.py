@@ -70,6 +70,7 @@ def test_one_branch_is_a_plain_stage(key):
     np.testing.assert_allclose(branched.apply(q, x), plain.apply(p, x), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_padding_changes_nothing(key):
     model = models.branched_net(
         (None, None, 2), 3, stages=[FOUR, Branches.inception(8)], head="average", normalization="layer",
