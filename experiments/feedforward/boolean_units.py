@@ -158,6 +158,7 @@ def draw(options: BooleanUnits, m: Measured) -> Plot:
     left.set(xlabel="bits", ylabel="hidden threshold units", yscale="log", xticks=range(2, 6))
     left.set_yticks([1, 2, 3, 4, 8], ["1", "2", "3", "4", "8"])
     left.minorticks_off()
+    left.set_ylim(top=3 * left.get_ylim()[1])
     left.legend(fontsize=8, loc="upper left")
     table: dict[str, list] = {name: [] for name in ("dimension", "units", "chosen", "random")}
     for i, (d, color) in enumerate(zip(options.dimensions, (BLUE, ORANGE, GREEN, PURPLE))):

@@ -226,7 +226,8 @@ def draw(options: NearLinear, m: Measured) -> Plot:
     )
     left.set(xlabel="step", yscale="log")
     left.set_ylabel("distance from the linear network's logits,\nas a share; median, 80% of seeds")
-    left.legend(fontsize=8)
+    left.set_ylim(bottom=left.get_ylim()[0] / 20)
+    left.legend(fontsize=8, loc="lower right", ncols=2)
     line = np.array(SCALES)
     right.plot(line, m["apart"][1:, SMALLEST].mean() * (line / SCALES[0]) ** 2, "k--", lw=1, label="∝ s²")
     right.set(
