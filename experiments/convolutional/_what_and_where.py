@@ -10,9 +10,10 @@ from dlnotes import data, models
 
 PLACES = 7
 """Places along each axis."""
-WINDOW = 4
+WINDOW = 10
+"""Side of the pooled window at steps of one pixel: every place of a digit's middle lies in one window."""
 POOLED, WHOLE, STRIDED = range(3)
-NAMES = ("pooled", "without pooling", "every fourth position")
+NAMES = ("pooled", "without pooling", "every tenth position")
 WHAT, WHERE = range(2)
 TASKS = ("which digit", "which place")
 

@@ -52,8 +52,8 @@ FORMS: tuple[Any, ...] = ("nearest", "switches", "strided", "whole")
 NEAREST, SWITCHES, STRIDED, WHOLE = range(4)
 NAMES = ("pooled, repeated", "pooled, switches", "strided", "without")
 COLORS = (BLUE, GREEN, ORANGE, PURPLE)
-RATES = (0.003, 0.01, 0.03)
-FIRST_SEED = 61300
+RATES = (0.001, 0.003, 0.01)
+FIRST_SEED = 61340
 """Judged seeds: nobody has seen a training of these before the rules were written."""
 SHOWN = 8
 
@@ -129,7 +129,7 @@ def measure(options: PooledAutoencoders) -> dict[str, np.ndarray]:
             fall = schedules.cosine_restarts(steps, cycles=2)
 
             def of(hyper: Hyperparams) -> Recipe:
-                adam = optimizer("adam", hyper["rate"], factor=fall)
+                adam = optimizer("adam", hyper["rate"], factor=fall, clip_norm=1.0)
                 return Recipe(model, outputs.squared_error, {}, adam)
 
             return of
@@ -318,7 +318,7 @@ CLAIM = Claim(
     method="MNIST, the middle 24 x 24 pixels as means over 2 x 2, in [0, 1], {options.images} training "
     "images. Autoencoders with convolutions of 3 x 3, {options.channels} maps, ReLU, a linear code of "
     "{options.code} numbers, the same layers back and a convolution to the output. Squared error, Adam, "
-    "{options.steps} steps in batches of {options.batch}, the rate falling to zero along a cosine over each "
+    "{options.steps} steps in batches of {options.batch}, gradient norm clipped at 1, the rate falling to zero along a cosine over each "
     "half; the learning rate is the best of three by validation error over {options.tuning_seeds} other "
     "seeds after {options.tuning_steps} steps. {options.seeds} seeds are judged on {options.test} test "
     "images. The intervals cover seeds, not the choice of test images.",
@@ -335,6 +335,8 @@ CLAIM = Claim(
     "pixels and without the last convolution the pooled network was no better than principal components "
     "after 3000 steps; so the images are smaller, a convolution at full size ends every network, and there "
     "are more steps. In a second trial, of 2000 steps, the pooled network and the one without change of "
-    "size were alike. No rule was changed but that against principal components, which was half of their "
+    "size were alike. In the first full run the return to the full rate half-way broke one strided "
+    "training and some without change of size: gradients are clipped now, the largest rate is 0.01, and the "
+    "seeds are fresh. No rule was changed but that against principal components, which was half of their "
     "error.",
 )
