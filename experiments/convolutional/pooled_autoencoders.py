@@ -315,14 +315,14 @@ CLAIM = Claim(
             source=ours("autoencoders are compared that reconstruct well"),
         ),
     ),
-    method="MNIST, the middle 24 x 24 pixels as means over 2 x 2, in [0, 1], {options.images} training images. "
-    "Autoencoders with convolutions of 3 x 3, {options.channels} maps, ReLU, a linear code of "
-    "{options.code} numbers, the same layers back and a convolution to the output. Squared error, Adam, "
-    "{options.steps} steps in batches of {options.batch}, gradient norm clipped at 1, the rate falling "
-    "to zero along a cosine over each half; the learning rate is the best of three by validation error "
-    "over {options.tuning_seeds} other seeds after {options.tuning_steps} steps. {options.seeds} seeds "
-    "are judged on {options.test} test images. The intervals cover seeds, not the choice of test "
-    "images.",
+    method="MNIST, the middle 24 x 24 pixels as means over 2 x 2, in [0, 1], {options.images} training "
+    "images. Autoencoders with convolutions of 3 x 3, {options.channels} maps, ReLU, a linear "
+    "code of {options.code} numbers, the same layers back and a convolution to the output. "
+    "Squared error, Adam, {options.steps} steps in batches of {options.batch}, gradient norm "
+    "clipped at 1, the rate falling to zero along a cosine over each half; the learning rate is "
+    "the best of three by validation error over {options.tuning_seeds} other seeds after "
+    "{options.tuning_steps} steps. {options.seeds} seeds are judged on {options.test} test "
+    "images. The intervals cover seeds, not the choice of test images.",
     reading="Max-pooling with repeated positions leaves a squared error of {facts[pooled, repeated]} an "
     "image, strides {facts[strided]}, maps whose size does not change {facts[without]}, max-pooling with "
     "switches {facts[pooled, switches]}; as many principal components {facts[components]}. The switches are "
@@ -332,12 +332,12 @@ CLAIM = Claim(
     "error at a code of the same size is how this row makes it measurable. The networks that halve their "
     "maps have the same number of parameters; the one that does not has more.",
     facts=facts,
-    revised="Before its first full run the row was tried with one training of each network: at 20 x 20 pixels "
-    "and without the last convolution the pooled network was no better than principal components "
-    "after 3000 steps; so the images are smaller, a convolution at full size ends every network, and "
-    "there are more steps. In a second trial, of 2000 steps, the pooled network and the one without "
-    "change of size were alike. In the first full run the return to the full rate half-way broke one "
-    "strided training and some without change of size: gradients are clipped now, the largest rate is "
-    "0.01, and the seeds are fresh. No rule was changed but that against principal components, which "
-    "was half of their error.",
+    revised="Before its first full run the row was tried with one training of each network: at 20 x 20 "
+    "pixels and without the last convolution the pooled network was no better than principal "
+    "components after 3000 steps; so the images are smaller, a convolution at full size ends "
+    "every network, and there are more steps. In a second trial, of 2000 steps, the pooled "
+    "network and the one without change of size were alike. In the first full run the return to "
+    "the full rate half-way broke one strided training and some without change of size: "
+    "gradients are clipped now, the largest rate is 0.01, and the seeds are fresh. No rule was "
+    "changed but that against principal components, which was half of their error.",
 )
