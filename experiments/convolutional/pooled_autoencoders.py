@@ -52,8 +52,8 @@ FORMS: tuple[Any, ...] = ("nearest", "switches", "strided", "whole")
 NEAREST, SWITCHES, STRIDED, WHOLE = range(4)
 NAMES = ("pooled, repeated", "pooled, switches", "strided", "without")
 COLORS = (BLUE, GREEN, ORANGE, PURPLE)
-RATES = (0.001, 0.003, 0.01)
-FIRST_SEED = 61340
+RATES = (0.001, 0.002, 0.005)
+FIRST_SEED = 61360
 """Judged seeds: nobody has seen a training of these before the rules were written."""
 SHOWN = 8
 
@@ -338,6 +338,7 @@ CLAIM = Claim(
     "every network, and there are more steps. In a second trial, of 2000 steps, the pooled "
     "network and the one without change of size were alike. In the first full run the return to "
     "the full rate half-way broke one strided training and some without change of size: "
-    "gradients are clipped now, the largest rate is 0.01, and the seeds are fresh. No rule was "
-    "changed but that against principal components, which was half of their error.",
+    "gradients are clipped now. With clipping a rate of 0.01 still left one of forty networks "
+    "at a constant output: the largest rate is 0.005. Each time the seeds were fresh. No rule "
+    "was changed but that against principal components, which was half of their error.",
 )
