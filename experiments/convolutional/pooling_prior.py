@@ -64,7 +64,7 @@ from ._what_and_where import (
     on_canvas,
 )
 
-FIRST_SEED = 61240
+FIRST_SEED = 61280
 """Judged seeds: nobody has seen a training of these before the rules were written."""
 FAR_FEWER = 2.0
 RATES = (0.001, 0.003, 0.01)
@@ -366,5 +366,6 @@ CLAIM = Claim(
     "pooled network told 99.98% of the places, so what it learned was not invariant and the "
     "prior did not bind. A rate of 0.03 broke one training. Pooling now covers the range, "
     "gradients are clipped, rates end at 0.01, and seeds are fresh; two networks were looked at "
-    "on other seeds. No rule was changed.",
+    "on other seeds. Then, after 1000 steps, the pooled networks still learned places: there "
+    "are 2000, on fresh seeds again. No rule was changed.",
 )
