@@ -228,7 +228,7 @@ def draw(options: PoolingPrior, m: Measured) -> Plot:
         axis.set(xscale="log", xlabel="training images", title=f"{TASKS[task]}?")
         axis.set_xticks(places, [f"{n:,}" for n in places])
         axis.set_xticks([], minor=True)
-        axis.legend(fontsize=8, loc="lower right")
+        axis.legend(fontsize=8, loc="lower right" if task == WHERE else "upper left")
     axes[0].set_ylabel("test accuracy (%), mean and 95% interval")
     what = times_more(m, WHAT, WHOLE, POOLED).value
     where = times_more(m, WHERE, POOLED, WHOLE).value
