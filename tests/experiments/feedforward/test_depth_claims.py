@@ -9,6 +9,7 @@ from dlnotes.training import initial_params, predict
 from experiments.feedforward import _convolution_depth as convolutions
 from experiments.feedforward import depth_convolutions as parameters
 from experiments.feedforward import depth_generalization as generalization
+from experiments.feedforward import depth_optimization as optimization
 
 
 def test_the_smallest_network_counted_by_hand():
@@ -75,3 +76,24 @@ def test_judging_in_blocks_is_the_mean_over_all_images():
     np.testing.assert_allclose(convolutions.judged(model, params, examples), want, rtol=1e-4)
     found = convolutions.judged(model, params, half)[1]
     np.testing.assert_allclose(found, (logits[:, :15].argmax(-1) == half.y).mean(1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("depth", [1, 4, 32])
+def test_narrow_networks_have_the_parameters_of_two_layers(depth):
+    counts = [
+        optimization.size(optimization.network(arm, d, 64))
+        for arm, d in ((optimization.NARROW, depth), (optimization.RELU, optimization.SHALLOW))
+    ]
+    assert counts[1] == 784 * 64 + 64 + 64 * 64 + 64 + 64 * 10 + 10
+    assert counts[0] == pytest.approx(counts[1], rel=0.03)
+
+
+def test_how_much_harder_by_hand():
+    rng = np.random.default_rng(0)
+    loss = rng.uniform(0.1, 1, (3, 4, 2, 5))
+    m = {"loss": loss, "depths": np.array([1, 2, 4, 8])}
+    assert optimization.harder(m, optimization.TANH).value == pytest.approx(
+        (loss[1, 3, 1] - loss[1, 1, 1]).mean()
+    )
+    m["loss"][0, 1:, 1] = np.array([[1.0] * 5, [2.0] * 5, [3.0] * 4 + [1.5]])
+    assert optimization.rises(m, optimization.RELU).value == pytest.approx((4 * 1 + 0.5) / 5)
