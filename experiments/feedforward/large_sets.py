@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import Field
 
 from dlnotes.claims import Above, Below, Claim, Interval, Measured, Options, Part, Plot, notes, ours, ratio
+from dlnotes.formatting import number
 from dlnotes.plotting import BLUE, GRAY, ORANGE, new_figure, set_title
 
 from ._large_sets import (
@@ -147,7 +148,7 @@ def draw(options: LargeSets, m: Measured) -> Plot:
 def _facts(m: Measured) -> dict[str, Any]:
     def taken(kind: int, size: int, arm: int) -> str:
         value = float(np.median(m["time"][kind, size, arm]))
-        return f"{1e3 * value:.2g} ms" if value < 1 else f"{value:.2g} s"
+        return f"{number(1e3 * value, 2)} ms" if value < 1 else f"{number(value, 2)} s"
 
     told: dict[str, Any] = {
         "device": str(m["device"]),
