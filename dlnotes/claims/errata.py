@@ -224,7 +224,7 @@ ERRATA: tuple[Erratum, ...] = (
         "si el conjunto de entrenamiento es grande y el número de piezas por capa se mantiene bajo",
         "The opposite: they need more regularization than ReLU, and can do without if the training set is "
         "large and the pieces per unit are few. The vectors are as long as x; n is the length of z.",
-        (f"{_BOOK}, 6.3.1", "Cai, Shi & Liu 2013"),
+        (f"{_BOOK}, 6.3.1", "Cai, Shi & Liu 2013", Measured("F3.4b", "less than at few images")),
     ),
     Erratum(
         "F3",
