@@ -66,7 +66,7 @@ from ._mixture_blow_ups import BATCH, CLIP_NORM, CLIP_RATES, COMPONENTS, WIDTH, 
 from ._mixture_rivals import FLOOR, MIXTURE, SQUARED, Rivals, network, train_both
 from ._scaled_gradients import scaled_blow_ups
 
-FIRST_SEED = 2000
+FIRST_SEED = 2700
 """Of data sets and networks."""
 INVERSE, FLOWER, DIABETES = range(3)
 TITLES = ("inverse problem", "photograph: red from green", "diabetes")
@@ -484,5 +484,6 @@ CLAIM = Claim(
     "have to blow up without it and fewer with it, the 2% of the old rule are the limit with clipping, and "
     "all seeds are new again. Two parts that measure the distance from the known truth lost their evidence "
     "of a plateau: their intervals are so narrow that doubling the steps moved them by more, towards the "
-    "truth.",
+    "truth. Later a part on scaled gradients was added; with 200 starts at each rate it was open, with few "
+    "blow-ups on either side: there are 600 starts, and all seeds are new once more. No rule was changed.",
 )
