@@ -63,15 +63,15 @@ UNITS = {
 NAMES = tuple(UNITS)
 RELU, TANH, COSINE, BUMP, STAIRS, ERF, RANDOM = range(len(UNITS))
 POPULAR, UNPUBLISHED = (RELU, TANH), (COSINE, BUMP, STAIRS, ERF, RANDOM)
-RATES = (0.0003, 0.001, 0.003, 0.01)
-SCALES = (0.5, 1.0, 2.0)
+RATES = (0.001, 0.003, 0.01)
+SCALES = (0.125, 0.25, 0.5, 1.0)
 """Of the first weights, over those of He's rule."""
 GRID = {"learning_rate": np.tile(RATES, len(SCALES)), "scale": np.repeat(SCALES, len(RATES))}
 MARGIN = 0.3
 """Percentage points by which accuracies may differ and still count as alike: two standard errors of an
 accuracy of 98% on 10,000 images."""
 WAVES = 8
-FIRST_SEED = 31_300
+FIRST_SEED = 31_400
 
 
 class UnpublishedUnits(Options):
@@ -303,8 +303,9 @@ CLAIM = Claim(
     reading="Best in validation of those that are not published is {facts[best]}. Test accuracies are: "
     "{facts[accuracies]}. Random functions range from {facts[spread]}, one function a seed. Rates and "
     "scales of the first weights are: {facts[rates]}.",
-    revised="After 2000 steps the accuracy of the ReLU network was not surely above the published one: "
-    "there are 4000, and 1000 instead of 400 for each rate, on fresh seeds. Then the best "
-    "unpublished function was 0.87 points behind ReLU, with He's rule for all: each function "
-    "now has its own scale of the first weights too, on fresh seeds. No rule was changed.",
+    revised="After 2000 steps the accuracy of the ReLU network was not surely above the published one: there "
+    "are 4000, and 1000 instead of 400 for each rate. Then the best unpublished function was 0.87 points "
+    "behind ReLU, with He's rule for all: each function now has its own scale of the first weights too. Of "
+    "the scales 0.5, 1 and 2 all seven functions took the least, with which cos was 0.3 points behind: "
+    "scales go down to 0.125 now. Each time the seeds were fresh. No rule was changed.",
 )
