@@ -76,8 +76,8 @@ class TokenLabels(_Texts):
     kind: Literal["token_labels"]
     path: str | None = Field(
         default=None,
-        description="a file in columns, as CoNLL's; by default sentences of the documentation of the installed "
-        "libraries, labeled where code is marked",
+        description="a file in columns, as CoNLL's; by default sentences of the documentation of the "
+        "installed libraries, labeled where code is marked",
     )
     word: int = Field(default=1, description="column, from 1, or from the last with -1")
     label: int = Field(default=-1, description="column, from 1, or from the last with -1")

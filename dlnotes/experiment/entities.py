@@ -25,7 +25,9 @@ def counts_of(evaluator: Evaluator, members: Member, examples: Examples) -> list
     """The entities of each type that every member finds, in sentences with labels."""
     dataset = evaluator.setup.dataset
     predicted = evaluator.predict(members, examples, classes=True)
-    y, scheme = np.asarray(examples.y), scheme_of(dataset)
+    # Sentences of a bucket are as long as it is; what is behind has no target.
+    predicted = predicted[:, :, : examples.y.shape[1]]
+    y, scheme = np.asarray(examples.y)[:, : predicted.shape[2]], scheme_of(dataset)
     return [entity_counts(each, y, dataset.classes, scheme=scheme) for each in predicted]
 
 

@@ -148,8 +148,8 @@ def _require_head(dataset: Dataset, head: str, stages: Sequence[ConvStage]) -> N
     if dataset.task != "tokens":
         if head == "maps":
             raise ValueError(
-                f"model.head: got 'maps' for {dataset.task} on {dataset.name}, allowed for one answer are the "
-                "other heads"
+                f"model.head: got 'maps' for {dataset.task} on {dataset.name}, allowed for one answer are "
+                "the other heads"
             )
         if dataset.input == "tokens" and head in ("flatten", "learned"):
             raise ValueError(
@@ -169,8 +169,8 @@ def _require_head(dataset: Dataset, head: str, stages: Sequence[ConvStage]) -> N
     for i, stage in enumerate(stages):
         if stage.pool > 1 or stage.stride > 1:
             raise ValueError(
-                f"model.stages: stage {i} has pool {stage.pool} and stride {stage.stride}, an answer at every "
-                f"position of {dataset.name} needs 1 and 1"
+                f"model.stages: stage {i} has pool {stage.pool} and stride {stage.stride}, an answer at "
+                f"every position of {dataset.name} needs 1 and 1"
             )
 
 

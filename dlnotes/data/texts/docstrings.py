@@ -25,6 +25,7 @@ _NAMES = re.compile(r"\b(jax|matplotlib|pyplot|mpl|numpy|np|scipy|sklearn|scikit
 _ROLE = re.compile(r":(?:py:)?([a-z]+):`[~!]?([^`<]*?)(?:\s*<[^`>]*>)?`")
 _MARKUP = re.compile(r":(?:py:)?[a-z]+:`[^`]+`|``[^`]+``|`[^`]+`_?")
 _LEFT_OUT = re.compile(r"\[\w+\]_|>>>|::|%\(|\|[\w.]+\||\bhttps?:|\.\. |\\\\|__\b|`__")
+_NONE = "path: without a path, the documentation of the installed libraries is read, and none is here"
 SHORTEST, LONGEST = 6, 40
 """Words of a sentence."""
 
@@ -140,9 +141,7 @@ def _sentences_of(limit: int) -> tuple[list[tuple[str, str]], str]:
                 break
         found += [(text, library) for text in kept]
     if len({library for _, library in found}) < 2:
-        raise ValueError(
-            "path: without a path, the documentation of installed packages is read: none is here"
-        )
+        raise ValueError(_NONE)
     return found, _digest(found)
 
 
@@ -177,9 +176,7 @@ def _labeled_sentences(limit: int) -> tuple[list[list[tuple[str, str]]], str]:
             if kept == max(1, limit // len(LIBRARIES)):
                 break
     if not found:
-        raise ValueError(
-            "path: without a path, the documentation of installed packages is read: none is here"
-        )
+        raise ValueError(_NONE)
     return found, _digest(found)
 
 

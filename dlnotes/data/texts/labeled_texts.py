@@ -65,10 +65,8 @@ def read_labeled_texts(
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file or folder")
-    if path.is_dir():
-        found = _folder(path, with_labels)
-    else:
-        found = _table(path, text, label, delimiter, with_labels)
+    columns = (text, label, delimiter)
+    found = _folder(path, with_labels) if path.is_dir() else _table(path, *columns, with_labels)
     return _without_empty(path, found, text, label, with_labels, drop_empty)
 
 
@@ -80,19 +78,17 @@ def _without_empty(
     for name, column, cells in sides:
         for i, cell in enumerate(cells):
             if not cell.strip():
-                bad.setdefault(
-                    i, "the file is empty" if path.is_dir() else f"{name} column {column!r} is empty"
-                )
+                bad.setdefault(i, "the file" if path.is_dir() else f"the {name} (column {column!r})")
     if not bad:
         return found
     first = min(bad)
     others = f" (and {len(bad) - 1} other{'s' if len(bad) > 2 else ''})" if len(bad) > 1 else ""
     if not drop:
         hint = "; drop_empty = true leaves such rows out" if with_labels else ""
-        raise ValueError(f"{path}: {found.rows[first]}{others}: {bad[first]}{hint}")
+        raise ValueError(f"{path}: {found.rows[first]}{others}: {bad[first]} is empty{hint}")
     if len(bad) == len(found.texts):
         raise ValueError(f"{path}: every text or label is empty")
-    warnings.warn(f"{path}: {found.rows[first]}{others}: {bad[first]}: left out", stacklevel=4)
+    warnings.warn(f"{path}: {found.rows[first]}{others}: {bad[first]} is empty: left out", stacklevel=4)
     kept = ([v for i, v in enumerate(values) if i not in bad] for values in found[:3])
     return LabeledTexts(*kept, files=found.files)
 
@@ -197,11 +193,11 @@ def _place(path: Path, option: str, column: Column, header: Sequence[str], width
             )
         return column - 1
     if column not in header:
-        listed = ", ".join(map(repr, header[:20]))
-        raise ValueError(
-            f"{option}: got {column!r}, the columns of {path} are {listed}{_other_mark(path, len(header), mark)}"
-            + ("" if len(header) > 1 else "; numbers, as text = 1, take a file without names")
+        listed = ", ".join(repr(name[:60]) for name in header[:20])
+        hint = _other_mark(path, len(header), mark) or (
+            "; numbers (text = 1, label = 2) take a file without names"
         )
+        raise ValueError(f"{option}: got {column!r}, the columns of {path} are {listed}{hint}")
     if header.count(column) > 1:
         raise ValueError(f"{path}: line 1: column {column!r} appears {header.count(column)} times")
     return header.index(column)

@@ -46,7 +46,7 @@ def column_count(lines: list[str]) -> int:
 
 
 def _is_between(line: str) -> bool:
-    """Whether a line stands between sentences: blank, a mark of documents, or a comment such as "# id = 3"."""
+    """Whether a line stands between sentences: blank, a mark of documents, a comment such as "# id = 3"."""
     return not line.strip() or line.lstrip().startswith(("-DOCSTART-", "# "))
 
 

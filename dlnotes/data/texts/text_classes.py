@@ -188,7 +188,7 @@ def say_unknown(
         if total and lost > total / 5:
             warnings.warn(
                 f"{path}: {lost / total:.0%} of the {unit} of the {name} part are unknown: not among the "
-                f"{len(known.symbols) - known.first:,} that are in the training part at least min_count times",
+                f"{len(known.symbols) - known.first:,} that the training part has at least min_count times",
                 stacklevel=3,
             )
             return

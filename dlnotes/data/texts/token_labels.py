@@ -104,7 +104,7 @@ def token_labels(
     classes = _classes(every, names)
     if entities == "runs" and "O" not in classes:
         raise ValueError(
-            f"{first.path}: entities: got 'runs', which are of labels other than O, but no word has the label O"
+            f"{first.path}: entities: got 'runs', which are of labels other than O, no word has the label O"
         )
     parts = _divided(every, names, validation=validation, test=test, seed=seed, longest=max_length)
     sentences = [s for part in parts for s in part]
@@ -190,8 +190,8 @@ def _divided(
     if long:
         most = max(len(s.words) for s in long)
         warnings.warn(
-            f"{first.path}: {len(long):,} sentences have more than {longest} words (up to {most:,}; are blank "
-            f"lines missing?), they are divided (max_length = {most} keeps all whole)",
+            f"{first.path}: {len(long):,} sentences have more than {longest} words (up to {most:,}; are blank lines "
+            f"missing?), they are divided (max_length = {most} keeps all whole)",
             stacklevel=3,
         )
     return [[piece for s in part for piece in _pieces(s, longest)] for part in parts]
