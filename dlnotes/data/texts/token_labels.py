@@ -190,8 +190,8 @@ def _divided(
     if long:
         most = max(len(s.words) for s in long)
         warnings.warn(
-            f"{first.path}: {len(long):,} sentences have more than {longest} words (up to {most:,}; are blank lines "
-            f"missing?), they are divided (max_length = {most} keeps all whole)",
+            f"{first.path}: {len(long):,} sentences have more than {longest} words (up to {most:,}; are "
+            f"blank lines missing?), they are divided (max_length = {most} keeps all whole)",
             stacklevel=3,
         )
     return [[piece for s in part for piece in _pieces(s, longest)] for part in parts]
