@@ -25,9 +25,7 @@ def counts_of(evaluator: Evaluator, members: Member, examples: Examples) -> list
     """The entities of each type that every member finds, in sentences with labels."""
     dataset = evaluator.setup.dataset
     predicted = evaluator.predict(members, examples, classes=True)
-    # Sentences of a bucket are as long as it is; what is behind has no target.
-    predicted = predicted[:, :, : examples.y.shape[1]]
-    y, scheme = np.asarray(examples.y)[:, : predicted.shape[2]], scheme_of(dataset)
+    y, scheme = np.asarray(examples.y), scheme_of(dataset)
     return [entity_counts(each, y, dataset.classes, scheme=scheme) for each in predicted]
 
 
@@ -41,7 +39,12 @@ def entity_quality(evaluator: Evaluator, members: Member, examples: Examples) ->
       members: trained ones.
       examples: sentences with labels.
     """
-    found = [Counts(*(part.sum() for part in counts)) for counts in counts_of(evaluator, members, examples)]
+    return f1_of(counts_of(evaluator, members, examples))
+
+
+def f1_of(counts: Sequence[Counts]) -> dict[str, np.ndarray]:
+    """Precision, recall and F1 over the entities of all types, one number for each of ``counts``."""
+    found = [Counts(*(part.sum() for part in of_member)) for of_member in counts]
     right, predicted, true = (np.array(values) for values in zip(*found))
     return {
         "entity_f1": f1(right, predicted, true),

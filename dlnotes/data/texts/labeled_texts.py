@@ -99,14 +99,14 @@ def _folder(path: Path, with_labels: bool) -> LabeledTexts:
     files = [p for p in entries if not p.is_dir()]
     if not folders and with_labels:
         raise ValueError(f"{path}: there are no sub-folders, one of .txt files for each class is needed")
-    if folders and files:
+    if folders and files and with_labels:
         warnings.warn(
             f"{path}: {files[0].name}{f' and {len(files) - 1} more' if len(files) > 1 else ''}: left out, "
             "the texts are in the sub-folders",
             stacklevel=4,
         )
     texts, labels, rows, read, other = [], [], [], [], []
-    for folder in folders or [path]:
+    for folder in folders if with_labels else [path]:
         taken = [
             p
             for p in sorted(folder.rglob("*"))

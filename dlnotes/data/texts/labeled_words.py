@@ -26,23 +26,24 @@ class Sentence(NamedTuple):
     line: int
 
 
-def cells_of(line: str) -> list[str]:
-    """The columns of a line: between tabs where it has one, else between spaces.
+def cells_of(line: str, tabs: bool) -> list[str]:
+    """The columns of a line: between tabs, or between any number of spaces.
 
-    >>> cells_of("EU NNP  B-ORG"), cells_of("New York\\tB-LOC")
+    >>> cells_of("EU NNP  B-ORG", tabs=False), cells_of("New York\\tB-LOC", tabs=True)
     (['EU', 'NNP', 'B-ORG'], ['New York', 'B-LOC'])
     """
-    if "\t" in line.strip():
-        return [cell.strip() for cell in line.rstrip("\r\n").split("\t")]
-    return re.split(r" +", line.strip())
+    return [cell.strip() for cell in line.split("\t")] if tabs else re.split(r" +", line.strip())
 
 
-def column_count(lines: list[str]) -> int:
-    """The number of columns that the lines with words have, 0 where there are none."""
+def columns_of(lines: list[str]) -> tuple[int, bool]:
+    """How many columns the lines with words have (0 where there are none), and whether tabs divide them.
+
+    The first such line decides both.
+    """
     for line in lines:
         if line.strip() and not _is_between(line):
-            return len(cells_of(line))
-    return 0
+            return len(cells_of(line, "\t" in line)), "\t" in line
+    return 0, False
 
 
 def _is_between(line: str) -> bool:
@@ -71,7 +72,7 @@ def read_labeled_words(
         if column == 0:
             raise ValueError(f"{name}: got 0, allowed is a column's number from 1, or from the last with -1")
     lines = read_lines(path)
-    count = column_count(lines)
+    count, tabs = columns_of(lines)
     if not count:
         raise ValueError(f"{path}: holds no words")
     alone = not with_labels and count == 1
@@ -97,14 +98,14 @@ def read_labeled_words(
         if not line.strip():
             close()
             continue
-        cells = cells_of(line)
+        cells = cells_of(line, tabs)
         if len(cells) != count:
             if _is_between(line):
                 close()
                 continue
             raise ValueError(
                 f"{path}: line {number}: {len(cells)} columns where the first line has {count} (between "
-                f"tabs or spaces; a blank line ends a sentence)"
+                f"{'tabs' if tabs else 'spaces'}; a blank line ends a sentence)"
             )
         if cells[0].startswith("-DOCSTART-"):
             close()

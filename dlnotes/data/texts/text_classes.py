@@ -21,6 +21,9 @@ from dlnotes.data.texts.words import Tokens, Vocabulary, split_text, vocabulary
 MOST_CLASSES = 1000
 """More different labels are no classes."""
 
+MUCH = 0.3
+"""A share of unknown symbols that is said."""
+
 
 class Part(NamedTuple):
     """A file or folder of texts, as one part or to be divided.
@@ -130,7 +133,6 @@ def text_classes(
         )
     codes = cut([known.numbers(text) for text in words], max_length, tokens, first.path)
     x = pad(codes)
-    say_unknown(codes, parts, known, tokens, first.path)
     made = assemble(
         "text_classes" if path is None else Path(path).name.partition(".")[0],
         x,
@@ -143,7 +145,10 @@ def text_classes(
         classes=classes,
         symbols=known.symbols,
         sources=sources,
-        records={"vocabulary.txt": listed(known)},
+        records={
+            "vocabulary.txt": listed(known),
+            "coverage.txt": coverage(codes, parts, known, tokens, first.path),
+        },
     )
     ending = "" if path is None else Path(Path(path).name.removesuffix(".gz")).suffix.lower()
     how = {"tokens": tokens, "lower": lower, "max_length": max_length, "ending": ending}
@@ -178,20 +183,25 @@ def cut(codes: list[list[int]], longest: int, unit: str, path: str) -> list[list
     return [code[:longest] for code in codes]
 
 
-def say_unknown(
-    codes: Sequence[Sequence[int]], parts: Parts, known: Vocabulary, unit: str, path: str
-) -> None:
-    """Says when much of the held-out parts is unknown: more than a fifth of their symbols."""
-    for name, rows in zip(("validation", "test"), parts[1:]):
+def coverage(codes: Sequence[Sequence[int]], parts: Parts, known: Vocabulary, unit: str, path: str) -> str:
+    """How much of each part the vocabulary knows, in words for the run's folder; a low share is said."""
+    n = len(known.symbols) - known.first
+    lines = [f"known {unit}: {n:,}, from the training part"]
+    warned = False
+    for name, rows in zip(("training", "validation", "test"), parts):
         total = sum(len(codes[i]) for i in rows)
         lost = sum(number < known.first for i in rows for number in codes[i])
-        if total and lost > total / 5:
+        if not total:
+            continue
+        lines.append(f"{name}: {total:,} {unit} in {len(rows):,} texts, {lost / total:.1%} of them unknown")
+        if name != "training" and lost > MUCH * total and not warned:
+            warned = True
             warnings.warn(
                 f"{path}: {lost / total:.0%} of the {unit} of the {name} part are unknown: not among the "
-                f"{len(known.symbols) - known.first:,} that the training part has at least min_count times",
+                f"{n:,} that the training part has at least min_count times",
                 stacklevel=3,
             )
-            return
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _classes(first: Part, more: dict[str, Part], label: Column) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from dlnotes.data.dataset import Dataset
 from dlnotes.data.lines import read_lines
 from dlnotes.data.own_files import reading_of
 from dlnotes.data.texts.labeled_texts import LabeledTexts, read_labeled_texts
-from dlnotes.data.texts.labeled_words import Sentence, cells_of, column_count, read_labeled_words
+from dlnotes.data.texts.labeled_words import Sentence, cells_of, columns_of, read_labeled_words
 from dlnotes.data.texts.text_classes import cut
 from dlnotes.data.texts.words import known_symbols, normalized, split_text, split_words
 
@@ -147,16 +147,14 @@ def _is_plain(path: Path, dataset: Dataset) -> bool:
     line is one word each in a file of words, and in one of columns the label's column holds known labels.
     """
     lines = [line for line in read_lines(path) if line.strip()]
-    count = column_count(lines)
-    if any("\t" in line.strip() for line in lines):
+    count, tabs = columns_of(lines)
+    if tabs:
         return False
-    if count == 1:
-        return any(len(cells_of(line)) > 1 for line in lines)
-    if any(len(cells_of(line)) != count for line in lines if not line.lstrip().startswith(("#", "-DOC"))):
-        return True
+    rows = [cells_of(line, False) for line in lines if not line.lstrip().startswith(("#", "-DOC"))]
+    if count < 2 or any(len(cells) != count for cells in rows):
+        return any(len(cells) > 1 for cells in rows)
     label = reading_of(dataset)["label"]
     if not -count <= label <= count:
         return True
-    place = label - 1 if label > 0 else label
-    marks = {cells_of(line)[place] for line in lines if len(cells_of(line)) == count}
+    marks = {cells[label - 1 if label > 0 else label] for cells in rows}
     return not marks <= {*dataset.classes, "_", "-", "?"}

@@ -16,7 +16,7 @@ from dlnotes.data.own_files import read_as
 from dlnotes.data.split import split_indices
 from dlnotes.data.texts.docstrings import LIBRARIES, labeled_sentences
 from dlnotes.data.texts.labeled_words import Sentence, read_labeled_words
-from dlnotes.data.texts.text_classes import MOST_CLASSES, check_options, listed, say_unknown
+from dlnotes.data.texts.text_classes import MOST_CLASSES, check_options, coverage, listed
 from dlnotes.data.texts.words import normalized, vocabulary
 from dlnotes.outputs.entities import is_scheme
 
@@ -116,7 +116,6 @@ def token_labels(
         words[: sizes[0]], min_count=min_count, most=vocabulary_size, lower=lower, forms=unknown == "forms"
     )
     codes = [known.numbers(sentence) for sentence in words]
-    say_unknown(codes, rows, known, "words", first.path)
     index = {name: i for i, name in enumerate(classes)}
     x = pad(codes)
     made = assemble(
@@ -131,7 +130,10 @@ def token_labels(
         classes=classes,
         symbols=known.symbols,
         sources=sources,
-        records={"vocabulary.txt": listed(known)},
+        records={
+            "vocabulary.txt": listed(known),
+            "coverage.txt": coverage(codes, rows, known, "words", first.path),
+        },
     )
     scheme = "bio" if entities == "auto" and is_scheme(classes) else "runs" if entities == "runs" else ""
     return read_as(made, form="labeled_words", word=word, label=label, lower=lower, entities=scheme)
