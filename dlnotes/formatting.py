@@ -81,7 +81,10 @@ def _fixed(value: float, places: int) -> str:
     return text[1:] if text.startswith("−") and not text.strip("−0.") else text
 
 
-SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f", "one_path_accuracy"})
+SHARES = frozenset(
+    {"accuracy", "exact_match", "mean_iou", "boundary_f", "one_path_accuracy"}
+    | {"entity_f1", "entity_precision", "entity_recall"}
+)
 """Metrics of which larger is better, shown in per cent."""
 
 
@@ -112,7 +115,7 @@ def metric_in_words(metric: str, measured: Iterable[str] = ()) -> str:
     task, dot, name = metric.rpartition(".")
     standardized = f"{task}{dot}standardized_absolute_error" in measured
     of = " (standardized target)" if name == "loss" and standardized else ""
-    return task + dot + {"r2": "R²"}.get(name, name.replace("_", " ")) + of
+    return task + dot + {"r2": "R²", "entity_f1": "entity F1"}.get(name, name.replace("_", " ")) + of
 
 
 def value_in_words(metric: str, value: float | None) -> str:

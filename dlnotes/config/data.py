@@ -8,6 +8,7 @@ from pydantic import Field
 
 from dlnotes.config.fields import Decimal, Part, Source, Split
 from dlnotes.config.sequence_data import SequenceData
+from dlnotes.config.text_data import TextData
 from dlnotes.config.tree_data import TreeData
 
 ArrayInput = Literal["auto", "vector", "image", "volume", "sequence", "tokens"]
@@ -263,4 +264,4 @@ ImageAndTableData = (
     | Tabular
 )
 
-Data = Annotated[ImageAndTableData | SequenceData | TreeData, Field(discriminator="kind")]
+Data = Annotated[ImageAndTableData | SequenceData | TextData | TreeData, Field(discriminator="kind")]

@@ -309,17 +309,22 @@ class ConvStage(Section):
 
 
 class ConvNet(_WithDropout):
-    """Stages of convolutions over signals, images, volumes or video, of one size or of any."""
+    """Stages of convolutions over signals, texts, images, volumes or video, of one size or of any."""
 
-    accepts: ClassVar = Accepts(("image", "sequence", "volume"), ("classification", "regression", "any"))
+    accepts: ClassVar = Accepts(
+        ("image", "sequence", "tokens", "volume"), ("classification", "regression", "tokens", "any")
+    )
     own_sizes: ClassVar = True
     convolutional: ClassVar = True
     kind: Literal["conv_net"]
     stages: tuple[ConvStage, ...] = Field(min_length=1)
-    head: Literal["flatten", "learned", "grid", "clustered", "average"] = Field(
+    head: Literal["flatten", "learned", "grid", "clustered", "average", "largest", "maps"] = Field(
         default="flatten",
         description="how the maps become numbers: all of them, or means over learned regions, a grid, "
-        "regions found in each input, everything",
+        "regions found in each input, everything; the largest value of each map; an answer at every position",
+    )
+    embedding: Width = Field(
+        default=64, description="size of the symbol vectors; unused for images and numeric sequences"
     )
     grid: int = Field(default=2, ge=1, le=64, description="regions along each axis of the heads with regions")
     dense: tuple[Width, ...] = ()

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from dlnotes.data.texts.number_words import number_words, shift_right
     from dlnotes.data.texts.reber import reber
     from dlnotes.data.texts.speeches import speeches
+    from dlnotes.data.texts.text_classes import text_classes
     from dlnotes.data.texts.text_pairs import text_pairs, verses
+    from dlnotes.data.texts.token_labels import token_labels
     from dlnotes.data.time_series.bouncing import (
         Bounces,
         bouncing,
@@ -217,6 +219,20 @@ SOURCES: dict[str, Source] = {
         "BSD-3 and PSF",
         "scikit-learn and Python help texts",
     ),
+    "text_classes": Source(
+        "texts.text_classes",
+        "tokens, 5 classes",
+        "bundled",
+        "BSD-3, Apache-2.0 and PSF",
+        "documentation of the installed libraries",
+    ),
+    "token_labels": Source(
+        "texts.token_labels",
+        "tokens, 7 labels of words",
+        "bundled",
+        "BSD-3, Apache-2.0 and PSF",
+        "documentation of the installed libraries",
+    ),
     "speeches": Source("texts.speeches", "tokens, language model", "files", files="SPEECHES"),
     "list_ops": Source(
         "trees.list_ops", "tree or tokens, 10 classes", "generated", "none needed", "Nangia and Bowman, 2018"
@@ -335,7 +351,9 @@ __all__ = [
     "tabular",
     "temporal_order",
     "text",
+    "text_classes",
     "text_pairs",
+    "token_labels",
     "tree_file",
     "two_moons",
     "verses",

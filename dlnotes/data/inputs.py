@@ -10,7 +10,8 @@ the columns, the sounds and the ending that [data] says. Besides, by what the da
 - "volume": ``.npz``, ``.npy``;
 - "sequence": ``.ts``, ``.npz`` (with "mask" or "lengths"), ``.npy``; ``.csv`` with the same columns where
   the model forecasts a series: every window of its rows; of a folder of sounds as for "image";
-- "tokens": ``.txt``, ``.npz``, ``.npy``; "pair" and "tree": ``.txt``.
+- "tokens": ``.txt``, ``.npz``, ``.npy``; "pair" and "tree": ``.txt``. Of texts with a class each also tables
+  and folders of texts, of labeled words also files in columns (see `dlnotes.data.texts.text_inputs`).
 
 A ``.txt`` file has one example a line. For evaluation the target follows after a tab (class name, or
 output symbols); a language model (input and target from the same symbols) needs no tab, a line is
@@ -37,6 +38,7 @@ from dlnotes.data.levels import are_gray, known_levels
 from dlnotes.data.line_inputs import read_line_inputs
 from dlnotes.data.own_files import reading_of
 from dlnotes.data.pictures import pictures_of, read_images
+from dlnotes.data.texts.text_inputs import read_text_inputs
 from dlnotes.data.time_series.csv_series import series_of
 from dlnotes.data.time_series.forecasting import windows_of
 from dlnotes.data.time_series.ts_files import pad_series, read_ts
@@ -49,11 +51,13 @@ class Inputs(NamedTuple):
       x: standardized array, or `Pair`, or `Trees`. A pair's target is the begin symbol alone, ``(n, 1)``.
       rows: what each example is called: "0", "1", … in arrays, "line 2" in text, an image's file name.
       mask: ``(n, time)`` or ``(n, *sizes)`` booleans, or ``None``.
+      words: of each sentence as they are written, where each has a label.
     """
 
     x: Any
     rows: tuple[str, ...]
     mask: np.ndarray | None
+    words: tuple[tuple[str, ...], ...] = ()
 
 
 def read_inputs(path: str | Path, dataset: Dataset) -> Inputs:
@@ -106,6 +110,9 @@ def _read(
         return _read_arrays(path, dataset, with_targets)
     if form == "sounds" and (end == ".wav" or path.is_dir()):
         return _read_sounds(path, dataset, with_targets)
+    if form in ("texts", "labeled_words"):
+        found = read_text_inputs(path, dataset, with_targets)
+        return Inputs(found.x, found.rows, found.mask, found.words), found.y
     if form in _OF_FILES and path.is_dir():
         raise ValueError(f"{path}: is a folder, {dataset.name} is read from a file")
     if form in ("pairs", "trees", "text") or (kind in ("tokens", "pair", "tree") and end == ".txt"):

@@ -18,8 +18,9 @@ class OwnDataset(Dataset):
         file: "arrays" (with the names "x", "y", "mask", "lengths"), "table" ("target", under "table" the
         options of `dlnotes.data.csv_table.read_table`, under "encoding" those of its `encode`),
         "windows" of a table (likewise), "series", "pairs" ("source", "target", "tokens"), "trees", "text",
-        "images" ("max_size", of masks "binary"), "sounds" (under "sounds" the
-        options of `dlnotes.data.time_series.sound.read_sounds`). "levels" are those of images (see
+        "texts" (options of `dlnotes.data.texts.text_classes`), "labeled_words" (of
+        `dlnotes.data.texts.token_labels`), "images" ("max_size", of masks "binary"), "sounds" (under "sounds"
+        the options of `dlnotes.data.time_series.sound.read_sounds`). "levels" are those of images (see
         `dlnotes.data.levels`).
     """
 

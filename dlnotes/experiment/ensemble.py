@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes.data.dataset import Examples
+from dlnotes.experiment.entities import f1_of, scheme_of
 from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.members import failed_members
 from dlnotes.experiment.objective import loss_name, loss_of, metrics_of, unit_of
 from dlnotes.experiment.result import Trained
 from dlnotes.models.large_scale.ensemble import mean_of_logs
 from dlnotes.outputs import mean_of
+from dlnotes.outputs.entities import entity_counts
 from dlnotes.training.state import Member
 from dlnotes.typing import Array
 
@@ -52,7 +54,11 @@ def ensemble_metrics(evaluator: Evaluator, members: Member, examples: Examples) 
     else:
         joined = jnp.mean(outputs, axis=0)
     found = _measured({"loss": loss} | metrics, joined, y, weight)
-    return {name: np.asarray(value)[None] for name, value in found.items()}
+    measured = {name: np.asarray(value)[None] for name, value in found.items()}
+    if scheme_of(dataset):
+        labels = np.asarray(jnp.argmax(joined, axis=-1))
+        measured |= f1_of([entity_counts(labels, y, dataset.classes, scheme=scheme_of(dataset))])
+    return measured
 
 
 def ensemble_in_words(trained: Trained) -> str:

@@ -17,6 +17,7 @@ from dlnotes.data.task_table import evaluated_table, is_table
 from dlnotes.data.tasks import TaskDataset, labeled, own_targets
 from dlnotes.experiment.decoding import answers_of, decoding_metrics, references_of
 from dlnotes.experiment.ensemble import ensemble_metrics
+from dlnotes.experiment.entities import entity_quality, scheme_of
 from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.final_metrics import label_quality, regression_quality, task_quality
 from dlnotes.experiment.intervals import limits_of, mean_interval
@@ -79,6 +80,8 @@ def evaluate_run(
             measured |= label_quality(trained.evaluator, members, examples)
         if trained.dataset.task == "regression":
             measured |= regression_quality(trained.evaluator, members, examples)
+        if scheme_of(trained.dataset):
+            measured |= entity_quality(trained.evaluator, members, examples)
         if trained.config.model.kind == "seq2seq":
             known = data_path is None
             answers = references_of(trained.dataset, split) if known else answers_of(examples)

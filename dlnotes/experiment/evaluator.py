@@ -99,9 +99,18 @@ class Evaluator:
 
         if self.setup.buckets is None:
             return outputs_of(examples)
-        return joined(
-            [(where, outputs_of(part)) for where, part in divide(examples, len(self.setup.buckets.shapes))]
-        )
+        divided_parts = divide(examples, len(self.setup.buckets.shapes))
+        outputs = joined([(where, outputs_of(part)) for where, part in divided_parts])
+        return self._up_to_the_mask(outputs, examples)
+
+    def _up_to_the_mask(self, outputs: np.ndarray, examples: Any) -> np.ndarray:
+        """Answers at positions as far as the examples go, 0 behind the largest bucket."""
+        dataset = self.setup.dataset
+        if dataset.task not in ("tokens", "pixels") or dataset.input == "pair":
+            return outputs
+        sizes = examples.mask.shape[1:]
+        behind = [(0, size - got) for size, got in zip(sizes, outputs.shape[2:])]
+        return np.pad(outputs, [(0, 0), (0, 0), *behind, *[(0, 0)] * (outputs.ndim - 2 - len(behind))])
 
     def _measure(self, members: Member, pieces: Iterable[Any], best: bool | None) -> dict[str, np.ndarray]:
         best = self.setup.keep_best if best is None else best

@@ -12,6 +12,7 @@ import numpy as np
 from dlnotes.data.dataset import Examples
 from dlnotes.data.tasks import TaskDataset, labeled
 from dlnotes.experiment.decoding import decoding_metrics, references_of
+from dlnotes.experiment.entities import entity_quality, scheme_of
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.one_task import by_task
 from dlnotes.experiment.routing import routing_metrics
@@ -121,6 +122,9 @@ def final_metrics(
     if dataset.task == "regression":
         for name, metrics in found.items():
             metrics |= regression_quality(evaluator, members, dataset.split(name))
+    if scheme_of(dataset):
+        for name, metrics in found.items():
+            metrics |= entity_quality(evaluator, members, dataset.split(name))
     if dataset.input == "pair":
         split = "test" if "test" in found else next(iter(found))
         references, how = references_of(dataset, split), evaluator.setup.group.config.decoding

@@ -22,6 +22,9 @@ _LIMITS: dict[str, Limits] = {
     "exact_match": SHARE,
     "mean_iou": SHARE,
     "boundary_f": SHARE,
+    "entity_f1": SHARE,
+    "entity_precision": SHARE,
+    "entity_recall": SHARE,
     "sequence_error": SHARE,
     "token_error": POSITIVE,  # more symbols may be wrong than there are
     "absolute_error": POSITIVE,

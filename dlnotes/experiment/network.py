@@ -108,8 +108,16 @@ def _deep_autoencoder(dataset: Dataset, outputs: int, **options: Any) -> Model:
 
 
 def _conv_net(
-    dataset: Dataset, outputs: int, *, stages: Sequence[ConvStage], mirror: bool, **options: Any
+    dataset: Dataset,
+    outputs: int,
+    *,
+    stages: Sequence[ConvStage],
+    mirror: bool,
+    head: str,
+    embedding: int,
+    **options: Any,
 ) -> Model:
+    _require_head(dataset, head, stages)
     if mirror and (dataset.input != "image" or None in sizes_of(dataset)):
         raise ValueError(
             f"model.mirror: got true for {dataset.input} inputs of {dataset.name}, "
@@ -117,10 +125,53 @@ def _conv_net(
         )
     listed = [_stage_of(stage) for stage in stages]
     branched = any(stage.branches for stage in stages)
+    symbols = dataset.input == "tokens"
+    sizes = (None, embedding) if symbols else sizes_of(dataset)
+    maps = _maps_of(stages[-1]) if head == "largest" else outputs
     network = (models.branched_net if branched else models.conv_net)(
-        sizes_of(dataset), outputs, stages=listed, **options
+        sizes, maps, stages=listed, head="maps" if head == "largest" else head, **options
     )
+    scale = options["init_scale"]
+    if head == "largest":
+        network = models.largest(network, maps, outputs, dropout=options["dropout"], init_scale=scale)
+    if symbols:
+        network = models.embedded(dataset.inputs[0], embedding, network, init_scale=scale)
     return models.mirrored(network) if mirror else network
+
+
+def _maps_of(stage: ConvStage) -> int:
+    return stage.channels or sum(branch.channels for branch in stage.branches)
+
+
+def _require_head(dataset: Dataset, head: str, stages: Sequence[ConvStage]) -> None:
+    """Refuses a head that does not give what is asked for: one answer, or one at every position."""
+    if dataset.task != "tokens":
+        if head == "maps":
+            raise ValueError(
+                f"model.head: got 'maps' for {dataset.task} on {dataset.name}, allowed for one answer are "
+                "the other heads"
+            )
+        if dataset.input == "tokens" and head in ("flatten", "learned"):
+            raise ValueError(
+                f"model.head: got {head!r} for texts of any length, allowed are average, clustered, grid, "
+                "largest"
+            )
+        return
+    if dataset.classes == dataset.symbols:
+        raise ValueError(
+            f"model.kind: 'conv_net' sees the symbols that follow, which are the targets of {dataset.name}; "
+            "allowed: character_model, sequence_labeler"
+        )
+    if head != "maps":
+        raise ValueError(
+            f"model.head: got {head!r} for an answer at every position of {dataset.name}, allowed is 'maps'"
+        )
+    for i, stage in enumerate(stages):
+        if stage.pool > 1 or stage.stride > 1:
+            raise ValueError(
+                f"model.stages: stage {i} has pool {stage.pool} and stride {stage.stride}, an answer at "
+                f"every position of {dataset.name} needs 1 and 1"
+            )
 
 
 def _stage_of(section: ConvStage) -> Any:

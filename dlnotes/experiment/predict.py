@@ -22,6 +22,7 @@ from dlnotes.experiment.decoding import (
     text_of,
     write,
 )
+from dlnotes.experiment.entities import labeled_columns
 from dlnotes.experiment.members import PointName, choose_kept, good_member
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.one_task import evaluator_of, one_task, require_one_task
@@ -186,7 +187,9 @@ def _predictions(
         return {"classes": np.array([to_brackets(tree) for tree in shown]), "root": names[_roots(p, mask)]}
     lengths = (np.ones(np.asarray(x).shape[:2], bool) if mask is None else mask).sum(1)
     if not predicts_next(dataset):
-        return {"classes": np.array([" ".join(names[q[:n].argmax(-1)]) for q, n in zip(p, lengths)])}
+        taken = [names[q[:n].argmax(-1)] for q, n in zip(p, lengths)]
+        columns = {"classes": np.array([" ".join(labels) for labels in taken])}
+        return labeled_columns(dataset, inputs.words, taken) | columns if inputs.words else columns
     ids = np.asarray(x)
     bits = np.array([
         -np.log2(np.take_along_axis(p[i, : n - 1], ids[i, 1:n, None], -1)).mean() if n > 1 else np.nan

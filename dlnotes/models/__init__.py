@@ -11,6 +11,8 @@ from dlnotes.models.convolutional.autoencoder import (
 from dlnotes.models.convolutional.branched import Branch, Branches, branched_net
 from dlnotes.models.convolutional.cnn import CNN, cnn
 from dlnotes.models.convolutional.conv_net import Stage, conv_net
+from dlnotes.models.convolutional.embedded import Embedded, embedded
+from dlnotes.models.convolutional.largest import Largest, largest
 from dlnotes.models.convolutional.mirrored import mirrored
 from dlnotes.models.convolutional.refinement import recurrent_refinement
 from dlnotes.models.convolutional.segmentation import pixel_labeler
@@ -81,6 +83,7 @@ __all__ = [
     "ConvAutoencoder",
     "ConvHalves",
     "DeepAutoencoder",
+    "Embedded",
     "Encoded",
     "Experts",
     "Function",
@@ -89,6 +92,7 @@ __all__ = [
     "Halves",
     "HardAttention",
     "Init",
+    "Largest",
     "Layer",
     "MaxoutMLP",
     "Model",
@@ -121,6 +125,7 @@ __all__ = [
     "conv_net",
     "deep_autoencoder",
     "deep_output",
+    "embedded",
     "ensemble",
     "exact_fillings",
     "finite_members",
@@ -136,6 +141,7 @@ __all__ = [
     "gumbel_tree",
     "hard_attention",
     "head",
+    "largest",
     "linear",
     "log_probability",
     "maxout_mlp",
