@@ -81,24 +81,44 @@ def _fixed(value: float, places: int) -> str:
     return text[1:] if text.startswith("−") and not text.strip("−0.") else text
 
 
-SHARES = frozenset(
-    {"accuracy", "exact_match", "mean_iou", "boundary_f", "one_path_accuracy"}
-    | {"entity_f1", "entity_precision", "entity_recall"}
-)
+SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f", "one_path_accuracy"}) | {
+    "entity_f1",
+    "entity_precision",
+    "entity_recall",
+    "macro_f1",
+    "balanced_accuracy",
+    *(f"{name}_at_threshold" for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1")),
+}
 """Metrics of which larger is better, shown in per cent."""
 
 
-PERCENT = SHARES | {"token_error", "sequence_error", "experts_used", "leaves_used", "saved_work"}
+PERCENT = SHARES | {
+    "token_error",
+    "sequence_error",
+    "experts_used",
+    "leaves_used",
+    "saved_work",
+    "calibration_error",
+}
 """Metrics that are shown in per cent."""
 
 
-LARGER = SHARES | {"bleu", "chrf", "r2"}
+LARGER = SHARES | {"bleu", "chrf", "r2", "auc"}
 """Metrics of which larger is better."""
 
 
 def bare_metric(metric: str) -> str:
     """A metric's name without that of its task, "digit.accuracy" → "accuracy"."""
     return metric.rpartition(".")[2]
+
+
+_WORDS = {
+    "entity_f1": "entity F1",
+    "r2": "R²",
+    "auc": "AUC",
+    "macro_f1": "macro F1",
+    "f1_at_threshold": "F1 at threshold",
+}
 
 
 def metric_in_words(metric: str, measured: Iterable[str] = ()) -> str:
@@ -115,7 +135,7 @@ def metric_in_words(metric: str, measured: Iterable[str] = ()) -> str:
     task, dot, name = metric.rpartition(".")
     standardized = f"{task}{dot}standardized_absolute_error" in measured
     of = " (standardized target)" if name == "loss" and standardized else ""
-    return task + dot + {"r2": "R²", "entity_f1": "entity F1"}.get(name, name.replace("_", " ")) + of
+    return task + dot + _WORDS.get(name, name.replace("_", " ")) + of
 
 
 def value_in_words(metric: str, value: float | None) -> str:

@@ -158,6 +158,10 @@ def evaluate(
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Measure the mean of what all seeds predict.")
     ] = False,
+    per_class: Annotated[
+        bool,
+        typer.Option("--per-class", help="Of each class precision, recall, F1; of pixels overlap."),
+    ] = False,
     processes: Processes = None,
     process_id: ProcessId = None,
     coordinator: Coordinator = None,
@@ -176,6 +180,17 @@ def evaluate(
         from dlnotes.formatting import measured_in_words, metric_in_words
 
         trained = open_run(folder, point=point_of(point))
+        if per_class:
+            from dlnotes.cli.class_lines import class_lines
+            from dlnotes.experiment.evaluate import evaluate_classes
+
+            if ensemble:
+                raise typer.BadParameter("--per-class is of each seed, leave out --ensemble")
+            header, rows = evaluate_classes(trained, split=split, data_path=data)
+            for line in (trained.chosen.in_words(), *class_lines(header, rows)) if first else ():
+                if line:
+                    out(line)
+            return
         measured = evaluate_run(trained, split=split, data_path=data, ensemble=ensemble)
         if not first:
             return

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from dlnotes.config.claim import ClaimConfig
 from dlnotes.config.data import Data
+from dlnotes.config.decision import Decision
 from dlnotes.config.fields import Section
 from dlnotes.config.models import Model, that_fit
 from dlnotes.config.older_names import with_present_names
@@ -47,6 +48,7 @@ class Config(Section):
     )
     teacher: Teacher | None = None
     decoding: Decoding | None = None
+    decision: Decision | None = None
     devices: Devices = Devices()
     checkpoint: Checkpoint = Checkpoint()
     sweep: Sweep | None = None
@@ -139,7 +141,7 @@ class Config(Section):
             raise ValueError(
                 f"training.label_smoothing: got {self.training.label_smoothing} with [tasks], allowed is 0"
             )
-        for name in ("teacher", "decoding", "pretraining", "fine_tuning"):
+        for name in ("teacher", "decoding", "decision", "pretraining", "fine_tuning"):
             if getattr(self, name) is not None:
                 raise ValueError(f"{name}: cannot be combined with [tasks]")
         if self.training.asynchronous is not None:

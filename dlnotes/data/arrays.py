@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dlnotes import bounded
+from dlnotes.data import spelled_numbers
 from dlnotes.data.assemble import box_mask, length_mask
 from dlnotes.data.buckets import masked_sizes
 from dlnotes.data.dataset import InputKind
@@ -381,11 +382,10 @@ def read_mask(
 
 
 def class_labels(path: str | Path, y: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Labels 0..k-1 and class names, from whole numbers 0..k-1 or from strings (in sorted order).
+    """Labels 0..k-1 and class names, from numbers of any values or from strings (in sorted order).
 
     Raises:
-      ValueError: naming file and row, when a label is negative or not whole, a class between 0 and the
-        largest label has no example, or there is a single class.
+      ValueError: naming file and row, when a label is not finite, or there is a single class.
     """
     if y.ndim == 2 and y.shape[-1] == 1:
         y = y.reshape(-1)
@@ -395,16 +395,8 @@ def class_labels(path: str | Path, y: np.ndarray) -> tuple[np.ndarray, tuple[str
         names, labels = np.unique(texts(path, y), return_inverse=True)
         classes = tuple(str(name) for name in names)
     else:
-        labels = whole_labels(path, y)
-        k = int(labels.max()) + 1
-        present = np.zeros(min(k, len(y) + 1), bool)
-        present[labels[labels < len(present)]] = True
-        if not present.all():
-            raise ValueError(
-                f"{path}: y: the largest label is {k - 1} but no row has label {int(np.argmin(present))}, "
-                "labels must be 0..classes-1"
-            )
-        classes = tuple(str(i) for i in range(k))
+        values, labels = np.unique(number_labels(path, y), return_inverse=True)
+        classes = tuple(map(spelled_numbers.label, values.tolist()))
     if len(classes) < 2:
         raise ValueError(f"{path}: y: every row has the label {', '.join(classes)!r}, two classes are needed")
     return labels.astype(np.int32), classes
@@ -421,14 +413,14 @@ def texts(path: str | Path, y: np.ndarray) -> list[str]:
     return found
 
 
-def whole_labels(path: str | Path, y: np.ndarray) -> np.ndarray:
-    """``y`` as int64, refusing with its row any label that is not a whole number of 0 or more."""
+def number_labels(path: str | Path, y: np.ndarray) -> np.ndarray:
+    """``y`` as float64, refusing with its row any label that is no finite number, or too large to be one."""
     if y.dtype.kind not in "biuf":
-        raise ValueError(f"{path}: y has type {y.dtype}, labels are whole numbers or texts")
+        raise ValueError(f"{path}: y has type {y.dtype}, labels are numbers or texts")
     with np.errstate(invalid="ignore"):
         values = y.astype(np.float64)
-    wrong = ~np.isfinite(values) | (values != np.floor(values)) | (values < 0) | (values >= 2**53)
+    wrong = ~np.isfinite(values) | (np.abs(values) >= 2**53)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise ValueError(f"{path}: y: row {row} is {y[row]}, labels are whole numbers from 0")
-    return y.astype(np.int64)
+        raise ValueError(f"{path}: y: row {row} is {y[row]}, labels are texts, or finite numbers below 2^53")
+    return values

@@ -47,7 +47,7 @@ def npz(
       x: name of the inputs: ``(n, features)``, ``(n, time, features)``, ``(n, height, width, channels)``,
         ``(n, depth, height, width, channels)``, or ``(n, time)`` whole numbers with ``input = "tokens"``.
         Images and volumes of bytes are divided by 255.
-      y: name of the targets: ``(n,)`` labels 0..k-1 or texts, ``(n,)`` or ``(n, outputs)`` floats, or
+      y: name of the targets: ``(n,)`` labels, numbers or texts, ``(n,)`` or ``(n, outputs)`` floats, or
         ``(n, time)`` whole numbers with -1 where there is no target (``task = "tokens"``), or ``(n, height,
         width)`` for the class of each pixel, likewise.
       mask: name of ``(n, time)`` booleans for sequences and tokens, ``(n, height, width)`` for images of

@@ -38,6 +38,7 @@ from dlnotes.data.levels import are_gray, known_levels
 from dlnotes.data.line_inputs import read_line_inputs
 from dlnotes.data.own_files import reading_of
 from dlnotes.data.pictures import pictures_of, read_images
+from dlnotes.data.spelled_numbers import label, number
 from dlnotes.data.texts.text_inputs import read_text_inputs
 from dlnotes.data.time_series.csv_series import series_of
 from dlnotes.data.time_series.forecasting import windows_of
@@ -204,8 +205,8 @@ def _read_csv(
                 )
             y.append([value])
         else:
-            whole = value is not None and np.isfinite(value) and value == int(value)
-            name = str(int(value)) if value is not None and whole and cell not in dataset.classes else cell
+            known = cell in dataset.classes or value is None or not np.isfinite(value)
+            name = cell if known else label(value)
             y.append(_label(path, f"{read.unit} {line}", name, dataset))
     return inputs, np.array(y)
 
@@ -331,14 +332,16 @@ def _array_targets(path: Path, y: np.ndarray, x: np.ndarray, dataset: Dataset) -
         return np.array(
             [_label(path, f"row {i}", name, dataset) for i, name in enumerate(arrays.texts(path, y))]
         )
-    labels = arrays.whole_labels(path, y)
+    labels = arrays.number_labels(path, y)
     places = tuple(str(i) for i in range(dataset.outputs))
-    if dataset.classes != places and any(map(str.isdecimal, dataset.classes)):  # numbers are names here
-        return np.array([_label(path, f"row {i}", str(label), dataset) for i, label in enumerate(labels)])
-    if int(labels.max()) >= dataset.outputs:
-        row = int(np.argmax(labels >= dataset.outputs))
-        raise ValueError(f"{path}: y: row {row} is {labels[row]}, allowed is 0..{dataset.outputs - 1}")
-    return labels
+    if dataset.classes != places and any(number(name) is not None for name in dataset.classes):
+        named = enumerate(map(label, labels.tolist()))  # numbers are names here
+        return np.array([_label(path, f"row {i}", name, dataset) for i, name in named])
+    wrong = (labels != np.floor(labels)) | (labels < 0) | (labels >= dataset.outputs)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(f"{path}: y: row {row} is {y[row]}, allowed is 0..{dataset.outputs - 1}")
+    return labels.astype(np.int64)
 
 
 def _read_images(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:

@@ -64,6 +64,15 @@ def number(cell: str, decimal: str = ".", thousands: str = "") -> float | None:
         return None
 
 
+def label(value: float) -> str:
+    """A number as the name of a class: without a point where it is whole.
+
+    >>> label(-1.0), label(2.50)
+    ('-1', '2.5')
+    """
+    return str(int(value)) if value == int(value) else repr(float(value))
+
+
 def spelling(cell: str, decimal: str = ".", thousands: str = "") -> str:
     """How a cell that is no number by the options still looks like one, and what helps; "" if it does not.
 

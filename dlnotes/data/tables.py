@@ -17,6 +17,7 @@ from dlnotes.data.download import sha256
 from dlnotes.data.in_file import assemble_rows
 from dlnotes.data.missing_cells import Strategy, fit_fills
 from dlnotes.data.own_files import read_as
+from dlnotes.data.spelled_numbers import label
 from dlnotes.data.split import split_of_file
 
 
@@ -194,15 +195,14 @@ def _csv_target(
         whole = values == np.floor(values)
         if task == "regression" or (task == "auto" and not (whole.all() and len(set(values)) <= 20)):
             return values[:, None], "regression", ()
-        wrong = ~whole | (values < 0)
-        if wrong.any():
-            i = int(np.argmax(wrong))
+        if not whole.all() and len(set(values)) > 20:
+            i = int(np.argmax(~whole))
             raise ValueError(
-                f"{read.path}: {read.unit} {read.lines[i]}: label {cells[i]!r}, labels are texts or whole "
-                'numbers from 0 (task = "regression" takes any number)'
+                f"{read.path}: {read.unit} {read.lines[i]}: label {cells[i]!r}, {len(set(values))} different "
+                'numbers with decimals are no classes (task = "regression" takes any number)'
             )
-        names = [str(int(v)) for v in sorted(set(values))]
-        cells = [str(int(v)) for v in values]
+        names = list(map(label, sorted(set(values.tolist()))))
+        cells = list(map(label, values.tolist()))
     if len(names) < 2:
         raise ValueError(
             f"{read.path}: target {target!r} is {names[0]!r} in every row, two classes are needed"

@@ -15,7 +15,7 @@ from dlnotes.data.dataset import Dataset, Examples, Standardize
 from dlnotes.data.download import sha256
 from dlnotes.data.missing_cells import Strategy, fit_fills
 from dlnotes.data.own_files import read_as
-from dlnotes.data.spelled_numbers import MISSING
+from dlnotes.data.spelled_numbers import MISSING, label
 from dlnotes.data.split import split_of_file
 from dlnotes.data.tables import _csv_target
 from dlnotes.data.tasks import INPUTS, TaskDataset, TaskFacts, Wanted, keep_targets, with_targets
@@ -227,7 +227,7 @@ def _known_classes(read: table.Table, facts: TaskFacts) -> np.ndarray:
         if cell in MISSING:
             continue
         number = read.number(cell)
-        name = cell if cell in index or number is None or number != int(number) else str(int(number))
+        name = cell if cell in index or number is None or not np.isfinite(number) else label(number)
         if name not in index:
             raise ValueError(
                 f"{read.path}: {read.unit} {read.lines[i]}: column {facts.column!r} holds {cell!r}, known "

@@ -14,6 +14,7 @@ from dlnotes.experiment.objective import loss_name, loss_of, metrics_of, unit_of
 from dlnotes.experiment.result import Trained
 from dlnotes.models.large_scale.ensemble import mean_of_logs
 from dlnotes.outputs import mean_of
+from dlnotes.outputs.class_scores import class_scores
 from dlnotes.outputs.entities import entity_counts
 from dlnotes.training.state import Member
 from dlnotes.typing import Array
@@ -54,11 +55,16 @@ def ensemble_metrics(evaluator: Evaluator, members: Member, examples: Examples) 
     else:
         joined = jnp.mean(outputs, axis=0)
     found = _measured({"loss": loss} | metrics, joined, y, weight)
-    measured = {name: np.asarray(value)[None] for name, value in found.items()}
+    told = {name: np.asarray(value)[None] for name, value in found.items()}
     if scheme_of(dataset):
         labels = np.asarray(jnp.argmax(joined, axis=-1))
-        measured |= f1_of([entity_counts(labels, y, dataset.classes, scheme=scheme_of(dataset))])
-    return measured
+        told |= f1_of([entity_counts(labels, y, dataset.classes, scheme=scheme_of(dataset))])
+    if dataset.task != "classification":
+        return told
+    as_probabilities = loss_name(config, dataset) != "hinge"
+    return told | class_scores(
+        np.asarray(joined)[None], np.asarray(examples.y), of_probabilities=as_probabilities
+    )
 
 
 def ensemble_in_words(trained: Trained) -> str:

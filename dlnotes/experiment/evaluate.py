@@ -15,6 +15,7 @@ from dlnotes.config import ConfigError
 from dlnotes.data.dataset import Examples
 from dlnotes.data.task_table import evaluated_table, is_table
 from dlnotes.data.tasks import TaskDataset, labeled, own_targets
+from dlnotes.experiment.class_quality import class_quality, class_table, kept_thresholds, threshold_quality
 from dlnotes.experiment.decoding import answers_of, decoding_metrics, references_of
 from dlnotes.experiment.ensemble import ensemble_metrics
 from dlnotes.experiment.entities import entity_quality, scheme_of
@@ -22,7 +23,7 @@ from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.final_metrics import label_quality, regression_quality, task_quality
 from dlnotes.experiment.intervals import limits_of, mean_interval
 from dlnotes.experiment.members import PointName, failed_members, require_good
-from dlnotes.experiment.one_task import by_task
+from dlnotes.experiment.one_task import by_task, require_one_task
 from dlnotes.experiment.predict import _opened
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.routing import routing_metrics
@@ -78,6 +79,11 @@ def evaluate_run(
         measured |= routing_metrics(trained.evaluator, members, examples)
         if trained.dataset.task == "pixels":
             measured |= label_quality(trained.evaluator, members, examples)
+        if trained.dataset.task == "classification":
+            measured |= class_quality(trained.evaluator, members, examples)
+            if trained.config.decision is not None:
+                at = kept_thresholds(trained)
+                measured |= threshold_quality(trained.evaluator, members, examples, at)
         if trained.dataset.task == "regression":
             measured |= regression_quality(trained.evaluator, members, examples)
         if scheme_of(trained.dataset):
@@ -90,6 +96,35 @@ def evaluate_run(
     except (ValueError, OSError) as error:
         raise ConfigError(str(data_path or trained.folder.path), [str(error)]) from None
     return _intervals(measured, failed, loss)
+
+
+def evaluate_classes(
+    run: str | Path | Trained,
+    *,
+    split: str = "test",
+    data_path: str | Path | None = None,
+    point: PointName = None,
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """How each class is found: precision, recall and F1, of pixels the overlap, with intervals over seeds.
+
+    Args:
+      run, split, data_path, point: as of `evaluate_run`.
+
+    Returns:
+      The header and a row a class, as of `dlnotes.experiment.class_quality.class_table`.
+
+    Raises:
+      ConfigError: as `evaluate_run`, and where the targets have no classes.
+    """
+    trained = _opened(run, point)
+    try:
+        require_one_task(trained, "a report of each class")
+        require_good(trained.chosen, trained.state.members)
+        members = jax.tree.map(lambda a: a[trained.chosen.members], trained.state.members)
+        examples = trained.dataset.split(split) if data_path is None else _examples(trained, data_path)
+        return class_table(trained.evaluator, members, examples)
+    except (ValueError, OSError) as error:
+        raise ConfigError(str(data_path or trained.folder.path), [str(error)]) from None
 
 
 def _intervals(

@@ -11,6 +11,7 @@ import numpy as np
 
 from dlnotes.data.dataset import Examples
 from dlnotes.data.tasks import TaskDataset, labeled
+from dlnotes.experiment.class_quality import class_quality, threshold_quality, thresholds
 from dlnotes.experiment.decoding import decoding_metrics, references_of
 from dlnotes.experiment.entities import entity_quality, scheme_of
 from dlnotes.experiment.objective import unit_of
@@ -76,7 +77,7 @@ def regression_quality(evaluator: Evaluator, members: Member, examples: Examples
 def task_quality(
     evaluator: Evaluator, members: Member, parts: Callable[[str], Examples | None]
 ) -> dict[str, np.ndarray]:
-    """Of every task of numbers what needs a whole part, by `regression_quality`, each ``(members,)``.
+    """Of every task what needs a whole part, by `regression_quality` or `class_quality`, each ``(members,)``.
 
     Args:
       evaluator: of the members.
@@ -87,10 +88,11 @@ def task_quality(
     def measure(alone: Evaluator, name: str) -> Mapping[str, np.ndarray]:
         whole = evaluator.setup.dataset
         assert isinstance(whole, TaskDataset)
-        if whole.facts(name).kind != "regression":
+        kind = whole.facts(name).kind
+        if kind == "reconstruction" or (part := parts(name)) is None:
             return {}
-        part = parts(name)
-        return {} if part is None else regression_quality(alone, members, part)
+        measured = regression_quality if kind == "regression" else class_quality
+        return measured(alone, members, part)
 
     return by_task(measure, evaluator)
 
@@ -119,6 +121,13 @@ def final_metrics(
     if dataset.task == "pixels":
         for name, metrics in found.items():
             metrics |= label_quality(evaluator, members, dataset.split(name))
+    if dataset.task == "classification":
+        decision = evaluator.setup.group.config.decision
+        at = None if decision is None else thresholds(evaluator, members)
+        for name, metrics in found.items():
+            metrics |= class_quality(evaluator, members, dataset.split(name))
+            if at is not None:
+                metrics |= threshold_quality(evaluator, members, dataset.split(name), at)
     if dataset.task == "regression":
         for name, metrics in found.items():
             metrics |= regression_quality(evaluator, members, dataset.split(name))

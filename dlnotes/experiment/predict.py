@@ -18,6 +18,7 @@ from dlnotes.data.dataset import Dataset, Examples
 from dlnotes.data.tasks import TaskDataset
 from dlnotes.data.trees.brackets import to_brackets
 from dlnotes.data.trees.tree import tree_at
+from dlnotes.experiment.class_quality import decided_classes
 from dlnotes.experiment.decoding import (
     text_of,
     write,
@@ -181,7 +182,8 @@ def _predictions(
     p = np.asarray(jax.nn.softmax(jnp.asarray(outputs)))
     names = np.array(dataset.classes)
     if dataset.task == "classification":
-        return {"class": names[p.argmax(-1)], "probability": p}
+        which = good_member(trained.chosen, trained.state.members)
+        return {"class": names[decided_classes(trained, which, p)], "probability": p}
     if dataset.input == "tree":
         shown = [tree_at(x, i, dataset.symbols, p[i].argmax(-1), dataset.classes) for i in range(n)]
         return {"classes": np.array([to_brackets(tree) for tree in shown]), "root": names[_roots(p, mask)]}

@@ -11,6 +11,8 @@ import numpy as np
 
 from dlnotes.config import ConfigError
 from dlnotes.data.dataset import Examples
+from dlnotes.experiment.class_quality import decided_classes
+from dlnotes.experiment.members import good_member
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.result import Trained
 from dlnotes.models.large_scale.ensemble import mean_of_logs, sample_outputs
@@ -102,7 +104,8 @@ def sampled_predictions(trained: Trained, one: Member, examples: Examples, sampl
     if dataset.task == "classification":
         p = np.asarray(jnp.exp(mean_of_logs(jnp.asarray(outputs))))
         each = np.asarray(jax.nn.softmax(jnp.asarray(outputs), axis=-1))
-        named = np.array(dataset.classes)[p.argmax(-1)]
+        which = good_member(trained.chosen, trained.state.members)
+        named = np.array(dataset.classes)[decided_classes(trained, which, p)]
         return {"class": named, "probability": p, "deviation": each.std(axis=0, ddof=1)}
     scale, spread = dataset.standardize_y, unit_of(trained.config, dataset)
     means, variance = outputs, np.float32(0)

@@ -12,6 +12,7 @@ from dlnotes.data.buckets import Buckets
 from dlnotes.data.in_file import is_in_file
 from dlnotes.data.order import BucketOrder
 from dlnotes.devices.placement import Placement
+from dlnotes.experiment.decision import check_decision
 from dlnotes.experiment.durations import Durations, batch_size_of, bucket_order, buckets_of, durations
 from dlnotes.experiment.fine_tuning import with_labels
 from dlnotes.experiment.groups import Group
@@ -76,6 +77,7 @@ def prepare(
       ValueError: naming what does not fit, before anything is compiled or written.
     """
     config, known = group.config, {} if known is None else known
+    check_decision(config, dataset)
     dataset = with_labels(config, dataset if teaching is None else teaching.dataset)
     most = config.training.buckets
     if most not in known:

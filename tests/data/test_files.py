@@ -104,12 +104,15 @@ def with_value(array, row, value):
         ({"x": X, "y": with_value(Y, 4, np.nan)}, {}, "y: row 4 holds NaN"),
         ({"x": X, "y": Y[:-1]}, {}, r"y has shape \(19,\), x has \(20, 3\)"),
         ({"x": X[:0], "y": Y[:0]}, {}, "x is empty"),
-        ({"x": X, "y": with_value(Y, 6, -1).astype(int)}, {}, "y: row 6 is -1"),
-        ({"x": X, "y": with_value(Y, 6, 0.5)}, {"task": "classification"}, "y: row 6 is 0.5"),
+        ({"x": X, "y": with_value(Y, 6, -1).astype(int)}, {}, "class -1 has 1 example.*see row 6"),
+        (
+            {"x": X, "y": with_value(Y, 6, 0.5)},
+            {"task": "classification"},
+            "class 0.5 has 1 example.*see row 6",
+        ),
         ({"x": X, "y": Y * 0}, {}, "every row has the label '0'"),
         ({"x": X, "y": np.array(["a"] * 20)}, {}, "every row has the label 'a'"),
-        ({"x": X, "y": Y + 1}, {}, "largest label is 2 but no row has label 0"),
-        ({"x": X, "y": with_value(Y, 6, 10**9).astype(int)}, {}, "no row has label 2"),
+        ({"x": X, "y": with_value(Y, 6, 10**9).astype(int)}, {}, "class 1000000000 has 1 example.*row 6"),
         ({"x": X[:, 0], "y": Y}, {}, r"x has shape \(20,\)"),
         ({"x": X.astype(str), "y": Y}, {}, "x has type <U"),
         (
@@ -214,11 +217,8 @@ def test_csv_refuses(tmp_path, old, new, message):
 
 
 def test_csv_refuses_labels_and_options(tmp_path):
-    path = csv_file(tmp_path, CSV.replace("yes", "1").replace("no", "0").replace("0.5714,1", "0.5714,-1"))
-    with pytest.raises(ValueError, match=f"{path}: line 6: label '-1'"):
-        data.csv(path, target="label")
     path = csv_file(tmp_path)
-    with pytest.raises(ValueError, match=f"{path}: line 2: label '0.0000'|{path}: line 3: label '0.1429'"):
+    with pytest.raises(ValueError, match=f"{path}: .*class 0 has 1 example"):
         data.csv(path, target="size", task="classification")
     with pytest.raises(ValueError, match=f"{path}: line 2: target 'label' holds 'yes'"):
         data.csv(path, target="label", task="regression")

@@ -10,6 +10,7 @@ import numpy as np
 from dlnotes.data.dataset import Dataset, Examples, are_characters
 from dlnotes.data.trees.brackets import to_brackets
 from dlnotes.data.trees.tree import tree_at
+from dlnotes.experiment.class_quality import class_table
 from dlnotes.experiment.figures.common import Draw, shown_point, styled
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.run_folder import RunFolder
@@ -28,6 +29,9 @@ MOST_NAMED = 20
 MOST_SHOWN = 300
 """Classes up to which a confusion matrix has them all; of more, those with most mistakes."""
 
+MOST_REPORTED = 60
+"""Classes up to which the F1 of each is drawn; of more there is the table."""
+
 MOST_SEEN = 10_000
 """Training images whose range is looked at."""
 
@@ -38,7 +42,11 @@ WORST = 20
 def fitting(dataset: Dataset) -> list[tuple[str, Draw]]:
     """The figures that make sense for a data set, by name."""
     if dataset.task == "classification":
-        return [("confusion_matrix", confusion_matrix), ("worst_mistakes", worst_mistakes)]
+        return [
+            ("confusion_matrix", confusion_matrix),
+            ("class_report", class_report),
+            ("worst_mistakes", worst_mistakes),
+        ]
     if dataset.task == "regression":
         return [("regression", regression)]
     return []
@@ -141,6 +149,37 @@ def confusion_matrix(kept: RunFolder, result: Result, evaluators: list[Evaluator
             path, ["true", "predicted", "count"], [(names[i], names[j], -n) for n, i, j in pairs]
         )
     return [save(figure, kept.figures / "confusion_matrix.png"), table]
+
+
+@styled
+def class_report(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
+    """Precision, recall and F1 of every class, with intervals over seeds: a table, and F1 as bars."""
+    import jax
+
+    _, g, members, title = shown_point(result)
+    split, examples = shown_split(result.dataset)
+    own = jax.tree.map(lambda a: a[members], result.states[g].members)
+    header, rows = class_table(evaluators[g], own, examples)
+    files = [write_table(kept.figures / "class_report.csv", header, rows)]
+    if len(rows) > MOST_REPORTED:
+        return files
+    place = {name: header.index(name) for name in ("f1", "f1_low", "f1_high")}
+    mean, low, high = (
+        np.array([np.nan if row[j] is None else 100 * row[j] for row in rows]) for j in place.values()
+    )
+    figure = new_figure(6.2, max(2.4, 0.28 * len(rows) + 1.3))
+    axes = figure.subplots()
+    lines = np.arange(len(rows))
+    axes.barh(lines, mean, color=BLUE, alpha=0.85, height=0.7)
+    if np.isfinite(low).any():
+        reach = np.nan_to_num(np.stack([mean - low, high - mean]))
+        axes.errorbar(mean, lines, xerr=reach, color=GRAY, fmt="none", capsize=3, elinewidth=1.2)
+    axes.set_yticks(lines, [f"{row[0]} ({row[1]})" for row in rows])
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set(xlabel="F1 (%)", ylabel="class (examples)", xlim=(0, 100))
+    set_title(figure, f"{title}\n{split}, F1 of each class" + (", 95% intervals" if len(low) else ""))
+    return [save(figure, kept.figures / "class_report.png"), *files]
 
 
 def _pairs(y: np.ndarray, predicted: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
