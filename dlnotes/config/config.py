@@ -144,12 +144,13 @@ class Config(Section):
                 raise ValueError(f"{name}: cannot be combined with [tasks]")
         if self.training.asynchronous is not None:
             raise ValueError("training.asynchronous: cannot be combined with [tasks]")
-        if self.data.kind != "csv":
+        if self.data.kind not in ("csv", "image_table"):
             for name, task in self.tasks.items():
                 if task.target is not None and not task.reconstructs and self.data.kind != "tabular":
                     raise ValueError(
-                        f"tasks.{name}.target: got {task.target!r}, columns are for data.kind 'csv' and "
-                        f"'tabular'; of {self.data.kind!r} allowed are 'inputs' and none, its own target"
+                        f"tasks.{name}.target: got {task.target!r}, columns are for data.kind 'csv', "
+                        f"'image_table' and 'tabular'; of {self.data.kind!r} allowed are 'inputs' and none, "
+                        "its own target"
                     )
 
     def _asynchronous_agrees(self) -> None:

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from dlnotes.data.bundled_tables import tabular
     from dlnotes.data.dataset import Dataset, Examples, Pair, Standardize, Trees, parts_of
     from dlnotes.data.download import DataNotFound
-    from dlnotes.data.files import image_folder, npy, npz
+    from dlnotes.data.files import npy, npz
     from dlnotes.data.images.brain_patches import brain_patches
     from dlnotes.data.images.digits import digits
+    from dlnotes.data.images.image_folder import image_folder
     from dlnotes.data.images.image_masks import image_masks
     from dlnotes.data.images.image_shards import image_shards
+    from dlnotes.data.images.image_table import image_table
     from dlnotes.data.images.mnist import fashion_mnist, mnist
     from dlnotes.data.images.moving_digits import moving_digits
     from dlnotes.data.images.photo_patches import photo_patches
@@ -110,7 +112,8 @@ SOURCES: dict[str, Source] = {
     "npy": Source("files"),
     "csv": Source("tables"),
     "csv_series": Source("time_series.csv_series"),
-    "image_folder": Source("files"),
+    "image_folder": Source("images.image_folder"),
+    "image_table": Source("images.image_table"),
     "image_shards": Source("images.image_shards"),
     "series": Source("time_series.ts_files"),
     "japanese_vowels": Source(
@@ -298,6 +301,7 @@ __all__ = [
     "image_folder",
     "image_masks",
     "image_shards",
+    "image_table",
     "inputs_as_targets",
     "japanese_vowels",
     "latch",

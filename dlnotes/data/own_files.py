@@ -18,7 +18,8 @@ class OwnDataset(Dataset):
         file: "arrays" (with the names "x", "y", "mask", "lengths"), "table" ("target", under "table" the
         options of `dlnotes.data.csv_table.read_table`, under "encoding" those of its `encode`),
         "windows" of a table (likewise), "series", "pairs" ("source", "target", "tokens"), "trees", "text",
-        "images" ("max_size", of masks "binary"), "sounds" (under "sounds" the
+        "images" ("max_size", of masks "binary", of nested folders "class_of", of a table of paths "table" and
+        "column": "image", "root", "ending", "targets"), "sounds" (under "sounds" the
         options of `dlnotes.data.time_series.sound.read_sounds`). "levels" are those of images (see
         `dlnotes.data.levels`).
     """
