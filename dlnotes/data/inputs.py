@@ -39,6 +39,7 @@ from dlnotes.data.levels import are_gray, known_levels
 from dlnotes.data.line_inputs import read_line_inputs
 from dlnotes.data.own_files import reading_of
 from dlnotes.data.pictures import pictures_of, read_images
+from dlnotes.data.scaling import as_read, scaled_inputs
 from dlnotes.data.time_series.csv_series import series_of
 from dlnotes.data.time_series.forecasting import windows_of
 from dlnotes.data.time_series.ts_files import pad_series, read_ts
@@ -70,7 +71,8 @@ def read_inputs(path: str | Path, dataset: Dataset) -> Inputs:
       FileNotFoundError: when there is no such file.
       ValueError: naming file and row or line, when the inputs do not fit.
     """
-    return _read(Path(path), dataset, target=None, with_targets=False)[0]
+    inputs = _read(Path(path), as_read(dataset), target=None, with_targets=False)[0]
+    return inputs._replace(x=scaled_inputs(dataset, inputs.x, inputs.mask))
 
 
 def evaluate_inputs(path: str | Path, dataset: Dataset, *, target: str | None = None) -> Examples:
@@ -88,14 +90,15 @@ def evaluate_inputs(path: str | Path, dataset: Dataset, *, target: str | None = 
       FileNotFoundError: when there is no such file.
       ValueError: naming file and row or line; also for a class that the data set does not know.
     """
-    inputs, y = _read(Path(path), dataset, target=target, with_targets=True)
+    inputs, y = _read(Path(path), as_read(dataset), target=target, with_targets=True)
     if y is None:
         raise ValueError(
             f"{path}: holds no targets, {dataset.name} needs them to be evaluated (.npz with x and y)"
         )
     if dataset.task == "regression":
         y = standardize.apply(dataset.standardize_y, y)
-    return Examples(inputs.x, y if dataset.task == "regression" else y.astype(np.int32), inputs.mask)
+    x = scaled_inputs(dataset, inputs.x, inputs.mask)
+    return Examples(x, y if dataset.task == "regression" else y.astype(np.int32), inputs.mask)
 
 
 def _read(

@@ -16,6 +16,7 @@ from dlnotes.data.reconstruction import inputs_as_targets
 from dlnotes.data.task_table import csv_tasks
 from dlnotes.experiment.kept_files import DamagedFile, digest, read_json
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata
+from dlnotes.experiment.scaling import with_scaling
 from dlnotes.experiment.tasks import wanted_of, with_tasks
 
 _log = logging.getLogger(__name__)
@@ -32,8 +33,8 @@ def load_data(config: Config) -> Dataset:
     try:
         of_table = {"csv": csv_tasks, "image_table": image_table_tasks}.get(config.data.kind)
         if config.tasks is not None and of_table is not None:
-            return of_table(wanted=wanted_of(config), **options)
-        dataset = with_tasks(config, data.load(config.data.kind, **options))
+            return with_scaling(config, of_table(wanted=wanted_of(config), **options))
+        dataset = with_scaling(config, with_tasks(config, data.load(config.data.kind, **options)))
         return inputs_as_targets(dataset) if config.model.reconstructs else dataset
     except (ValueError, OSError) as error:
         raise ConfigError("data", [str(error)]) from error

@@ -47,9 +47,7 @@ def folder(tmp_path_factory):
     rng = np.random.default_rng(1)
     for i, row in enumerate(rows_of()):
         levels = rng.integers(0, 256, (6 + i % 4, 7 + i % 3)).astype(np.uint8)
-        picture = Image.fromarray(levels).convert(
-            ("L", "RGB", "P", "RGBA", "1", "LA")[i % 6 if i % 3 else 0]
-        )
+        picture = Image.fromarray(levels).convert(("L", "RGB", "P", "RGBA", "1", "LA")[i % 6 if i % 3 else 0])
         picture.save(folder / row["file"])
     write(folder / "labels.csv", rows_of())
     return folder
