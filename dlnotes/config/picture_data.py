@@ -60,4 +60,28 @@ class ImageTable(_Pictures):
     thousands: str = Field(default="", max_length=1, description="between groups of three digits of a number")
 
 
-PictureData = ImageFolder | ImageTable
+class VideoFolder(Split):
+    """Your own short videos, as folders of frames or .npz files: a folder with one sub-folder per class."""
+
+    always: ClassVar = ("volume", "classification")
+    kind: Literal["video_folder"]
+    path: str
+    frames: int = Field(
+        default=16,
+        ge=1,
+        description="of every example: longer clips give frames at even distances, shorter ones some twice",
+    )
+    size: tuple[Side, Side] = Field(default=(32, 32), description="that all frames are resized to")
+    channels: Literal[1, 3] = 3
+    array: str = Field(
+        default="", description='its name in .npz files; by default the only one, or "frames", "video", "x"'
+    )
+    class_of: ClassOf = Field(
+        default="top",
+        description="of nested sub-folders the one that names the class: the top one, the parent of the "
+        "clip, or the whole path",
+    )
+    standardize: bool = True
+
+
+PictureData = ImageFolder | ImageTable | VideoFolder

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dlnotes.data.images.pixel_sequences import pixel_sequences
     from dlnotes.data.images.scenes import scenes
     from dlnotes.data.images.sized_digits import sized_digits
+    from dlnotes.data.images.video_folder import video_folder
     from dlnotes.data.inputs import Inputs, evaluate_inputs, read_inputs
     from dlnotes.data.reconstruction import inputs_as_targets
     from dlnotes.data.split import split_indices
@@ -114,6 +115,7 @@ SOURCES: dict[str, Source] = {
     "csv_series": Source("time_series.csv_series"),
     "image_folder": Source("images.image_folder"),
     "image_table": Source("images.image_table"),
+    "video_folder": Source("images.video_folder"),
     "image_shards": Source("images.image_shards"),
     "series": Source("time_series.ts_files"),
     "japanese_vowels": Source(
@@ -343,6 +345,7 @@ __all__ = [
     "tree_file",
     "two_moons",
     "verses",
+    "video_folder",
     "xor",
 ]
 

@@ -7,7 +7,7 @@ the columns, the sounds and the ending that [data] says. Besides, by what the da
 - "image": an image file, a folder of images at any depth (for evaluation one of sub-folders by class, or
   of ``images/`` and ``masks/``), a table of paths where the training data were one, shards of images,
   ``.npz``, ``.npy``; of a folder of sounds a ``.wav`` file or a folder of them;
-- "volume": ``.npz``, ``.npy``;
+- "volume": ``.npz``, ``.npy``; of a folder of videos a clip or a folder of them;
 - "sequence": ``.ts``, ``.npz`` (with "mask" or "lengths"), ``.npy``; ``.csv`` with the same columns where
   the model forecasts a series: every window of its rows; of a folder of sounds as for "image";
 - "tokens": ``.txt``, ``.npz``, ``.npy``; "pair" and "tree": ``.txt``.
@@ -35,6 +35,7 @@ from dlnotes.data.images.image_masks import paired, read_masks
 from dlnotes.data.images.image_shards import find_pictures, is_shard
 from dlnotes.data.images.image_table import Rows, is_picture_table, new_rows, new_targets
 from dlnotes.data.images.labeled_folders import named_examples
+from dlnotes.data.images.video_folder import holds_several, new_clips
 from dlnotes.data.levels import are_gray, known_levels
 from dlnotes.data.line_inputs import read_line_inputs
 from dlnotes.data.own_files import reading_of
@@ -107,6 +108,8 @@ def _read(
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file or folder")
     end, kind, form = path.suffix.lower(), dataset.input, reading_of(dataset).get("form", "")
+    if form == "videos" and not (path.is_file() and holds_several(path, dataset)):
+        return _read_clips(path, dataset, with_targets)
     if kind in ("vector", "image", "volume", "sequence", "tokens") and _holds_arrays(path, form):
         return _read_arrays(path, dataset, with_targets)
     if form == "sounds" and (end == ".wav" or path.is_dir()):
@@ -394,6 +397,13 @@ def _of_rows(path: Path, listed: Rows, dataset: Dataset) -> np.ndarray:
         return found
     lines = (f"{listed.read.unit} {line}" for line in listed.read.lines)
     return np.array([_label(path, line, name, dataset) for line, name in zip(lines, found)])
+
+
+def _read_clips(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:
+    found, y = new_clips(path, dataset, with_targets=with_targets), None
+    if found.classes is not None:
+        y = np.array([_label(path, f"folder {name}", name, dataset) for name in found.classes])
+    return Inputs(standardize.apply(dataset.standardize, found.x), found.rows, None), y
 
 
 def _are_shards(path: Path) -> bool:
