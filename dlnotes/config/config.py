@@ -10,11 +10,12 @@ from pydantic import Field, model_validator
 from dlnotes.config.claim import ClaimConfig
 from dlnotes.config.data import Data
 from dlnotes.config.decision import Decision
-from dlnotes.config.fields import Section
+from dlnotes.config.fields import Provided, Section
 from dlnotes.config.models import Model, that_fit
 from dlnotes.config.older_names import with_present_names
 from dlnotes.config.places import Name
 from dlnotes.config.pretraining import FineTuning, Pretraining
+from dlnotes.config.scaling import OF_NUMBERS, Scaling
 from dlnotes.config.tasks import TRUNKS, Representation, Task, TaskName
 from dlnotes.config.teacher import Teacher
 from dlnotes.config.training import (
@@ -39,6 +40,7 @@ class Config(Section):
     model: Model
     optimizer: Optimizer = Optimizer()
     training: Training = Training()
+    scaling: Scaling | None = None
     augment: Augment | None = None
     pretraining: Pretraining | None = None
     fine_tuning: FineTuning | None = None
@@ -76,6 +78,7 @@ class Config(Section):
                     f"{name}: got it with model.kind {self.model.kind!r}, whose targets are the inputs as "
                     "they are; leave it out"
                 )
+        self._scaling_agrees(fed)
         if self.training.asynchronous is not None:
             self._asynchronous_agrees()
         self._pretraining_agrees()
@@ -92,6 +95,34 @@ class Config(Section):
         ):
             raise ValueError("data.validation: early stopping and select = 'best' need a validation part")
         return self
+
+    def _scaling_agrees(self, fed: Provided | None) -> None:
+        """Refuse what inputs that are scaled in steps cannot be used for.
+
+        Raises:
+          ValueError: naming the option.
+        """
+        scaling = self.scaling
+        if scaling is None:
+            return
+        if fed is not None and fed[0] not in OF_NUMBERS:
+            raise ValueError(
+                f"scaling: is for inputs of numbers, data.kind {self.data.kind!r} has {fed[0]} inputs"
+            )
+        if scaling.affine:
+            return
+        given = ", ".join(["log"] * scaling.log + ["each"] * (scaling.each != "no"))
+        if self.model.reconstructs or any(task.reconstructs for task in (self.tasks or {}).values()):
+            raise ValueError(f"scaling: got {given} where inputs are targets too, allowed is by alone")
+        if self.teacher is not None:
+            raise ValueError(
+                f"scaling: got {given} with [teacher], whose inputs have another scale; allowed is by alone"
+            )
+        if scaling.each != "no" and self.augment is not None and self.augment.fill == "black":
+            raise ValueError(
+                "augment.fill: got 'black' with scaling.each, where black is another number in every image; "
+                "allowed is 'mean'"
+            )
 
     def _pretraining_agrees(self) -> None:
         """Refuse what does not fit to [pretraining], or is frozen by [fine_tuning].
@@ -146,12 +177,13 @@ class Config(Section):
                 raise ValueError(f"{name}: cannot be combined with [tasks]")
         if self.training.asynchronous is not None:
             raise ValueError("training.asynchronous: cannot be combined with [tasks]")
-        if self.data.kind != "csv":
+        if self.data.kind not in ("csv", "image_table"):
             for name, task in self.tasks.items():
                 if task.target is not None and not task.reconstructs and self.data.kind != "tabular":
                     raise ValueError(
-                        f"tasks.{name}.target: got {task.target!r}, columns are for data.kind 'csv' and "
-                        f"'tabular'; of {self.data.kind!r} allowed are 'inputs' and none, its own target"
+                        f"tasks.{name}.target: got {task.target!r}, columns are for data.kind 'csv', "
+                        f"'image_table' and 'tabular'; of {self.data.kind!r} allowed are 'inputs' and none, "
+                        "its own target"
                     )
 
     def _asynchronous_agrees(self) -> None:

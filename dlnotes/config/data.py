@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from dlnotes.config.fields import Decimal, Part, Source, Split
+from dlnotes.config.picture_data import PictureData
 from dlnotes.config.sequence_data import SequenceData
 from dlnotes.config.text_data import TextData
 from dlnotes.config.tree_data import TreeData
@@ -104,20 +105,6 @@ class Csv(Split):
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     decimal: Decimal = Field(default=".", description="before the decimals of a number")
     thousands: str = Field(default="", max_length=1, description="between groups of three digits of a number")
-    standardize: bool = True
-
-
-class ImageFolder(Split):
-    """Your own pictures: a folder with one sub-folder per class."""
-
-    always: ClassVar = ("image", "classification")
-    kind: Literal["image_folder"]
-    path: str
-    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | Literal["own"] = Field(
-        default=(32, 32), description="that all are resized to; 'own' keeps each one's size"
-    )
-    max_size: int = Field(default=256, ge=1, description="longest side kept with size = 'own'")
-    channels: Literal[1, 3] = 3
     standardize: bool = True
 
 
@@ -252,7 +239,7 @@ ImageAndTableData = (
     | Npz
     | Npy
     | Csv
-    | ImageFolder
+    | PictureData
     | ImageShards
     | MovingDigits
     | BrainPatches

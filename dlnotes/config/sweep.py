@@ -77,6 +77,9 @@ def check(config: Config) -> list[str]:
         if path.split(".")[0] in {"sweep", "output", "devices", "checkpoint", "name"}:
             problems.append(f"{where}: cannot be swept, it does not change the training")
             continue
+        if path.split(".")[0] in {"data", "scaling"}:
+            problems.append(f"{where}: cannot be swept, all points learn from the same data")
+            continue
         if path.startswith("tasks.") and (name := path.split(".")[1]) not in (config.tasks or {}):
             hint = did_you_mean(name, config.tasks or {})
             problems.append(f"{where}: the config has no task {name!r}{hint}")

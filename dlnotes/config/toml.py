@@ -20,7 +20,16 @@ from dlnotes.config.places import expanded_if_set, name_of
 from dlnotes.config.sweep import check
 from dlnotes.config.validation import ConfigError, set_path, validate
 
-FILES = ("path", "x_path", "y_path", "train_path", "validation_path", "test_path", "data_dir")
+FILES = (
+    "path",
+    "x_path",
+    "y_path",
+    "train_path",
+    "validation_path",
+    "test_path",
+    "data_dir",
+    "image_dir",
+)
 """Options of [data] that are paths."""
 
 LONGEST = 10_000_000

@@ -18,17 +18,20 @@ if TYPE_CHECKING:
     from dlnotes.data.bundled_tables import tabular
     from dlnotes.data.dataset import Dataset, Examples, Pair, Standardize, Trees, parts_of
     from dlnotes.data.download import DataNotFound
-    from dlnotes.data.files import image_folder, npy, npz
+    from dlnotes.data.files import npy, npz
     from dlnotes.data.images.brain_patches import brain_patches
     from dlnotes.data.images.digits import digits
+    from dlnotes.data.images.image_folder import image_folder
     from dlnotes.data.images.image_masks import image_masks
     from dlnotes.data.images.image_shards import image_shards
+    from dlnotes.data.images.image_table import image_table
     from dlnotes.data.images.mnist import fashion_mnist, mnist
     from dlnotes.data.images.moving_digits import moving_digits
     from dlnotes.data.images.photo_patches import photo_patches
     from dlnotes.data.images.pixel_sequences import pixel_sequences
     from dlnotes.data.images.scenes import scenes
     from dlnotes.data.images.sized_digits import sized_digits
+    from dlnotes.data.images.video_folder import video_folder
     from dlnotes.data.inputs import Inputs, evaluate_inputs, read_inputs
     from dlnotes.data.reconstruction import inputs_as_targets
     from dlnotes.data.split import split_indices
@@ -112,7 +115,9 @@ SOURCES: dict[str, Source] = {
     "npy": Source("files"),
     "csv": Source("tables"),
     "csv_series": Source("time_series.csv_series"),
-    "image_folder": Source("files"),
+    "image_folder": Source("images.image_folder"),
+    "image_table": Source("images.image_table"),
+    "video_folder": Source("images.video_folder"),
     "image_shards": Source("images.image_shards"),
     "series": Source("time_series.ts_files"),
     "japanese_vowels": Source(
@@ -314,6 +319,7 @@ __all__ = [
     "image_folder",
     "image_masks",
     "image_shards",
+    "image_table",
     "inputs_as_targets",
     "japanese_vowels",
     "latch",
@@ -357,6 +363,7 @@ __all__ = [
     "tree_file",
     "two_moons",
     "verses",
+    "video_folder",
     "xor",
 ]
 

@@ -1,4 +1,4 @@
-"""A person's own data: ``.npz``, ``.npy``, and folders of images.
+"""A person's own arrays: ``.npz`` and ``.npy``.
 
 Every loader refuses damaged or mislabeled files with the file and the row in the message, splits
 (stratified by class for classification), standardizes with the training part's statistics, and
@@ -14,15 +14,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dlnotes.data import arrays, in_file
-from dlnotes.data.assemble import assemble, pad_boxes
+from dlnotes.data import arrays
+from dlnotes.data.assemble import assemble
 from dlnotes.data.dataset import Dataset, InputKind, Task
 from dlnotes.data.download import sha256
-from dlnotes.data.folders import class_folders, folder_images, say_left_out
 from dlnotes.data.in_file import assemble_rows
-from dlnotes.data.levels import PICTURES, levels_of
+from dlnotes.data.levels import levels_of
 from dlnotes.data.own_files import read_as
-from dlnotes.data.pictures import pictures_in_files, read_images
 from dlnotes.data.split import split_of_file
 
 
@@ -222,80 +220,3 @@ def targets(
             raise ValueError(f"{path}: y: the largest {what} is {y.max()}, two are needed")
         return y, task, int(y.max()) + 1, tuple(str(i) for i in range(int(y.max()) + 1))
     raise ValueError(f"task: got {task!r}, allowed are auto, classification, regression, tokens, pixels")
-
-
-def image_folder(
-    path: str | Path,
-    *,
-    size: tuple[int, int] | Literal["own"],
-    max_size: int = 256,
-    channels: Literal[1, 3] = 3,
-    validation: float | int = 0.1,
-    test: float | int = 0.2,
-    seed: int = 0,
-    standardize: bool = True,
-) -> Dataset:
-    """A folder with one sub-folder of images for each class, named after it (in sorted order).
-
-    Args:
-      path: the folder.
-      size: ``(height, width)`` that every image is resized to; "own" keeps the size of each: the images
-        are padded behind, and a mask ``(n, height, width)`` says which pixels are real.
-      max_size: with ``size = "own"``, an image whose longer side is above this is brought down to it.
-      channels: 3 for color, 1 for gray levels.
-      validation: share or number of images for validation.
-      test: the same for the test part.
-      seed: of the split.
-      standardize: whether each channel is standardized; raw values are in [0, 1].
-
-    Raises:
-      FileNotFoundError: when there is no such folder.
-      ValueError: when a file is not a readable image, a class has none, or there is a single class. Of
-        images that together are larger than `dlnotes.data.in_file.MOST` and have a fixed size, which are
-        read as they are used, this comes when the file is read.
-    """
-    left: list[Path] = []
-    folders = class_folders(path, left=left)
-    if len(folders) < 2:
-        raise ValueError(f"{path}: the only class is {folders[0].name!r}, two sub-folders are needed")
-    own = size == "own"
-    if not own and (len(size) != 2 or isinstance(size, str) or min(size) < 1):
-        raise ValueError(
-            f"size: got {size!r}, allowed is (height, width) in pixels, at least 1 each, or 'own'"
-        )
-    if max_size < 1:
-        raise ValueError(f"max_size: got {max_size}, allowed is at least 1 pixel")
-    files = [
-        (label, file) for label, folder in enumerate(folders) for file in folder_images(folder, left=left)
-    ]
-    say_left_out(left)
-    names = [file for _, file in files]
-    y = np.array([label for label, _ in files])
-    classes = tuple(folder.name for folder in folders)
-    rows = split_of_file(
-        path,
-        len(y),
-        np.array(classes)[y],
-        lambda i: str(names[i]),
-        validation=validation,
-        test=test,
-        seed=seed,
-    )
-    known: dict[str, Any] = {
-        "input": "image",
-        "task": "classification",
-        "outputs": len(classes),
-        "standardize": standardize,
-        "classes": classes,
-        "sources": {str(file): sha256(file) for file in names},
-    }
-    if not isinstance(size, str) and 4 * len(names) * size[0] * size[1] * channels > in_file.MOST:
-        # Too many for the memory: decoded when they are used.
-        x = pictures_in_files(names, size=size, channels=channels)
-        made = assemble_rows(Path(path).name, x, y, rows, **known)
-    else:
-        shape = None if isinstance(size, str) else size
-        read = read_images(names, size=shape, channels=channels, max_size=max_size)
-        x, mask = pad_boxes(read) if own else (np.stack(read), None)
-        made = assemble(Path(path).name, x, y, rows, mask=mask, **known)
-    return read_as(made, form="images", max_size=max_size, levels=PICTURES)

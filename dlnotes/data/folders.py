@@ -62,6 +62,37 @@ def folder_images(path: str | Path, *, left: list[Path] | None = None) -> list[P
     return files
 
 
+def nested_images(path: str | Path, *, left: list[Path] | None = None) -> list[Path]:
+    """The files of a folder and of all folders in it, in sorted order, as of `folder_images`.
+
+    Args:
+      path: the folder.
+      left: takes the notes that are left out; without it they are said at once.
+
+    Raises:
+      ValueError: when there is none, or a link leads back to a folder that it lies in.
+    """
+    notes: list[Path] = []
+    files = _files_in(Path(path), notes, ())
+    if not files:
+        raise ValueError(f"{path}: the folder holds no images")
+    _take(notes, left)
+    return files
+
+
+def _files_in(folder: Path, notes: list[Path], above: tuple[Path, ...]) -> list[Path]:
+    above = (*above, folder.resolve())
+    found: list[Path] = []
+    for entry in visible(folder):
+        if entry.is_dir():
+            if entry.resolve() in above:
+                raise ValueError(f"{entry}: leads back to a folder that it lies in")
+            found += _files_in(entry, notes, above)
+        else:
+            (notes if is_note(entry) else found).append(entry)
+    return found
+
+
 def class_folders(path: str | Path, *, left: list[Path] | None = None) -> list[Path]:
     """The sub-folders of a folder in sorted order, hidden ones, a system's own and notes left out.
 

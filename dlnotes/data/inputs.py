@@ -4,10 +4,10 @@ Files like those of the training data are read as these were: with the array nam
 the columns, the sounds and the ending that [data] says. Besides, by what the data set holds:
 
 - "vector": ``.csv`` with the same columns, ``.npz``, ``.npy``;
-- "image": an image file, a folder of images (for evaluation one of sub-folders by class, or of
-  ``images/`` and ``masks/``), shards of images, ``.npz``, ``.npy``; of a folder of sounds a ``.wav`` file
-  or a folder of them;
-- "volume": ``.npz``, ``.npy``;
+- "image": an image file, a folder of images at any depth (for evaluation one of sub-folders by class, or
+  of ``images/`` and ``masks/``), a table of paths where the training data were one, shards of images,
+  ``.npz``, ``.npy``; of a folder of sounds a ``.wav`` file or a folder of them;
+- "volume": ``.npz``, ``.npy``; of a folder of videos a clip or a folder of them;
 - "sequence": ``.ts``, ``.npz`` (with "mask" or "lengths"), ``.npy``; ``.csv`` with the same columns where
   the model forecasts a series: every window of its rows; of a folder of sounds as for "image";
 - "tokens": ``.txt``, ``.npz``, ``.npy``; "pair" and "tree": ``.txt``. Of texts with a class each also tables
@@ -31,13 +31,17 @@ from dlnotes.data import arrays, standardize
 from dlnotes.data import csv_table as table
 from dlnotes.data.assemble import pad_boxes
 from dlnotes.data.dataset import Dataset, Examples
-from dlnotes.data.folders import class_folders, folder_images, visible
+from dlnotes.data.folders import class_folders, nested_images, visible
 from dlnotes.data.images.image_masks import paired, read_masks
 from dlnotes.data.images.image_shards import find_pictures, is_shard
+from dlnotes.data.images.image_table import Rows, is_picture_table, new_rows, new_targets
+from dlnotes.data.images.labeled_folders import named_examples
+from dlnotes.data.images.video_folder import holds_several, new_clips
 from dlnotes.data.levels import are_gray, known_levels
 from dlnotes.data.line_inputs import read_line_inputs
 from dlnotes.data.own_files import reading_of
 from dlnotes.data.pictures import pictures_of, read_images
+from dlnotes.data.scaling import as_read, scaled_inputs
 from dlnotes.data.spelled_numbers import label, number
 from dlnotes.data.texts.text_inputs import read_text_inputs
 from dlnotes.data.time_series.csv_series import series_of
@@ -73,7 +77,8 @@ def read_inputs(path: str | Path, dataset: Dataset) -> Inputs:
       FileNotFoundError: when there is no such file.
       ValueError: naming file and row or line, when the inputs do not fit.
     """
-    return _read(Path(path), dataset, target=None, with_targets=False)[0]
+    inputs = _read(Path(path), as_read(dataset), target=None, with_targets=False)[0]
+    return inputs._replace(x=scaled_inputs(dataset, inputs.x, inputs.mask))
 
 
 def evaluate_inputs(path: str | Path, dataset: Dataset, *, target: str | None = None) -> Examples:
@@ -91,14 +96,15 @@ def evaluate_inputs(path: str | Path, dataset: Dataset, *, target: str | None = 
       FileNotFoundError: when there is no such file.
       ValueError: naming file and row or line; also for a class that the data set does not know.
     """
-    inputs, y = _read(Path(path), dataset, target=target, with_targets=True)
+    inputs, y = _read(Path(path), as_read(dataset), target=target, with_targets=True)
     if y is None:
         raise ValueError(
             f"{path}: holds no targets, {dataset.name} needs them to be evaluated (.npz with x and y)"
         )
     if dataset.task == "regression":
         y = standardize.apply(dataset.standardize_y, y)
-    return Examples(inputs.x, y if dataset.task == "regression" else y.astype(np.int32), inputs.mask)
+    x = scaled_inputs(dataset, inputs.x, inputs.mask)
+    return Examples(x, y if dataset.task == "regression" else y.astype(np.int32), inputs.mask)
 
 
 def _read(
@@ -107,6 +113,8 @@ def _read(
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file or folder")
     end, kind, form = path.suffix.lower(), dataset.input, reading_of(dataset).get("form", "")
+    if form == "videos" and not (path.is_file() and holds_several(path, dataset)):
+        return _read_clips(path, dataset, with_targets)
     if kind in ("vector", "image", "volume", "sequence", "tokens") and _holds_arrays(path, form):
         return _read_arrays(path, dataset, with_targets)
     if form == "sounds" and (end == ".wav" or path.is_dir()):
@@ -124,7 +132,11 @@ def _read(
         return _read_windows(path, dataset, with_targets)
     if form == "table" or (kind == "vector" and end == ".csv"):
         return _read_csv(path, dataset, target, with_targets)
-    if kind == "image" and form != "sounds" and end not in (".csv", ".txt"):
+    if (
+        kind == "image"
+        and form != "sounds"
+        and (end not in (".csv", ".txt") or is_picture_table(path, dataset))
+    ):
         return _read_images(path, dataset, with_targets)
     allowed = {
         "vector": ".csv, .npz, .npy",
@@ -352,8 +364,12 @@ def _read_images(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
             f"{path}: image files hold gray levels from 0 to 1, the model was trained on numbers from "
             f"{levels['low']:g} to {levels['high']:g}: store them like the training data (.npz)"
         )
-    y = None
-    if with_targets and dataset.task == "pixels":
+    y = names = None
+    if is_picture_table(path, dataset):
+        listed = new_rows(path, dataset)
+        files, names = listed.files, listed.names
+        y = _of_rows(path, listed, dataset) if with_targets else None
+    elif with_targets and dataset.task == "pixels":
         pairs = paired(path)
         files = [image for image, _ in pairs]
         binary = reading_of(dataset).get("binary", False)
@@ -361,20 +377,43 @@ def _read_images(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
     elif _are_shards(path):
         return _read_shards(path, dataset, with_targets)
     elif with_targets:
+        if dataset.task == "regression":
+            raise ValueError(
+                f"{path}: holds no numbers, which {dataset.name} needs to be evaluated: a table of paths "
+                "like that of training, or .npz with x and y"
+            )
         if not path.is_dir():
             raise ValueError(
                 f"{path}: one image has no target, a folder with one sub-folder a class is needed"
             )
-        files, y = _in_class_folders(path, dataset, folder_images)
+        named = named_examples(path, nested_images, reading_of(dataset).get("class_of", "top"))
+        files = [file for _, file in named]
+        y = np.array([_label(path, f"folder {name}", name, dataset) for name, _ in named])
     else:
-        files = folder_images(path) if path.is_dir() else [path]
+        files = nested_images(path) if path.is_dir() else [path]
     own = dataset.train.mask is not None  # images of their own sizes, up to the largest known
     size = None if own else (height, width)
     longest = reading_of(dataset).get("max_size", max(height, width))
     read = read_images(files, size=size, channels=channels, max_size=longest)
     x, mask = pad_boxes(read) if own else (np.stack(read), None)
-    rows = tuple(str(f.relative_to(path)) if path.is_dir() else f.name for f in files)
+    rows = names or tuple(str(f.relative_to(path)) if path.is_dir() else f.name for f in files)
     return Inputs(standardize.apply(dataset.standardize, x, mask), rows, mask), y
+
+
+def _of_rows(path: Path, listed: Rows, dataset: Dataset) -> np.ndarray:
+    """Class numbers, or numbers in the target's own units, of the pictures of a table."""
+    found = new_targets(listed, dataset)
+    if isinstance(found, np.ndarray):
+        return found
+    lines = (f"{listed.read.unit} {line}" for line in listed.read.lines)
+    return np.array([_label(path, line, name, dataset) for line, name in zip(lines, found)])
+
+
+def _read_clips(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:
+    found, y = new_clips(path, dataset, with_targets=with_targets), None
+    if found.classes is not None:
+        y = np.array([_label(path, f"folder {name}", name, dataset) for name in found.classes])
+    return Inputs(standardize.apply(dataset.standardize, found.x), found.rows, None), y
 
 
 def _are_shards(path: Path) -> bool:

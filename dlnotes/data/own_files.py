@@ -19,9 +19,10 @@ class OwnDataset(Dataset):
         options of `dlnotes.data.csv_table.read_table`, under "encoding" those of its `encode`),
         "windows" of a table (likewise), "series", "pairs" ("source", "target", "tokens"), "trees", "text",
         "texts" (options of `dlnotes.data.texts.text_classes`), "labeled_words" (of
-        `dlnotes.data.texts.token_labels`), "images" ("max_size", of masks "binary"), "sounds" (under "sounds"
-        the options of `dlnotes.data.time_series.sound.read_sounds`). "levels" are those of images (see
-        `dlnotes.data.levels`).
+        `dlnotes.data.texts.token_labels`), "images" ("max_size", of masks "binary", of nested folders
+        "class_of", of a table of paths "table" and "column": "image", "root", "ending", "targets"), "sounds"
+        (under "sounds" the options of `dlnotes.data.time_series.sound.read_sounds`), "videos" ("array",
+        "class_of"). "levels" are those of images (see `dlnotes.data.levels`). "scaling" is of any (see `dlnotes.data.scaling`).
     """
 
     reading: Mapping[str, Any] = field(default_factory=dict)

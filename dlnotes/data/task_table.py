@@ -239,4 +239,5 @@ def _known_classes(read: table.Table, facts: TaskFacts) -> np.ndarray:
 
 def is_table(dataset: Dataset) -> bool:
     """Whether a data set of tasks was read from a table."""
-    return isinstance(dataset, TaskDataset) and dataset.reading.get("form") == "table"
+    reading = dataset.reading if isinstance(dataset, TaskDataset) else {}
+    return reading.get("form") == "table" or "column" in reading

@@ -24,6 +24,7 @@ from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.one_task import one_task, require_one_task
 from dlnotes.experiment.predict import _member, _opened, _params, predicts_next
 from dlnotes.experiment.result import Trained
+from dlnotes.experiment.scaling import stepped
 from dlnotes.models import Model, greedy_decode
 from dlnotes.typing import Params
 
@@ -289,7 +290,7 @@ def _exportable(trained: Trained, model: Model, params: Params, *, wide: bool, r
         sizes = ", ".join("dhw"[-(len(dataset.inputs) - 1) :])
 
         def sized(x, mask):
-            return answer(apply(_standardized(x, scale), mask=mask))
+            return answer(apply(_standardized(stepped(x, dataset, mask), scale), mask=mask))
 
         x = shape(f"b, {sizes}, {dataset.inputs[-1]}", number)
         return sized, {"x": x, "mask": shape(f"b, {sizes}", jnp.bool_)}, result
@@ -300,7 +301,7 @@ def _exportable(trained: Trained, model: Model, params: Params, *, wide: bool, r
         every = jax.vmap(lambda row: apply(row[None])[0]) if each else apply
 
         def plain(x):
-            x = _standardized(_filled(x, dataset), scale)
+            x = _standardized(stepped(_filled(x, dataset), dataset, None), scale)
             return answer(every(x))
 
         return plain, {"x": shape(", ".join(["b", *map(str, dataset.inputs)]), number)}, result
@@ -310,7 +311,7 @@ def _exportable(trained: Trained, model: Model, params: Params, *, wide: bool, r
         scale = dataset.standardize
 
         def sequence(x, mask):
-            x = _standardized(x, scale)
+            x = _standardized(stepped(x, dataset, mask), scale)
             return answer(apply(x, mask=mask))
 
         t = _length("t", trained)

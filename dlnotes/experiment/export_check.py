@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from dlnotes.config import ConfigError
-from dlnotes.data.dataset import Examples, Pair, Standardize
+from dlnotes.data.dataset import Examples, Pair
+from dlnotes.data.scaling import raw_inputs
 from dlnotes.experiment.decoding import write
 from dlnotes.experiment.predict import _params, _values
 from dlnotes.experiment.result import Trained
@@ -53,7 +54,7 @@ def check_export(
     mask = some.mask
     if mask is None:
         mask = np.ones(np.asarray(jax.tree.leaves(some.x)[0]).shape[:2], bool)
-    raw = raw_inputs(some.x, dataset.standardize)
+    raw = raw_inputs(some.x, dataset)
     if dataset.input == "tree":
         given = (raw.label, mask, raw.children, raw.order)
     else:
@@ -90,13 +91,6 @@ def _some_examples(trained: Trained) -> Examples:
     if trained.dataset.missing and isinstance(some.x, np.ndarray) and some.x.dtype.kind == "f":
         some = some._replace(x=np.random.default_rng(0).normal(size=some.x.shape).astype(np.float32))
     return some
-
-
-def raw_inputs(x: Any, scale: Standardize | None) -> Any:
-    """Inputs as they were before they were standardized."""
-    if scale is None:
-        return x
-    return np.asarray(x, np.float64) * scale.scale.astype(np.float64) + scale.mean.astype(np.float64)
 
 
 def _expected(trained: Trained, one: Member, some: Examples) -> np.ndarray:

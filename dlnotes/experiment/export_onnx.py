@@ -15,7 +15,7 @@ import numpy as np
 
 from dlnotes.config import ConfigError
 from dlnotes.data.dataset import Examples
-from dlnotes.experiment.export_check import raw_inputs
+from dlnotes.data.scaling import raw_inputs
 from dlnotes.experiment.export_int8 import Cost, calibration_examples, cost_of
 from dlnotes.experiment.result import Trained
 from dlnotes.jax_internals import for_other_platforms
@@ -137,13 +137,12 @@ def to_int8(content: bytes, trained: Trained, one: Member) -> tuple[bytes, Calla
     proto = onnx.load_from_string(content)
     _leave_out_no_biases(proto)
     name = proto.graph.input[0].name
-    scale = trained.dataset.standardize
 
     class Reader(quantization.CalibrationDataReader):
         """Some training examples, some rows at a time."""
 
         def __init__(self) -> None:
-            x = raw_inputs(calibration_examples(trained.dataset).x, scale)
+            x = raw_inputs(calibration_examples(trained.dataset).x, trained.dataset)
             self.parts: Iterator[np.ndarray] = iter(np.array_split(x, -(-len(x) // ROWS)))
 
         def get_next(self) -> dict[str, np.ndarray] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -186,7 +185,7 @@ def _outputs(call: Callable[..., np.ndarray], trained: Trained, examples: Exampl
     found = []
     for start in range(0, examples.size, ROWS):
         x = np.asarray(examples.x[start : start + ROWS])
-        found.append(call(raw_inputs(x, trained.dataset.standardize)))
+        found.append(call(raw_inputs(x, trained.dataset)))
     answer = np.concatenate(found)
     if trained.dataset.task != "regression":
         return np.log(np.maximum(answer, np.float32(1e-30)))

@@ -10,11 +10,13 @@ from dlnotes.config import Config, ConfigError
 from dlnotes.config.places import expanded_if_set
 from dlnotes.config.toml import FILES
 from dlnotes.data.dataset import Dataset
+from dlnotes.data.images.image_table_tasks import image_table_tasks
 from dlnotes.data.metadata import changes, dataset_of, metadata_of
 from dlnotes.data.reconstruction import inputs_as_targets
 from dlnotes.data.task_table import csv_tasks
 from dlnotes.experiment.kept_files import DamagedFile, digest, read_json
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata
+from dlnotes.experiment.scaling import with_scaling
 from dlnotes.experiment.tasks import wanted_of, with_tasks
 
 _log = logging.getLogger(__name__)
@@ -29,9 +31,10 @@ def load_data(config: Config) -> Dataset:
     options = config.data.model_dump(exclude={"kind"})
     options |= {name: str(expanded_if_set(options[name])) for name in FILES if options.get(name)}
     try:
-        if config.tasks is not None and config.data.kind == "csv":
-            return csv_tasks(wanted=wanted_of(config), **options)
-        dataset = with_tasks(config, data.load(config.data.kind, **options))
+        of_table = {"csv": csv_tasks, "image_table": image_table_tasks}.get(config.data.kind)
+        if config.tasks is not None and of_table is not None:
+            return with_scaling(config, of_table(wanted=wanted_of(config), **options))
+        dataset = with_scaling(config, with_tasks(config, data.load(config.data.kind, **options)))
         return inputs_as_targets(dataset) if config.model.reconstructs else dataset
     except (ValueError, OSError) as error:
         raise ConfigError("data", [str(error)]) from error

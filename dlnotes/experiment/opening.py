@@ -15,6 +15,7 @@ from dlnotes.experiment.members import PointName, choose_kept
 from dlnotes.experiment.placing import inference_placement, prepare_devices
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.run_folder import RunFolder
+from dlnotes.experiment.scaling import with_scaling
 from dlnotes.experiment.setup import prepare
 from dlnotes.experiment.tasks import with_tasks
 from dlnotes.experiment.trainer import restore
@@ -58,7 +59,9 @@ def open_run(
     all_groups = groups(config)
     chosen = choose_kept(all_groups, kept, point, member)
     prepare_devices(config, all_groups)
-    dataset = known_data(kept, config) if dataset is None else with_tasks(config, dataset)
+    dataset = (
+        known_data(kept, config) if dataset is None else with_scaling(config, with_tasks(config, dataset))
+    )
     own = all_groups[chosen.group]
     try:
         setup = prepare(own, dataset, model=model)

@@ -15,6 +15,7 @@ from dlnotes import data
 from dlnotes.config import ConfigError
 from dlnotes.config.training import Decoding
 from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.data.own_files import reading_of
 from dlnotes.data.tasks import TaskDataset
 from dlnotes.data.trees.brackets import to_brackets
 from dlnotes.data.trees.tree import tree_at
@@ -273,11 +274,18 @@ def _headers(columns: dict[str, np.ndarray], dataset: Dataset) -> list[str]:
             names += [f"p({c})" for c in dataset.classes]
         elif name == "deviation" and dataset.task == "classification":
             names += [f"deviation({c})" for c in dataset.classes]
+        elif values.ndim > 1 and values.shape[1] == len(targets := _targets(dataset)) > 1:
+            names += [f"{name}({target})" for target in targets]
         elif values.ndim > 1 and values.shape[1] > 1:
             names += [f"{name}_{j}" for j in range(values.shape[1])]
         else:
             names.append(name)
     return names
+
+
+def _targets(dataset: Dataset) -> list[str]:
+    """The names of the numbers that are predicted, where the data have some."""
+    return reading_of(dataset).get("column", {}).get("targets", [])
 
 
 def _cell(value: Any) -> str:

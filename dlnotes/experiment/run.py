@@ -36,6 +36,7 @@ from dlnotes.experiment.pretraining import Pretrained, Pretrainings
 from dlnotes.experiment.progress import Watch
 from dlnotes.experiment.result import Result
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata
+from dlnotes.experiment.scaling import with_scaling
 from dlnotes.experiment.setup import Setup, prepare
 from dlnotes.experiment.stack import Stack, stack_of
 from dlnotes.experiment.summary import summarize_group
@@ -243,9 +244,9 @@ def _named_in_errors(kept: RunFolder | None) -> Iterator[None]:
 
 
 def _given(config: Config, dataset: Dataset) -> Dataset:
-    """A data set that was not loaded, with the targets of the config's tasks."""
+    """A data set that was not loaded, with the targets of the config's tasks, in its scale."""
     try:
-        return with_tasks(config, dataset)
+        return with_scaling(config, with_tasks(config, dataset))
     except ValueError as error:
         raise ConfigError("config", [str(error)]) from None
 

@@ -20,6 +20,7 @@ from dlnotes.config.places import expanded_if_set
 from dlnotes.config.teacher import Teacher
 from dlnotes.data.dataset import Dataset, Examples, Standardize
 from dlnotes.data.in_file import is_in_file
+from dlnotes.data.scaling import is_affine
 from dlnotes.experiment.groups import Group
 from dlnotes.experiment.members import failed_members, require_good
 from dlnotes.experiment.objective import loss_name, unit_of
@@ -312,6 +313,9 @@ def _of_students(config: Config, dataset: Dataset, anew: bool) -> Iterator[str]:
 def _unfit(one: Trained, dataset: Dataset) -> Iterator[str]:
     """Why a teacher cannot teach a data set, as ends of sentences."""
     theirs = one.dataset
+    if not is_affine(theirs):
+        yield "reads inputs that [scaling] changes by log or each, a teacher reads those of the student"
+        return
     if one.config.tasks is not None:
         yield f"has learned several tasks ({', '.join(one.config.tasks)}), a teacher has one"
         return

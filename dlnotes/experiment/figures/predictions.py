@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlnotes.data.dataset import Dataset, Examples, are_characters
+from dlnotes.data.scaling import raw_inputs, steps_of
 from dlnotes.data.trees.brackets import to_brackets
 from dlnotes.data.trees.tree import tree_at
 from dlnotes.experiment.class_quality import class_table
@@ -260,6 +261,8 @@ def _described(dataset: Dataset) -> tuple[list[str], Any]:
 
         def numbers(examples: Examples, i: int) -> list[float]:
             x = np.asarray(examples.x[i])
+            if steps_of(dataset) is not None:
+                return list(raw_inputs(x, dataset))
             return list(x if dataset.standardize is None else dataset.standardize.inverse(x))
 
         return names, numbers
