@@ -86,6 +86,7 @@ SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f", "one_pa
 
 
 PERCENT = SHARES | {"token_error", "sequence_error", "experts_used", "leaves_used", "saved_work"}
+PERCENT |= {"interval_coverage", "interval_nominal"}
 """Metrics that are shown in per cent."""
 
 

@@ -205,6 +205,13 @@ def predict(
         int | None,
         typer.Option(min=2, help="Predict so often with dropout kept on: the mean, and how far it spreads."),
     ] = None,
+    future: Annotated[
+        bool, typer.Option("--future", help="Of a series: only the rows after the last one.")
+    ] = False,
+    over_seeds: Annotated[
+        bool,
+        typer.Option("--over-seeds", help="Of a series: the mean of all seeds, the least and the greatest."),
+    ] = False,
     processes: Processes = None,
     process_id: ProcessId = None,
     coordinator: Coordinator = None,
@@ -218,11 +225,23 @@ def predict(
     """
     with answers(debug):
         first = _join_opened(folder, processes, process_id, coordinator, wait)
+        from dlnotes.experiment.forecasts import after_the_last, is_forecast
         from dlnotes.experiment.predict import predict_run
 
         trained = with_member(folder, point, member)
-        written = predict_run(trained, inputs, output=output, beam=beam, best=best, samples=samples)
+        written = predict_run(
+            trained,
+            inputs,
+            output=output,
+            beam=beam,
+            best=best,
+            samples=samples,
+            future=future,
+            over_seeds=over_seeds,
+        )
         if first:
+            if samples is None and is_forecast(trained, inputs) and (told := after_the_last(inputs, written)):
+                print(told, file=sys.stderr, flush=True)
             out(str(written))
 
 
