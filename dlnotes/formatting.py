@@ -86,7 +86,7 @@ SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f", "one_pa
 
 
 PERCENT = SHARES | {"token_error", "sequence_error", "experts_used", "leaves_used", "saved_work"}
-PERCENT |= {"interval_coverage", "interval_nominal"}
+PERCENT |= {"interval_coverage", "interval_nominal", "seeds_coverage"}
 """Metrics that are shown in per cent."""
 
 

@@ -158,6 +158,9 @@ def evaluate(
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Measure the mean of what all seeds predict.")
     ] = False,
+    rolling: Annotated[
+        bool, typer.Option("--rolling", help="Of a series: from every row, the error by rows ahead.")
+    ] = False,
     processes: Processes = None,
     process_id: ProcessId = None,
     coordinator: Coordinator = None,
@@ -173,9 +176,15 @@ def evaluate(
         from dlnotes.experiment.ensemble import ensemble_in_words
         from dlnotes.experiment.evaluate import evaluate_run
         from dlnotes.experiment.opening import open_run
+        from dlnotes.experiment.rolling_origin import rolling_origin, told_ahead
         from dlnotes.formatting import measured_in_words, metric_in_words
 
         trained = open_run(folder, point=point_of(point))
+        if rolling:
+            records = rolling_origin(trained, split=split, data_path=data)
+            for line in told_ahead(records) if first else ():
+                out(line)
+            return
         measured = evaluate_run(trained, split=split, data_path=data, ensemble=ensemble)
         if not first:
             return

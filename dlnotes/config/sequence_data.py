@@ -69,6 +69,9 @@ class CsvSeries(Source):
     calendar: tuple[Literal["hour", "weekday", "day", "day_of_year", "month"], ...] = Field(
         default=(), description="told of the dates that are forecast"
     )
+    relative: bool = Field(
+        default=False, description="see and forecast distances from the last row of the window"
+    )
     missing: Literal["refuse", "interpolate", "previous"] = Field(
         default="refuse", description="what is done about empty cells"
     )

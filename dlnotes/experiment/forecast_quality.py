@@ -1,8 +1,8 @@
-"""How good forecasts are: what share of the truth lies in the interval, and the error row by row ahead."""
+"""How good intervals are: what share of the truth lies in them, and how wide they are."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
@@ -44,23 +44,3 @@ def interval_quality(evaluator: Evaluator, outputs: np.ndarray, examples: Exampl
             "interval_nominal": np.full(len(values), levels[-1] - levels[0]),
             "interval_width": ((high - low) * scale).mean(axis=(1, 2)),
         }
-
-
-def errors_by_step(truth: np.ndarray, value: np.ndarray) -> dict[str, np.ndarray]:
-    """Errors of forecasts from many origins by how far ahead they are, each ``(ahead, targets)``.
-
-    Args:
-      truth: ``(origins, ahead, targets)``, NaN where it is not known.
-      value: the same, forecast.
-
-    Returns:
-      "origins", how many have a truth; "absolute_error" and "root_mean_squared_error" over them.
-    """
-    known = np.isfinite(truth)
-    error = np.where(known, value - truth, 0.0)
-    count = known.sum(axis=0)
-    shared: dict[str, Any] = {"origins": count}
-    with np.errstate(all="ignore"):
-        shared["absolute_error"] = np.abs(error).sum(axis=0) / count
-        shared["root_mean_squared_error"] = np.sqrt(np.square(error).sum(axis=0) / count)
-    return shared

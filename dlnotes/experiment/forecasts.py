@@ -14,7 +14,7 @@ from dlnotes.data import standardize
 from dlnotes.data.dataset import Examples
 from dlnotes.data.time_series.csv_series import read_windows, series_form
 from dlnotes.data.time_series.series_table import SeriesForm, SeriesRows
-from dlnotes.data.time_series.series_windows import Windows
+from dlnotes.data.time_series.series_windows import Windows, relative_to
 from dlnotes.experiment.answers import values_of
 from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.members import failed_members
@@ -57,6 +57,8 @@ def forecast_windows(
     """
     if not form.steps:
         columns = _answers(evaluator, members, windows.x)
+        base = np.tile(windows.base[:, _places(form)], len(form.horizons))
+        columns = {k: v if k == "deviation" else v + base for k, v in columns.items()}
         shape = (len(form.horizons), len(form.targets))
         return Forecasts(form.horizons, {k: v.reshape(*v.shape[:2], *shape) for k, v in columns.items()})
     each = [
@@ -81,11 +83,15 @@ def _step_by_step(
     evaluator: Evaluator, member: Member, windows: Windows, series: list[SeriesRows], form: SeriesForm
 ) -> np.ndarray:
     """``(windows, steps, targets)`` of one member; NaN from where what is known in advance ends."""
-    x, found = windows.x.copy(), np.full((len(windows.x), form.steps, len(form.targets)), np.nan)
+    x, found = (
+        relative_to(windows.x, -windows.base),
+        np.full((len(windows.x), form.steps, len(form.targets)), np.nan),
+    )
     seen, told = len(form.columns), len(form.told)
     place = [form.targets.index(name) for name in form.columns]
     for k in range(form.steps):
-        value = _answers(evaluator, member, x)["value"][0]
+        base = x[:, -1, :seen] if form.relative else np.zeros_like(windows.base)
+        value = _answers(evaluator, member, relative_to(x, base))["value"][0] + base[:, _places(form)]
         found[:, k] = value
         row = x[:, -1].copy()
         row[:, :seen] = value[:, place]
@@ -97,6 +103,11 @@ def _step_by_step(
         k = np.arange(form.steps)[None, :] + 1
         found[windows.last[:, None] + k >= rows[:, None]] = np.nan
     return found
+
+
+def _places(form: SeriesForm) -> list[int]:
+    """Where each target is among the columns."""
+    return [form.columns.index(name) for name in form.targets]
 
 
 def _told(windows: Windows, series: list[SeriesRows], ahead: int, told: int) -> np.ndarray:
@@ -146,7 +157,7 @@ def write_forecasts(
             windows = _last_windows(path, windows, series)
     except (ValueError, OSError) as error:
         raise ConfigError(str(path), [str(error)]) from None
-    members = _good_seeds(trained) if over_seeds else one
+    members = good_seeds(trained, least=2) if over_seeds else one
     found = forecast_windows(trained.evaluator, members, windows, series, form)
     columns = forecast_table(found, windows, series, form, over_seeds=over_seeds)
     if jax.process_index() > 0:  # the first of several processes writes
@@ -206,18 +217,17 @@ def forecast_table(
     return {name: np.array(values)[known] for name, values in columns.items()}
 
 
-def _good_seeds(trained: Trained) -> Member:
+def good_seeds(trained: Trained, least: int = 1) -> Member:
     """The chosen point's members that did not fail.
 
     Raises:
-      ConfigError: when there are fewer than two.
+      ConfigError: when there are fewer than ``least``.
     """
     members = jax.tree.map(lambda a: a[trained.chosen.members], trained.state.members)
     good = ~failed_members(members)
-    if good.sum() < 2:
-        told = (
-            f"over_seeds: got a run with {int(good.sum())} good seed, at least 2 are needed (training.seeds)"
-        )
+    if (n := int(good.sum())) < least:
+        found = f"{n} good seed{'s' * (n != 1)}"
+        told = f"over_seeds: got a run with {found}, at least {least} needed (training.seeds)"
         raise ConfigError(str(trained.folder.path), [told])
     return jax.tree.map(lambda a: a[good], members)
 

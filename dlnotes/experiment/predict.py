@@ -16,6 +16,7 @@ from dlnotes.config import ConfigError
 from dlnotes.config.training import Decoding
 from dlnotes.data.dataset import Dataset, Examples
 from dlnotes.data.tasks import TaskDataset
+from dlnotes.data.time_series.csv_series import series_form
 from dlnotes.data.trees.brackets import to_brackets
 from dlnotes.data.trees.tree import tree_at
 from dlnotes.experiment.answers import values_of
@@ -105,6 +106,10 @@ def predict_run(
     if (future or over_seeds) and (samples is not None or not forecasts):
         got = "future" if future else "over_seeds"
         told = f"{got}: is for the tables of data.kind = 'csv_series', without samples"
+        raise ConfigError(str(trained.folder.path), [told])
+    form = series_form(trained.dataset)
+    if samples is not None and form is not None and (form.relative or form.steps):
+        told = f"samples: got them with data.{'relative' if form.relative else 'steps'}, allowed is none"
         raise ConfigError(str(trained.folder.path), [told])
     if forecasts and samples is None:
         return write_forecasts(trained, one, path, target, future=future, over_seeds=over_seeds)

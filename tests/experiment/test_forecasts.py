@@ -13,6 +13,7 @@ from dlnotes.config import ConfigError, parse
 from dlnotes.experiment.evaluate import evaluate_run
 from dlnotes.experiment.opening import open_run
 from dlnotes.experiment.predict import predict_run
+from dlnotes.experiment.rolling_origin import rolling_origin, told_ahead
 from dlnotes.experiment.run import run
 from dlnotes.outputs.quantiles import quantile_loss, quantiles_of
 
@@ -20,12 +21,13 @@ SHORT = {"duration": "4 steps", "batch_size": 8, "seeds": 2, "ema": None}
 MODEL = {"kind": "sequence_classifier", "cell": "rnn", "hidden": 3}
 
 
-def trained(path, data, **training):
+def trained(path, data, output=False, **training):
     config = tiny(
         path / "runs",
         data={"kind": "csv_series", "path": str(path / "own.csv"), "validation": 5, "test": 6} | data,
         model=MODEL,
         training=SHORT | training,
+        output={"figures": output},
     )
     del config["data"]["n"], config["model"]["widths"], config["model"]["dropout"]
     return run(parse(config)).folder
@@ -91,7 +93,8 @@ def test_coverage_of_the_test_part_is_told_and_counted_from_predictions(tmp_path
     np.testing.assert_allclose(error, measured["absolute_error"]["mean"], rtol=1e-5)
 
 
-def test_step_by_step_is_one_row_ahead_again_and_again(tmp_path):
+@pytest.mark.parametrize("relative", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_step_by_step_is_one_row_ahead_again_and_again(tmp_path, relative):
     rng = np.random.default_rng(0)
     rows = [(*rng.normal(2, 1, 2).round(3), i % 3) for i in range(40)]
     table(tmp_path / "own.csv", rows, "load,heat,price")
@@ -101,6 +104,7 @@ def test_step_by_step_is_one_row_ahead_again_and_again(tmp_path):
         "known": ["price"],
         "window": 4,
         "steps": 3,
+        "relative": relative,
     }
     folder = trained(tmp_path, data)
     known = [("", "", 7), ("", "", -1), ("", "", 2)]
@@ -115,6 +119,49 @@ def test_step_by_step_is_one_row_ahead_again_and_again(tmp_path):
         seen = [*seen, (row["load"], row["heat"], known[k][2])]
     every = read(predict_run(folder, table(file, rows[:9] + known[:1], "load,heat,price")))
     assert len(every) == 4 * 3 + 2 + 1  # what is known in advance ends a row after the last one
+
+
+@pytest.mark.parametrize("relative", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_errors_from_every_origin_are_those_of_predictions(tmp_path, relative):
+    rows = [(d, 50 + y + i) for i, (d, y) in enumerate(dated(60))]
+    table(tmp_path / "own.csv", rows, "day,load")
+    data = {"time": "day", "window": 5, "horizon": [1, 3], "relative": relative, "test": 9}
+    folder = trained(tmp_path, data, loss="quantiles", quantiles=[0.2, 0.5, 0.8], seeds=1)
+    near, far = rolling_origin(folder)
+    measured = evaluate_run(folder)
+    for name in ("absolute_error", "interval_coverage"):
+        mean = (near[name]["mean"] + far[name]["mean"]) / 2
+        np.testing.assert_allclose(mean, measured[name]["mean"], rtol=1e-4)
+    assert (near["ahead"], far["ahead"], near["origins"], far["origins"]) == (1, 3, 9, 9)
+    told = read(predict_run(folder, tmp_path / "own.csv"))
+    truth = {f"line {i + 2}": y for i, (_, y) in enumerate(rows)}
+    mine = [r for r in told if r["ahead"] == "3" and r["row"] in truth][-9:]
+    error = np.abs(numbers(mine, "load") - [truth[r["row"]] for r in mine]).mean()
+    np.testing.assert_allclose(error, far["absolute_error"]["mean"], rtol=1e-4)
+    whole = rolling_origin(folder, data_path=tmp_path / "own.csv")
+    assert [r["origins"] for r in whole] == [55, 53]
+    with pytest.raises(ConfigError, match="split: got 'later', allowed are train"):
+        rolling_origin(folder, split="later")
+    assert "ahead" in told_ahead(whole)[0]
+
+
+def test_the_figures_hold_history_forecast_and_interval(tmp_path):
+    rows = [(d, n, y) for d, y in dated(40) for n in "ab"]
+    table(tmp_path / "own.csv", rows, "day,who,load")
+    data = {"time": "day", "series": "who", "window": 4, "steps": 3, "relative": True}
+    figures = trained(tmp_path, data, output=True) / "figures"
+    drawn = read(figures / "forecast.csv")
+    assert {r["series"] for r in drawn} == {"a", "b"}
+    ahead = [r for r in drawn if r["what"] == "forecast" and r["series"] == "a"]
+    assert [r["time"] for r in ahead] == ["2024-02-10", "2024-02-11", "2024-02-12"]
+    assert (numbers(ahead, "low") <= numbers(ahead, "value")).all()
+    known = [r for r in drawn if r["what"] == "known" and r["series"] == "b"]
+    assert [float(r["value"]) for r in known][-30:] == [y for _, y in dated(40)][-30:]
+    assert any(r["what"] == "forecast from line 74" for r in drawn)
+    errors = read(figures / "forecast_errors.csv")
+    assert [r["ahead"] for r in errors] == ["1", "2", "3"]
+    assert [int(r["origins"]) for r in errors] == [12, 10, 8]
+    assert (figures / "forecast.png").stat().st_size > 5000
 
 
 def test_seeds_spread_and_one_is_not_enough(tmp_path):

@@ -39,6 +39,7 @@ def csv_series(
     identify: bool = False,
     known: Sequence[str] = (),
     calendar: Sequence[str] = (),
+    relative: bool = False,
     missing: Missing = "refuse",
     gaps: Gaps = "refuse",
     delimiter: str = ",",
@@ -73,6 +74,9 @@ def csv_series(
         rows that are forecast.
       calendar: what is told of the date of the rows that are forecast, as sine and cosine: "hour", "weekday",
         "day", "day_of_year", "month".
+      relative: whether inputs and targets are distances from the window's last row, which lets a network
+        follow a trend beyond the levels that it was trained on. Predictions are of the values themselves;
+        measured errors are the same, "r2" is of the distances.
       missing: empty cells are refused, or filled by a straight line between neighbors ("interpolate") or with
         the number before ("previous"). A filled cell is never a target.
       gaps: rows that are missing by the column of time are refused, or no window goes across ("split"), or
@@ -102,6 +106,7 @@ def csv_series(
         series=series,
         known=tuple(known),
         calendar=tuple(calendar),
+        relative=relative,
         missing=missing,
         gaps=gaps,
     )

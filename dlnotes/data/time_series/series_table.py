@@ -42,6 +42,7 @@ class SeriesForm(NamedTuple):
       series: the column that tells several series apart, or "".
       known: columns whose later values are known in advance.
       calendar: what is told of the date (see `dlnotes.data.time_series.time_index.CALENDAR`).
+      relative: whether the network sees, and answers with, distances from the last row of the window.
       missing: what is done about empty cells.
       gaps: what is done about missing rows.
       names: of the series, where the network is told which one it is, else empty.
@@ -57,6 +58,7 @@ class SeriesForm(NamedTuple):
     series: str = ""
     known: tuple[str, ...] = ()
     calendar: tuple[str, ...] = ()
+    relative: bool = False
     missing: Missing = "refuse"
     gaps: Gaps = "refuse"
     names: tuple[str, ...] = ()
@@ -77,7 +79,8 @@ class SeriesForm(NamedTuple):
     def features(self) -> tuple[str, ...]:
         """Names of the inputs of each position of a window: "price+2" is the price two rows later."""
         later = (f"{name}+{h}" for h in self.horizons for name in self.told)
-        return (*self.columns, *later, *(f"{self.series}={name}" for name in self.names))
+        seen = (f"{name} (from its last)" for name in self.columns) if self.relative else self.columns
+        return (*seen, *later, *(f"{self.series}={name}" for name in self.names))
 
 
 def form_of(options: Mapping[str, Any]) -> SeriesForm:

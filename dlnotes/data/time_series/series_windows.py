@@ -19,12 +19,14 @@ class Windows(NamedTuple):
       x: ``(n, window, features)`` float64.
       y: ``(n, horizons · targets)`` float64, the targets of the first horizon first; NaN where the file does
         not say them.
+      base: ``(n, columns)`` float64, what inputs and targets are distances from: the window's last row, or 0.
       which: ``(n,)`` number of each window's series.
       last: ``(n,)`` number of its last row in its series.
     """
 
     x: np.ndarray
     y: np.ndarray
+    base: np.ndarray
     which: np.ndarray
     last: np.ndarray
 
@@ -54,7 +56,8 @@ def all_windows(series: Sequence[SeriesRows], form: SeriesForm, window: int) -> 
 def _none(form: SeriesForm, window: int) -> Windows:
     outputs = len(form.horizons) * len(form.targets)
     none = np.zeros(0, np.int64)
-    return Windows(np.zeros((0, window, len(form.features))), np.zeros((0, outputs)), none, none)
+    base = np.zeros((0, len(form.columns)))
+    return Windows(np.zeros((0, window, len(form.features))), np.zeros((0, outputs)), base, none, none)
 
 
 def _windows(one: SeriesRows, number: int, form: SeriesForm, window: int) -> Windows:
@@ -81,7 +84,24 @@ def _windows(one: SeriesRows, number: int, form: SeriesForm, window: int) -> Win
         there &= one.part[rows] == one.part[last]
         y[there, j] = values[rows[there]]
     x = windows_of(np.concatenate(channels, axis=1), window)
-    return Windows(x[whole], y.reshape(len(y), -1)[whole], np.full(whole.sum(), number), last[whole])
+    x, y, base = x[whole], y[whole], np.zeros((int(whole.sum()), len(form.columns)))
+    if form.relative:
+        base = one.values[last[whole]]
+        x, y = relative_to(x, base), y - base[:, None, columns]
+    return Windows(
+        x,
+        y.reshape(len(y), len(form.horizons) * len(form.targets)),
+        base,
+        np.full(len(x), number),
+        last[whole],
+    )
+
+
+def relative_to(x: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """Windows whose first features are distances from a row ``(n, columns)``; the others stay."""
+    x, seen = x.copy(), base.shape[1]
+    x[..., :seen] -= base[:, None]
+    return x
 
 
 def split_windows(
