@@ -175,8 +175,8 @@ def evaluate(
         first = _join_opened(folder, processes, process_id, coordinator, wait)
         from dlnotes.experiment.ensemble import ensemble_in_words
         from dlnotes.experiment.evaluate import evaluate_run
+        from dlnotes.experiment.evaluate_ahead import rolling_origin, told_ahead
         from dlnotes.experiment.opening import open_run
-        from dlnotes.experiment.rolling_origin import rolling_origin, told_ahead
         from dlnotes.formatting import measured_in_words, metric_in_words
 
         trained = open_run(folder, point=point_of(point))
@@ -221,6 +221,10 @@ def predict(
         bool,
         typer.Option("--over-seeds", help="Of a series: the mean of all seeds, the least and the greatest."),
     ] = False,
+    interval: Annotated[
+        float | None,
+        typer.Option(help="Of a series: an interval for this share of the truth, by the validation errors."),
+    ] = None,
     processes: Processes = None,
     process_id: ProcessId = None,
     coordinator: Coordinator = None,
@@ -247,6 +251,8 @@ def predict(
             samples=samples,
             future=future,
             over_seeds=over_seeds,
+            interval=interval,
+            tell=partial(print, file=sys.stderr, flush=True) if first else None,
         )
         if first:
             if samples is None and is_forecast(trained, inputs) and (told := after_the_last(inputs, written)):

@@ -132,6 +132,8 @@ def write_forecasts(
     *,
     future: bool = False,
     over_seeds: bool = False,
+    half: np.ndarray | None = None,
+    share: float = 0.0,
 ) -> Path:
     """Write a row for each row that is forecast, from every window of a file.
 
@@ -147,6 +149,7 @@ def write_forecasts(
       target: ``.csv`` or ``.npz``.
       future: only what is forecast from the last window of each series.
       over_seeds: forecast with every seed that did not fail.
+      half, share: of an interval around each forecast ("load_low_80%"), see `forecast_table`.
 
     Raises:
       ConfigError: naming what does not fit.
@@ -159,7 +162,7 @@ def write_forecasts(
         raise ConfigError(str(path), [str(error)]) from None
     members = good_seeds(trained, least=2) if over_seeds else one
     found = forecast_windows(trained.evaluator, members, windows, series, form)
-    columns = forecast_table(found, windows, series, form, over_seeds=over_seeds)
+    columns = forecast_table(found, windows, series, form, over_seeds=over_seeds, half=half, share=share)
     if jax.process_index() > 0:  # the first of several processes writes
         return target
     if target.suffix == ".npz":
@@ -193,8 +196,13 @@ def forecast_table(
     form: SeriesForm,
     *,
     over_seeds: bool = False,
+    half: np.ndarray | None = None,
+    share: float = 0.0,
 ) -> dict[str, np.ndarray]:
-    """The columns of `write_forecasts`, ``(rows,)`` each."""
+    """The columns of `write_forecasts`, ``(rows,)`` each.
+
+    ``half`` are ``(ahead, targets)`` half the widths of the intervals of a ``share``.
+    """
     n, s = len(windows.x), len(found.ahead)
     which, last = np.repeat(windows.which, s), np.repeat(windows.last, s)
     ahead = np.tile(np.array(found.ahead), n)
@@ -213,6 +221,10 @@ def forecast_table(
             if over_seeds and column == "value":
                 columns[f"{name}_least_of_{len(values)}_seeds"] = values.min(axis=0)
                 columns[f"{name}_greatest_of_{len(values)}_seeds"] = values.max(axis=0)
+        if half is not None:
+            middle, wide = found.value[..., t].mean(axis=0), half[:, t]
+            columns[f"{name}_low_{100 * share:g}%"] = (middle - wide).ravel()
+            columns[f"{name}_high_{100 * share:g}%"] = (middle + wide).ravel()
     known = np.isfinite(found.value).all(axis=(0, 3)).ravel()
     return {name: np.array(values)[known] for name, values in columns.items()}
 

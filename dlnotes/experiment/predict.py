@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from dlnotes.experiment.decoding import (
     text_of,
     write,
 )
+from dlnotes.experiment.error_intervals import error_intervals
 from dlnotes.experiment.forecasts import is_forecast, write_forecasts
 from dlnotes.experiment.members import PointName, choose_kept, good_member
 from dlnotes.experiment.one_task import evaluator_of, one_task, require_one_task
@@ -60,6 +62,8 @@ def predict_run(
     samples: int | None = None,
     future: bool = False,
     over_seeds: bool = False,
+    interval: float | None = None,
+    tell: Callable[[str], Any] | None = None,
 ) -> Path:
     """Predict for the inputs in a file and write what came out.
 
@@ -85,6 +89,9 @@ def predict_run(
         each number written; what is drawn follows from the run's seed.
       future: of a table's series, only the rows after the last one of each.
       over_seeds: of a table's series, the mean of every seed's forecast with the least and greatest one.
+      interval: of a table's series, the share of the truth that an interval around each forecast is to hold,
+        by the errors on the validation part (see `dlnotes.experiment.error_intervals`).
+      tell: is told what share of the test part the interval held, in a line.
 
     Returns:
       The path written.
@@ -103,8 +110,9 @@ def predict_run(
         raise ConfigError(str(target), ["output: must end in .csv or .npz"])
     one = _member(trained)
     forecasts = is_forecast(trained, path)
-    if (future or over_seeds) and (samples is not None or not forecasts):
-        got = "future" if future else "over_seeds"
+    asked = {"future": future, "over_seeds": over_seeds, "interval": interval is not None}
+    if any(asked.values()) and (samples is not None or not forecasts):
+        got = next(name for name, given in asked.items() if given)
         told = f"{got}: is for the tables of data.kind = 'csv_series', without samples"
         raise ConfigError(str(trained.folder.path), [told])
     form = series_form(trained.dataset)
@@ -112,7 +120,13 @@ def predict_run(
         told = f"samples: got them with data.{'relative' if form.relative else 'steps'}, allowed is none"
         raise ConfigError(str(trained.folder.path), [told])
     if forecasts and samples is None:
-        return write_forecasts(trained, one, path, target, future=future, over_seeds=over_seeds)
+        given: dict[str, Any] = {"future": future, "over_seeds": over_seeds}
+        if interval is not None:
+            around = error_intervals(trained, None if over_seeds else one, interval)
+            given |= {"half": around.half, "share": interval}
+            if tell is not None:
+                tell(around.in_words())
+        return write_forecasts(trained, one, path, target, **given)
     if samples is not None:
         require_one_task(trained, "a sample of predictions")
         check_samples(trained, one, samples)

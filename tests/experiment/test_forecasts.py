@@ -11,9 +11,9 @@ from tiny_run import tiny
 
 from dlnotes.config import ConfigError, parse
 from dlnotes.experiment.evaluate import evaluate_run
+from dlnotes.experiment.evaluate_ahead import rolling_origin, told_ahead
 from dlnotes.experiment.opening import open_run
 from dlnotes.experiment.predict import predict_run
-from dlnotes.experiment.rolling_origin import rolling_origin, told_ahead
 from dlnotes.experiment.run import run
 from dlnotes.outputs.quantiles import quantile_loss, quantiles_of
 
@@ -162,6 +162,31 @@ def test_the_figures_hold_history_forecast_and_interval(tmp_path):
     assert [r["ahead"] for r in errors] == ["1", "2", "3"]
     assert [int(r["origins"]) for r in errors] == [12, 10, 8]
     assert (figures / "forecast.png").stat().st_size > 5000
+
+
+def test_an_interval_by_the_errors_of_validation(tmp_path):
+    rows = dated(70)
+    table(tmp_path / "own.csv", rows, "day,load")
+    data = {"time": "day", "window": 5, "steps": 2, "validation": 12, "test": 9}
+    folder, said = trained(tmp_path, data, seeds=1), []
+    told = read(predict_run(folder, tmp_path / "own.csv", interval=0.75, tell=said.append))
+    truth = {f"line {i + 2}": y for i, (_, y) in enumerate(rows)}
+    value, low, high = (numbers(told, f"load{end}") for end in ("", "_low_75%", "_high_75%"))
+    np.testing.assert_allclose(high - value, value - low, rtol=1e-6)
+    from_line = np.array([int(r["from"].split()[1]) for r in told])
+    first = numbers(told, "ahead") == 1
+    error = np.abs([v - truth.get(r["row"], np.nan) for v, r in zip(value, told)])
+    validated = error[first & (from_line >= 46) & (from_line < 58)]  # its targets are lines 47 to 58
+    assert len(validated) == 12
+    tested = first & (from_line >= 62) & (from_line < 71)
+    assert tested.sum() == 9
+    np.testing.assert_allclose(np.sort(validated)[9], (high - value)[first][0], rtol=1e-5)
+    assert (
+        "75% by the errors on the validation part (11 of each distance); of the test part it held" in said[0]
+    )
+    for share, message in ((0.99, "11 errors .* too few|12 errors .* too few"), (1.5, "got 1.5, allowed")):
+        with pytest.raises(ConfigError, match=message):
+            predict_run(folder, tmp_path / "own.csv", interval=share)
 
 
 def test_seeds_spread_and_one_is_not_enough(tmp_path):
