@@ -99,6 +99,9 @@ PERCENT = SHARES | {
     "leaves_used",
     "saved_work",
     "calibration_error",
+    "interval_coverage",
+    "interval_nominal",
+    "seeds_coverage",
 }
 """Metrics that are shown in per cent."""
 

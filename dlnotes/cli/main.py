@@ -162,6 +162,9 @@ def evaluate(
         bool,
         typer.Option("--per-class", help="Of each class precision, recall, F1; of pixels overlap."),
     ] = False,
+    rolling: Annotated[
+        bool, typer.Option("--rolling", help="Of a series: from every row, the error by rows ahead.")
+    ] = False,
     processes: Processes = None,
     process_id: ProcessId = None,
     coordinator: Coordinator = None,
@@ -176,6 +179,7 @@ def evaluate(
         first = _join_opened(folder, processes, process_id, coordinator, wait)
         from dlnotes.experiment.ensemble import ensemble_in_words
         from dlnotes.experiment.evaluate import evaluate_run
+        from dlnotes.experiment.evaluate_ahead import rolling_origin, told_ahead
         from dlnotes.experiment.opening import open_run
         from dlnotes.formatting import measured_in_words, metric_in_words
 
@@ -190,6 +194,11 @@ def evaluate(
             for line in (trained.chosen.in_words(), *class_lines(header, rows)) if first else ():
                 if line:
                     out(line)
+            return
+        if rolling:
+            records = rolling_origin(trained, split=split, data_path=data)
+            for line in told_ahead(records) if first else ():
+                out(line)
             return
         measured = evaluate_run(trained, split=split, data_path=data, ensemble=ensemble)
         if not first:
@@ -220,6 +229,17 @@ def predict(
         int | None,
         typer.Option(min=2, help="Predict so often with dropout kept on: the mean, and how far it spreads."),
     ] = None,
+    future: Annotated[
+        bool, typer.Option("--future", help="Of a series: only the rows after the last one.")
+    ] = False,
+    over_seeds: Annotated[
+        bool,
+        typer.Option("--over-seeds", help="Of a series: the mean of all seeds, the least and the greatest."),
+    ] = False,
+    interval: Annotated[
+        float | None,
+        typer.Option(help="Of a series: an interval for this share of the truth, by the validation errors."),
+    ] = None,
     processes: Processes = None,
     process_id: ProcessId = None,
     coordinator: Coordinator = None,
@@ -233,11 +253,25 @@ def predict(
     """
     with answers(debug):
         first = _join_opened(folder, processes, process_id, coordinator, wait)
+        from dlnotes.experiment.forecasts import after_the_last, is_forecast
         from dlnotes.experiment.predict import predict_run
 
         trained = with_member(folder, point, member)
-        written = predict_run(trained, inputs, output=output, beam=beam, best=best, samples=samples)
+        written = predict_run(
+            trained,
+            inputs,
+            output=output,
+            beam=beam,
+            best=best,
+            samples=samples,
+            future=future,
+            over_seeds=over_seeds,
+            interval=interval,
+            tell=partial(print, file=sys.stderr, flush=True) if first else None,
+        )
         if first:
+            if samples is None and is_forecast(trained, inputs) and (told := after_the_last(inputs, written)):
+                print(told, file=sys.stderr, flush=True)
             out(str(written))
 
 

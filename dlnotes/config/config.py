@@ -82,6 +82,11 @@ class Config(Section):
         if self.training.asynchronous is not None:
             self._asynchronous_agrees()
         self._pretraining_agrees()
+        if getattr(self.data, "steps", 0) and self.training.loss == "quantiles":
+            raise ValueError(
+                "data.steps: got it with training.loss 'quantiles', whose intervals are of a window that is "
+                "known, not of forecasts: horizon = [1, 2, 3] gives those of several rows ahead"
+            )
         if self.decoding is not None and self.model.kind != "seq2seq":
             raise ValueError(f"decoding: is for model.kind 'seq2seq', got {self.model.kind!r}")
         self._tasks_agree()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from dlnotes.config.fields import Decimal, Part, Source, Split
+
+Ahead = Annotated[int, Field(ge=1)]
 
 
 class SeriesFiles(Source):
@@ -54,7 +56,28 @@ class CsvSeries(Source):
     columns: tuple[str, ...] = Field(default=(), description="that are seen; all of them if not given")
     targets: tuple[str, ...] = Field(default=(), description="that are forecast; all that are seen")
     window: int = Field(default=24, ge=1, description="rows seen")
-    horizon: int = Field(default=1, ge=1, description="how many rows ahead")
+    horizon: Ahead | Annotated[tuple[Ahead, ...], Field(min_length=1)] = Field(
+        default=1, description="how many rows ahead; several, such as [1, 2, 3], are answered for at once"
+    )
+    steps: int = Field(
+        default=0, ge=0, description="rows ahead that predictions go, each from the ones before; 0 is none"
+    )
+    time: str = Field(default="", description="column of dates, or of numbers that grow with time")
+    series: str = Field(default="", description="column that tells several series apart")
+    identify: bool = Field(default=False, description="tell the network which series it sees")
+    known: tuple[str, ...] = Field(default=(), description="columns whose later values are known in advance")
+    calendar: tuple[Literal["hour", "weekday", "day", "day_of_year", "month"], ...] = Field(
+        default=(), description="told of the dates that are forecast"
+    )
+    relative: bool = Field(
+        default=False, description="see and forecast distances from the last row of the window"
+    )
+    missing: Literal["refuse", "interpolate", "previous"] = Field(
+        default="refuse", description="what is done about empty cells"
+    )
+    gaps: Literal["refuse", "split", "interpolate", "ignore"] = Field(
+        default="refuse", description="what is done about rows that are missing by the column of time"
+    )
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     decimal: Decimal = Field(default=".", description="before the decimals of a number")
     thousands: str = Field(default="", max_length=1, description="between groups of three digits of a number")

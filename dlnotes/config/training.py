@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -215,6 +216,7 @@ class Training(Section):
         "absolute_error",
         "gaussian_nll",
         "pinball",
+        "quantiles",
         "hinge",
         "brier",
         "bernoulli_nll",
@@ -226,6 +228,9 @@ class Training(Section):
     components: int | None = Field(default=None, ge=1, description="of a mixture; 5 unless it is said")
     spread_floor: float = Field(default=0.0, ge=0, description="least standard deviation of a learned one")
     quantile: float | None = dynamic(None, gt=0, lt=1, description="that the pinball loss learns")
+    quantiles: tuple[float, ...] = Field(
+        default=(), description="that loss 'quantiles' learns, such as [0.1, 0.5, 0.9]: 0.5 is the prediction"
+    )
     label_smoothing: float = dynamic(0.0, ge=0, lt=1)
     scheduled_sampling: ScheduledSampling | None = Field(
         default=None, description="feed a decoder a growing share of symbols that it drew itself"
@@ -264,6 +269,7 @@ class Training(Section):
             )
         if (self.quantile is None) == (self.loss == "pinball"):
             raise ValueError(f"quantile: got {self.quantile} with loss {self.loss!r}, it goes with 'pinball'")
+        _check_quantiles(self.quantiles, self.loss)
         if self.asynchronous is not None:
             for name in ("ema", "max_norm"):
                 if (got := getattr(self, name)) is not None:
@@ -272,6 +278,18 @@ class Training(Section):
                 if (got := getattr(self, name)) != 1:
                     raise ValueError(f"{name}: got {got} with asynchronous workers, allowed is 1")
         return self
+
+
+def _check_quantiles(levels: tuple[float, ...], loss: str) -> None:
+    """Refuse quantiles without their loss, out of order, or without the median."""
+    if (loss == "quantiles") != bool(levels):
+        raise ValueError(f"quantiles: got {list(levels)} with loss {loss!r}, they go with 'quantiles'")
+    grow = all(a < b for a, b in pairwise(levels))
+    if levels and not (grow and 0.5 in levels and all(0 < level < 1 for level in levels)):
+        raise ValueError(
+            f"quantiles: got {list(levels)}, allowed are numbers between 0 and 1 in growing order with 0.5, "
+            "which is the prediction, among them, such as [0.1, 0.5, 0.9]"
+        )
 
 
 class Augment(Section):

@@ -44,8 +44,7 @@ from dlnotes.data.pictures import pictures_of, read_images
 from dlnotes.data.scaling import as_read, scaled_inputs
 from dlnotes.data.spelled_numbers import label, number
 from dlnotes.data.texts.text_inputs import read_text_inputs
-from dlnotes.data.time_series.csv_series import series_of
-from dlnotes.data.time_series.forecasting import windows_of
+from dlnotes.data.time_series.csv_series import read_windows
 from dlnotes.data.time_series.ts_files import pad_series, read_ts
 
 
@@ -296,20 +295,16 @@ def _read_series(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inpu
 
 
 def _read_windows(path: Path, dataset: Dataset, with_targets: bool) -> tuple[Inputs, np.ndarray | None]:
-    read = table.read_table(path, **reading_of(dataset).get("table", {}))
-    forecast = dataset.forecast
-    window, _ = dataset.inputs
-    series = series_of(read, dataset.features)
-    left = forecast.horizon if with_targets and forecast is not None else 0
-    if len(series) < window + left:
-        raise ValueError(f"{path}: {len(series)} rows are too few, {dataset.name} needs {window + left}")
-    x = windows_of(series[: len(series) - left], window)
-    x = standardize.apply(dataset.standardize, x)
-    rows = tuple(f"{read.unit} {line}" for line in read.lines[window - 1 : len(series) - left])
-    if forecast is None or not with_targets:
-        return Inputs(x, rows, None), None
-    targets = [dataset.features.index(name) for name in forecast.targets]
-    return Inputs(x, rows, None), series[window - 1 + left :, targets]
+    found, series, form = read_windows(path, dataset)
+    chosen = np.isfinite(found.y).all(axis=1) if with_targets else np.ones(len(found.x), bool)
+    if not chosen.any():
+        raise ValueError(
+            f"{path}: rows are too few, to be evaluated {dataset.name} needs "
+            f"{dataset.inputs[0] + form.horizons[-1]} without a gap"
+        )
+    x = standardize.apply(dataset.standardize, found.x[chosen])
+    rows = tuple(series[i].label(j) for i, j in zip(found.which[chosen], found.last[chosen]))
+    return Inputs(x, rows, None), found.y[chosen] if with_targets else None
 
 
 def _array_targets(path: Path, y: np.ndarray, x: np.ndarray, dataset: Dataset) -> np.ndarray:

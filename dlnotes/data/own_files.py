@@ -22,7 +22,8 @@ class OwnDataset(Dataset):
         `dlnotes.data.texts.token_labels`), "images" ("max_size", of masks "binary", of nested folders
         "class_of", of a table of paths "table" and "column": "image", "root", "ending", "targets"), "sounds"
         (under "sounds" the options of `dlnotes.data.time_series.sound.read_sounds`), "videos" ("array",
-        "class_of"). "levels" are those of images (see `dlnotes.data.levels`). "scaling" is of any (see `dlnotes.data.scaling`).
+        "class_of"). "levels" are those of images (see `dlnotes.data.levels`). "scaling" is of any (see
+        `dlnotes.data.scaling`).
     """
 
     reading: Mapping[str, Any] = field(default_factory=dict)

@@ -24,8 +24,8 @@ def ensemble_metrics(evaluator: Evaluator, members: Member, examples: Examples) 
     """Loss and metrics of the mean of some members, each ``(1,)``.
 
     Of classes the probabilities are averaged, ``p = Σ_m softmax(z_m) / M``, of numbers the predictions.
-    Where a network gives a distribution, its density is: the loss is ``−log Σ_m p_m(y) / M``. So the loss
-    is at most the mean of the members' (Jensen).
+    Of quantiles each is averaged. Where a network gives a distribution, its density is: the loss is
+    ``−log Σ_m p_m(y) / M``. So the loss is at most the mean of the members' (Jensen).
 
     Args:
       evaluator: of the members.
@@ -44,7 +44,7 @@ def ensemble_metrics(evaluator: Evaluator, members: Member, examples: Examples) 
     y, spread = jax.tree.map(jnp.asarray, examples.y), unit_of(config, dataset)
     loss, metrics = loss_of(config, dataset), metrics_of(dataset, spread)
     weight = jnp.ones(examples.size, jnp.float32)
-    if spread is not None:
+    if spread is not None and config.training.loss != "quantiles":
         each = jnp.stack([loss(output, y).total for output in outputs])
         found = {"loss": jnp.mean(jnp.log(jnp.float32(len(each))) - jax.nn.logsumexp(-each, axis=0))}
         plain = metrics_of(dataset)

@@ -11,8 +11,9 @@ import numpy as np
 from dlnotes.config import ConfigError
 from dlnotes.data.dataset import Examples, Pair
 from dlnotes.data.scaling import raw_inputs
+from dlnotes.experiment.answers import values_of
 from dlnotes.experiment.decoding import write
-from dlnotes.experiment.predict import _params, _values
+from dlnotes.experiment.predict import _params
 from dlnotes.experiment.result import Trained
 from dlnotes.training.state import Member
 
@@ -99,5 +100,5 @@ def _expected(trained: Trained, one: Member, some: Examples) -> np.ndarray:
         return write(trained.dataset, _params(one), some.x.source, some.mask).symbols[:, 0]
     outputs = trained.evaluator.predict(one, some)[0]
     if trained.dataset.task == "regression":
-        return _values(trained, outputs)["value"]
+        return values_of(trained.config, trained.dataset, outputs)["value"]
     return np.asarray(jax.nn.softmax(outputs))

@@ -14,6 +14,7 @@ from dlnotes.data.tasks import TaskDataset, labeled
 from dlnotes.experiment.class_quality import class_quality, threshold_quality, thresholds
 from dlnotes.experiment.decoding import decoding_metrics, references_of
 from dlnotes.experiment.entities import entity_quality, scheme_of
+from dlnotes.experiment.forecast_quality import interval_quality
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.one_task import by_task
 from dlnotes.experiment.routing import routing_metrics
@@ -53,12 +54,13 @@ def regression_quality(evaluator: Evaluator, members: Member, examples: Examples
 
     Returns:
       "root_mean_squared_error" in the target's own units; "r2", ``1 − Σe²/Σ(y − ȳ)²``, the mean over
-      outputs, where the targets differ; and, where the target is standardized,
-      "standardized_absolute_error", in standard deviations.
+      outputs, where the targets differ; where the target is standardized, "standardized_absolute_error", in
+      standard deviations; and those of `dlnotes.experiment.forecast_quality.interval_quality`.
     """
     dataset = evaluator.setup.dataset
     spread = unit_of(evaluator.setup.group.config, dataset)
     outputs = evaluator.predict(members, examples)
+    told = interval_quality(evaluator, outputs, examples)
     if spread is not None:
         outputs = np.asarray(spread.distribution(jnp.asarray(outputs)).mean)
     y = np.asarray(examples.y, np.float64)
@@ -71,7 +73,7 @@ def regression_quality(evaluator: Evaluator, members: Member, examples: Examples
             found["r2"] = (1 - squares / y.var(axis=0)).mean(axis=-1)
     if dataset.standardize_y is not None:
         found["standardized_absolute_error"] = np.abs(error).mean(axis=(1, 2))
-    return found
+    return found | told
 
 
 def task_quality(

@@ -21,12 +21,16 @@ from dlnotes.outputs import (
     pinball,
     unit,
 )
+from dlnotes.outputs.quantiles import quantile_loss, quantiles_of
 from dlnotes.typing import Array
 
 
 def unit_of(config: Config, dataset: Dataset) -> Unit | None:
     """The output unit whose numbers the network gives, ``None`` where it gives the prediction itself."""
     name = config.training.loss.removesuffix("_nll")
+    if name == "quantiles":
+        levels = config.training.quantiles
+        return Unit(dataset.outputs * len(levels), partial(quantiles_of, levels=levels))
     if name == "bernoulli":
         return Unit(dataset.outputs, SoftBernoulli)
     if name not in UNITS:
@@ -57,6 +61,8 @@ def loss_of(config: Config, dataset: Dataset) -> LossFn:
         raise ValueError(f"training.loss: got {name!r}, which does not fit {dataset.task} on {dataset.name}")
     if name == "bernoulli_nll":
         _check_chances(dataset)
+    if name == "quantiles":
+        return partial(quantile_loss, levels=config.training.quantiles)
     quantile, spread = config.training.quantile, unit_of(config, dataset)
     if spread is not None:
         return partial(likelihood, spread.distribution)

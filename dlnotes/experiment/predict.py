@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,21 +18,23 @@ from dlnotes.config.training import Decoding
 from dlnotes.data.dataset import Dataset, Examples
 from dlnotes.data.own_files import reading_of
 from dlnotes.data.tasks import TaskDataset
+from dlnotes.data.time_series.csv_series import series_form
 from dlnotes.data.trees.brackets import to_brackets
 from dlnotes.data.trees.tree import tree_at
+from dlnotes.experiment.answers import values_of
 from dlnotes.experiment.class_quality import decided_classes
 from dlnotes.experiment.decoding import (
     text_of,
     write,
 )
 from dlnotes.experiment.entities import labeled_columns
+from dlnotes.experiment.error_intervals import error_intervals
+from dlnotes.experiment.forecasts import is_forecast, write_forecasts
 from dlnotes.experiment.members import PointName, choose_kept, good_member
-from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.one_task import evaluator_of, one_task, require_one_task
 from dlnotes.experiment.opening import open_run
 from dlnotes.experiment.result import Trained
 from dlnotes.experiment.sampling import check_samples, sampled_predictions
-from dlnotes.outputs import Mixture
 from dlnotes.training.state import Member, evaluated_params
 from dlnotes.typing import Params
 
@@ -60,15 +63,20 @@ def predict_run(
     beam: int | None = None,
     best: int = 1,
     samples: int | None = None,
+    future: bool = False,
+    over_seeds: bool = False,
+    interval: float | None = None,
+    tell: Callable[[str], Any] | None = None,
 ) -> Path:
     """Predict for the inputs in a file and write what came out.
 
     Of several tasks the columns of each, with its name before theirs ("digit.class"); what reconstructs its
     inputs is written to ``.npz`` only. Pixels: a mask for each image, class numbers as the gray levels of a
     PNG file, or all in one ``.npz``. Classification: class and probability of every class; regression: the
-    value in the target's own units, with all its digits; sequences to sequences: the decoded symbols and
-    their log-probability; a class for every position: their names, with spaces between, or for the nodes of
-    a tree in its brackets; language models: bits per symbol and the most probable next symbol.
+    value in the target's own units, with all its digits; of a table's series a row for each row that is
+    forecast (see `dlnotes.experiment.forecasts.write_forecasts`); sequences to sequences: the decoded symbols
+    and their log-probability; a class for every position: their names, with spaces between, or for the nodes
+    of a tree in its brackets; language models: bits per symbol and the most probable next symbol.
 
     Args:
       run: its folder, or what `open_run` returned.
@@ -82,6 +90,11 @@ def predict_run(
       best: of sequences to sequences, how many hypotheses are written, at most ``beam``.
       samples: keep dropout on and predict so many times, which gives the mean and the standard deviation of
         each number written; what is drawn follows from the run's seed.
+      future: of a table's series, only the rows after the last one of each.
+      over_seeds: of a table's series, the mean of every seed's forecast with the least and greatest one.
+      interval: of a table's series, the share of the truth that an interval around each forecast is to hold,
+        by the errors on the validation part (see `dlnotes.experiment.error_intervals`).
+      tell: is told what share of the test part the interval held, in a line.
 
     Returns:
       The path written.
@@ -99,6 +112,24 @@ def predict_run(
     elif target.suffix not in (".csv", ".npz"):
         raise ConfigError(str(target), ["output: must end in .csv or .npz"])
     one = _member(trained)
+    forecasts = is_forecast(trained, path)
+    asked = {"future": future, "over_seeds": over_seeds, "interval": interval is not None}
+    if any(asked.values()) and (samples is not None or not forecasts):
+        got = next(name for name, given in asked.items() if given)
+        told = f"{got}: is for the tables of data.kind = 'csv_series', without samples"
+        raise ConfigError(str(trained.folder.path), [told])
+    form = series_form(trained.dataset)
+    if samples is not None and form is not None and (form.relative or form.steps):
+        told = f"samples: got them with data.{'relative' if form.relative else 'steps'}, allowed is none"
+        raise ConfigError(str(trained.folder.path), [told])
+    if forecasts and samples is None:
+        given: dict[str, Any] = {"future": future, "over_seeds": over_seeds}
+        if interval is not None:
+            around = error_intervals(trained, None if over_seeds else one, interval)
+            given |= {"half": around.half, "share": interval}
+            if tell is not None:
+                tell(around.in_words())
+        return write_forecasts(trained, one, path, target, **given)
     if samples is not None:
         require_one_task(trained, "a sample of predictions")
         check_samples(trained, one, samples)
@@ -177,7 +208,7 @@ def _predictions(
         y = np.zeros(np.asarray(x.label if dataset.input == "tree" else x).shape[:2], np.int32)
     outputs = trained.evaluator.predict(one, Examples(x, y, mask))[0]
     if dataset.task == "regression":
-        return _values(trained, outputs)
+        return values_of(trained.config, dataset, outputs)
     if dataset.task == "pixels":
         return {"class": outputs.argmax(-1).astype(np.int32)}
     p = np.asarray(jax.nn.softmax(jnp.asarray(outputs)))
@@ -235,20 +266,6 @@ def _roots(p: np.ndarray, mask: Any) -> np.ndarray:
 def predicts_next(dataset: Dataset) -> bool:
     """Whether the target of a position is the next symbol of the input itself (a language model)."""
     return dataset.input == "tokens" and dataset.symbols == dataset.classes
-
-
-def _values(trained: Trained, outputs: np.ndarray) -> dict[str, np.ndarray]:
-    """Predicted numbers in the target's own units; with their spread where the network gives one."""
-    scale, spread = trained.dataset.standardize_y, unit_of(trained.config, trained.dataset)
-    if spread is None:
-        return {"value": outputs if scale is None else scale.inverse(outputs)}
-    given = spread.distribution(jnp.asarray(outputs))
-    found = {"value": np.asarray(given.mean), "deviation": np.sqrt(np.asarray(given.variance))}
-    if isinstance(given, Mixture):
-        found["most_likely"] = np.asarray(given.mode)
-    if scale is None:
-        return found
-    return {k: v * scale.scale if k == "deviation" else scale.inverse(v) for k, v in found.items()}
 
 
 def _member(trained: Trained) -> Member:

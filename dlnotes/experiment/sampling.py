@@ -37,6 +37,9 @@ def check_samples(trained: Trained, one: Member, samples: int) -> None:
     name, dataset, model = str(trained.folder.path), trained.dataset, trained.config.model
     if samples < 2:
         raise ConfigError(name, [f"samples: got {samples}, allowed is at least 2: one has no spread"])
+    if trained.config.training.loss == "quantiles":
+        told = "samples: got it with training.loss = 'quantiles', which tell how far an answer spreads"
+        raise ConfigError(name, [told])
     if dataset.task not in ("classification", "regression"):
         told = f"samples: are of one answer for each input, {dataset.name} has {dataset.task} targets"
         raise ConfigError(name, [told])

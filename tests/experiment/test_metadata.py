@@ -138,7 +138,13 @@ def test_a_series_of_ones_own_is_forecast_from_a_new_file(tmp_path):
     folder = run(parse(config)).folder
     (tmp_path / "own.csv").unlink()  # the scales and the columns are the run's own
     written = predict_run(folder, table("new.csv", 8), output=tmp_path / "out.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in written] == ["row", "line 6", "line 7", "line 8", "line 9"]
-    assert all(np.isfinite(float(line.split(",")[1])) for line in written[1:])
+    assert [line.split(",")[0] for line in written] == [
+        "row",
+        "line 8",
+        "line 9",
+        "1 after line 9",
+        "2 after line 9",
+    ]
+    assert all(np.isfinite(float(line.split(",")[3])) for line in written[1:])
     measured = evaluate_run(folder, data_path=table("later.csv", 12))
     assert np.isfinite(measured["loss"]["mean"])
