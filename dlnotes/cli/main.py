@@ -158,6 +158,9 @@ def evaluate(
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Measure the mean of what all seeds predict.")
     ] = False,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="And simple methods, fitted on the same training part.")
+    ] = False,
     processes: Processes = None,
     process_id: ProcessId = None,
     coordinator: Coordinator = None,
@@ -188,6 +191,12 @@ def evaluate(
         width = max(map(len, names.values()))
         for name, value in measured.items():
             out(f"{where} {names[name]:<{width}}  {measured_in_words(name, value)}")
+        if baselines:
+            from dlnotes.experiment.baselines import evaluate_baselines
+            from dlnotes.experiment.comparison import table_in_words
+
+            record = evaluate_baselines(trained, split=split, data_path=data, measured=measured)
+            out(table_in_words(record))
 
 
 @app.command()
