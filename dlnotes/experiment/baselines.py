@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from dlnotes.analysis.baselines import QUICK, WHOLE, Answered, Effort, answers, baselines_of, drawn
+from dlnotes.analysis.baselines import QUICK, WHOLE, Answered, Effort, answers, baselines_of
+from dlnotes.analysis.baselines.baseline import LEAST, drawn_rows, rows_of
 from dlnotes.config import Config, ConfigError
 from dlnotes.data.dataset import Dataset, Examples
+from dlnotes.data.own_files import reading_of
 from dlnotes.data.tasks import TaskDataset, labeled
 from dlnotes.experiment.decoding import answers_of, references_of
 from dlnotes.experiment.evaluate import _examples, evaluate_run
@@ -136,7 +138,8 @@ def compare(
     rows: dict[str, dict[str, Any]] = {}
     counts: dict[str, int] = {}
     for prefix, own, view_of, part in _alone(config, dataset, examples):
-        used = drawn(part, MEASURED, config.seed)
+        chosen = drawn_rows(part, _measured(dataset, effort), config.seed)
+        used = part if chosen is None else rows_of(part, chosen)
         given, fitted_on = answers(
             baselines_of(view_of, code=_code(own)), view_of, used, effort=effort, seed=config.seed
         )
@@ -146,7 +149,10 @@ def compare(
             "measured_on": used.size,
             "examples": part.size,
         }
-        references = known if known is not None and used.size == part.size else None
+        right = None
+        if dataset.input == "pair":
+            right = answers_of(part) if known is None else references_of(dataset, known)
+            right = right if chosen is None else tuple(right[i] for i in chosen)
         for each in given:
             row = rows.setdefault(
                 each.name, {"name": each.name, "about": each.about, "metrics": {}, "seconds": 0.0}
@@ -156,7 +162,7 @@ def compare(
                 row["why"] = each.why
                 continue
             try:
-                found = _measure(own, view_of, used, each, references)
+                found = _measure(own, view_of, used, each, right)
             except Exception as error:  # as of fitting: the others go on
                 row["why"] = f"{type(error).__name__}: {error}"
                 continue
@@ -165,6 +171,11 @@ def compare(
     if not rows:
         record["why"] = f"there are none for {dataset.task} of {dataset.input} inputs"
     return record | _verdict(record, measured)
+
+
+def _measured(dataset: Dataset, effort: Effort) -> Effort:
+    """How many examples are answered: sources are each compared with all of the training part."""
+    return MEASURED._replace(rows=effort.rows // 5) if dataset.input == "pair" else MEASURED
 
 
 def _alone(
@@ -194,33 +205,45 @@ def _code(config: Config) -> int | None:
 
 
 def _measure(
-    config: Config, dataset: Dataset, examples: Examples, given: Answered, references: str | None
+    config: Config, dataset: Dataset, examples: Examples, given: Answered, right: Any
 ) -> dict[str, float]:
     """The metrics of one baseline, by the functions that measure networks."""
     assert given.outputs is not None
     if dataset.input == "pair":
-        right = answers_of(examples) if references is None else references_of(dataset, references)
         rates = error_rates(given.outputs, right)
         return {"token_error": float(rates.token), "sequence_error": float(rates.sequence)}
+    outputs = given.outputs
+    if reading_of(dataset).get("targets") == "labels":  # of which the network gives the logits
+        chance = np.clip(outputs, LEAST, 1 - LEAST)
+        outputs = np.log(chance / (1 - chance))
     plain = config.model_copy(update={"training": config.training.model_copy(update={"loss": "auto"})})
     functions: dict[str, Callable] = dict(metrics_of(dataset))
-    if loss_name(config, dataset) in _COMPARED:
+    if loss_name(config, dataset) in _COMPARED and not _certain(dataset, outputs):
         functions["loss"] = loss_of(config, dataset)
-    found = {
-        name: _mean(function, given.outputs, np.asarray(examples.y)) for name, function in functions.items()
-    }
-    stand_in = cast(Any, _Answering(plain, dataset, given.outputs))
+    found = {name: _mean(function, outputs, np.asarray(examples.y)) for name, function in functions.items()}
+    stand_in, one = cast(Any, _Answering(plain, dataset, outputs)), cast(Any, _One())
     if dataset.task == "pixels":
-        found |= {n: float(v[0]) for n, v in label_quality(stand_in, cast(Any, None), examples).items()}
+        found |= {n: float(v[0]) for n, v in label_quality(stand_in, one, examples).items()}
     if dataset.task == "regression":
-        found |= {n: float(v[0]) for n, v in regression_quality(stand_in, cast(Any, None), examples).items()}
+        found |= {n: float(v[0]) for n, v in regression_quality(stand_in, one, examples).items()}
     return found
+
+
+def _certain(dataset: Dataset, outputs: np.ndarray) -> bool:
+    """Whether every answer is one class alone, which says nothing of probabilities (a nearest neighbor's)."""
+    return dataset.task != "regression" and bool((outputs.max(-1) > -10 * LEAST).all())
 
 
 def _mean(function: Callable, outputs: np.ndarray, y: np.ndarray) -> float:
     measured = function(outputs, y)
     total, count = (np.asarray(a, np.float64).sum() for a in (measured.total, measured.count))
     return float(total / max(count, 1.0))
+
+
+class _One(NamedTuple):
+    """The members of an `_Answering`."""
+
+    stopped_at: np.ndarray = np.zeros(1, np.int32)
 
 
 class _Answering:

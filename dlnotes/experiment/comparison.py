@@ -8,6 +8,9 @@ from typing import Any
 from dlnotes.experiment.summary import better
 from dlnotes.formatting import bare_metric, value_in_words
 
+FEW = 1000
+"""Examples below which their number is said beside a comparison, which a few of them may decide."""
+
 
 def comparison_in_words(record: Mapping[str, Any]) -> list[str]:
     """The baselines of a run in a line, best first, and a second line where the net is not ahead of them.
@@ -29,7 +32,8 @@ def comparison_in_words(record: Mapping[str, Any]) -> list[str]:
         value = value_in_words(metric, record["net"])
         best = next(row for row in able if row["name"] == record["best"])
         other = value_in_words(metric, best["metrics"][metric])
-        lines.append(f"not ahead of its baselines: {best['name']} {other}, the net {value}")
+        few = f" ({n} examples)" if (n := record["measured_on"]) < FEW else ""
+        lines.append(f"not ahead of its baselines: {best['name']} {other}, the net {value}{few}")
     return lines
 
 

@@ -17,7 +17,7 @@ from dlnotes.analysis.baselines.labels import label_of_symbol
 from dlnotes.analysis.baselines.ngrams import next_symbol
 from dlnotes.analysis.baselines.numbers import numbers_of, resampled
 from dlnotes.data.assemble import assemble, consecutive
-from dlnotes.data.dataset import Examples
+from dlnotes.data.dataset import Examples, Forecast
 from dlnotes.data.texts.ngrams import ngram_bits
 from dlnotes.data.time_series.forecasting import forecast
 
@@ -117,6 +117,23 @@ def test_a_season_is_found_and_its_value_taken():
     assert found.about.startswith("the value 7 rows before")
     raw = made.standardize_y.inverse(found.outputs)
     np.testing.assert_allclose(raw, values[-len(raw) - 7 : -7, 1:2], rtol=1e-5)
+
+
+def test_several_rows_ahead_take_the_last_known_value_of_their_season():
+    """Of a season of 3 the fourth and the fifth row ahead are forecast by the rows 6 before them."""
+    values = series(season=3)
+    one = windows(values, window=8, horizon=5)
+    y = np.stack([values[12 + h - 5 : len(values) - 5 + h, 1] for h in (2, 5)], axis=1)
+    x = np.stack([values[i : i + 8] for i in range(len(y))])
+    made = assemble(
+        "ahead", x, y, consecutive(len(x) - 50, 0, 50), input="sequence", task="regression", outputs=2,
+        standardize=True, features=one.features, forecast=Forecast(("b+2", "b+5"), 5),
+    )  # fmt: skip
+    raw = {name: made.standardize_y.inverse(found) for name, found in fitted(made).items()}
+    last = x[-50:, :, 1]
+    np.testing.assert_allclose(raw["persistence"], last[:, [7, 7]], rtol=1e-5)
+    np.testing.assert_allclose(raw["seasonal persistence"], last[:, [7 + 2 - 3, 7 + 5 - 6]], rtol=1e-5)
+    assert raw["linear, all columns"].shape == (50, 2)
 
 
 def test_windows_without_a_season_say_so():
@@ -323,6 +340,21 @@ def test_one_that_cannot_be_computed_is_named_and_the_others_go_on(wine, broken,
     found, _ = answers([broken, baselines_of(wine)[0]], wine, wine.test)
     assert (found[0].outputs, found[0].why) == (None, why)
     assert found[1].outputs is not None
+
+
+def test_inputs_that_stay_in_their_file(tmp_path, monkeypatch):
+    """Only the rows that are drawn are read."""
+    from dlnotes.data import in_file
+
+    monkeypatch.setattr(in_file, "MOST", 1000)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 12)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", (x[:, 0] > 0).astype(np.int64))
+    made = data.load("npy", x_path=str(tmp_path / "x.npy"), y_path=str(tmp_path / "y.npy"))
+    assert in_file.is_in_file(made.train)
+    few = fitted(made, effort=QUICK._replace(rows=100))
+    assert (few["boosted trees"].argmax(-1) == made.test.y).mean() > 0.9
 
 
 def test_the_time_that_is_given_ends():

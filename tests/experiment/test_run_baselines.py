@@ -178,5 +178,5 @@ def test_lines_name_what_was_drawn_and_what_was_not_computed():
         "baselines, test absolute error: linear 1.5, mean 3 (fitted on 1,000 of 50,000 examples, measured on "
         "9 of 10)",
         "baselines not computed: boosted trees (9 outputs)",
-        "not ahead of its baselines: linear 1.5, the net 2",
+        "not ahead of its baselines: linear 1.5, the net 2 (9 examples)",
     ]

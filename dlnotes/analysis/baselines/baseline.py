@@ -62,7 +62,7 @@ class Effort(NamedTuple):
     seconds: float
 
 
-QUICK = Effort(2_000_000, 10_000, 60.0)
+QUICK = Effort(4_000_000, 10_000, 60.0)
 """After a run: some seconds."""
 
 WHOLE = Effort(50_000_000, 100_000, 3600.0)
@@ -83,11 +83,15 @@ def drawn(examples: Examples, effort: Effort, seed: int) -> Examples:
       effort: that is allowed.
       seed: of the draw.
     """
+    rows = drawn_rows(examples, effort, seed)
+    return examples if rows is None else rows_of(examples, rows)
+
+
+def drawn_rows(examples: Examples, effort: Effort, seed: int) -> np.ndarray | None:
+    """The numbers of the rows that `drawn` draws, ``None`` where it takes all."""
     n = examples.size
     most = max(1, min(effort.rows, effort.numbers * n // max(1, numbers_in(examples))))
-    if n <= most:
-        return examples
-    return rows_of(examples, np.sort(np.random.default_rng(seed).choice(n, most, replace=False)))
+    return None if n <= most else np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
 
 
 def numbers_in(examples: Examples) -> int:

@@ -84,7 +84,7 @@ def _of_values(dataset: Dataset) -> list[Baseline]:
             forecasts.seasonal_persistence(),
             forecasts.autoregression(),
         ]
-        if set(dataset.features) - set(dataset.forecast.targets):
+        if set(dataset.features) - {name.rpartition("+")[0] or name for name in dataset.forecast.targets}:
             found.append(forecasts.autoregression(all_columns=True))
         return [*found, boosted]
     found.append(estimators.ridge(numbers))

@@ -26,7 +26,7 @@ def fitting(result: Result) -> list[tuple[str, Draw]]:
 
 @styled
 def baselines(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
-    """The metric of the net, every seed and their mean with its interval, and of each baseline, best first."""
+    """The metric of the net, each seed and their mean with its interval, and of each baseline; best first."""
     record = result.summary["baselines"]
     metric, split = record["metric"], record["split"]
     position, _, _, title = shown_point(result)
@@ -50,6 +50,7 @@ def baselines(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> l
         axes.annotate(
             value_in_words(metric, value), (factor * value, y), xytext=(0, 7), textcoords="offset points",
             ha="center", fontsize=8.5, color=BLUE if own else "black",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.8},
         )  # fmt: skip
     axes.axvline(factor * record["net"], color=GRAY, linewidth=0.8, linestyle=":", zorder=0)
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
@@ -61,9 +62,7 @@ def baselines(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> l
     count = sum(v is not None and np.isfinite(v) for v in net["values"])
     seeds_told = "one seed" if count == 1 else f"{count} seeds and their mean"
     verdict = "ahead of" if record["ahead"] else "not ahead of"
-    set_title(
-        figure, f"{title}: {verdict} its baselines\nthe net ({seeds_told}) and what is fitted in seconds"
-    )
+    set_title(figure, f"{title}: {verdict} its baselines\nthe net ({seeds_told}) beside simple methods")
     header = ["method", "split", "metric", "value", "low", "high"]
     values = [
         (name, split, metric, value, *((net["low"], net["high"]) if name == "the net" else (None, None)))
