@@ -165,6 +165,9 @@ def evaluate(
     rolling: Annotated[
         bool, typer.Option("--rolling", help="Of a series: from every row, the error by rows ahead.")
     ] = False,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="And simple methods, fitted on the same training part.")
+    ] = False,
     processes: Processes = None,
     process_id: ProcessId = None,
     coordinator: Coordinator = None,
@@ -212,6 +215,12 @@ def evaluate(
         width = max(map(len, names.values()))
         for name, value in measured.items():
             out(f"{where} {names[name]:<{width}}  {measured_in_words(name, value)}")
+        if baselines:
+            from dlnotes.experiment.baselines import evaluate_baselines
+            from dlnotes.experiment.comparison import table_in_words
+
+            record = evaluate_baselines(trained, split=split, data_path=data, measured=measured)
+            out(table_in_words(record))
 
 
 @app.command()

@@ -257,6 +257,10 @@ def _about(summary: Mapping[str, Any]) -> list[str]:
     if len(lines) > 5:
         lines[5:] = [f"and {len(lines) - 5} more failed, see summary.json"]
     lines += _pretraining(summary)
+    if record := summary.get("baselines"):
+        from dlnotes.experiment.comparison import comparison_in_words
+
+        lines += comparison_in_words(record)
     rate = max(summary["examples_per_second"], default=0.0)
     speed = [f"{rate:,.0f} examples/s"] if rate else []
     where = list(dict.fromkeys(summary["placement"]))

@@ -420,6 +420,11 @@ class Output(Section):
     """What a run leaves beside its metrics."""
 
     figures: bool = True
+    baselines: Literal["auto", "yes", "no"] = Field(
+        default="auto",
+        description="compare what was trained with simple methods, fitted on the same training part; auto "
+        "does so where figures are drawn",
+    )
     tensorboard: bool = Field(default=False, description="event files too (needs the tensorboard extra)")
     directory: str = Field(
         default="runs", description="folder of the run folders; ~ and $VARIABLE are replaced"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dlnotes.lazy import lazy
 
 if TYPE_CHECKING:
+    from dlnotes.experiment.baselines import evaluate_baselines
     from dlnotes.experiment.cascade import fit_cascade
     from dlnotes.experiment.evaluate import evaluate_run
     from dlnotes.experiment.export import export_run
@@ -32,6 +33,7 @@ if not TYPE_CHECKING:  # a name that is not imported above is an error for pyrig
             "open_run": "opening",
             "resume": "run",
             "evaluate_run": "evaluate",
+            "evaluate_baselines": "baselines",
             "predict_run": "predict",
             "probe_run": "probe",
             "fit_cascade": "cascade",
@@ -45,6 +47,7 @@ __all__ = [
     "RunFolder",
     "Trainer",
     "alignments",
+    "evaluate_baselines",
     "evaluate_run",
     "export_run",
     "fit_cascade",

@@ -22,6 +22,7 @@ from dlnotes.devices.compiler import enable_compilation_cache
 from dlnotes.devices.distributed import NotTogether, agree
 from dlnotes.devices.placement import place
 from dlnotes.experiment.asynchronous import AsynchronousTrainer
+from dlnotes.experiment.baselines import beside, wanted
 from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.extension import extend, extensions, made_with, refuse_edits, with_overrides
 from dlnotes.experiment.final_metrics import final_metrics
@@ -362,6 +363,9 @@ def _train_all(
     if kept is not None and first:
         with _named_in_errors(kept), _lost_files_are_said(kept):
             write_json(kept.summary_path, summary)
+            if wanted(config) and summary["status"] == "done":
+                summary["baselines"] = beside(config, dataset, points)
+                write_json(kept.summary_path, summary)
             if config.output.figures:
                 from dlnotes.experiment.figures import draw as figures
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from dlnotes.data.tasks import TaskDataset
 from dlnotes.experiment.figures import autoencoded, latent_trees
+from dlnotes.experiment.figures import baselines as baseline_figures
 from dlnotes.experiment.figures import forecast as forecast_figures
 from dlnotes.experiment.figures import pairs as pair_figures
 from dlnotes.experiment.figures import pixels as pixel_figures
@@ -67,6 +68,7 @@ def draw(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[P
         chosen += pair_figures.fitting(result.dataset, attention)
     if result.dataset.task == "pixels":
         chosen += [("pixel_labels", pixel_figures.pixel_labels), ("class_iou", pixel_figures.class_overlap)]
+    chosen += baseline_figures.fitting(result)
     kept.figures.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for name, function in chosen:
