@@ -15,6 +15,7 @@ from dlnotes.data.reconstruction import inputs_as_targets
 from dlnotes.data.task_table import csv_tasks
 from dlnotes.experiment.kept_files import DamagedFile, digest, read_json
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata
+from dlnotes.experiment.start_scales import as_started
 from dlnotes.experiment.tasks import wanted_of, with_tasks
 
 _log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ def known_data(kept: RunFolder, config: Config) -> Dataset:
     """
     metadata, why = _metadata(kept)
     try:
-        dataset = load_data(config)
+        dataset = as_started(kept, config, load_data(config))
     except ConfigError as error:
         if metadata is None:
             raise ConfigError("data", [*error.problems, why]) from error

@@ -17,6 +17,7 @@ from dlnotes.experiment.fine_tuning import with_labels
 from dlnotes.experiment.groups import Group
 from dlnotes.experiment.objective import loss_name, metrics_of
 from dlnotes.experiment.recipe import recipe_of
+from dlnotes.experiment.starting import Starting, check_paths
 from dlnotes.experiment.tasks import task_metrics
 from dlnotes.experiment.teaching import Teaching
 from dlnotes.models import Model
@@ -41,6 +42,7 @@ class Setup:
       keep_best: whether the best parameters on validation are kept.
       keeps_state: whether the network has a state beside its parameters (see `dlnotes.models.Model`).
       teaching: what a teacher gives, ``None`` without one; ``dataset`` is then with its answers.
+      starting: what another run gives for the start, ``None`` without one.
     """
 
     group: Group
@@ -53,6 +55,7 @@ class Setup:
     keep_best: bool
     keeps_state: bool
     teaching: Teaching | None = None
+    starting: Starting | None = None
 
 
 def prepare(
@@ -62,6 +65,7 @@ def prepare(
     model: Model | None = None,
     known: dict[int, Buckets | None] | None = None,
     teaching: Teaching | None = None,
+    starting: Starting | None = None,
 ) -> Setup:
     """Find what a group's training needs, and check that its sections and the data fit together.
 
@@ -71,6 +75,7 @@ def prepare(
       model: a network to train instead of the one that the config describes.
       known: buckets of this training part by ``training.buckets``, from groups before; new ones are added.
       teaching: what a teacher gives: its data set takes the place of ``dataset``.
+      starting: what another run gives for the start; needed for training only.
 
     Raises:
       ValueError: naming what does not fit, before anything is compiled or written.
@@ -87,6 +92,8 @@ def prepare(
     trained = recipe_of(
         config, dataset, model, lengths=lengths, flatten_small=group.members == 1, teaching=teaching
     )
+    network = trained({k: v[0] for k, v in group.hyperparams.items()}).model
+    check_paths(config, network)
     setup = Setup(
         group=group,
         dataset=dataset,
@@ -99,8 +106,9 @@ def prepare(
             *(metrics_of(dataset) if config.tasks is None else task_metrics(config, dataset)),
         ),
         keep_best=_keeps_best(group, dataset),
-        keeps_state=trained({k: v[0] for k, v in group.hyperparams.items()}).model.update is not None,
+        keeps_state=network.update is not None,
         teaching=teaching,
+        starting=starting,
     )
     _trace(setup)
     return setup
