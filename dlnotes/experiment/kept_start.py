@@ -91,7 +91,8 @@ def _folder(kept: RunFolder, group: Group) -> Path:
     config = group.config
     assert config.start is not None
     named = [config.start.model_dump(mode="json"), config.model.model_dump(mode="json")]
-    return kept.metadata_path.parent / f"start-{digest([*named, config.seed, config.training.seeds])[:12]}"
+    key = digest([*named, config.seed, config.training.seeds])[:12]
+    return kept.metadata_path.parent.absolute() / f"start-{key}"
 
 
 def _is_whole(folder: Path) -> bool:

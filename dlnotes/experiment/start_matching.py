@@ -101,7 +101,7 @@ class Matched:
             else:
                 self.arrays[key] = there
         self.head_is_taken = not any(path not in rows and own[path][0] not in self.arrays for path in outputs)
-        self._tell(own, fresh, rows, new_head)
+        self._tell(own, fresh, rows)
         self._find_problems(own, missing, shapes, fresh)
 
     def _wanted(self, path: str) -> bool:
@@ -109,8 +109,8 @@ class Matched:
         return (layers is None or meets(path, layers)) and not meets(path, self._start.fresh)
 
     def _explicit(self, path: str) -> bool:
-        """Whether a path was named for being taken over, and not only by ``*``."""
-        return meets(path, [p for p in self._start.layers or () if p != "*"])
+        """Whether a path was named for being taken over, not only met by a ``*``."""
+        return meets(path, [p for p in self._start.layers or () if "*" not in p])
 
     def _same_outputs(self) -> bool:
         there, here = self._source.facts, self._dataset
@@ -154,17 +154,13 @@ class Matched:
             return None
         return at, of, known
 
-    def _tell(
-        self, own: Mapping[str, Any], fresh: list[str], rows: dict[str, tuple[int, int]], new_head: bool
-    ) -> None:
+    def _tell(self, own: Mapping[str, Any], fresh: list[str], rows: dict[str, tuple[int, int]]) -> None:
         source, dataset = self._source.facts, self._dataset
         if fresh:
             self.told.append(
                 f"{some(fresh)} {'is' if len(fresh) == 1 else 'are'} fresh: {_outputs(source)} there, "
                 f"{_outputs(dataset)} here"
             )
-        elif new_head and any(self._explicit(path) for path in own):
-            pass
         for known, of in dict.fromkeys(rows.values()):
             which = [path for path, found in rows.items() if found == (known, of)]
             self.told.append(
