@@ -16,6 +16,7 @@ from dlnotes.config.older_names import with_present_names
 from dlnotes.config.places import Name
 from dlnotes.config.pretraining import FineTuning, Pretraining
 from dlnotes.config.scaling import OF_NUMBERS, Scaling
+from dlnotes.config.start import Start
 from dlnotes.config.tasks import TRUNKS, Representation, Task, TaskName
 from dlnotes.config.teacher import Teacher
 from dlnotes.config.training import (
@@ -44,6 +45,7 @@ class Config(Section):
     augment: Augment | None = None
     pretraining: Pretraining | None = None
     fine_tuning: FineTuning | None = None
+    start: Start | None = None
     representation: Representation | None = None
     tasks: dict[TaskName, Task] | None = Field(
         default=None, min_length=1, description="learned at once, on the features that [model] gives"
@@ -87,6 +89,7 @@ class Config(Section):
                 "data.steps: got it with training.loss 'quantiles', whose intervals are of a window that is "
                 "known, not of forecasts: horizon = [1, 2, 3] gives those of several rows ahead"
             )
+        self._start_agrees()
         if self.decoding is not None and self.model.kind != "seq2seq":
             raise ValueError(f"decoding: is for model.kind 'seq2seq', got {self.model.kind!r}")
         self._tasks_agree()
@@ -152,6 +155,27 @@ class Config(Section):
         if found:
             raise ValueError("; ".join(found))
 
+    def _start_agrees(self) -> None:
+        """Refuse what a training that starts from another run cannot have.
+
+        Raises:
+          ValueError: naming every option.
+        """
+        if self.start is None:
+            return
+        found = self.start.problems(self.training.seeds)
+        if self.pretraining is not None and self.pretraining.learners:
+            found.append("start: got it with [pretraining], of which only one can give the first parameters")
+        if self.start.frozen and self.training.ema is not None:
+            found.append(
+                f"training.ema: got {self.training.ema}, with start.frozen there is none: averages of layers "
+                "that stay would be rounded"
+            )
+        if self.start.frozen and self.training.asynchronous is not None:
+            found.append("training.asynchronous: got workers, with start.frozen there are none")
+        if found:
+            raise ValueError("; ".join(found))
+
     def _tasks_agree(self) -> None:
         """Refuse what several tasks cannot be trained with.
 
@@ -177,7 +201,7 @@ class Config(Section):
             raise ValueError(
                 f"training.label_smoothing: got {self.training.label_smoothing} with [tasks], allowed is 0"
             )
-        for name in ("teacher", "decoding", "decision", "pretraining", "fine_tuning"):
+        for name in ("teacher", "decoding", "decision", "pretraining", "fine_tuning", "start"):
             if getattr(self, name) is not None:
                 raise ValueError(f"{name}: cannot be combined with [tasks]")
         if self.training.asynchronous is not None:

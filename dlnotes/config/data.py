@@ -24,6 +24,18 @@ class Digits(Split):
     standardize: bool = True
 
 
+Digit = Annotated[int, Field(ge=0, le=9)]
+
+
+class DigitClasses(Split):
+    """Some classes of the bundled digits: tasks that are related and may have no class in common."""
+
+    always: ClassVar = ("image", "classification")
+    kind: Literal["digit_classes"]
+    classes: tuple[Digit, ...] = Field(default=(0, 1, 2, 3, 4), min_length=2, max_length=10)
+    standardize: bool = True
+
+
 class SizedDigits(Split):
     """The bundled digits at many sizes, on images of many sizes."""
 
@@ -233,6 +245,7 @@ class Tabular(Split):
 
 ImageAndTableData = (
     Digits
+    | DigitClasses
     | SizedDigits
     | Mnist
     | FashionMnist

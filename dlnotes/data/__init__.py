@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dlnotes.data.download import DataNotFound
     from dlnotes.data.files import npy, npz
     from dlnotes.data.images.brain_patches import brain_patches
+    from dlnotes.data.images.digit_classes import digit_classes
     from dlnotes.data.images.digits import digits
     from dlnotes.data.images.image_folder import image_folder
     from dlnotes.data.images.image_masks import image_masks
@@ -104,6 +105,9 @@ class Source(NamedTuple):
 SOURCES: dict[str, Source] = {
     "digits": Source(
         "images.digits", "image, 10 classes", "bundled", "CC BY 4.0", "Alpaydin and Kaynak, UCI 1998"
+    ),
+    "digit_classes": Source(
+        "images.digit_classes", "image, the classes named", "bundled", "CC BY 4.0", "some classes of digits"
     ),
     "sized_digits": Source(
         "images.sized_digits", "image, 10 classes", "bundled", "CC BY 4.0", "digits at many sizes"
@@ -312,6 +316,7 @@ __all__ = [
     "copy_memory",
     "csv",
     "csv_series",
+    "digit_classes",
     "digits",
     "draw_latch",
     "evaluate_inputs",

@@ -14,10 +14,11 @@ import optax
 from dlnotes.config import Config
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.in_file import is_in_file
+from dlnotes.experiment.param_paths import marked
 from dlnotes.layers.feedforward.dense import Dense
 from dlnotes.models.feedforward.deep_autoencoder import DeepAutoencoder
 from dlnotes.models.feedforward.mlp import MLP
-from dlnotes.models.model import Model, learned_of
+from dlnotes.models.model import Model, learned_of, with_learned
 from dlnotes.pretraining.deep_autoencoder import autoencoder_layers, carried_over
 from dlnotes.pretraining.greedy import carried, dense_layers
 from dlnotes.pretraining.learner import Encoder
@@ -73,7 +74,9 @@ def kept_layers(config: Config) -> int:
 
 
 def stays_of(config: Config) -> Callable[[Params], Any] | None:
-    """What stays as it was pretrained, True by leaf; ``None`` where all of the network is trained."""
+    """What stays as it was pretrained or taken over, True by leaf; ``None`` where all of it is trained."""
+    if config.start is not None and config.start.frozen:
+        return marked(config.start.frozen)
     layers = kept_layers(config)
     if not layers:
         return None
@@ -85,10 +88,21 @@ def at_rest(model: Model, stays: Callable[[Params], Any]) -> Model:
     """The network with no gradient in what stays, so that none is computed."""
 
     def apply(params: Params, x: Any, /, *, key: PRNGKey | None = None, mask: Any = None) -> Array:
-        held = jax.tree.map(lambda s, a: jax.lax.stop_gradient(a) if s else a, stays(params), params)
-        return model.apply(held, x, key=key, mask=mask)
+        return model.apply(held(params), x, key=key, mask=mask)
 
-    return model._replace(apply=apply)
+    def held(params: Params) -> Params:
+        return jax.tree.map(lambda s, a: jax.lax.stop_gradient(a) if s else a, stays(params), params)
+
+    inner = model.update
+    if inner is None:
+        return model._replace(apply=apply)
+
+    def update(params: Any, x: Any, /, *, key: PRNGKey | None = None, mask: Any = None) -> tuple[Array, Any]:
+        output, state = inner(held(params), x, key=key, mask=mask)
+        marks = stays(params).state
+        return output, jax.tree.map(lambda s, old, new: old if s else new, marks, params.state, state)
+
+    return model._replace(apply=apply, update=update)
 
 
 def moving_only(
@@ -120,7 +134,7 @@ def projected_only(
 def started(
     recipe_of: RecipeOf, onto: Callable[[Params, Any], Params], init: Callable[..., TrainState]
 ) -> Callable[[Array, Hyperparams, Any], TrainState]:
-    """``init(seeds, hyperparams, parts) -> state``: that of ``init``, from the parts that encoders gave."""
+    """``init(seeds, hyperparams, parts) -> state``: that of ``init``, from the parts that are given."""
 
     def build(seeds: Array, hyperparams: Hyperparams, parts: Any) -> TrainState:
         state = init(seeds, hyperparams)
@@ -128,7 +142,7 @@ def started(
         def one(member: Any, parts: Any) -> Any:
             recipe, params = recipe_of(member.hyper), onto(member.params, parts)
             if recipe.project is not None:
-                params = recipe.project(params)
+                params = with_learned(params, recipe.project(learned_of(params)))
             return member._replace(
                 params=params,
                 opt_state=recipe.optimizer.init(learned_of(params)),

@@ -17,6 +17,7 @@ from dlnotes.data.task_table import csv_tasks
 from dlnotes.experiment.kept_files import DamagedFile, digest, read_json
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata
 from dlnotes.experiment.scaling import with_scaling
+from dlnotes.experiment.start_scales import as_started
 from dlnotes.experiment.tasks import wanted_of, with_tasks
 
 _log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def known_data(kept: RunFolder, config: Config) -> Dataset:
     """
     metadata, why = _metadata(kept)
     try:
-        dataset = load_data(config)
+        dataset = as_started(kept, config, load_data(config))
     except ConfigError as error:
         if metadata is None:
             raise ConfigError("data", [*error.problems, why]) from error

@@ -7,6 +7,7 @@ from dlnotes.devices.compiler import enable_compilation_cache
 from dlnotes.experiment.engines import Engine, Lost, Task, each
 from dlnotes.experiment.groups import groups
 from dlnotes.experiment.kept_data import load_data
+from dlnotes.experiment.kept_start import keep_starts, kept_starts
 from dlnotes.experiment.kept_teaching import keep_teachings, kept_teachings, teachings
 from dlnotes.experiment.lock import locked
 from dlnotes.experiment.placing import prepare_devices
@@ -22,6 +23,8 @@ from dlnotes.experiment.run import (
     resume,
 )
 from dlnotes.experiment.run_folder import RunFolder, keep_metadata
+from dlnotes.experiment.start import in_scales_of, starts, with_start_found
+from dlnotes.experiment.start_scales import as_started
 from dlnotes.experiment.teacher import with_teachers_found
 from dlnotes.formatting import in_shell
 
@@ -43,18 +46,23 @@ def run_on(
       ConfigError, Interrupted, RunFailed: as `run`.
       ValueError: when the engine cannot be used.
     """
-    config = with_teachers_found(config)
+    config = with_start_found(with_teachers_found(config))
     plan, said = groups(config), watch or (lambda progress: None)
     prepare_devices(config, plan)
     dataset = load_data(config)
+    begun = starts(plan, dataset)
+    dataset = in_scales_of(begun, config, dataset)
     taught = teachings(plan, dataset)
-    _trainers(config, plan, dataset, None, taught)  # what does not fit shows here, before anything is written
+    _trainers(
+        config, plan, dataset, None, taught, begun
+    )  # what does not fit shows here, before anything is written
     kept = RunFolder.create(config, command)
     tasks = [Task(train_group, (str(kept.path), i), f"group {i}") for i in range(len(plan))]
     members = sum(group.members for group in plan)
     with _named_in_errors(kept), _alone_in(kept):
         keep_metadata(kept, dataset)
         keep_teachings(kept, plan, taught)
+        keep_starts(kept, plan, begun)
         try:
             for count, (index, _) in enumerate(each(engine, tasks), 1):
                 told = f"group {index} is trained ({count} of {len(plan)})"
@@ -80,11 +88,13 @@ def train_group(folder: str, index: int) -> None:
     config = kept.config()
     plan = groups(config)
     prepare_devices(config, plan)
-    dataset = load_data(config)
+    unscaled = load_data(config)
+    dataset = as_started(kept, config, unscaled)
     enable_compilation_cache()
     own_group = [plan[index]]
     taught = kept_teachings(kept, own_group, dataset, write=False)
-    (trainer,) = _trainers(config, own_group, dataset, None, taught)
+    begun = kept_starts(kept, own_group, unscaled, write=False)
+    (trainer,) = _trainers(config, own_group, dataset, None, taught, begun)
     own = kept.group(index, len(plan))
     own.mkdir(parents=True, exist_ok=True)
     record = record_of(config, dataset, trainer.setup)

@@ -29,6 +29,7 @@ from dlnotes.experiment.final_metrics import final_metrics
 from dlnotes.experiment.groups import Group, groups
 from dlnotes.experiment.kept_data import check_data, data_digest, load_data
 from dlnotes.experiment.kept_files import read_json, write_json, write_text
+from dlnotes.experiment.kept_start import keep_starts, kept_starts
 from dlnotes.experiment.kept_teaching import keep_teachings, kept_teachings, teachings
 from dlnotes.experiment.lock import locked
 from dlnotes.experiment.opening import open_run as open_run  # where it was before
@@ -40,6 +41,9 @@ from dlnotes.experiment.run_folder import RunFolder, keep_metadata
 from dlnotes.experiment.scaling import with_scaling
 from dlnotes.experiment.setup import Setup, prepare
 from dlnotes.experiment.stack import Stack, stack_of
+from dlnotes.experiment.start import in_scales_of, starts, with_start_found
+from dlnotes.experiment.start_scales import as_started
+from dlnotes.experiment.starting import Starting
 from dlnotes.experiment.summary import summarize_group
 from dlnotes.experiment.tasks import with_tasks
 from dlnotes.experiment.teacher import with_teachers_found
@@ -105,14 +109,16 @@ def run(
         config = load(config, overrides)
     elif overrides:
         raise ValueError("overrides: are for a config file or a mapping, change the Config itself instead")
-    config = with_teachers_found(config)
+    config = with_start_found(with_teachers_found(config))
     plan = groups(config)
     prepare_devices(config, plan)
     dataset = load_data(config) if dataset is None else _given(config, dataset)
+    begun = starts(plan, dataset, model)
+    dataset = in_scales_of(begun, config, dataset)
     _same_data(dataset)
     enable_compilation_cache()
     taught = teachings(plan, dataset)
-    trainers = _trainers(config, plan, dataset, model, taught)
+    trainers = _trainers(config, plan, dataset, model, taught, begun)
     stacks = _stacks(plan, dataset)
     first = jax.process_index() == 0
     kept = None
@@ -126,6 +132,7 @@ def run(
             with _named_in_errors(kept):
                 keep_metadata(kept, dataset)
                 keep_teachings(kept, plan, taught)
+                keep_starts(kept, plan, begun)
         return _train_all(config, dataset, trainers, stacks, kept, watch or (lambda p: None), first=first)
 
 
@@ -161,13 +168,15 @@ def resume(
     plan = groups(config)
     prepare_devices(config, plan)
     dataset = load_data(config) if dataset is None else _given(config, dataset)
+    unscaled, dataset = dataset, as_started(kept, config, dataset)
     _same_data(dataset)
     first = jax.process_index() == 0
     with _alone_in(kept if first else None):
         check_data(kept, dataset, write=first)
         enable_compilation_cache()
         taught = kept_teachings(kept, plan, dataset, write=first)
-        trainers = _trainers(config, plan, dataset, model, taught)
+        begun = kept_starts(kept, plan, unscaled, model=model, write=first)
+        trainers = _trainers(config, plan, dataset, model, taught, begun)
         stacks = _stacks(plan, dataset)
         if first and not kept.config_path.is_file():
             write_text(kept.config_path, to_toml(config))
@@ -194,6 +203,7 @@ def _trainers(
     dataset: Dataset,
     model: Model | None,
     taught: Sequence[Teaching | None] | None = None,
+    begun: Sequence[Starting | None] | None = None,
 ) -> list[Trainer]:
     if config.output.tensorboard and find_spec("tensorboardX") is None:
         needs = "output.tensorboard: needs the extra: python -m pip install 'dlnotes[tensorboard]'"
@@ -207,8 +217,10 @@ def _trainers(
     known: dict[Any, dict[int, Buckets | None]] = {}
     try:
         setups = [
-            prepare(group, dataset, model=model, known=known.setdefault(id(by), {}), teaching=by)
-            for group, by in zip(plan, taught or [None] * len(plan))
+            prepare(
+                group, dataset, model=model, known=known.setdefault(id(by), {}), teaching=by, starting=start
+            )
+            for group, by, start in zip(plan, taught or [None] * len(plan), begun or [None] * len(plan))
         ]
         return [_trainer(setup, given=model is not None) for setup in setups]
     except ConfigError:
@@ -349,6 +361,8 @@ def _train_all(
             None if one is None else {"layers": one.report, "seconds": one.seconds, "examples": one.examples}
             for one in learned
         ]
+    if any(t.setup.starting is not None for t in trainers):
+        summary["start"] = [t.setup.starting and t.setup.starting.summary() for t in trainers]
     if kept is not None and (longer := extensions(kept)):
         summary["extended"] = longer
     result = Result(
@@ -416,7 +430,8 @@ def _lost_files_are_said(kept: RunFolder | None) -> Iterator[None]:
 def record_of(config: Config, dataset: Dataset, setup: Setup) -> dict[str, Any]:
     """What every checkpoint keeps beside the state: the config, checksums of what is learned from."""
     teacher = {} if setup.teaching is None else {"teacher": setup.teaching.digest}
-    return {"config": made_with(config), "data": data_digest(dataset)} | teacher
+    start = {} if setup.starting is None else {"start": setup.starting.digest}
+    return {"config": made_with(config), "data": data_digest(dataset)} | teacher | start
 
 
 def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from dlnotes.experiment.fine_tuning import with_labels
 from dlnotes.experiment.groups import Group
 from dlnotes.experiment.objective import loss_name, metrics_of
 from dlnotes.experiment.recipe import recipe_of
+from dlnotes.experiment.starting import Starting, check_paths
 from dlnotes.experiment.tasks import task_metrics
 from dlnotes.experiment.teaching import Teaching
 from dlnotes.models import Model
@@ -42,6 +43,7 @@ class Setup:
       keep_best: whether the best parameters on validation are kept.
       keeps_state: whether the network has a state beside its parameters (see `dlnotes.models.Model`).
       teaching: what a teacher gives, ``None`` without one; ``dataset`` is then with its answers.
+      starting: what another run gives for the start, ``None`` without one.
     """
 
     group: Group
@@ -54,6 +56,7 @@ class Setup:
     keep_best: bool
     keeps_state: bool
     teaching: Teaching | None = None
+    starting: Starting | None = None
 
 
 def prepare(
@@ -63,6 +66,7 @@ def prepare(
     model: Model | None = None,
     known: dict[int, Buckets | None] | None = None,
     teaching: Teaching | None = None,
+    starting: Starting | None = None,
 ) -> Setup:
     """Find what a group's training needs, and check that its sections and the data fit together.
 
@@ -72,6 +76,7 @@ def prepare(
       model: a network to train instead of the one that the config describes.
       known: buckets of this training part by ``training.buckets``, from groups before; new ones are added.
       teaching: what a teacher gives: its data set takes the place of ``dataset``.
+      starting: what another run gives for the start; needed for training only.
 
     Raises:
       ValueError: naming what does not fit, before anything is compiled or written.
@@ -89,6 +94,8 @@ def prepare(
     trained = recipe_of(
         config, dataset, model, lengths=lengths, flatten_small=group.members == 1, teaching=teaching
     )
+    network = trained({k: v[0] for k, v in group.hyperparams.items()}).model
+    check_paths(config, network)
     setup = Setup(
         group=group,
         dataset=dataset,
@@ -101,8 +108,9 @@ def prepare(
             *(metrics_of(dataset) if config.tasks is None else task_metrics(config, dataset)),
         ),
         keep_best=_keeps_best(group, dataset),
-        keeps_state=trained({k: v[0] for k, v in group.hyperparams.items()}).model.update is not None,
+        keeps_state=network.update is not None,
         teaching=teaching,
+        starting=starting,
     )
     _trace(setup)
     return setup

@@ -49,7 +49,7 @@ def with_teachers_found(config: Config) -> Config:
     """
     if config.teacher is None:
         return config
-    runs = tuple(str(_found(text)) for text in config.teacher.runs)
+    runs = tuple(str(found_run(text)) for text in config.teacher.runs)
     extra = config.teacher.extra
     extra = extra and str(expanded_if_set(extra).absolute())
     return config.model_copy(
@@ -57,11 +57,19 @@ def with_teachers_found(config: Config) -> Config:
     )
 
 
-def _found(text: str) -> Path:
-    """A run folder, or of a folder of runs the newest that has ended."""
+def found_run(text: str, option: str = "teacher.runs") -> Path:
+    """A run folder, or of a folder of runs the newest that has ended.
+
+    Args:
+      text: as a config names it.
+      option: of the config, for the message.
+
+    Raises:
+      ConfigError: when there is no such folder, or no run in it that has ended.
+    """
     path = expanded_if_set(text).absolute()
     if not path.is_dir():
-        raise ConfigError("config", [f"teacher.runs: got {text!r}, there is no such folder"])
+        raise ConfigError("config", [f"{option}: got {text!r}, there is no such folder"])
     if (path / "config.toml").is_file():
         return path
     runs = sorted((p for p in path.iterdir() if (p / "config.toml").is_file()), key=lambda p: p.name)
@@ -72,7 +80,7 @@ def _found(text: str) -> Path:
             if runs
             else "it is no run folder and has no runs in it"
         )
-        raise ConfigError("config", [f"teacher.runs: got {text!r}, {what}"])
+        raise ConfigError("config", [f"{option}: got {text!r}, {what}"])
     return ended[-1]
 
 

@@ -103,6 +103,13 @@ class Trainer:
         """The state before the first step, on the placement's devices."""
         init = partial(init_state, self.setup.recipe_of, keep_best=self.setup.keep_best)
         group = self.setup.group
+        starting = self.setup.starting
+        if starting is not None:
+            begin, parts = (
+                started(self.setup.recipe_of, starting.onto, init),
+                starting.parts(len(group.points)),
+            )
+            return initial_state(self.placement, begin, group.seeds, group.hyperparams, parts)
         if self.pretrained is None:
             return initial_state(self.placement, init, group.seeds, group.hyperparams)
         begin = started(self.setup.recipe_of, CARRIED[group.config.model.kind].onto, init)
@@ -148,6 +155,9 @@ class Trainer:
             watcher.say("devices.workers: the data are in memory, no processes are started")
         if self.setup.teaching is not None:
             watcher.say(f"teacher: {self.setup.teaching.told}")
+        if self.setup.starting is not None:
+            for line in self.setup.starting.told:
+                watcher.say(line)
         restored = restore(self.setup, store, watcher.say) if store else None
         if store and first:
             store.set_aside_after(int(restored[0].step) if restored else None)

@@ -193,7 +193,7 @@ def test_cache_folder(monkeypatch, tmp_path):
 
 def test_catalog_lists_and_checks_what_needs_no_files():
     names = [entry["name"] for entry in catalog.available()]
-    assert len(names) == len(set(names)) == 37
+    assert len(names) == len(set(names)) == 38
     for name in ("digits", "iris", "xor"):
         assert catalog.check(name) == []
         assert catalog.fetch(name) is None
