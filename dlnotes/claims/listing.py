@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dlnotes.claims.rows import ROWS, SECTIONS, Row
+from dlnotes.config.shipped import shipped_folder
 
 
 def as_json() -> list[dict[str, Any]]:
@@ -31,14 +32,15 @@ def last_verdicts() -> dict[str, dict[str, Any]]:
     from dlnotes.claims.report.wording import is_trial, verdict_text
     from dlnotes.claims.reproduce import newest_records, rank
 
-    folder = folder_of("experiments")
-    committed = [] if folder is None else committed_in(folder)
-    records = [*committed, *(record for record, _ in newest_records(Path("runs")).values())]
+    folders = folders_of("experiments")
+    records = [record for folder in folders for record in committed_in(folder)]
+    records += [record for record, _ in newest_records(Path("runs")).values()]
     records.sort(key=lambda r: (rank(r), r["measured"]))
     found = {}
     for record in {record["name"]: record for record in records}.values():
         state = {"verdict": record["verdict"], "verdict_text": verdict_text(record)}
-        state |= {"trial": is_trial(record), "current": on_this_code(record, folder)}
+        state |= {"trial": is_trial(record)}
+        state |= {"current": any(on_this_code(record, folder) for folder in folders)}
         found |= {record["name"]: state, record["id"]: state}
     return found
 
@@ -88,18 +90,30 @@ def _state(row: dict[str, Any]) -> str:
 
 
 def configs() -> list[tuple[Path, str]]:
-    """Configs of trainings, with their first comment; those of claims stand with their rows."""
-    folder = folder_of("configs")
-    if folder is None:
-        return []
-    found = [path for path in sorted(folder.rglob("*.toml")) if path.parent.name != "claims"]
-    return [(path, _first_comment(path)) for path in found]
+    """Configs of trainings, with their first comment; those of claims stand with their rows.
+
+    The shipped ones stand as ``configs/<name>.toml``, which the commands find in any folder.
+    """
+    found = []
+    for folder in folders_of("configs"):
+        for path in sorted(folder.rglob("*.toml")):
+            if path.parent.name != "claims":
+                found.append((Path("configs") / path.relative_to(folder), _first_comment(path)))
+    return found
 
 
 def folder_of(name: str) -> Path | None:
-    """A folder of the current one, else of the repository this package lies in."""
-    folders = (Path(name), Path(__file__).resolve().parents[2] / name)
-    return next((folder for folder in folders if folder.is_dir()), None)
+    """A folder of the current one, else the one that comes with dlnotes."""
+    return next(iter(folders_of(name)), None)
+
+
+def folders_of(name: str) -> list[Path]:
+    """The folder of that name in the current one, and the one that comes with dlnotes, each once."""
+    shipped = shipped_folder(name)
+    found = [Path(name)] if Path(name).is_dir() else []
+    if shipped is not None and not (found and found[0].resolve() == shipped.resolve()):
+        found.append(shipped)
+    return found
 
 
 def _first_comment(path: Path) -> str:

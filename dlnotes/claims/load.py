@@ -11,8 +11,8 @@ from types import ModuleType
 
 from dlnotes.checks import did_you_mean
 from dlnotes.claims.claim import Claim
-from dlnotes.claims.fingerprint import LIBRARY
 from dlnotes.config import ConfigError
+from dlnotes.config.shipped import shipped_folder
 
 
 def experiments_beside(config: Path) -> Path:
@@ -41,7 +41,7 @@ def experiments_folder(config: Path, named: str | None, *, reading: bool, trust:
 
     A config may come from a stranger, and its experiment is a program. So a folder that the config itself
     names counts only where it is the ``experiments`` of the current project: of the working directory, of a
-    folder above it, or of this repository. The folder beside the config counts when a person asks to measure
+    folder above it, or of dlnotes itself. The folder beside the config counts when a person asks to measure
     the claim.
 
     Args:
@@ -65,7 +65,9 @@ def experiments_folder(config: Path, named: str | None, *, reading: bool, trust:
 
 def _own_folders() -> set[Path]:
     here = Path.cwd().resolve()
-    return {(folder / "experiments").resolve() for folder in (here, *here.parents, LIBRARY.parent)}
+    own = {(folder / "experiments").resolve() for folder in (here, *here.parents)}
+    shipped = shipped_folder("experiments")
+    return own if shipped is None else own | {shipped.resolve()}
 
 
 def module_path(folder: Path, experiment: str, *, source: str) -> Path:

@@ -23,6 +23,7 @@ from dlnotes.claims.load import experiments_folder, load_claim, module_path
 from dlnotes.claims.rules import verdict_of
 from dlnotes.claims.statistics import Interval
 from dlnotes.config import ClaimConfig, ConfigError, is_claim, read_raw, validate_as
+from dlnotes.config.shipped import find_config
 from dlnotes.data.download import sha256
 from dlnotes.experiment.kept_files import DamagedFile, read_json, write_json
 from dlnotes.experiment.run_folder import RunFolder, runs_of
@@ -71,7 +72,8 @@ def open_claim(
     """Read and check a claim's config, and load its experiment module.
 
     Args:
-      path: of the TOML file, in a ``configs`` folder beside an ``experiments`` folder.
+      path: of the TOML file, in a ``configs`` folder beside an ``experiments`` folder; or its name where it
+        is shipped.
       overrides: such as ``["options.seeds=20"]``.
       budget: "quick" and "large" take the options of that table; ``None`` leaves it to the file.
       reading: it is only shown or judged, so only the current project's experiments may run.
@@ -80,7 +82,8 @@ def open_claim(
     Raises:
       ConfigError: with every problem found.
     """
-    path, source = Path(path), str(path)
+    path = find_config(path)
+    source = str(path)
     raw = read_raw(path, overrides)
     if not is_claim(raw):
         raise ConfigError(source, ["experiment: missing, the config of a claim must name one"])

@@ -20,6 +20,7 @@ from dlnotes.checks import did_you_mean
 from dlnotes.claims.measure import Opened, judge, last_measured, open_claim, run_claim
 from dlnotes.claims.records import committed, read_record
 from dlnotes.config import ConfigError, is_claim, read_raw
+from dlnotes.config.shipped import shipped_folder
 from dlnotes.devices.prepare import cpu_count
 from dlnotes.experiment.engines import Engine, Task, each
 from dlnotes.formatting import Record
@@ -60,6 +61,27 @@ def claim_configs(folder: Path) -> list[Path]:
         except ConfigError:  # said when that config is run
             continue
     return sorted(found, key=lambda path: _order(path.stem))
+
+
+def configs_to_choose_from(folder: Path | None, wanted: Sequence[str]) -> list[Path]:
+    """The configs of claims in a folder; without one those of ``configs`` here and those that are shipped.
+
+    A folder ``configs`` of a project of one's own is all that there is, unless a claim is asked for that it
+    does not have.
+
+    Args:
+      folder: that a person named, or ``None``.
+      wanted: as in `choose`.
+    """
+    if folder is not None:
+        return claim_configs(folder)
+    here = claim_configs(Path("configs"))
+    if here and all(any(_fits(path, name) for path in here) for name in wanted):
+        return here
+    shipped = shipped_folder("configs")
+    names = {path.name for path in here}
+    more = [] if shipped is None else [p for p in claim_configs(shipped) if p.name not in names]
+    return sorted([*here, *more], key=lambda path: _order(path.stem))
 
 
 def choose(paths: Sequence[Path], wanted: Sequence[str]) -> list[Path]:

@@ -48,7 +48,10 @@ def reproduce(
         int | None,
         typer.Option(min=1, help="Processes; by default one per core, up to 4; 1 for --budget large."),
     ] = None,
-    configs: Annotated[Path, typer.Option(help="Folder that is searched for claims.")] = Path("configs"),
+    configs: Annotated[
+        Path | None,
+        typer.Option(help="Folder that is searched for claims; else configs, and what is shipped."),
+    ] = None,
     results: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Write RESULTS.md and results.json there as each chapter ends."),
@@ -80,7 +83,7 @@ def reproduce(
             tables.write([one.record for one in done if one.record], results)
 
         engine = engine_of(on, address, cpus, gpus, slurm)
-        found = many.claim_configs(configs)
+        found = many.configs_to_choose_from(configs, ids or ())
         opened = many.open_all(many.choose(found, ids or ()), budget=budget)
         done: list[Any] = []
         jobs = min(jobs or many.usual_jobs(budget), max(1, len(opened)))

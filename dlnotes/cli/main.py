@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dlnotes.cli.begin import copy, found_by_name
 from dlnotes.cli.cascade import cascade
 from dlnotes.cli.claim_commands import judge, report, reproduce, run_claim_config
 from dlnotes.cli.errors import FAILED, answers, fail
@@ -73,7 +74,7 @@ def _root(
 ) -> None:
     """Deep-learning notes, executable: train from one config file, measure every claim.
 
-    Start with: dlnotes run configs/quickstart.toml
+    Start with: dlnotes run quickstart
     """
 
 
@@ -102,6 +103,7 @@ def run(
     with answers(debug):
         from dlnotes.config import ConfigError, is_claim, load, read_raw
 
+        config = found_by_name(config)
         if is_claim(read_raw(config)):
             if on is not None:
                 raise ConfigError(str(config), ["--on: a claim is a task of `dlnotes reproduce`"])
@@ -319,6 +321,7 @@ def export(
         out(str(export_run(trained, output=output, int8=int8, onnx=onnx, task=task, tell=told)))
 
 
+app.command()(copy)
 app.command()(cascade)
 app.command()(probe)
 app.command()(judge)

@@ -14,7 +14,12 @@ LongerOption = Annotated[
     list[str] | None,
     typer.Argument(metavar="OPTION=VALUE", help="training.duration='40 epochs'; devices.*, checkpoint.*."),
 ]
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file.", show_default=False)]
+ConfigFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CONFIG", help="A TOML file, or the name of a shipped one: quickstart.", show_default=False
+    ),
+]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Plain lines of progress instead of a live bar.")]
 Debug = Annotated[

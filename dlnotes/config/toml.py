@@ -17,6 +17,7 @@ from dlnotes import bounded
 from dlnotes.checks import did_you_mean
 from dlnotes.config.config import Config
 from dlnotes.config.places import expanded_if_set, name_of
+from dlnotes.config.shipped import find_config, shipped_configs
 from dlnotes.config.sweep import check
 from dlnotes.config.validation import ConfigError, set_path, validate
 
@@ -45,7 +46,8 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read and check a config file.
 
     Args:
-      path: of the TOML file; its stem names the run unless the file sets ``name``.
+      path: of the TOML file, or the name of a shipped config (`dlnotes.config.shipped.find_config`); its
+        stem names the run unless the file sets ``name``.
       overrides: ``"model.widths=[256, 256]"``, the value in TOML (a bare word is taken as text).
 
     Raises:
@@ -54,10 +56,11 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     Example:
       ``load("configs/quickstart.toml", ["training.seeds=32"])``
     """
+    path = find_config(path)
     raw = read_raw(path, overrides)
     if is_claim(raw):
         raise ConfigError(str(path), ["is the config of a claim, one of a training is needed here"])
-    _find_files(raw, Path(path).parent)
+    find_files(raw, path.parent)
     return parse(raw, source=str(path))
 
 
@@ -74,13 +77,12 @@ def read_raw(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
       ConfigError: when it cannot be read or an override has no such form.
     """
-    path = Path(path)
+    path = find_config(path)
     source = str(path)
     try:
-        raw = _parsed(_text_of(bounded.read_bytes(path, LONGEST)))
+        raw = _parsed(read_text(path))
     except FileNotFoundError:
-        beside = [str(p) for p in path.parent.glob("*.toml")] if path.parent.is_dir() else []
-        raise ConfigError(source, [f"no such file{did_you_mean(path, beside)}"]) from None
+        raise ConfigError(source, [f"no such file{_near(path)}"]) from None
     except IsADirectoryError:
         raise ConfigError(source, ["is a folder, a TOML file is needed"]) from None
     except UnicodeDecodeError as error:
@@ -97,6 +99,26 @@ def read_raw(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     raw.setdefault("name", name_of(path.stem))
     _override_all(raw, overrides, source)
     return raw
+
+
+def read_text(path: Path) -> str:
+    """The text of a config file: see `read_raw`.
+
+    Raises:
+      OSError, ValueError: when it cannot be read.
+    """
+    return _text_of(bounded.read_bytes(path, LONGEST))
+
+
+def _near(path: Path) -> str:
+    """The file beside a missing one, or the shipped config, that may have been meant."""
+    beside = [str(p) for p in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+    if told := did_you_mean(path, beside):
+        return told
+    known = shipped_configs()
+    stems = [name.rpartition("/")[2] for name in known]
+    wanted = path.as_posix().removesuffix(".toml").removeprefix("configs/")
+    return did_you_mean(wanted, [*known, *stems])
 
 
 _MARKS = {
@@ -195,7 +217,7 @@ def _kind_first(node: Any) -> Any:
     return {k: _kind_first(v) for k, v in ordered}
 
 
-def _find_files(raw: dict[str, Any], folder: Path) -> None:
+def find_files(raw: dict[str, Any], folder: Path) -> None:
     """Make paths in [data] absolute: found from where one stands, else beside the config file."""
     section = raw.get("data")
     if not isinstance(section, dict):
