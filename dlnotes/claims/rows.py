@@ -209,7 +209,7 @@ ROWS: tuple[Row, ...] = (
            "models.conv_net analysis.count",
            "analysis/test_counting experiments/feedforward/test_depth_claims",
            config="configs/claims/F4.5b_depth_convolutions.toml"),
-    _claim("F4.5c", "Deeper networks are harder to optimize", "models.mlp",
+    _claim("F4.5c", "The training loss of deeper networks", "models.mlp",
            "models/feedforward/test_mlp experiments/feedforward/test_depth_claims",
            config="configs/claims/F4.5c_depth_optimization.toml"),
     _claim("F4.6", "Skip connections and the first layer's gradient", "models.mlp",

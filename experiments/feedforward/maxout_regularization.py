@@ -68,11 +68,11 @@ class MaxoutRegularization(Options):
 
     images: tuple[int, ...] = Field((300, 3000, 55_000), min_length=2, description="training images, by set")
     test: int = Field(10_000, ge=100, description="test images")
-    width: int = Field(32, ge=1, description="units of each of the two hidden layers")
-    steps: int = Field(2000, ge=2, description="of each training")
+    width: int = Field(96, ge=1, description="units of each of the two hidden layers")
+    steps: int = Field(3000, ge=2, description="of each training")
     batch_size: int = Field(100, ge=1, description="images of a step")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each learning rate, to choose one")
-    tuning_steps: int = Field(300, ge=1, description="steps of those trainings")
+    tuning_steps: int = Field(600, ge=1, description="steps of those trainings")
 
 
 def network(pieces: int, width: int, how: int) -> models.Model:

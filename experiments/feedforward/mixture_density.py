@@ -83,7 +83,7 @@ class MixtureDensity(Options):
     seeds: int = Field(20, ge=10, description="data sets of each problem")
     examples: int = Field(4000, ge=100, description="to train on, in each data set; as many to test")
     steps: int = Field(3000, ge=40, description="of each training, 100 examples each")
-    starts: int = Field(200, ge=10, description="trainings at each rate, with and without clipping")
+    starts: int = Field(600, ge=10, description="trainings at each rate, with and without clipping")
     start_steps: int = Field(500, ge=20, description="of each of these")
 
 

@@ -65,7 +65,7 @@ DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)
 class StackedLayers(Options):
     """Sizes of the experiment."""
 
-    hidden: int = Field(48, ge=2, description="units of the single layer in each direction")
+    hidden: int = Field(72, ge=2, description="units of the single layer in each direction")
     embedding: int = Field(16, ge=1, description="numbers of a letter's vector")
     longest: int = Field(10, ge=3, le=20, description="letters of a word at most")
     words: int = Field(30_000, ge=10, description="training words")
@@ -74,8 +74,8 @@ class StackedLayers(Options):
     )
     test: int = Field(5000, ge=4, description="test words")
     probed: int = Field(2000, ge=4, description="training words on which probes are fitted")
-    steps: int = Field(2000, ge=2, description="steps of each training")
-    tuning_steps: int = Field(400, ge=1, description="steps of the trainings that choose rates")
+    steps: int = Field(4000, ge=2, description="steps of each training")
+    tuning_steps: int = Field(600, ge=1, description="steps of the trainings that choose rates")
     batch: int = Field(64, ge=1, description="words of a step")
     tuning_seeds: int = Field(3, ge=1, description="trainings of each net with each learning rate")
 

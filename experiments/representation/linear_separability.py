@@ -67,11 +67,11 @@ class LinearSeparability(Options):
     width: int = Field(128, ge=2, description="units of each hidden layer")
     depth: int = Field(6, ge=2, description="hidden layers of the perceptrons")
     steps: int = Field(8000, ge=4, description="of the training of a perceptron")
-    image_steps: int = Field(6000, ge=4, description="of the training of a convolutional network")
+    image_steps: int = Field(12_000, ge=4, description="of the training of a convolutional network")
     batch_size: int = Field(100, ge=1, description="images of a step")
     points: int = Field(500, ge=2, description="training images of each class that planes are to separate")
     tuning_seeds: int = Field(3, ge=1, description="trainings at each rate, to choose one")
-    tuning_steps: int = Field(400, ge=2, description="steps of those trainings")
+    tuning_steps: int = Field(2000, ge=2, description="steps of those trainings")
 
 
 def measure(options: LinearSeparability) -> dict[str, np.ndarray]:

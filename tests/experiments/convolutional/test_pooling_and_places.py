@@ -48,8 +48,8 @@ def test_pooling_and_strides_have_as_many_parameters():
     for which in (prior.POOLED, prior.STRIDED, prior.WHOLE):
         params = jax.eval_shape(prior.network(which, prior.WHAT, 14, 6).init, jax.random.key(0))
         sizes.append(sum(a.size for a in jax.tree.leaves(params)))
-    assert sizes[0] == sizes[1] == 6 * 26 + 25 * 6 * 64 + 64 + 650
-    assert sizes[2] == 6 * 26 + 400 * 6 * 64 + 64 + 650
+    assert sizes[0] == sizes[1] == 6 * 26 + 2 * 2 * 6 * 64 + 64 + 650
+    assert sizes[2] == 6 * 26 + 20 * 20 * 6 * 64 + 64 + 650
 
 
 def test_the_ratio_of_examples_has_a_sign():

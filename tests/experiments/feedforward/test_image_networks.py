@@ -77,8 +77,11 @@ def test_which_trainings_end_with_other_weights():
 
 def test_every_unit_starts_from_the_same_weights_and_random_ones_are_not_trained(images):
     seeds = np.array([7, 8])
-    relu, own = (units.starts(name, 3, seeds) for name in ("ReLU", "random smooth"))
+    scale = np.array([1.0, 0.25])
+    relu, own = (units.starts(name, 3, scale, seeds) for name in ("ReLU", "random smooth"))
     jax.tree.map(np.testing.assert_array_equal, relu, own.layers)
+    whole = units.starts("ReLU", 3, np.ones(2), seeds)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], 0.25 * b[1]), relu, whole)
     assert not np.allclose(own.unit.phases[0], own.unit.phases[1])
     model, one = units.network("random smooth", 3), jax.tree.map(lambda a: jnp.asarray(a[0]), own)
     slope = jax.jit(jax.grad(networks.cost_of(model, *images[:2])))(one)
