@@ -12,6 +12,7 @@ import numpy as np
 
 from dlnotes.data.tasks import TaskDataset
 from dlnotes.experiment.figures import autoencoded, latent_trees
+from dlnotes.experiment.figures import labels as label_figures
 from dlnotes.experiment.figures import pairs as pair_figures
 from dlnotes.experiment.figures import pixels as pixel_figures
 from dlnotes.experiment.figures import predictions as predicted_figures
@@ -53,7 +54,7 @@ def draw(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[P
         chosen.append(("sweep", sweep))
     chosen += pretraining_figures.fitting(result)
     told = autoencoded.fitting(result) or predicted_figures.fitting(result.dataset)
-    chosen += told + text_figures.fitting(result.dataset)
+    chosen += told + text_figures.fitting(result.dataset) + label_figures.fitting(result.dataset)
     chosen += tree_figures.fitting(result.dataset)
     chosen += latent_trees.fitting(result.dataset, result.config.model.kind)
     if isinstance(result.dataset, TaskDataset):

@@ -31,7 +31,7 @@ def embedded(symbols: int, width: int, network: Model, *, init_scale: float | Ar
       symbols: how many there are.
       width: of each vector, the channels that the network takes.
       network: applied to ``(batch, time, width)``, with the mask.
-      init_scale: factor on the initial vectors, which are normal numbers; may be traced.
+      init_scale: factor on the initial vectors, of length 1 on average; may be traced.
 
     Returns:
       A `Model` of `Embedded`: ``x`` (batch, time) whole numbers, the output that of the network.
@@ -53,7 +53,7 @@ def embedded(symbols: int, width: int, network: Model, *, init_scale: float | Ar
     def init(key: PRNGKey, /) -> Embedded:
         key_E, key_network = jax.random.split(key)
         scale = jnp.asarray(init_scale, jnp.float32)
-        E = scale * jax.random.normal(key_E, (symbols, width), jnp.float32)
+        E = scale / width**0.5 * jax.random.normal(key_E, (symbols, width), jnp.float32)
         return Embedded(E, network.init(key_network))
 
     def apply(params: Embedded, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
