@@ -65,7 +65,7 @@ def test_texts(tmp_path, model):
     done = run(parse(config))
     assert done.metrics["test"]["accuracy"]["mean"] > 0.9
     names = {p.name for p in (done.folder / "figures").iterdir()}
-    assert {"confusion_matrix.png", "worst_mistakes.png"} <= names
+    assert {"confusion_matrix.png", "worst_mistakes.csv"} <= names
     assert {"vocabulary.txt", "coverage.txt"} <= {p.name for p in (done.folder / "data").iterdir()}
     (tmp_path / "new.txt").write_text("w1 w2 GREAT w3\nsomething dull here\n")
     assert [row["class"] for row in answers(done.folder, tmp_path / "new.txt")] == ["good", "bad"]
