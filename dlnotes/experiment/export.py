@@ -195,6 +195,11 @@ def _inputs_in_words(dataset: Dataset) -> str:
         lost = [name for name in fills if name in dataset.features]
         told = f"NaN in {', '.join(map(repr, lost))} is a missing number: it is filled as in training."
         return f"{columns}{told}\n" if lost else columns
+    if reading_of(dataset).get("form") in ("texts", "labeled_words"):
+        return (
+            "\n`x` holds the numbers of symbols: the lines of data/vocabulary.txt in the run's folder, from "
+            "0 on.\n"
+        )
     levels = known_levels(dataset)
     if levels is not None and levels["bytes"]:
         return "\n`x` holds gray levels from 0 to 1, bytes divided by 255.\n"

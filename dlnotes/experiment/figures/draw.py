@@ -14,6 +14,7 @@ from dlnotes.data.tasks import TaskDataset
 from dlnotes.experiment.figures import autoencoded, latent_trees
 from dlnotes.experiment.figures import baselines as baseline_figures
 from dlnotes.experiment.figures import forecast as forecast_figures
+from dlnotes.experiment.figures import labels as label_figures
 from dlnotes.experiment.figures import pairs as pair_figures
 from dlnotes.experiment.figures import pixels as pixel_figures
 from dlnotes.experiment.figures import predictions as predicted_figures
@@ -56,7 +57,7 @@ def draw(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[P
     chosen += pretraining_figures.fitting(result)
     told = autoencoded.fitting(result) or predicted_figures.fitting(result.dataset)
     chosen += forecast_figures.fitting(result.dataset)
-    chosen += told + text_figures.fitting(result.dataset)
+    chosen += told + text_figures.fitting(result.dataset) + label_figures.fitting(result.dataset)
     chosen += tree_figures.fitting(result.dataset)
     chosen += latent_trees.fitting(result.dataset, result.config.model.kind)
     if isinstance(result.dataset, TaskDataset):

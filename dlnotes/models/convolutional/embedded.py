@@ -16,7 +16,7 @@ class Embedded(NamedTuple):
     """Parameters of ``f(E[x])``.
 
     Attributes:
-      E: (symbols, width), a vector for each symbol.
+      E: (symbols, embedding), a vector for each symbol.
       network: of the network f above.
     """
 
@@ -24,14 +24,14 @@ class Embedded(NamedTuple):
     network: Params
 
 
-def embedded(symbols: int, width: int, network: Model, *, init_scale: float | Array = 1.0) -> Model:
-    """A network of signals ``(time, width)``, a `conv_net` say, that reads the vectors of symbols.
+def embedded(symbols: int, embedding: int, network: Model, *, init_scale: float | Array = 1.0) -> Model:
+    """A network of signals ``(time, embedding)``, a `conv_net` say, that reads the vectors of symbols.
 
     Args:
       symbols: how many there are.
-      width: of each vector, the channels that the network takes.
-      network: applied to ``(batch, time, width)``, with the mask.
-      init_scale: factor on the initial vectors, which are normal numbers; may be traced.
+      embedding: width of each vector, the channels that the network takes.
+      network: applied to ``(batch, time, embedding)``, with the mask.
+      init_scale: factor on the initial vectors, of length 1 on average; may be traced.
 
     Returns:
       A `Model` of `Embedded`: ``x`` (batch, time) whole numbers, the output that of the network.
@@ -48,12 +48,12 @@ def embedded(symbols: int, width: int, network: Model, *, init_scale: float | Ar
 
     Source: Collobert et al., 2011; Kim, 2014.
     """
-    positive(symbols=symbols, width=width)
+    positive(symbols=symbols, embedding=embedding)
 
     def init(key: PRNGKey, /) -> Embedded:
         key_E, key_network = jax.random.split(key)
         scale = jnp.asarray(init_scale, jnp.float32)
-        E = scale * jax.random.normal(key_E, (symbols, width), jnp.float32)
+        E = scale / embedding**0.5 * jax.random.normal(key_E, (symbols, embedding), jnp.float32)
         return Embedded(E, network.init(key_network))
 
     def apply(params: Embedded, x: Any, /, *, key: PRNGKey | None = None, mask: Array | None = None) -> Array:
