@@ -83,6 +83,8 @@ def _fixed(value: float, places: int) -> str:
 
 SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f", "one_path_accuracy"}) | {
     "macro_f1",
+    "micro_f1",
+    "label_accuracy",
     "balanced_accuracy",
     *(f"{name}_at_threshold" for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1")),
 }
@@ -109,7 +111,13 @@ def bare_metric(metric: str) -> str:
     return metric.rpartition(".")[2]
 
 
-_WORDS = {"r2": "R²", "auc": "AUC", "macro_f1": "macro F1", "f1_at_threshold": "F1 at threshold"}
+_WORDS = {
+    "r2": "R²",
+    "auc": "AUC",
+    "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
+    "f1_at_threshold": "F1 at threshold",
+}
 
 
 def metric_in_words(metric: str, measured: Iterable[str] = ()) -> str:

@@ -38,6 +38,7 @@ from dlnotes.data.line_inputs import read_line_inputs
 from dlnotes.data.own_files import reading_of
 from dlnotes.data.pictures import pictures_of, read_images
 from dlnotes.data.spelled_numbers import label, number
+from dlnotes.data.table_targets import targets_again
 from dlnotes.data.time_series.csv_series import series_of
 from dlnotes.data.time_series.forecasting import windows_of
 from dlnotes.data.time_series.ts_files import pad_series, read_ts
@@ -175,6 +176,8 @@ def _read_csv(
     inputs = Inputs(x, tuple(f"{read.unit} {line}" for line in read.lines), None)
     if not with_targets:
         return inputs, None
+    if reading.get("targets"):
+        return inputs, targets_again(read, dataset)
     columns = {feature.partition("=")[0] for feature in dataset.features}
     others = [name for name in read.header if name not in columns]
     if target is None:

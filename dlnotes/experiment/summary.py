@@ -60,7 +60,7 @@ def summarize_group(
     return records
 
 
-_STRICTEST = ("sequence_error", "exact_match", "mean_iou", "accuracy", "absolute_error")
+_STRICTEST = ("sequence_error", "exact_match", "mean_iou", "accuracy", "label_accuracy", "absolute_error")
 """Metrics that a run is told by, the strictest first."""
 
 
