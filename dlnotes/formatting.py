@@ -86,6 +86,8 @@ SHARES = frozenset({"accuracy", "exact_match", "mean_iou", "boundary_f", "one_pa
     "entity_precision",
     "entity_recall",
     "macro_f1",
+    "micro_f1",
+    "label_accuracy",
     "balanced_accuracy",
     *(f"{name}_at_threshold" for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1")),
 }
@@ -120,6 +122,7 @@ _WORDS = {
     "r2": "R²",
     "auc": "AUC",
     "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
     "f1_at_threshold": "F1 at threshold",
 }
 

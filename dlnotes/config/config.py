@@ -93,6 +93,7 @@ class Config(Section):
         if self.decoding is not None and self.model.kind != "seq2seq":
             raise ValueError(f"decoding: is for model.kind 'seq2seq', got {self.model.kind!r}")
         self._tasks_agree()
+        self._weights_agree()
         if self.teacher is not None and self.training.loss not in ("auto", "cross_entropy", "squared_error"):
             raise ValueError(
                 f"training.loss: got {self.training.loss!r} with [teacher]; allowed are auto, cross_entropy, "
@@ -175,6 +176,26 @@ class Config(Section):
             found.append("training.asynchronous: got workers, with start.frozen there are none")
         if found:
             raise ValueError("; ".join(found))
+
+    def _weights_agree(self) -> None:
+        """Refuse weights of examples where targets already have something beside them.
+
+        Raises:
+          ValueError: naming the option.
+        """
+        weights = [("training.class_weight", self.training.class_weight)]
+        weights.append(("data.weight", getattr(self.data, "weight", None)))
+        others = {
+            "tasks": self.tasks is not None,
+            "teacher": self.teacher is not None,
+            "fine_tuning.labels": self.fine_tuning is not None and self.fine_tuning.labels is not None,
+            "training.asynchronous": self.training.asynchronous is not None,
+            f"model.kind {self.model.kind!r}": self.model.reconstructs,
+        }
+        for option, value in weights:
+            for other, there in others.items():
+                if value is not None and there:
+                    raise ValueError(f"{option}: got {value!r}, cannot be combined with {other}")
 
     def _tasks_agree(self) -> None:
         """Refuse what several tasks cannot be trained with.

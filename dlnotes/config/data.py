@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dlnotes.config.fields import Decimal, Part, Source, Split
+from dlnotes.config.fields import Decimal, OwnSplit, Part, Source, Split
 from dlnotes.config.picture_data import PictureData
 from dlnotes.config.sequence_data import SequenceData
 from dlnotes.config.text_data import TextData
@@ -70,7 +70,7 @@ class FashionMnist(_Idx):
     kind: Literal["fashion_mnist"]
 
 
-class Npz(Split):
+class Npz(OwnSplit):
     """Your own arrays in one .npz file."""
 
     kind: Literal["npz"]
@@ -95,14 +95,20 @@ class Npy(Split):
     standardize: bool = True
 
 
-class Csv(Split):
+class Csv(OwnSplit):
     """Your own table, CSV or Parquet: a named target column; text columns become one-hot."""
 
     always: ClassVar = ("vector", "any")
     kind: Literal["csv"]
     path: str
-    target: str
-    task: Literal["auto", "classification", "regression"] = "auto"
+    target: str | tuple[str, ...] = Field(
+        description="column to predict; or several of numbers, labels or counts"
+    )
+    task: Literal["auto", "classification", "regression", "labels", "counts"] = Field(
+        default="auto",
+        description='"labels": columns of 0 and 1, or one that lists a row\'s labels; "counts": 0, 1, 2, …',
+    )
+    separator: str = Field(default=";", min_length=1, description="between the labels of a cell")
     categorical: tuple[str, ...] = Field(default=(), description="numeric columns to treat as categories")
     drop: tuple[str, ...] = Field(
         default=(), description='columns to leave out; "" is a column without a name'
@@ -110,6 +116,15 @@ class Csv(Split):
     dates: tuple[str, ...] = Field(
         default=(), description="columns of dates (2020-12-31), to be taken as days since 1970-01-01"
     )
+    date_format: str = Field(default="", description='of the dates, such as "%d.%m.%Y"; else ISO 8601')
+    calendar: tuple[str, ...] = Field(
+        default=(), description="columns of dates, also as their places in the year, the week and the day"
+    )
+    hashed: dict[str, Annotated[int, Field(ge=2, le=4096)]] = Field(
+        default={}, description="columns of many texts, with the number of inputs that these share"
+    )
+    id: str | None = Field(default=None, description="column that names the rows; predictions carry it")
+    weight: str | None = Field(default=None, description="column of what a row counts in training, from 0")
     impute: Literal["median", "mean", "most_frequent"] | None = Field(
         default=None,
         description="fills missing cells, with inputs that mark them; else they are refused",

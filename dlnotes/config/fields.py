@@ -93,3 +93,11 @@ class Split(Source):
     )
     test: Part = Field(default=0.2, description="share (below 1) or number of examples held out for the test")
     seed: int = Field(default=0, ge=0, description="seed of the split, the same for every training seed")
+
+
+class OwnSplit(Split):
+    """As `Split`, of a person's own files: the test part may have a file of its own."""
+
+    test_path: str | None = Field(
+        default=None, description="file of the test part; then `test` counts for nothing"
+    )

@@ -31,6 +31,7 @@ TRUNKS = (
 """Families whose outputs can be features: one answer an example, no state."""
 
 _OF_CLASSES = ("cross_entropy", "hinge", "brier")
+_OF_COUNTS = ("poisson_nll", "negative_binomial_nll")
 
 
 class Task(Section):
@@ -41,10 +42,19 @@ class Task(Section):
         min_length=1,
         description='"inputs" for a reconstruction, or a column; by default the target of [data]',
     )
-    kind: Literal["auto", "classification", "regression"] = Field(
+    kind: Literal["auto", "classification", "regression", "counts"] = Field(
         default="auto", description="of a column: texts, and up to 20 different whole numbers, are classes"
     )
-    loss: Literal["auto", "cross_entropy", "hinge", "brier", "squared_error", "absolute_error"] = "auto"
+    loss: Literal[
+        "auto",
+        "cross_entropy",
+        "hinge",
+        "brier",
+        "squared_error",
+        "absolute_error",
+        "poisson_nll",
+        "negative_binomial_nll",
+    ] = Field(default="auto", description="counts have poisson_nll or negative_binomial_nll")
     weight: float = dynamic(
         1.0, ge=0, description="of its loss in the sum over an example's tasks; 0 leaves it out"
     )
@@ -80,10 +90,14 @@ class Task(Section):
                     raise ValueError(
                         f"{name}: got {got!r} for a reconstruction, every example has this target"
                     )
-            if self.loss in _OF_CLASSES:
+            if self.loss in (*_OF_CLASSES, *_OF_COUNTS):
                 raise ValueError(
                     f"loss: got {self.loss!r} for a reconstruction, allowed: squared_error, absolute_error"
                 )
+        if self.kind == "counts" and self.loss in _OF_CLASSES:
+            raise ValueError(f"loss: got {self.loss!r} for counts, allowed: {', '.join(_OF_COUNTS)}")
+        if self.loss in _OF_COUNTS and self.kind != "counts":
+            raise ValueError(f"kind: got {self.kind!r} with loss {self.loss!r}, allowed: 'counts'")
         if self.labels == 0:
             raise ValueError("labels: got 0, allowed is above 0 (a task without targets learns nothing)")
         if self.corruption == "mask" and self.amount > 1:

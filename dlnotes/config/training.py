@@ -224,7 +224,14 @@ class Training(Section):
         "heteroscedastic_nll",
         "full_covariance_nll",
         "mixture_nll",
+        "poisson_nll",
+        "negative_binomial_nll",
     ] = "auto"
+    class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None = Field(
+        default=None,
+        description='what an example of a class counts in training, by name (others 1); "balanced": all '
+        "classes alike",
+    )
     components: int | None = Field(default=None, ge=1, description="of a mixture; 5 unless it is said")
     spread_floor: float = Field(default=0.0, ge=0, description="least standard deviation of a learned one")
     quantile: float | None = dynamic(None, gt=0, lt=1, description="that the pinball loss learns")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dlnotes import bounded
-from dlnotes.data import parquet, spelled_numbers
+from dlnotes.data import parquet, spelled_numbers, table_columns
 from dlnotes.data.spelled_numbers import MISSING
 
 MAX_CATEGORIES = 100
@@ -245,19 +245,27 @@ def numbers(table: Table, name: str, *, fill: float | None = None, hint: str = "
     return _floats(table, name, [table.number(cell) for cell in table.column(name)], fill, hint)
 
 
-def day_numbers(table: Table, name: str, *, fill: float | None = None) -> np.ndarray:
-    """A column of dates in ISO 8601's form as days since 1970-01-01, float64.
+def day_numbers(table: Table, name: str, *, fill: float | None = None, form: str = "") -> np.ndarray:
+    """A column of dates as days since 1970-01-01, float64.
+
+    Args:
+      table: that has it.
+      name: of the column.
+      fill: for missing cells; without it they are refused.
+      form: of `datetime.strptime`, such as "%d.%m.%Y"; by default ISO 8601's.
 
     Raises:
       ValueError: with the line, when a cell is no date, or some name their time zone and others do not.
     """
     values, zoned = [], {}
     for line, cell in zip(table.lines, table.column(name)):
-        found = spelled_numbers.days(cell)
+        found = spelled_numbers.days(cell, form)
         if found is None and cell not in MISSING:
+            needed = f"of the form {form}" if form else "such as 2020-12-31 or 2020-12-31T23:59"
+            hint = "" if form else ' (date_format = "%d.%m.%Y" reads others)'
             raise ValueError(
-                f"{table.path}: {table.unit} {line}: column {name!r} holds {cell!r}, a date such as "
-                "2020-12-31 or 2020-12-31T23:59 is needed"
+                f"{table.path}: {table.unit} {line}: column {name!r} holds {cell!r}, a date {needed} is "
+                f"needed{hint}"
             )
         values.append(None if found is None else found[0])
         if found is not None:
@@ -319,7 +327,8 @@ def feature_names(
         if len(categories) > MAX_CATEGORIES:
             raise ValueError(
                 f"{table.path}: column {column!r} has {len(categories)} different texts, at most "
-                f"{MAX_CATEGORIES} are taken as categories (leave it out with drop)"
+                f"{MAX_CATEGORIES} are taken as categories (hashed = {{ {column!r} = 32 }} takes them in 32 "
+                "inputs, drop leaves the column out)"
             )
         if len(categories) > MANY_CATEGORIES and column not in categorical:
             many.append(f"column {column!r} holds {len(categories)} different texts")
@@ -338,6 +347,9 @@ def encode(
     *,
     fills: Mapping[str, float | str] | None = None,
     dates: Sequence[str] = (),
+    date_format: str = "",
+    hashed: Mapping[str, int] | None = None,
+    calendar: Mapping[str, bool] | None = None,
     hint: str = _HINT,
 ) -> np.ndarray:
     """The table's ``(rows, features)`` float64 inputs, by names as from `feature_names`.
@@ -347,6 +359,10 @@ def encode(
       features: inputs. One that ends in "=" ("age=") is 1 where the cell of its column is missing.
       fills: what is taken for a missing cell, by column (see `dlnotes.data.missing_cells`).
       dates: columns of dates.
+      date_format: of these, see `day_numbers`.
+      hashed: columns of texts that are hashed, with their numbers of inputs.
+      calendar: columns of dates with inputs of `dlnotes.data.table_columns.calendar_names`, and whether these
+        are of the hour too.
       hint: what helps against missing cells.
 
     Raises:
@@ -354,10 +370,15 @@ def encode(
         when a column is not there.
     """
     columns: dict[str, list[tuple[int, str | None]]] = {}
+    derived: dict[str, list[str]] = {c: table_columns.hashed_names(c, n) for c, n in (hashed or {}).items()}
+    derived |= {f"{c}:": table_columns.calendar_names(c, times=t) for c, t in (calendar or {}).items()}
+    made = {name for names in derived.values() for name in names}
     for j, feature in enumerate(features):
+        if feature in made:
+            continue
         column, equals, category = feature.partition("=")
         columns.setdefault(column, []).append((j, category if equals else None))
-    missing = [column for column in columns if column not in table.header]
+    missing = [column for column in (*columns, *(hashed or {})) if column not in table.header]
     if missing:
         raise ValueError(
             f"{table.path}: column {', '.join(missing)} is missing, it has {', '.join(table.header)}"
@@ -377,7 +398,7 @@ def encode(
         if is_number:
             value = None if fill is None else float(fill)
             if column in dates:
-                x[:, known[None]] = day_numbers(table, column, fill=value)
+                x[:, known[None]] = day_numbers(table, column, fill=value, form=date_format)
             else:
                 x[:, known[None]] = numbers(table, column, fill=value, hint=hint)
             continue
@@ -394,4 +415,10 @@ def encode(
                     f"known are {', '.join(map(str, known))}"
                 )
             x[i, known[cell]] = 1
+    for column, buckets in (hashed or {}).items():
+        places = [features.index(name) for name in derived[column]]
+        x[:, places] = table_columns.hash_cells(table.column(column), buckets)
+    for column, times in (calendar or {}).items():
+        places = [features.index(name) for name in derived[f"{column}:"]]
+        x[:, places] = table_columns.calendar_values(x[:, features.index(column)], times=times)
     return x

@@ -43,6 +43,7 @@ from dlnotes.data.own_files import reading_of
 from dlnotes.data.pictures import pictures_of, read_images
 from dlnotes.data.scaling import as_read, scaled_inputs
 from dlnotes.data.spelled_numbers import label, number
+from dlnotes.data.table_targets import targets_again
 from dlnotes.data.texts.text_inputs import read_text_inputs
 from dlnotes.data.time_series.csv_series import read_windows
 from dlnotes.data.time_series.ts_files import pad_series, read_ts
@@ -193,6 +194,8 @@ def _read_csv(
     inputs = Inputs(x, tuple(f"{read.unit} {line}" for line in read.lines), None)
     if not with_targets:
         return inputs, None
+    if reading.get("targets"):
+        return inputs, targets_again(read, dataset)
     columns = {feature.partition("=")[0] for feature in dataset.features}
     others = [name for name in read.header if name not in columns]
     if target is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,12 @@ Strategy = Literal["median", "mean", "most_frequent"]
 
 
 def fit_fills(
-    table: Table, features: Sequence[str], train: np.ndarray, strategy: Strategy, dates: Sequence[str] = ()
+    table: Table,
+    features: Sequence[str],
+    train: np.ndarray,
+    strategy: Strategy,
+    dates: Sequence[str] = (),
+    date_format: str = "",
 ) -> tuple[dict[str, float | str], tuple[str, ...]]:
     """What stands for a missing cell of each column, and the inputs that mark where cells were missing.
 
@@ -24,6 +30,7 @@ def fit_fills(
       train: rows of the training part, the only ones that are looked at.
       strategy: of the numbers; texts are filled with the most frequent one.
       dates: columns of dates.
+      date_format: of these.
 
     Returns:
       The fills by column, numbers or texts; and names such as "age=", one for each column with a missing cell
@@ -39,7 +46,7 @@ def fit_fills(
     for column in dict.fromkeys(feature.partition("=")[0] for feature in features):
         cells = table.column(column)
         if column in features:
-            read = day_numbers if column in dates else numbers
+            read = partial(day_numbers, form=date_format) if column in dates else numbers
             values: Any = read(table, column, fill=0.0)
             values[[cell in MISSING for cell in cells]] = np.nan
             imputer = SimpleImputer(strategy=strategy)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
+
 from dlnotes.data.dataset import Dataset
 
 
@@ -23,10 +25,13 @@ class OwnDataset(Dataset):
         "class_of", of a table of paths "table" and "column": "image", "root", "ending", "targets"), "sounds"
         (under "sounds" the options of `dlnotes.data.time_series.sound.read_sounds`), "videos" ("array",
         "class_of"). "levels" are those of images (see `dlnotes.data.levels`). "scaling" is of any (see
-        `dlnotes.data.scaling`).
+        `dlnotes.data.scaling`). "targets" are those of `dlnotes.data.table_targets`, "id" is the column that
+        predictions carry.
+      weights: ``(n,)`` of the training part's examples, their mean 1; ``None`` where all count alike.
     """
 
     reading: Mapping[str, Any] = field(default_factory=dict)
+    weights: np.ndarray | None = field(default=None, compare=False)
 
 
 def read_as(dataset: Dataset, **reading: Any) -> OwnDataset:

@@ -114,14 +114,20 @@ def looks_like_a_date(cell: str) -> bool:
     return _DATE.fullmatch(cell) is not None
 
 
-def days(cell: str) -> tuple[float, bool] | None:
-    """Days since 1970-01-01 of a date in ISO 8601's form, and whether it names its time zone; else ``None``.
+def days(cell: str, form: str = "") -> tuple[float, bool] | None:
+    """Days since 1970-01-01 of a date, and whether it names its time zone; ``None`` of what is no date.
+
+    Args:
+      cell: the date.
+      form: as of `datetime.strptime`; by default ISO 8601's.
 
     >>> days("1970-01-02T12:00"), days("31.12.2020")
     ((1.5, False), None)
+    >>> days("02.01.1970", "%d.%m.%Y")
+    (1.0, False)
     """
     try:
-        found = datetime.fromisoformat(cell)
+        found = datetime.strptime(cell, form) if form else datetime.fromisoformat(cell)
     except ValueError:
         return None
     aware = found.tzinfo is not None

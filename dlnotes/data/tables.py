@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
@@ -10,25 +11,32 @@ from typing import Any, Literal
 import numpy as np
 
 from dlnotes.data import csv_table as table
-from dlnotes.data import in_file, parquet
-from dlnotes.data.assemble import assemble
-from dlnotes.data.dataset import Dataset
+from dlnotes.data import in_file, parquet, table_targets
+from dlnotes.data.assemble import Parts, assemble
+from dlnotes.data.dataset import Dataset, Examples
 from dlnotes.data.download import sha256
 from dlnotes.data.in_file import assemble_rows
-from dlnotes.data.missing_cells import Strategy, fit_fills
+from dlnotes.data.missing_cells import Strategy
 from dlnotes.data.own_files import read_as
 from dlnotes.data.spelled_numbers import label
 from dlnotes.data.split import split_of_file
+from dlnotes.data.used_columns import Columns
 
 
 def csv(
     path: str | Path,
     *,
-    target: str,
-    task: Literal["auto", "classification", "regression"] = "auto",
+    target: str | Sequence[str],
+    task: Literal["auto", "classification", "regression", "labels", "counts"] = "auto",
     categorical: Sequence[str] = (),
     drop: Sequence[str] = (),
     dates: Sequence[str] = (),
+    date_format: str = "",
+    calendar: Sequence[str] = (),
+    hashed: Mapping[str, int] | None = None,
+    id: str | None = None,
+    weight: str | None = None,
+    separator: str = ";",
     impute: Strategy | None = None,
     delimiter: str = ",",
     decimal: Literal[".", ","] = ".",
@@ -47,12 +55,19 @@ def csv(
 
     Args:
       path: the file; a CSV file in UTF-8.
-      target: name of the column to predict.
+      target: name of the column to predict, or of several columns of numbers, labels or counts.
       task: "auto" takes texts, and up to 20 different whole numbers, for classes; other numbers for
-        regression. Classes keep their names.
+        regression. Classes keep their names. "labels": columns of 0 and 1 of which a row may have several, or
+        one column that lists those of a row. "counts": whole numbers from 0, not standardized.
       categorical: columns of numbers to be taken as texts (post codes, say).
       drop: columns to leave out; "" is a column without a name.
       dates: columns of dates (2020-12-31, with a time or not), to be taken as days since 1970-01-01.
+      date_format: of the dates, as of `datetime.strptime`; by default ISO 8601's.
+      calendar: columns of dates that are also taken as their places in the year, the week and the day.
+      hashed: columns of many texts, each with the number of inputs that its texts share by their hashes.
+      id: column that names the rows, which predictions carry; no input.
+      weight: column of numbers from 0 by which rows count in training; no input.
+      separator: between the labels of a cell.
       impute: fill missing cells of the inputs with the training part's "median", "mean" or "most_frequent"
         number, in texts always the most frequent one; for each column with a missing cell in the training
         part an input named "age=" is 1 where one was. Without it they are refused.
@@ -69,17 +84,15 @@ def csv(
       ValueError: when it cannot be used; the message has the file and the line.
     """
     options = {"delimiter": delimiter, "decimal": decimal, "thousands": thousands}
-    named = (("target", [target]), ("categorical", categorical), ("drop", drop), ("dates", dates))
+    targets = [target] if isinstance(target, str) else list(target)
+    if not targets:
+        raise ValueError("target: got no column, at least one is needed")
+    single, special = targets[0], table_targets.is_special(target, task)
+    used = Columns(targets, categorical, drop, dates, date_format, calendar, dict(hashed or {}), id, weight)
+    used.check()
 
     def inputs_of(header: Sequence[str]) -> list[str]:
-        for option, names in named:
-            for name in names:
-                if name not in header:
-                    raise ValueError(f"{option}: got {name!r}, the columns of {path} are {', '.join(header)}")
-        columns = [name for name in header if name != target and name not in drop]
-        if not columns:
-            raise ValueError(f"{path}: no column is left for the inputs")
-        return columns
+        return used.inputs(path, header)
 
     split: dict[str, Any] = {"validation": validation, "test": test, "seed": seed}
     if parquet.is_parquet(path) and 4 * prod(parquet.shape(path)) > in_file.MOST:
@@ -88,21 +101,34 @@ def csv(
         for option, given in (
             ("dates", dates),
             ("impute", impute),
-            ("categorical", {*categorical} - {target}),
+            ("categorical", {*categorical} - {single}),
+            ("calendar", calendar),
+            ("hashed", hashed),
+            ("id", id),
+            ("weight", weight),
+            ("target", special and targets),
         ):
             if given:
                 raise ValueError(
                     f"{option}: is for tables that fit into the memory; {path} has more than "
                     f"{in_file.MOST / 2**30:.0f} GB of inputs, which must be numbers"
                 )
-        as_texts = target in categorical
+        as_texts = single in categorical
         return _large_table(
-            path, target, header, columns, task, split, options, as_texts=as_texts, scale=standardize
+            path, single, header, columns, task, split, options, as_texts=as_texts, scale=standardize
         )
     read = table.read_table(path, **options)
     columns = inputs_of(read.header)
-    features = table.feature_names(read, columns, categorical, dates)
-    y, job, classes = _csv_target(read, target, task, as_texts=target in categorical)
+    made_of = used.made_of(read, columns)
+    found: table_targets.Targets | None = None
+    if special:
+        found = table_targets.read_targets(read, targets, task, separator)
+        y, job, outputs = found.y, "regression", found.y.shape[1]
+        classes = found.names if task == table_targets.LABELS else ()
+    else:
+        y, job, classes = _csv_target(read, single, task, as_texts=single in categorical)
+        outputs = len(classes) if job == "classification" else 1
+    weights = None if weight is None else used.weights(read)
     parts = split_of_file(
         path,
         len(y),
@@ -110,10 +136,7 @@ def csv(
         lambda i: f"{read.unit} {read.lines[i]}",
         **split,
     )
-    encoding: dict[str, Any] = {"dates": list(dates)} if dates else {}
-    if impute is not None:
-        encoding["fills"], marks = fit_fills(read, features, parts[0], impute, dates)
-        features += marks
+    features, encoding = used.encoding(read, made_of, parts[0], impute)
     made = assemble(
         Path(path).stem,
         table.encode(read, features, **encoding),
@@ -121,13 +144,45 @@ def csv(
         parts,
         input="vector",
         task=job,
-        outputs=len(classes) if job == "classification" else 1,
+        outputs=outputs,
         standardize=standardize,
         classes=classes,
         features=features,
         sources={str(path): sha256(path)},
     )
-    return read_as(made, form="table", target=target, table=options, encoding=encoding)
+    kept: dict[str, Any] = {"target": single if len(targets) == 1 else targets}
+    kept |= {} if id is None else {"id": id}
+    kept |= {} if weight is None else {"weight": weight}
+    kept |= {} if found is None else found.reading | {"outputs": list(found.names)}
+    if found is not None and task in (table_targets.LABELS, table_targets.COUNTS):
+        made = unscaled_targets(made, y, parts)
+        if task == table_targets.COUNTS:
+            kept["level"] = np.maximum(y[parts[0]].mean(axis=0), 1e-3).tolist()
+    own = read_as(made, form="table", table=options, encoding=encoding, **kept)
+    return own if weights is None else replace(own, weights=mean_of_one(path, weights[parts[0]]))
+
+
+def unscaled_targets(dataset: Dataset, y: np.ndarray, parts: Parts) -> Dataset:
+    """The data set with its targets as they are, whatever is done to the inputs."""
+    y = y.astype(np.float32)
+
+    def own(part: Examples | None, rows: np.ndarray) -> Examples | None:
+        return None if part is None else part._replace(y=y[rows])
+
+    train, validation, test = map(own, (dataset.train, dataset.validation, dataset.test), parts)
+    assert train is not None
+    return replace(dataset, train=train, validation=validation, test=test, standardize_y=None)
+
+
+def mean_of_one(path: str | Path, weights: np.ndarray) -> np.ndarray:
+    """Weights of a training part divided by their mean, float32.
+
+    Raises:
+      ValueError: when all are 0.
+    """
+    if not weights.any():
+        raise ValueError(f"{path}: weight: every row of the training part has the weight 0")
+    return (weights / weights.mean()).astype(np.float32)
 
 
 def _large_table(

@@ -13,12 +13,13 @@ from dlnotes.data import standardize as standardizing
 from dlnotes.data.assemble import Parts, assemble
 from dlnotes.data.dataset import Dataset, Examples, Standardize
 from dlnotes.data.download import sha256
-from dlnotes.data.missing_cells import Strategy, fit_fills
+from dlnotes.data.missing_cells import Strategy
 from dlnotes.data.own_files import read_as
 from dlnotes.data.spelled_numbers import MISSING, label
 from dlnotes.data.split import split_of_file
 from dlnotes.data.tables import _csv_target
 from dlnotes.data.tasks import INPUTS, TaskDataset, TaskFacts, Wanted, keep_targets, with_targets
+from dlnotes.data.used_columns import Columns
 from dlnotes.outputs.targets import Targets
 from dlnotes.typing import IGNORE
 
@@ -27,11 +28,17 @@ def csv_tasks(
     path: str | Path,
     wanted: Mapping[str, Wanted],
     *,
-    target: str,
+    target: str | Sequence[str],
     task: str = "auto",
     categorical: Sequence[str] = (),
     drop: Sequence[str] = (),
     dates: Sequence[str] = (),
+    date_format: str = "",
+    calendar: Sequence[str] = (),
+    hashed: Mapping[str, int] | None = None,
+    id: str | None = None,
+    weight: str | None = None,
+    separator: str = ";",
     impute: Strategy | None = None,
     delimiter: str = ",",
     decimal: str = ".",
@@ -49,28 +56,34 @@ def csv_tasks(
     Args:
       path: of a CSV or Parquet file.
       wanted: of each task, by name; its column is ``target`` where it names none.
-      target, task, categorical, drop, dates, impute: as of `dlnotes.data.csv`.
+      target: one column.
+      task, categorical, drop, dates, date_format, calendar, hashed, id, impute: as of `dlnotes.data.csv`.
+      weight, separator: are not for tables of several tasks.
       delimiter, decimal, thousands, validation, test, seed, standardize: as there.
 
     Raises:
       FileNotFoundError: when there is no such file.
       ValueError: when it cannot be used; the message has the task, or the file and the line.
     """
+    if not isinstance(target, str) or task in ("labels", "counts") or weight is not None or separator != ";":
+        raise ValueError(
+            "tasks: with [tasks.NAME] data.target is one column of a class or a number, and data.weight and "
+            'data.separator are left out; each further target is a task, counts have kind = "counts"'
+        )
     options: dict[str, Any] = {"delimiter": delimiter, "decimal": decimal, "thousands": thousands}
     read = table.read_table(path, **options)
-    named = [("target", [target]), ("categorical", categorical), ("drop", drop), ("dates", dates)]
-    named += [(f"tasks.{n}.target", [w.target]) for n, w in wanted.items() if w.target not in (None, INPUTS)]
+    of = {n: target if w.target is None else w.target for n, w in wanted.items() if w.target != INPUTS}
+    every = list(dict.fromkeys((target, *of.values())))
+    used = Columns(every, categorical, drop, dates, date_format, calendar, dict(hashed or {}), id, None)
+    used.check()
+    named = [(f"tasks.{n}.target", [w.target]) for n, w in wanted.items() if w.target not in (None, INPUTS)]
     for option, names in named:
         for name in names:
             if name not in read.header:
                 raise ValueError(
                     f"{option}: got {name!r}, the columns of {path} are {', '.join(read.header)}"
                 )
-    of = {n: target if w.target is None else w.target for n, w in wanted.items() if w.target != INPUTS}
-    columns = [name for name in read.header if name not in (target, *of.values(), *drop)]
-    if not columns:
-        raise ValueError(f"{path}: no column is left for the inputs")
-    features = table.feature_names(read, columns, categorical, dates)
+    made_of = used.made_of(read, used.inputs(path, read.header))
     found = {
         n: _column(read, column, task if wanted[n].target is None else wanted[n].kind, categorical)
         for n, column in of.items()
@@ -86,10 +99,7 @@ def csv_tasks(
         test=test,
         seed=seed,
     )
-    encoding: dict[str, Any] = {"dates": list(dates)} if dates else {}
-    if impute is not None:
-        encoding["fills"], marks = fit_fills(read, features, parts[0], impute, dates)
-        features += marks
+    features, encoding = used.encoding(read, made_of, parts[0], impute)
     made = assemble(
         Path(path).stem,
         table.encode(read, features, **encoding),
@@ -103,7 +113,8 @@ def csv_tasks(
         sources={str(path): sha256(path)},
     )
     facts, arrays = _standardized(path, wanted, of, found, parts, len(features), standardize)
-    made = read_as(made, form="table", target=target, table=options, encoding=encoding)
+    kept = {} if id is None else {"id": id}
+    made = read_as(made, form="table", target=target, table=options, encoding=encoding, **kept)
 
     def own(part: Examples | None) -> Examples | None:
         if part is None:
@@ -137,7 +148,8 @@ def _column(read: table.Table, name: str, kind: str, categorical: Sequence[str])
     if not there:
         raise ValueError(f"{read.path}: column {name!r} is empty in every row")
     some = read._replace(rows=[read.rows[i] for i in there], lines=[read.lines[i] for i in there])
-    y, job, classes = _csv_target(some, name, kind, as_texts=name in categorical)
+    of = "regression" if kind == "counts" else kind
+    y, job, classes = _csv_target(some, name, of, as_texts=name in categorical)
     whole = np.full((len(cells), *y.shape[1:]), IGNORE if job == "classification" else np.nan, y.dtype)
     whole[there] = y
     return whole, job, classes
@@ -173,7 +185,13 @@ def _standardized(
             arrays[name] = y.astype(np.int32)
             continue
         scale: Standardize | None = None
-        if standardize:
+        if task.kind == "counts":
+            wrong = np.isfinite(y) & ((y < 0) | (y != np.floor(y)))
+            if wrong.any():
+                raise ValueError(
+                    f"{path}: column {of[name]!r} holds {y[wrong][0]:g}, counts are whole numbers from 0"
+                )
+        elif standardize:
             own = y[parts[0]]
             if not np.isfinite(own).any():
                 raise ValueError(f"{path}: column {of[name]!r} is empty in every row of the training part")

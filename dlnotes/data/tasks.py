@@ -26,13 +26,13 @@ class Wanted(NamedTuple):
 
     Attributes:
       target: "inputs", a column's name, or ``None`` for the data set's own target.
-      kind: of a column: "auto", "classification" or "regression".
+      kind: of a column: "auto", "classification", "regression" or "counts".
       labels: share or number of the training examples that keep it, ``None`` for all.
       repeat: how often the training part has each example with it.
     """
 
     target: str | None = None
-    kind: Literal["auto", "classification", "regression"] = "auto"
+    kind: Literal["auto", "classification", "regression", "counts"] = "auto"
     labels: int | float | None = None
     repeat: int = 1
 

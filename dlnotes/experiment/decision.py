@@ -48,7 +48,7 @@ def positive_of(config: Config, dataset: Dataset) -> int:
     if decision.positive not in dataset.classes:
         hint = did_you_mean(decision.positive, dataset.classes)
         raise ValueError(
-            f"decision.positive: got {decision.positive!r}{hint}, the classes of {dataset.name} are "
-            f"{', '.join(dataset.classes)}"
+            f"decision.positive: got {decision.positive!r}, the classes of {dataset.name} are "
+            f"{', '.join(dataset.classes)}{hint}"
         )
     return dataset.classes.index(decision.positive)

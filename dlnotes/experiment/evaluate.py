@@ -20,7 +20,7 @@ from dlnotes.experiment.decoding import answers_of, decoding_metrics, references
 from dlnotes.experiment.ensemble import ensemble_metrics
 from dlnotes.experiment.entities import entity_quality, scheme_of
 from dlnotes.experiment.evaluator import Evaluator
-from dlnotes.experiment.final_metrics import label_quality, regression_quality, task_quality
+from dlnotes.experiment.final_metrics import label_quality, number_quality, task_quality
 from dlnotes.experiment.intervals import limits_of, mean_interval
 from dlnotes.experiment.members import PointName, failed_members, require_good
 from dlnotes.experiment.one_task import by_task, require_one_task
@@ -85,7 +85,7 @@ def evaluate_run(
                 at = kept_thresholds(trained)
                 measured |= threshold_quality(trained.evaluator, members, examples, at)
         if trained.dataset.task == "regression":
-            measured |= regression_quality(trained.evaluator, members, examples)
+            measured |= number_quality(trained.evaluator, members, examples)
         if scheme_of(trained.dataset):
             measured |= entity_quality(trained.evaluator, members, examples)
         if trained.config.model.kind == "seq2seq":

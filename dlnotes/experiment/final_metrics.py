@@ -10,14 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnotes.data.dataset import Examples
+from dlnotes.data.table_targets import LABELS, kind_of
 from dlnotes.data.tasks import TaskDataset, labeled
 from dlnotes.experiment.class_quality import class_quality, threshold_quality, thresholds
 from dlnotes.experiment.decoding import decoding_metrics, references_of
 from dlnotes.experiment.entities import entity_quality, scheme_of
 from dlnotes.experiment.forecast_quality import interval_quality
+from dlnotes.experiment.label_quality import multi_label_quality
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.one_task import by_task
 from dlnotes.experiment.routing import routing_metrics
+from dlnotes.experiment.weighting import plain_part
 from dlnotes.outputs.segmentation import boundary_f, confusion, mean_iou
 from dlnotes.training.state import Member
 
@@ -76,6 +79,19 @@ def regression_quality(evaluator: Evaluator, members: Member, examples: Examples
     return found | told
 
 
+def number_quality(evaluator: Evaluator, members: Member, examples: Examples) -> dict[str, np.ndarray]:
+    """`regression_quality` of numbers, `multi_label_quality` where they are labels.
+
+    Args:
+      evaluator: of the members.
+      members: trained ones.
+      examples: with numbers as targets.
+    """
+    if kind_of(evaluator.setup.dataset) == LABELS:
+        return multi_label_quality(evaluator, members, examples)
+    return regression_quality(evaluator, members, examples)
+
+
 def task_quality(
     evaluator: Evaluator, members: Member, parts: Callable[[str], Examples | None]
 ) -> dict[str, np.ndarray]:
@@ -115,27 +131,27 @@ def final_metrics(
         names.append("train")
     found = {name: evaluator.evaluate(members, name) for name in names}
     for name, metrics in found.items():
-        metrics |= routing_metrics(evaluator, members, dataset.split(name))
+        metrics |= routing_metrics(evaluator, members, plain_part(dataset, name))
     if isinstance(dataset, TaskDataset):
         for name, metrics in found.items():
             metrics |= task_quality(evaluator, members, partial(labeled, dataset, dataset.split(name)))
         return found
     if dataset.task == "pixels":
         for name, metrics in found.items():
-            metrics |= label_quality(evaluator, members, dataset.split(name))
+            metrics |= label_quality(evaluator, members, plain_part(dataset, name))
     if dataset.task == "classification":
         decision = evaluator.setup.group.config.decision
         at = None if decision is None else thresholds(evaluator, members)
         for name, metrics in found.items():
-            metrics |= class_quality(evaluator, members, dataset.split(name))
+            metrics |= class_quality(evaluator, members, plain_part(dataset, name))
             if at is not None:
-                metrics |= threshold_quality(evaluator, members, dataset.split(name), at)
+                metrics |= threshold_quality(evaluator, members, plain_part(dataset, name), at)
     if dataset.task == "regression":
         for name, metrics in found.items():
-            metrics |= regression_quality(evaluator, members, dataset.split(name))
+            metrics |= number_quality(evaluator, members, plain_part(dataset, name))
     if scheme_of(dataset):
         for name, metrics in found.items():
-            metrics |= entity_quality(evaluator, members, dataset.split(name))
+            metrics |= entity_quality(evaluator, members, plain_part(dataset, name))
     if dataset.input == "pair":
         split = "test" if "test" in found else next(iter(found))
         references, how = references_of(dataset, split), evaluator.setup.group.config.decoding

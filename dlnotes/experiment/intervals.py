@@ -28,6 +28,8 @@ _LIMITS: dict[str, Limits] = {
     "sequence_error": SHARE,
     "token_error": POSITIVE,  # more symbols may be wrong than there are
     "macro_f1": SHARE,
+    "micro_f1": SHARE,
+    "label_accuracy": SHARE,
     "balanced_accuracy": SHARE,
     "auc": SHARE,
     "log_loss": POSITIVE,

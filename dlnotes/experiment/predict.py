@@ -17,6 +17,8 @@ from dlnotes.config import ConfigError
 from dlnotes.config.training import Decoding
 from dlnotes.data.dataset import Dataset, Examples
 from dlnotes.data.own_files import reading_of
+from dlnotes.data.table_ids import ids_of
+from dlnotes.data.table_targets import LABELS, kind_of
 from dlnotes.data.tasks import TaskDataset
 from dlnotes.data.time_series.csv_series import series_form
 from dlnotes.data.trees.brackets import to_brackets
@@ -134,7 +136,7 @@ def predict_run(
         require_one_task(trained, "a sample of predictions")
         check_samples(trained, one, samples)
     try:
-        inputs = data.read_inputs(path, trained.dataset)
+        inputs, named = data.read_inputs(path, trained.dataset), ids_of(path, trained.dataset)
     except (ValueError, OSError) as error:
         raise ConfigError(str(path), [str(error)]) from None
     if samples is None:
@@ -147,9 +149,10 @@ def predict_run(
     if trained.dataset.task == "pixels" and target.suffix != ".npz":
         return _write_masks(target, inputs.rows, columns["class"])
     if target.suffix == ".npz":
-        np.savez(target, allow_pickle=False, row=np.array(inputs.rows), **columns)
+        np.savez(target, allow_pickle=False, row=np.array(inputs.rows), **(named | columns))
         return target
     columns = _without_reconstructions(columns, trained.dataset)
+    columns = named | columns
     with open(target, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["row", *_headers(columns, trained.dataset)])
@@ -207,6 +210,10 @@ def _predictions(
     if dataset.task == "tokens":
         y = np.zeros(np.asarray(x.label if dataset.input == "tree" else x).shape[:2], np.int32)
     outputs = trained.evaluator.predict(one, Examples(x, y, mask))[0]
+    if kind_of(dataset) == LABELS:
+        p = values_of(trained.config, dataset, outputs)["value"]
+        names, between = np.array(dataset.classes), f"{reading_of(dataset)['separator']}"
+        return {"labels": np.array([between.join(names[row >= 0.5]) for row in p]), "probability": p}
     if dataset.task == "regression":
         return values_of(trained.config, dataset, outputs)
     if dataset.task == "pixels":
@@ -294,7 +301,8 @@ def _headers(columns: dict[str, np.ndarray], dataset: Dataset) -> list[str]:
         elif values.ndim > 1 and values.shape[1] == len(targets := _targets(dataset)) > 1:
             names += [f"{name}({target})" for target in targets]
         elif values.ndim > 1 and values.shape[1] > 1:
-            names += [f"{name}_{j}" for j in range(values.shape[1])]
+            given = reading_of(dataset).get("outputs", range(values.shape[1]))
+            names += [f"{name}({c})" if isinstance(c, str) else f"{name}_{c}" for c in given]
         else:
             names.append(name)
     return names

@@ -20,6 +20,7 @@ from dlnotes.experiment.network import model_of
 from dlnotes.experiment.objective import loss_name, loss_of, metrics_of, unit_of
 from dlnotes.experiment.tasks import is_random, task_loss, task_metrics
 from dlnotes.experiment.teaching import Teaching, is_noisy, taught_change, taught_loss, untaught
+from dlnotes.experiment.weighting import has_weights, plain_measure, training_loss
 from dlnotes.models.model import Model
 from dlnotes.outputs import (
     cross_entropy,
@@ -70,7 +71,7 @@ def recipe_of(
     if config.augment is not None and dataset.train.mask is not None:
         raise ValueError(f"augment: is for images of one size, those of {dataset.name} have their own")
     augmenter, sample_inputs = _augmenter(config, dataset), _own_symbols(config, lengths)
-    stays = stays_of(config)
+    stays, weighs = stays_of(config), has_weights(config)
 
     def build(hyper: Hyperparams) -> Recipe:
         options = {name: _options(config, name, hyper) for name in ("model", "optimizer", "training")}
@@ -88,6 +89,9 @@ def recipe_of(
             change = taught_change(teaching, augmenter, noise)
             measured = untaught(dataset, measured)
             measures = {name: untaught(dataset, metric) for name, metric in metrics.items()}
+        if weighs:
+            loss, measured = training_loss(config, dataset, loss), plain_measure(dataset, measured)
+            measures = {name: plain_measure(dataset, metric) for name, metric in measures.items()}
         rates = [v for k, v in options["model"].items() if k.endswith("dropout")]
         network: Model = model if factory is None else factory(options["model"], hyper)  # type: ignore[assignment]
         if network.update is not None:  # it may penalize how its parts are used, or draw them

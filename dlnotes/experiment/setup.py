@@ -21,6 +21,7 @@ from dlnotes.experiment.recipe import recipe_of
 from dlnotes.experiment.starting import Starting, check_paths
 from dlnotes.experiment.tasks import task_metrics
 from dlnotes.experiment.teaching import Teaching
+from dlnotes.experiment.weighting import with_weights
 from dlnotes.models import Model
 from dlnotes.training.loader import fits_on_device
 from dlnotes.training.state import RecipeOf, TrainState, init_state
@@ -84,6 +85,7 @@ def prepare(
     config, known = group.config, {} if known is None else known
     check_decision(config, dataset)
     dataset = with_labels(config, dataset if teaching is None else teaching.dataset)
+    dataset = with_weights(config, dataset)
     most = config.training.buckets
     if most not in known:
         known[most] = buckets_of(config, dataset)

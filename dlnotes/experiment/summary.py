@@ -60,7 +60,9 @@ def summarize_group(
     return records
 
 
-_STRICTEST = ("sequence_error", "exact_match", "mean_iou", "entity_f1", "accuracy", "absolute_error")
+_STRICTEST = ("sequence_error", "exact_match", "mean_iou", "entity_f1", "accuracy", "label_accuracy") + (
+    "absolute_error",
+)
 """Metrics that a run is told by, the strictest first."""
 
 

@@ -10,7 +10,7 @@ from dlnotes.config import Config
 from dlnotes.config.tasks import INPUTS, Representation, Task
 from dlnotes.data.dataset import Dataset
 from dlnotes.data.tasks import TaskDataset, Wanted, of_one, of_tasks
-from dlnotes.experiment.objective import loss_of, metrics_of
+from dlnotes.experiment.objective import loss_of, metrics_of, unit_of
 from dlnotes.models.model import Model
 from dlnotes.outputs import LossFn, joint_loss, of_task
 
@@ -58,10 +58,11 @@ def shared_model(
     heads, corruption = {}, {}
     for name, task in tasks.items():
         values = _numbers(config, hyper, f"tasks.{name}", task)
+        spread = unit_of(*view(config, whole, name))
         heads[name] = models.head(
             representation["features"],
             task.widths,
-            whole.facts(name).outputs,
+            whole.facts(name).outputs if spread is None else spread.size,
             activation=representation["activation"],
         )
         if task.corruption != "none":
@@ -97,7 +98,10 @@ def view(config: Config, dataset: Dataset, name: str) -> tuple[Config, Dataset]:
       name: of the task.
     """
     tasks, whole = _tasks(config, dataset)
-    training = config.training.model_copy(update={"loss": tasks[name].loss})
+    loss = tasks[name].loss
+    if tasks[name].kind == "counts" and loss == "auto":
+        loss = "poisson_nll"
+    training = config.training.model_copy(update={"loss": loss})
     alone = config.model_copy(update={"tasks": None, "representation": None, "training": training})
     return alone, of_one(whole, name)
 
@@ -127,6 +131,6 @@ def task_metrics(config: Config, dataset: Dataset) -> dict[str, LossFn]:
     for name in tasks:
         found[f"{name}.loss"] = of_task(name, _loss_of(config, dataset, name))
         if whole.facts(name).kind != "reconstruction":
-            metrics = metrics_of(of_one(whole, name))
+            metrics = metrics_of(of_one(whole, name), unit_of(*view(config, dataset, name)))
             found |= {f"{name}.{metric}": of_task(name, measure) for metric, measure in metrics.items()}
     return found

@@ -9,6 +9,7 @@ import numpy as np
 
 from dlnotes.data.dataset import Dataset, Examples, are_characters
 from dlnotes.data.scaling import raw_inputs, steps_of
+from dlnotes.data.table_targets import LABELS, kind_of
 from dlnotes.data.trees.brackets import to_brackets
 from dlnotes.data.trees.tree import tree_at
 from dlnotes.experiment.class_quality import class_table
@@ -48,6 +49,8 @@ def fitting(dataset: Dataset) -> list[tuple[str, Draw]]:
             ("class_report", class_report),
             ("worst_mistakes", worst_mistakes),
         ]
+    if kind_of(dataset) == LABELS:
+        return [("label_report", label_report)]
     if dataset.task == "regression":
         return [("regression", regression)]
     return []
@@ -181,6 +184,29 @@ def class_report(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -
     axes.set(xlabel="F1 (%)", ylabel="class (examples)", xlim=(0, 100))
     set_title(figure, f"{title}\n{split}, F1 of each class" + (", 95% intervals" if len(low) else ""))
     return [save(figure, kept.figures / "class_report.png"), *files]
+
+
+@styled
+def label_report(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
+    """Precision, recall and F1 of every label of examples that may have several: mean over seeds, a table."""
+    from dlnotes.experiment.label_quality import label_table
+
+    split, examples, logits, title = predictions(result, evaluators)
+    header, rows = label_table(result.dataset.classes, logits, np.asarray(examples.y))
+    figure = new_figure(6.2, max(2.4, 0.28 * len(rows) + 1.3))
+    axes = figure.subplots()
+    lines = np.arange(len(rows))
+    f1 = header.index("f1")
+    axes.barh(lines, [100 * (row[f1] or 0) for row in rows], color=BLUE, alpha=0.85, height=0.7)
+    axes.set_yticks(lines, [f"{row[0]} ({row[1]})" for row in rows])
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set(xlabel="F1 (%)", ylabel="label (examples)", xlim=(0, 100))
+    set_title(figure, f"{title}\n{split}, F1 of each label, mean of {_seeds(len(logits))}")
+    return [
+        save(figure, kept.figures / "label_report.png"),
+        write_table(kept.figures / "label_report.csv", header, rows),
+    ]
 
 
 def _pairs(y: np.ndarray, predicted: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
