@@ -139,8 +139,9 @@ def _check(dataset: Dataset, each: str) -> None:
 
 
 def _kept(scale: Standardize | None) -> dict[str, Any] | None:
-    kept = scale and {"mean": scale.mean.tolist(), "scale": scale.scale.tolist()}
-    return kept and kept | {"dtype": str(scale.mean.dtype)}
+    if scale is None:
+        return None
+    return {"mean": scale.mean.tolist(), "scale": scale.scale.tolist(), "dtype": str(scale.mean.dtype)}
 
 
 def _base(steps: Mapping[str, Any]) -> Standardize | None:

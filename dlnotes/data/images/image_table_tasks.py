@@ -75,16 +75,12 @@ def image_table_tasks(
         outputs=2,
         standardize=standardize,
     )
-    parts = tuple(np.zeros(0, int) if p is None else p.y for p in (whole.train, whole.validation, whole.test))
-    facts, arrays = _standardized(
-        path,
-        wanted,
-        of,
-        targets,
-        parts,
-        int(np.prod(whole.inputs)),
-        standardize,  # pyright: ignore[reportArgumentType]
-    )
+
+    def rows_of(part: Examples | None) -> np.ndarray:
+        return np.zeros(0, int) if part is None else np.asarray(part.y)
+
+    parts = (rows_of(whole.train), rows_of(whole.validation), rows_of(whole.test))
+    facts, arrays = _standardized(path, wanted, of, targets, parts, int(np.prod(whole.inputs)), standardize)
     made = _read_like_it(whole, found, image, columns, ending, options, max_size)
 
     def own(part: Examples | None) -> Examples | None:

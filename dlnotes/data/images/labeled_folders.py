@@ -54,7 +54,8 @@ def labeled_examples(path: str | Path, files_of: FilesOf, *, class_of: ClassOf =
         raise ValueError(f"class_of: got {class_of!r}, allowed are {', '.join(CLASS_OF)}")
     left: list[Path] = []
     folders = part_folders(path)
-    named, alone = [], "" in folders
+    named: list[tuple[str, str, Path]] = []
+    alone = "" in folders
     for part, folder in folders.items():
         if not alone:
             _require_class_folders(folder)
