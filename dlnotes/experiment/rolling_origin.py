@@ -52,14 +52,15 @@ def roll(
     windows, series, form = read_windows(path, dataset)
     ends = np.array([len(one.values) for one in series])
     if split is not None:
+        held: Any = config.data
         parts = split_windows(
             str(path),
             windows,
             series,
             form,
             dataset.inputs[0],
-            validation=config.data.validation,  # pyright: ignore[reportAttributeAccessIssue]
-            test=config.data.test,  # pyright: ignore[reportAttributeAccessIssue]
+            validation=held.validation,
+            test=held.test,
         )
         chosen = parts[PARTS.index(split)]
         if not chosen.size:

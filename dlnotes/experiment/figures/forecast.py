@@ -77,6 +77,7 @@ def forecast(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> li
     figure = new_figure(9.5, 2.6 * count + 0.6)
     panels = figure.subplots(count, 1, squeeze=False)[:, 0]
     table, levels = [], result.config.training.quantiles
+    dense = np.ptp(found.ahead) == len(found.ahead) - 1  # else nothing is said of the rows between
     dated = bool(form.time) and form.form != "number" and form.step is not None
     for p, (i, t) in enumerate((i, t) for i in shown for t in range(len(targets))):
         axes, one = panels[p], series[i]
@@ -97,11 +98,12 @@ def forecast(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> li
             # What follows the last row is not in the file: without dates it is counted on.
             where = _at(one, x, form.time, dated)
             color, name = (ORANGE, "forecast") if future else (BLUE, f"forecast from {one.label(last)}")
-            if told:
-                axes.fill_between(
-                    where, low, high, color=color, alpha=0.2, linewidth=0, label=told if future else ""
-                )
-            axes.plot(where, value, color=color, label=name, marker="o", markersize=3)
+            label = told if future else ""
+            if told and dense:
+                axes.fill_between(where, low, high, color=color, alpha=0.2, linewidth=0, label=label)
+            elif told:
+                axes.vlines(where, low, high, color=color, alpha=0.35, linewidth=4, label=label)
+            axes.plot(where, value, "o-" if dense else "o", color=color, label=name, markersize=3)
             kind = "forecast" if future else f"forecast from {one.label(last)}"
             for r, v, lo, hi in zip(x, value, low, high):
                 ends = (lo, hi) if told else ("", "")
