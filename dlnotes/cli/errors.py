@@ -20,7 +20,10 @@ FAILED, WRONG, INTERRUPTED = 1, 2, 75
 
 def fail(message: str, status: int) -> NoReturn:
     """Say what went wrong and end with a status."""
-    print(on_terminal(message, sys.stderr), file=sys.stderr, flush=True)
+    try:
+        print(on_terminal(message, sys.stderr), file=sys.stderr, flush=True)
+    except (OSError, ValueError):  # the terminal is closed; the status still says it
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, which is flushed at exit
     raise typer.Exit(status)
 
 

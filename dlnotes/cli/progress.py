@@ -7,8 +7,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from dlnotes.cli.streams import Steady
 from dlnotes.experiment.summary import best_point, chosen_on
 from dlnotes.formatting import (
     LARGER,
@@ -58,7 +59,7 @@ def terminal(quiet: bool = False, stream: TextIO | None = None, *, groups: int =
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
         TextColumn("{task.completed:.0f}/{task.total:.0f} [dim]{task.fields[told]}[/]"),
-        console=Console(file=out),
+        console=Console(file=cast(TextIO, Steady(out))),
         transient=True,
         refresh_per_second=8,
         redirect_stdout=False,
@@ -177,7 +178,7 @@ class Plain:
     def _write(self, line: str) -> None:
         try:
             print(line, file=self.stream, flush=True)
-        except (BrokenPipeError, ValueError):  # nobody reads: the run is worth more than its lines
+        except (OSError, ValueError):  # nobody reads: the run is worth more than its lines
             self.stream = _Nowhere()
 
 

@@ -6,7 +6,7 @@ import codecs
 import os
 import re
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 _PLAIN = {
     **dict.fromkeys("–—−‐‑‒―", "-"),
@@ -73,3 +73,31 @@ def on_terminal(text: str, stream: TextIO) -> str:
 def out(text: str, end: str = "\n") -> None:
     """Print a result."""
     print(on_terminal(text, sys.stdout), end=end, flush=True)
+
+
+class Steady:
+    """A stream whose reader may go away (a terminal that is closed): what is written then is lost, no error.
+
+    Args:
+      stream: the text stream.
+    """
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        try:
+            return self.stream.write(text)
+        except (OSError, ValueError):
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush if anybody is there."""
+        try:
+            self.stream.flush()
+        except (OSError, ValueError):
+            return

@@ -97,7 +97,7 @@ def run(
 
     Raises:
       ConfigError: when the config, the data or the devices do not fit; nothing has been written.
-      Interrupted: after SIGTERM or Ctrl-C, when the state has been saved.
+      Interrupted: after SIGTERM, SIGHUP or Ctrl-C, when the state has been saved.
       RunFailed: when every seed failed, or the disk is full.
 
     Example:
@@ -295,7 +295,10 @@ def _same_folder(kept: RunFolder | None) -> RunFolder:
 
 @contextmanager
 def _stoppable() -> Iterator[Callable[[], bool]]:
-    """Turn SIGTERM and the first Ctrl-C into a question that the training asks between chunks."""
+    """Turn SIGTERM, SIGHUP and the first Ctrl-C into a question that the training asks between chunks.
+
+    A hang-up is what a terminal sends that is closed; where it is ignored (nohup), it stays so.
+    """
     told = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield told.is_set
@@ -306,7 +309,11 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         told.set()
 
-    before = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
+    heard = [signal.SIGTERM, signal.SIGINT]
+    hang_up = getattr(signal, "SIGHUP", None)  # which Windows does not have
+    if hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN:
+        heard.append(hang_up)
+    before = {s: signal.signal(s, note) for s in heard}
     try:
         yield told.is_set
     finally:

@@ -144,6 +144,8 @@ def _as_long_as(parent: int) -> Any:
             os._exit(0)
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         threading.Thread(target=watch, daemon=True).start()
 
     return begin

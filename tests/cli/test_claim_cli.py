@@ -44,7 +44,7 @@ def test_wrong_use_of_claims_is_said(tmp_path, monkeypatch):
     (tmp_path / "configs").mkdir()
     for line, words in {
         f"run {tiny} --budget quick": "--budget: is for the config of a claim",
-        "reproduce F1": "reproduce: 1 error",
+        "reproduce Z1": "reproduce: 1 error",
         "report": "holds no measured claim",
         f"judge {tmp_path}": "is not a run folder",
     }.items():
