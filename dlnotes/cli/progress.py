@@ -257,6 +257,9 @@ def _about(summary: Mapping[str, Any]) -> list[str]:
     if len(lines) > 5:
         lines[5:] = [f"and {len(lines) - 5} more failed, see summary.json"]
     lines += _pretraining(summary)
+    lines += dict.fromkeys(
+        f"started from {one['run']}" for one in summary.get("start", ()) if one is not None
+    )
     rate = max(summary["examples_per_second"], default=0.0)
     speed = [f"{rate:,.0f} examples/s"] if rate else []
     where = list(dict.fromkeys(summary["placement"]))
