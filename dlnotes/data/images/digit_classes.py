@@ -22,12 +22,12 @@ def digit_classes(
 ) -> Dataset:
     """The digits of some classes as images ``(8, 8, 1)``; class k is the k-th that is named.
 
-    Each image is in the part that it has in `dlnotes.data.digits` of the same options: what one set of classes
-    is trained on is never in the test part of another.
+    Each image is in the part that it has in `dlnotes.data.digits` of the same options: what some classes
+    are trained on is never in the test part of others.
 
     Args:
       classes: which digits, at least two.
-      validation: share or number of examples, of all ten classes, for validation.
+      validation: share or number of examples, of all ten classes, that are for validation.
       test: the same for the test part.
       seed: of the split.
       standardize: whether ``x = (raw − mean) / scale`` with the training part's mean and scale.
