@@ -262,6 +262,9 @@ def _about(summary: Mapping[str, Any]) -> list[str]:
         from dlnotes.experiment.comparison import comparison_in_words
 
         lines += comparison_in_words(record)
+    lines += dict.fromkeys(
+        f"started from {one['run']}" for one in summary.get("start", ()) if one is not None
+    )
     rate = max(summary["examples_per_second"], default=0.0)
     speed = [f"{rate:,.0f} examples/s"] if rate else []
     where = list(dict.fromkeys(summary["placement"]))

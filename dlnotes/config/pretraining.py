@@ -153,7 +153,7 @@ class Pretraining(Section):
 
 
 class FineTuning(Section):
-    """What is trained after [pretraining]."""
+    """What is trained after [pretraining] or from a [start], and from how many labels."""
 
     layers: Literal["all", "top"] = Field(
         default="all", description="all layers; or only those that were not pretrained, the others stay"

@@ -283,7 +283,7 @@ def template_of(group: Group, dataset: Dataset, model: Model | None) -> Model:
 def _outputs(dataset: Dataset) -> str:
     if dataset.task == "regression":
         return f"{dataset.outputs} number{'s' * (dataset.outputs > 1)}"
-    names = f" ({some(dataset.classes)})" if dataset.classes else ""
+    names = f" ({some(dataset.classes, 10)})" if dataset.classes else ""
     return f"{dataset.outputs} classes{names}"
 
 
@@ -292,4 +292,4 @@ def _shape(shape: Sequence[int]) -> str:
 
 
 def some(names: Sequence[str], most: int = MOST) -> str:
-    return ", ".join(names[:most]) + (f", … ({len(names)})" if len(names) > most else "")
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -186,7 +186,7 @@ def tables(folder, *, shift, scale, name, n=90):
     return {"kind": "npz", "path": str(folder / name)}
 
 
-@pytest.mark.parametrize("how", ["source", "own"])
+@pytest.mark.parametrize("how", ["source", pytest.param("own", marks=pytest.mark.slow)])
 def test_inputs_are_scaled_as_the_source_scaled_them(how, tmp_path):
     there = tables(tmp_path, shift=5.0, scale=2.0, name="a.npz")
     here = tables(tmp_path, shift=50.0, scale=1.0, name="b.npz")
@@ -239,6 +239,7 @@ def test_a_text_of_another_alphabet_takes_over_the_symbols_that_it_knows(tmp_pat
     assert f"{len(set(new) & set(known))} of {len(new)} symbols are known there" in str(begun.told)
 
 
+@pytest.mark.slow
 def test_a_reader_of_trees_is_tuned(tmp_path):
     data = {
         "kind": "list_ops",
@@ -300,6 +301,7 @@ def test_resumed_without_its_source_it_is_undisturbed(copied, tmp_path, monkeypa
     assert evaluate_run(whole.folder)["accuracy"] == whole.metrics["test"]["accuracy"]
 
 
+@pytest.mark.slow
 def test_another_source_in_its_place_is_refused(copied, tmp_path, monkeypatch):
     folder = interrupted_at(monkeypatch, started(tmp_path, copied, training={"seeds": 1}), 5)
     other = quick(tmp_path, training={"seeds": 3})
@@ -312,6 +314,7 @@ def test_another_source_in_its_place_is_refused(copied, tmp_path, monkeypatch):
         resume(folder)
 
 
+@pytest.mark.slow
 def test_a_sweep_over_what_is_taken_over(finished, tmp_path):
     sweep = {"sweep": {"kind": "grid", "parameters": {"start.layers": [[], ["*"]]}}}
     result = run(started(tmp_path, finished.folder, training={"seeds": 1, "duration": "2 steps"}, **sweep))
@@ -414,3 +417,25 @@ def test_the_columns_of_a_table_are_compared(tmp_path):
         first_params(started(tmp_path, source, **other))
     _, begun = first_params(started(tmp_path, source, start={"fresh": ["hidden/0"]}, **other))
     assert "the columns are v, u here and u, v there" in str(begun.told)
+
+
+def test_a_network_that_is_given_takes_over_by_path(tmp_path):
+    """Its output layer is known by no rule: other classes are another shape, until it is left out."""
+
+    def network(outputs):
+        def init(key):
+            w = jax.random.normal(key, (2, 4))
+            return {"below": w, "above": jax.random.normal(key, (4, outputs))}
+
+        return Model(init, lambda p, x, *, key=None, mask=None: jnp.tanh(x @ p["below"]) @ p["above"])
+
+    raw = tiny(tmp_path, training={"duration": "2 steps", "seeds": 1}) | {"model": {"kind": "given"}}
+    source = run(parse(raw), model=network(2))
+    there = source.states[0].members.average
+    config = parse(raw | {"start": {"run": str(source.folder), "fresh": ["above"]}})
+    (begun,) = starts(running.groups(config), source.dataset, network(2))
+    np.testing.assert_array_equal(begun.arrays["['below']"], there["below"])
+    assert list(begun.arrays) == ["['below']"]
+    whole = parse(raw | {"start": {"run": str(source.folder)}})
+    with pytest.raises(ConfigError, match="above is 4 × 2 there and 4 × 3 here"):
+        starts(running.groups(whole), source.dataset, network(3))

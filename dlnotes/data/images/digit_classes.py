@@ -22,9 +22,12 @@ def digit_classes(
 ) -> Dataset:
     """The digits of some classes as images ``(8, 8, 1)``; class k is the k-th that is named.
 
+    Each image is in the part that it has in `dlnotes.data.digits` of the same options: what some classes
+    are trained on is never in the test part of others.
+
     Args:
       classes: which digits, at least two.
-      validation: share or number of examples for validation, stratified by class.
+      validation: share or number of examples, of all ten classes, that are for validation.
       test: the same for the test part.
       seed: of the split.
       standardize: whether ``x = (raw − mean) / scale`` with the training part's mean and scale.
@@ -43,13 +46,14 @@ def digit_classes(
     if len(set(named)) < len(named) or len(named) < 2 or any(c not in range(10) for c in named):
         raise ValueError(f"classes: got {list(named)}, allowed are two or more of 0 to 9, each once")
     bunch: Any = load_digits()
-    chosen = np.isin(bunch.target, named)
-    y = np.argmax(bunch.target[chosen][:, None] == np.asarray(named), axis=1)
+    target = bunch.target
+    parts = split_indices(len(target), validation=validation, test=test, seed=seed, stratify=target)
+    y = np.argmax(target[:, None] == np.asarray(named), axis=1)
     return assemble(
         "digit_classes",
-        bunch.images[chosen][..., None].astype(np.float32) / 16,
+        bunch.images[..., None].astype(np.float32) / 16,
         y,
-        split_indices(len(y), validation=validation, test=test, seed=seed, stratify=y),
+        tuple(part[np.isin(target[part], named)] for part in parts),
         input="image",
         task="classification",
         outputs=len(named),

@@ -16,6 +16,7 @@ def test_the_images_of_the_classes_that_are_named():
     images = {image.tobytes(): target for image, target in zip(bunch.images.astype(np.float32), bunch.target)}
     for part in parts:
         for x, y in zip(part.x, part.y):
+            assert x.shape == (8, 8, 1)
             assert images[(x[..., 0] * 16).astype(np.float32).tobytes()] == int(d.classes[y])
 
 
@@ -23,3 +24,13 @@ def test_the_images_of_the_classes_that_are_named():
 def test_other_classes_are_refused(classes):
     with pytest.raises(ValueError, match="classes: got .* allowed are two or more of 0 to 9"):
         data.digit_classes(classes=classes)
+
+
+def test_the_parts_are_those_of_all_digits():
+    options = {"validation": 0.2, "test": 300, "seed": 4, "standardize": False}
+    every, some = data.digits(**options), data.digit_classes(classes=(7, 1), **options)
+    for name in ("train", "validation", "test"):
+        whole, part = every.split(name), some.split(name)
+        chosen = np.isin(whole.y, (7, 1))
+        np.testing.assert_array_equal(part.x, whole.x[chosen])
+        np.testing.assert_array_equal(np.array((7, 1))[part.y], whole.y[chosen])
