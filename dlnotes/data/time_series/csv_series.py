@@ -95,7 +95,7 @@ def csv_series(
     options = {"delimiter": delimiter, "decimal": decimal, "thousands": thousands}
     read = table.read_table(path, **options)
     horizons = _horizons(horizon, steps)
-    apart = {time, series, *known}
+    apart = {*filter(None, (time, series)), *known}
     seen = tuple(columns) or tuple(name for name in read.header if name not in apart)
     form = SeriesForm(
         columns=tuple(name for name in seen if name not in known),

@@ -135,11 +135,11 @@ def read_series(read: Table, form: SeriesForm) -> tuple[list[SeriesRows], Series
       ValueError: naming file, line and column: a cell that is no number or missing, a time twice in a
         series, a gap.
     """
-    names = [form.time, form.series, *form.columns, *form.known]
-    for name in filter(None, names):
+    names = [*filter(None, (form.time, form.series)), *form.columns, *form.known]
+    for name in names:
         if name not in read.header:
             raise ValueError(f"{read.path}: column {name} is missing, it has {', '.join(read.header)}")
-    table.check_names(read, list(filter(None, names)), option="columns")
+    table.check_names(read, names, option="columns")
     seen, known = _numbers(read, form.columns), _numbers(read, form.known)
     times = read_times(read, form.time) if form.time else Times(np.zeros(0), "")
     if form.form and times.form != form.form and {times.form, form.form} != {"day", "time"}:

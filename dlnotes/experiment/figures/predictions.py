@@ -12,7 +12,7 @@ from dlnotes.data.scaling import raw_inputs, steps_of
 from dlnotes.data.table_targets import LABELS, kind_of
 from dlnotes.data.trees.brackets import to_brackets
 from dlnotes.data.trees.tree import tree_at
-from dlnotes.experiment.class_quality import class_table
+from dlnotes.experiment.class_quality import class_rows
 from dlnotes.experiment.figures.common import Draw, shown_point, styled
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.run_folder import RunFolder
@@ -158,12 +158,8 @@ def confusion_matrix(kept: RunFolder, result: Result, evaluators: list[Evaluator
 @styled
 def class_report(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """Precision, recall and F1 of every class, with intervals over seeds: a table, and F1 as bars."""
-    import jax
-
-    _, g, members, title = shown_point(result)
-    split, examples = shown_split(result.dataset)
-    own = jax.tree.map(lambda a: a[members], result.states[g].members)
-    header, rows = class_table(evaluators[g], own, examples)
+    split, examples, logits, title = predictions(result, evaluators)
+    header, rows = class_rows(result.dataset, logits.argmax(-1), examples.y)
     files = [write_table(kept.figures / "class_report.csv", header, rows)]
     if len(rows) > MOST_REPORTED:
         return files
