@@ -153,7 +153,7 @@ def test_a_data_source_has_all_its_parts(kind):
     assert not missing
     options = set(SECTIONS[kind].model_fields) - {"kind"}
     if issubclass(SECTIONS[kind], OwnSplit):
-        options -= {"test_path"}  # which `dlnotes.data.load` takes for all of them
+        options -= {"test_path"}  # see `dlnotes.data.test_file`, for all of them
     assert options <= set(signature(getattr(data, kind)).parameters)
 
 

@@ -391,9 +391,6 @@ def source(kind: str) -> Callable[..., Dataset]:
 def load(kind: str, **options: Any) -> Dataset:
     """The data set of a kind, with the options of its source.
 
-    A source that divides a person's own files takes ``test_path`` too: a file like them whose examples are
-    the test part, ``test`` then counts for nothing.
-
     Raises:
       ValueError: when the kind or an option is unknown, an option is missing, or the source refuses.
 
@@ -403,17 +400,10 @@ def load(kind: str, **options: Any) -> Dataset:
     from inspect import signature
 
     function = source(kind)
-    taken, own_test = signature(function).parameters, None
-    if "test_path" not in taken and "test" in taken and {"path", "x_path"} & set(taken):
-        own_test = options.pop("test_path", None)
-        options |= {"test": 0} if own_test else {}
     try:
         signature(function).bind(**options)
     except TypeError as error:
-        raise ValueError(f"{kind}: {error}, its options are {', '.join(taken)}") from None
-    dataset = function(**options)
-    if not own_test:
-        return dataset
-    from dlnotes.data.test_file import with_test_file
-
-    return with_test_file(dataset, own_test)
+        raise ValueError(
+            f"{kind}: {error}, its options are {', '.join(signature(function).parameters)}"
+        ) from None
+    return function(**options)

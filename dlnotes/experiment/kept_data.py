@@ -7,6 +7,7 @@ from typing import Any
 
 from dlnotes import data
 from dlnotes.config import Config, ConfigError
+from dlnotes.config.fields import OwnSplit
 from dlnotes.config.places import expanded_if_set
 from dlnotes.config.toml import FILES
 from dlnotes.data.dataset import Dataset
@@ -31,15 +32,19 @@ def load_data(config: Config) -> Dataset:
       ConfigError: when the files are missing or wrong, with the reason.
     """
     options = config.data.model_dump(exclude={"kind"})
+    own_test = options.pop("test_path", None) if isinstance(config.data, OwnSplit) else None
+    if own_test:
+        own_test, options["test"] = str(expanded_if_set(own_test)), 0
     options |= {name: str(expanded_if_set(options[name])) for name in FILES if options.get(name)}
     try:
         of_table = {"csv": csv_tasks, "image_table": image_table_tasks}.get(config.data.kind)
         if config.tasks is not None and of_table is not None:
-            own_test = options.pop("test_path", None)
-            options |= {"test": 0} if own_test else {}
             dataset = of_table(wanted=wanted_of(config), **options)
             return with_scaling(config, with_test_file(dataset, own_test) if own_test else dataset)
-        dataset = with_scaling(config, with_tasks(config, data.load(config.data.kind, **options)))
+        dataset = data.load(config.data.kind, **options)
+        if own_test:
+            dataset = with_test_file(dataset, own_test)
+        dataset = with_scaling(config, with_tasks(config, dataset))
         return inputs_as_targets(dataset) if config.model.reconstructs else dataset
     except (ValueError, OSError) as error:
         raise ConfigError("data", [str(error)]) from error

@@ -325,7 +325,7 @@ def test_a_source_takes_all_that_its_section_offers(section):
     kind = section.model_fields["kind"].annotation.__args__[0]
     offered = set(section.model_fields) - {"kind"}
     if issubclass(section, OwnSplit):
-        offered -= {"test_path"}  # which `load` takes for all of them
+        offered -= {"test_path"}  # see `dlnotes.data.test_file`, for all of them
     assert offered <= set(signature(source(kind)).parameters), kind
 
 
