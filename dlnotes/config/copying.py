@@ -68,7 +68,9 @@ def moved(source: Path, target: Path, raw: dict[str, Any]) -> str:
     meant = json.loads(json.dumps({"data": raw.get("data")}, default=str))
     find_files(meant, source.parent)
     given, found = raw.get("data"), meant["data"]
-    for name in FILES if isinstance(given, dict) and isinstance(found, dict) else ():
+    if not isinstance(given, dict) or not isinstance(found, dict):
+        given, found = {}, {}
+    for name in FILES:
         before, after = given.get(name), found.get(name)
         if not isinstance(before, str) or before == after or not Path(str(after)).exists():
             continue  # where no file is found, the reader of the data says so

@@ -98,7 +98,7 @@ def class_scores(
             f"logits, y: got shapes {logits.shape}, {y.shape}, allowed are (members, n, K), (n,)"
         )
     members, n, k = logits.shape
-    good = np.isfinite(logits.reshape(members, -1)).all(axis=1)
+    good = np.asarray(np.isfinite(logits.reshape(members, -1)).all(axis=-1))
     if not n:
         return {}
     values = np.where(good[:, None, None], logits, np.zeros((), logits.dtype))

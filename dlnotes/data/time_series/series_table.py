@@ -212,7 +212,7 @@ def _divided(read: Table, form: SeriesForm, times: Times) -> dict[str, np.ndarra
             several = "" if form.series else '; series = "COLUMN" tells several series apart'
             raise ValueError(
                 f"{read.path}: {read.unit}s {one} and {other}{of} have the same {form.time!r}, "
-                f"{time_in_words(times.values[ordered[same[0]]], times.form)}{several}"
+                f"{time_in_words(float(times.values[ordered[same[0]]]), times.form)}{several}"
             )
         divided[name] = ordered
     return divided
