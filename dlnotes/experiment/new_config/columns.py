@@ -104,6 +104,15 @@ def _with_columns(read: Table, least: int) -> Table:
     return read
 
 
+def recurring(read: Table) -> str:
+    """A name above a column that is a cell of it too, as in a file without names; "" where there is none."""
+    for j, name in enumerate(read.header):
+        cells = [row[j] for row in read.rows]
+        if name and as_number(name) is None and name in cells and len(set(cells)) * 3 <= len(cells):
+            return name
+    return ""
+
+
 def delimiter_of(path: Path) -> str:
     """The mark that cuts the first lines of a file into as many cells each, a comma where there is none."""
     lines = first_lines(path)

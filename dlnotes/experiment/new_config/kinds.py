@@ -11,7 +11,7 @@ from dlnotes.config.picture_data import PictureData
 from dlnotes.config.text_data import TextData
 from dlnotes.data.csv_table import Table
 from dlnotes.data.images.image_shards import is_shard
-from dlnotes.experiment.new_config.columns import Column, looked_at, plain, read_looked_at
+from dlnotes.experiment.new_config.columns import Column, looked_at, plain, read_looked_at, recurring
 from dlnotes.experiment.new_config.folders import (
     PICTURES,
     TABLES,
@@ -137,6 +137,11 @@ def _of_table(asked: Asked) -> Guess:
     ):
         return found
     read, options = read_looked_at(asked.path, least=1 if asked.kind == "csv_series" else 2)
+    if (name := recurring(read)) and not asked.kind == "text_classes":
+        raise asked.refuse(
+            f"line 1: {name!r} stands among the cells below it, a line with the names of the columns is "
+            "needed above the first row"
+        )
     columns = looked_at(read)
     pictures = _picture_column(asked, read, columns)
     if asked.kind == "image_table" or (asked.kind is None and pictures is not None):
@@ -166,7 +171,8 @@ def _of_table(asked: Asked) -> Guess:
 def _without_names(asked: Asked) -> Guess | None:
     """A file with tabs and no line of names: texts with a class, or pairs of texts."""
     read, _ = read_looked_at(asked.path)
-    if len(read.header) != 2 or all(len(name) < 30 and len(name.split()) < 4 for name in read.header):
+    sentences = any(len(name) >= 30 or len(name.split()) >= 4 for name in read.header)
+    if len(read.header) != 2 or not (sentences or recurring(read)):
         return None
     found = guess_lines(asked)
     return found if found.kind in ("text_classes", "text_pairs", "tree_file") else None

@@ -84,9 +84,8 @@ def new_config(
     except FileExistsError:
         raise _there(written) from None
     except (OSError, ValueError) as error:
-        raise ConfigError(
-            str(written), [f"cannot be written: {getattr(error, 'strerror', None) or error}"]
-        ) from None
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(str(written), [f"cannot be written: {why}"]) from None
     return Written(written, (f"{found.kind}: {found.why}", *described(dataset), *found.notes, *said))
 
 
@@ -111,7 +110,7 @@ def _there(path: Path) -> ConfigError:
 
 
 def _placed(found: Guess, written: Path) -> Guess:
-    """The guess with its paths as they stand in the file: from its folder where they lie in it, else whole."""
+    """The guess with its paths as they stand in the file: from its folder if they lie in it, else whole."""
     folder = written.parent.resolve()
 
     def place(value: str) -> str:

@@ -44,6 +44,8 @@ def find_target(asked: Asked, columns: Sequence[Column], rows: int) -> tuple[tup
                 )
         return asked.target, "as --target says"
     able = [column for column in columns if _can_be_target(column, rows)]
+    if not able and names[-1] and columns[-1].missing and columns[-1].holds in ("numbers", "texts"):
+        return (names[-1],), "the last column"
     if not able:
         raise asked.refuse(
             f"none of the columns {some(names)} can be predicted: a target has numbers, or texts that come "
