@@ -18,7 +18,7 @@ from dlnotes.data.spelled_numbers import number as as_number
 
 Holds = Literal["numbers", "texts", "dates", "mixed", "one value", "nothing"]
 
-MARKS = (",", ";", "\t", "|")
+MARKS = (",", ";", "\t", "|", " ")
 """Between the cells of a file, the likeliest first."""
 
 _LOOKED_AT = 200
@@ -32,7 +32,9 @@ _GROUPED = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
 DATE_FORMS = (
     *("%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%Y %H:%M"),
     *("%d/%m/%Y %H:%M", "%Y/%m/%d", "%Y/%m/%d %H:%M", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%d-%m-%Y"),
+    *("%Y/%m/%d %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%b-%d-%Y", "%b/%d/%Y"),
     *("%Y.%m.%d", "%b %d %Y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%B %d, %Y"),
+    *("%Y-%m", "%b %Y", "%b-%Y", "%b-%y", "%B %Y", "%m/%Y", "%Y/%m"),
 )
 """Forms of dates other than ISO 8601's, the likeliest first."""
 
@@ -198,6 +200,13 @@ def _column(read: Table, name: str, cells: Sequence[str]) -> Column:
     if sum(counts[cell] for cell in wrong) * 2 < len(present):
         line = read.lines[next(i for i, cell in enumerate(cells) if cell in set(wrong))]
         return Column(name, "mixed", odd=f"{wrong[0]!r} in {read.unit} {line}", **known)
+    texts = Counter(filter(None, cells))  # where "NA" and "None" are texts like any other
+    known |= {
+        "distinct": len(texts),
+        "missing": len(cells) - sum(texts.values()),
+        "fewest": min(texts.values()),
+        "values": tuple(cell for cell, _ in texts.most_common()),
+    }
     return Column(name, "texts", **known)
 
 
@@ -205,7 +214,7 @@ def _date_form(cells: list[str]) -> str | None:
     """The form that all cells are dates by, ``None`` where there is none."""
     if all(_is_iso(cell) for cell in cells):
         return ""
-    return next((form for form in DATE_FORMS if all(_has_form(cell, form) for cell in cells)), None)
+    return next((form for form in DATE_FORMS if all(has_form(cell, form) for cell in cells)), None)
 
 
 def _is_iso(cell: str) -> bool:
@@ -216,12 +225,19 @@ def _is_iso(cell: str) -> bool:
     return "-" in cell or len(cell) == 8
 
 
-def _has_form(cell: str, form: str) -> bool:
+def has_form(cell: str, form: str) -> bool:
+    """Whether a cell is a date of a form of `datetime.strptime`."""
     try:
         datetime.strptime(cell, form)
     except ValueError:
         return False
     return True
+
+
+TIMES = re.compile(
+    r"(^|_)(date|dates|datetime|time|timestamp|ds|day|week|month|year|years|quarter|period|hour|t)(_|$)"
+)
+"""Names of columns that are times."""
 
 
 def plain(name: str) -> str:

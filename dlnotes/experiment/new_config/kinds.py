@@ -23,7 +23,7 @@ from dlnotes.experiment.new_config.folders import (
     picture_options,
 )
 from dlnotes.experiment.new_config.guess import Asked, Guess, Option, some
-from dlnotes.experiment.new_config.series import find_rows, guess_series, is_series
+from dlnotes.experiment.new_config.series import FEWEST, find_rows, guess_series, is_series
 from dlnotes.experiment.new_config.tables import find_target, guess_table
 from dlnotes.experiment.new_config.words import guess_lines, guess_texts, is_texts
 
@@ -162,7 +162,7 @@ def _of_table(asked: Asked) -> Guess:
             notes=(*made.notes, "As a table whose rows are examples by themselves: --kind csv.")
         )
     made = guess_table(asked, read, columns, options)
-    if rows is not None and rows.time:
+    if rows is not None and rows.time and rows.shortest >= FEWEST:
         told = f"As a series to be forecast, its time the column {rows.time!r}: --kind csv_series."
         made = made._replace(notes=(*made.notes, told))
     return made

@@ -11,13 +11,9 @@ import numpy as np
 from dlnotes.data.csv_table import Table
 from dlnotes.data.spelled_numbers import MISSING
 from dlnotes.data.time_series.time_index import Step, places, read_times, step_of
-from dlnotes.experiment.new_config.columns import Column, plain
+from dlnotes.experiment.new_config.columns import TIMES, Column, plain
 from dlnotes.experiment.new_config.guess import Asked, Guess, Option, plural, some
 from dlnotes.experiment.new_config.tables import TARGETS
-
-_TIMES = re.compile(
-    r"(^|_)(date|dates|datetime|time|timestamp|ds|day|week|month|year|years|quarter|period|hour|t)(_|$)"
-)
 
 REGULAR = 0.6
 """Share of rows that are as far from the row before as most are, from which on rows follow each other."""
@@ -41,6 +37,8 @@ class Rows(NamedTuple):
       count: of the series.
       gaps: places where rows are missing.
       whole: whether every row is a whole number of steps after the first.
+      date_format: of dates other than ISO 8601's.
+      beside: columns that tell the time by parts, such as a year and a month, and are not seen.
     """
 
     time: str
@@ -51,6 +49,8 @@ class Rows(NamedTuple):
     count: int
     gaps: int
     whole: bool
+    date_format: str = ""
+    beside: tuple[str, ...] = ()
 
 
 def find_rows(read: Table, columns: Sequence[Column]) -> Rows | None:
@@ -60,14 +60,15 @@ def find_rows(read: Table, columns: Sequence[Column]) -> Rows | None:
     each row of every series, and most rows are as far from the one before.
     """
     for column in columns:
-        if column.missing or column.form:
+        if column.missing:
             continue
+        form = column.form
         dates = column.holds == "dates" or (column.holds == "texts" and _all_months(column))
-        named = bool(_TIMES.search(plain(column.name)))
+        named = bool(TIMES.search(plain(column.name)))
         if not dates and not (named and column.holds == "numbers" and column.whole):
             continue
         if column.distinct == len(read.rows):
-            if (found := _followed(read, column.name, "")) is not None:
+            if (found := _followed(read, column.name, "", form)) is not None:
                 return found
             continue
         for other in columns:
@@ -79,8 +80,30 @@ def find_rows(read: Table, columns: Sequence[Column]) -> Rows | None:
                 continue
             if other.distinct * 10 > len(read.rows):
                 continue
-            if (found := _followed(read, column.name, other.name)) is not None:
+            if (found := _followed(read, column.name, other.name, form)) is not None:
                 return found
+    return _by_parts(read, columns)
+
+
+_PARTS = {"month": 1.0, "mon": 1.0, "quarter": 3.0, "qtr": 3.0}
+"""Names of columns that tell a time together with one of years, and the months that they count."""
+
+
+def _by_parts(read: Table, columns: Sequence[Column]) -> Rows | None:
+    """Rows that follow each other by a column of years and one of months or quarters."""
+    whole = {plain(c.name): c.name for c in columns if c.holds == "numbers" and c.whole and not c.missing}
+    for name, months in _PARTS.items():
+        if name not in whole or "year" not in whole:
+            continue
+        year, part = (
+            np.array([read.number(cell) for cell in read.column(whole[n])], np.float64)
+            for n in ("year", name)
+        )
+        if part.min() < 1 or part.max() > 12 / months:
+            continue
+        if (np.diff(year * 12 / months + part) == 1).all():
+            step = Step("months", months)
+            return Rows("", "", step, "", len(read.rows), 1, 0, True, beside=(whole["year"], whole[name]))
     return None
 
 
@@ -88,9 +111,9 @@ def _all_months(column: Column) -> bool:
     return all(re.fullmatch(r"\d{4}-\d{2}", cell) for cell in column.values)
 
 
-def _followed(read: Table, time: str, series: str) -> Rows | None:
+def _followed(read: Table, time: str, series: str, form: str) -> Rows | None:
     try:
-        times = read_times(read, time)
+        times = read_times(read, time, form)
     except ValueError:
         return None
     parts: dict[str, list[int]] = {}
@@ -108,14 +131,14 @@ def _followed(read: Table, time: str, series: str) -> Rows | None:
         return None
     whole = all((np.abs(w - np.round(w)) < 1e-3).all() for w in where)
     gaps = int((np.abs(apart - 1) > 1e-3).sum())
-    return Rows(time, series, step, times.form, min(map(len, ordered)), len(ordered), gaps, whole)
+    return Rows(time, series, step, times.form, min(map(len, ordered)), len(ordered), gaps, whole, form)
 
 
 def is_series(asked: Asked, rows: Rows | None, columns: Sequence[Column]) -> str:
     """Why a table is taken for a series to be forecast; "" where it is not."""
     if rows is None or rows.shortest < FEWEST:
         return ""
-    others = [c for c in columns if c.name not in (rows.time, rows.series)]
+    others = [c for c in columns if c.name not in (rows.time, rows.series, *rows.beside)]
     if asked.target:
         wanted = [c for c in others if c.name in asked.target]
         if any(c.holds != "numbers" for c in wanted) or len(wanted) < len(asked.target):
@@ -129,7 +152,15 @@ def is_series(asked: Asked, rows: Rows | None, columns: Sequence[Column]) -> str
         return ""
     assert rows.step is not None
     of = f" of each of {rows.count} series (column {rows.series!r})" if rows.series else ""
-    return f"the column {rows.time!r} is a time, {rows.step.in_words()}{of}"
+    if rows.beside:
+        return f"the columns {some(rows.beside)} tell the time of rows that follow each other"
+    return f"the column {rows.time!r} is a time, {_step_in_words(rows)}{of}"
+
+
+def _step_in_words(rows: Rows) -> str:
+    if rows.step is None:
+        return ""
+    return f"numbers {rows.step.count:g} apart" if rows.form == "number" else rows.step.in_words()
 
 
 def guess_series(asked: Asked, read: Table, columns: Sequence[Column], options: dict[str, str]) -> Guess:
@@ -140,7 +171,7 @@ def guess_series(asked: Asked, read: Table, columns: Sequence[Column], options: 
     """
     rows = find_rows(read, columns) or Rows("", "", None, "", len(read.rows), 1, 0, True)
     notes: list[str] = []
-    others = [c for c in columns if c.name not in (rows.time, rows.series)]
+    others = [c for c in columns if c.name not in (rows.time, rows.series, *rows.beside)]
     numbers = [c for c in others if c.holds == "numbers" and others.count(c) == 1 and c.name]
     unnamed = [c for c in numbers if re.fullmatch(r"Unnamed: \d+", c.name) or "=" in c.name]
     numbers = [c for c in numbers if c not in unnamed and not _is_index(c, len(read.rows), rows)]
@@ -163,10 +194,14 @@ def guess_series(asked: Asked, read: Table, columns: Sequence[Column], options: 
     target, why = _targets(asked, numbers)
     chosen = [Option("path", str(asked.path))]
     if rows.time:
-        chosen.append(Option("time", rows.time, rows.step.in_words() if rows.step else ""))
+        chosen.append(Option("time", rows.time, _step_in_words(rows)))
+        if rows.date_format:
+            chosen.append(Option("date_format", rows.date_format, "of the dates"))
     if rows.series:
         chosen.append(Option("series", rows.series, f"tells {rows.count} series apart"))
-    if left or asked.target:
+    if rows.beside:
+        notes.append(f"Not seen: {some(rows.beside)}, by which the rows are in the order of time.")
+    if left or asked.target or rows.beside:
         chosen.append(Option("columns", [c.name for c in numbers], "that are seen"))
     if len(target) < len(numbers):
         chosen.append(Option("targets", target, why))
@@ -229,7 +264,7 @@ def _window(rows: Rows) -> int:
 
 
 def _calendar(rows: Rows) -> list[str]:
-    if rows.step is None or rows.form == "number":
+    if rows.step is None or not rows.time or rows.form == "number":
         return []
     unit, count = rows.step
     if unit == "months":
@@ -284,7 +319,7 @@ def _parts(read: Table, rows: Rows) -> list[list[int]]:
         parts.setdefault(name, []).append(i)
     if not rows.time:
         return list(parts.values())
-    times = read_times(read, rows.time).values
+    times = read_times(read, rows.time, rows.date_format).values
     return [sorted(part, key=lambda i: times[i]) for part in parts.values()]
 
 

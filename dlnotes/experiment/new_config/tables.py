@@ -9,7 +9,7 @@ from typing import Any
 from dlnotes.checks import did_you_mean
 from dlnotes.data import csv_table
 from dlnotes.data.csv_table import Table
-from dlnotes.experiment.new_config.columns import Column, plain
+from dlnotes.experiment.new_config.columns import TIMES, Column, has_form, plain
 from dlnotes.experiment.new_config.guess import Asked, Guess, Option, plural, some
 
 TARGETS = (
@@ -22,7 +22,7 @@ TARGETS = (
 _COUNTS = re.compile(
     r"(^|_)(count|counts|cnt|n|num|number|visits|visitors|accidents|deaths|cases|sales)(_|$)"
 )
-_IDS = re.compile(r"(^|_)(id|ids|uuid|guid|key|index|idx|identifier|no|nr|row|rownames|row_number)$")
+_IDS = re.compile(r"(^|_)(id|ids|uuid|guid|key|index|idx|identifier|row|rownames|row_number)$")
 _CODES = re.compile(r"(^|_)(zip|zipcode|postcode|postal_code|code|cluster|group)$")
 
 MOST_CLASSES = 20
@@ -58,10 +58,14 @@ def find_target(asked: Asked, columns: Sequence[Column], rows: int) -> tuple[tup
     for column in able:
         if re.search(r"_(target|label|class|outcome)$|^(target|label|class)_", plain(column.name)):
             return (column.name,), "its name says so"
-    last = able[-1].name
+    last = next((c.name for c in reversed(able) if not _is_time(c)), able[-1].name)
     after = names[names.index(last) + 1 :]
     told = f"the last column but {some(after, 3)}" if after else "the last column"
     return (last,), f"{told}, for no name tells it"
+
+
+def _is_time(column: Column) -> bool:
+    return column.whole and bool(TIMES.search(plain(column.name)))
 
 
 def _can_be_target(column: Column, rows: int) -> bool:
@@ -201,7 +205,9 @@ def _inputs(
         elif column.holds == "dates":
             forms.setdefault(column.form, []).append(name)
         elif column.holds == "texts":
-            if column.distinct > max(rows // 2, csv_table.MAX_CATEGORIES // 4):
+            if column.distinct == rows and not column.missing and column.words <= 4 and not name_of_rows:
+                name_of_rows = name
+            elif column.distinct * 2 > rows and column.distinct > 2:
                 drop[name] = f"has {column.distinct:,} different texts in {rows:,} rows"
             elif column.distinct > csv_table.MAX_CATEGORIES or column.distinct * 10 > rows + 50:
                 hashed[name] = 16 if column.distinct <= 64 else 32
@@ -246,10 +252,11 @@ def _is_code(column: Column, rows: int) -> bool:
 
 
 def _of_form(columns: Sequence[Column], dates: Sequence[str], form: str) -> str:
-    first = next(c.values[0] for c in columns if c.name in dates)
-    other = form.replace("%m/%d", "%d/%m") if "%m/%d" in form else form.replace("%d/%m", "%m/%d")
-    if other != form:
-        return f"Dates such as {first} are read as {form}; {other} would be the other order."
+    """What is said of dates whose day and month could be told the other way round."""
+    other = form.replace("%m/%d", "%d/%m") if form.startswith("%m/%d") else ""
+    cells = [cell for c in columns if c.name in dates for cell in c.values]
+    if other and all(has_form(cell, other) for cell in cells):
+        return f"Dates such as {cells[0]} are read as {form}; {other} would be as good."
     return ""
 
 

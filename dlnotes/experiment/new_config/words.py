@@ -42,7 +42,7 @@ def is_texts(columns: Sequence[Column], rows: int) -> str:
         for c in others
         if c.holds in ("texts", "numbers") and 2 <= c.distinct <= min(MOST_LABELS, rows // 3)
     ]
-    if not labels or len(numbers) > 2:
+    if not labels or len(numbers) > 2 or (found.words < 6 and len(others) > 3):
         return ""
     return f"the column {found.name!r} holds texts of {found.words:g} words in the middle"
 

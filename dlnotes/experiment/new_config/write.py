@@ -82,9 +82,11 @@ def described(dataset: Dataset) -> list[str]:
         shown = [f"{name} {count:,}" for name, count in zip(dataset.classes, counts)]
         more = f" and {len(shown) - 12} more" if len(shown) > 12 else ""
         told.append(f"{plural(dataset.outputs, 'class', 'classes')}: {', '.join(shown[:12])}{more}.")
-    elif dataset.task == "regression":
+    if dataset.test is not None and dataset.test.size < 20:
+        told.append(f"{plural(dataset.test.size, 'example')} for the test: what they measure says little.")
+    if dataset.task == "regression":
         told.append(f"{plural(dataset.outputs, 'number')} to predict.")
-    elif dataset.classes:
+    elif dataset.task != "classification" and dataset.classes:
         told.append(f"{dataset.outputs:,} symbols or classes to predict: {some(dataset.classes, 12)}.")
     return told
 
