@@ -3,6 +3,7 @@
 import json
 import tomllib
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def rows(path, header, lines, mark=",", end="\n"):
 
 
 def iris(folder):
-    bunch = datasets.load_iris()
+    bunch: Any = datasets.load_iris()
     lines = [[*x, bunch.target_names[y]] for x, y in zip(bunch.data, bunch.target)]
     return rows(folder / "iris.csv", ["a", "b", "c", "d", "species"], lines)
 
@@ -489,6 +490,7 @@ FAULTS = {
     "one class of pictures": (one_class, {}, "the only class is 'cats'"),
     "loose pictures": (loose_pictures, {}, "no sub-folder for each class"),
     "damaged picture": (damaged_picture, {}, "0.png"),
+    "target of a folder": (pictures, {"target": ["cats"]}, "image_folder has no columns or arrays by name"),
     "two tables": (two_tables, {}, "name one of them"),
     "folder as csv": (empty_folder, {"kind": "csv"}, "of a folder allowed are"),
 }
@@ -529,7 +531,7 @@ def test_a_config_in_another_folder_finds_the_data(here):
     (here / "configs").mkdir()
     done = call("new", "iris.csv", "-o", "configs")
     assert done.stdout.strip() == "configs/iris.toml"
-    assert load("configs/iris.toml").data.path == str(here / "iris.csv")
+    assert load("configs/iris.toml").data.model_dump()["path"] == str(here / "iris.csv")
 
 
 def data_of(*arguments, **options):

@@ -168,8 +168,8 @@ def _picture_sizes(files: list[Path]) -> tuple[list[int], str, int, str]:
                 if picture.mode not in ("1", "L", "I", "I;16", "F", "LA") and not colored:
                     small = picture.convert("RGB").resize((16, 16))
                     red, green, blue = small.split()
-                    least = max(ImageChops.difference(red, other).getextrema()[1] for other in (green, blue))
-                    colored = least > 8
+                    apart = [ImageChops.difference(red, other) for other in (green, blue)]
+                    colored = max(int(np.asarray(each).max()) for each in apart) > 8
         except OSError:
             continue  # the reader of the data names it
     channels = 3 if colored or not sizes else 1
@@ -357,9 +357,10 @@ def guess_npz(asked: Asked) -> Guess:
 
 def _named(asked: Asked, names: list[str], known: tuple[str, ...], listed: str) -> str:
     if asked.target:
-        if len(asked.target) > 1 or asked.target[0] not in names:
+        wanted, *more = asked.target
+        if more or wanted not in names:
             raise asked.refuse(f"--target: got {some(asked.target)}, it holds {listed}")
-        return asked.target[0]
+        return wanted
     found = next((n for wanted in known for n in names if n.lower() == wanted), None)
     if found is None:
         raise asked.refuse(f"holds {listed}: none is called like targets; --target names it")

@@ -68,13 +68,23 @@ def guess(asked: Asked) -> Guess:
         )
         raise asked.refuse(f"there is no such file or folder{near}")
     try:
-        return _of_folder(asked) if path.is_dir() else _of_file(asked)
+        found = _of_folder(asked) if path.is_dir() else _of_file(asked)
+        if asked.target and not _takes_target(found):
+            raise asked.refuse(
+                f"--target: got {some(asked.target)}, {found.kind} has no columns or arrays by name"
+            )
+        return found
     except ValueError as error:
         if type(error) is not ValueError:
             raise
         raise asked.refuse(str(error).removeprefix(f"{path}: ")) from None
     except OSError as error:
         raise asked.refuse(f"cannot be read: {error.strerror or error}") from None
+
+
+def _takes_target(found: Guess) -> bool:
+    named = found.kind == "text_classes" and isinstance(found.option("label"), str)
+    return named or found.kind in ("csv", "csv_series", "image_table", "npz", "npy")
 
 
 def _of_folder(asked: Asked) -> Guess:

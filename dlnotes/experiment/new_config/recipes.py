@@ -120,7 +120,7 @@ def _of_rows(guess: Guess, dataset: Dataset) -> Recipe:
     )
 
 
-def _stages(shortest: int, dims: int, widths: tuple[int, ...]) -> list[dict[str, Any]]:
+def _stages(shortest: int, widths: tuple[int, ...]) -> list[dict[str, Any]]:
     """Stages of convolutions that each halve the grid, as long as it is 4 or more wide."""
     stages: list[dict[str, Any]] = []
     for width in widths:
@@ -147,37 +147,33 @@ def _of_images(guess: Guess, dataset: Dataset) -> Recipe:
             rate=5e-3,
             seeds=2,
         )
-    sound = guess.kind == "sound_folder"
+    sound, sized = guess.kind == "sound_folder", dataset.train.mask is not None
     widths = (16, 32, 64) if shortest >= 12 else (16, 32)
-    model: dict[str, Any] = {
-        "kind": "conv_net",
-        "stages": _stages(shortest, 2, widths),
-        "head": "average" if sound else "grid" if shortest >= 8 else "flatten",
-        "normalization": "group" if dataset.train.mask is not None else "layer",
-        "dropout": 0.2,
-    }
-    if model["head"] == "flatten":
-        model["dense"] = [64]
-    more = (
-        {}
-        if sound
-        else {"augment": (Option("shift", 1 if shortest <= 16 else 2, "pixels, at random in training"),)}
-    )
-    flip = Option("flip", True, "mirrors pictures, where left and right do not matter", off=True)
-    if more:
-        more["augment"] = (*more["augment"], flip)
-    training = (
-        (Option("buckets", 4, "shapes that sizes are padded to"),) if dataset.train.mask is not None else ()
-    )
+    model: dict[str, Any]
+    if sound or sized:
+        model = {
+            "kind": "conv_net",
+            "stages": _stages(shortest, widths),
+            "head": "average" if sound else "grid",
+        }
+        model |= {"normalization": "group" if sized else "layer", "dropout": 0.2}
+    else:
+        model = {"kind": "cnn", "channels": list(widths), "dense": [64], "dropout": 0.2}
+    more: dict[str, tuple[Option, ...]] = {}
+    if not sound:
+        more["augment"] = (
+            Option("shift", 1 if shortest <= 16 else 2, "pixels, at random in training"),
+            Option("flip", True, "mirrors pictures, where left and right do not matter", off=True),
+        )
     return _made(
         model,
         dataset,
-        why="stages of convolutions and pooling",
-        steps=1200 if small else 3000,
-        epochs=(4, 40),
+        why="convolutions and pooling in stages",
+        steps=1500 if small else 4000,
+        epochs=(4, 60),
         rate=3e-3,
         seeds=3,
-        training=training,
+        training=(Option("buckets", 4, "shapes that sizes are padded to"),) if sized else (),
         more=more,
     )
 
@@ -187,7 +183,7 @@ def _of_volumes(guess: Guess, dataset: Dataset) -> Recipe:
     shortest = min(sizes) if sizes and min(sizes) > 0 else 8
     model = {
         "kind": "conv_net",
-        "stages": _stages(shortest, 3, (8, 16, 32)),
+        "stages": _stages(shortest, (8, 16, 32)),
         "head": "average",
         "normalization": "group" if dataset.train.mask is not None else "layer",
     }

@@ -60,9 +60,10 @@ def guess_texts(asked: Asked, read: Table, columns: Sequence[Column], options: d
     others = [c for c in columns if c.name != found.name]
     able = [c for c in others if c.distinct <= max(2, rows // 3)]
     target, why = find_target(asked, others if asked.target else able, rows)
-    if len(target) > 1:
+    wanted, *more = target
+    if more:
         raise asked.refuse(f"--target: got {some(target)}, texts have one label each")
-    label = next(c for c in others if c.name == target[0])
+    label = next(c for c in others if c.name == wanted)
     chosen = [
         Option("path", str(asked.path)),
         Option("text", found.name, f"texts of {found.words:g} words in the middle"),
