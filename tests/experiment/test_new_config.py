@@ -559,6 +559,18 @@ def test_the_kind_and_the_target_can_be_overruled_and_it_is_said_how(here):
     assert (taken["target"], taken["task"]) == (["wind", "sun"], "regression")
 
 
+def test_names_and_cells_as_strangers_write_them(here):
+    """Quotes, marks, signs of other scripts and control characters, in the file's name as in its cells."""
+    header = ['"a ""b"", c"', "größe\x0b#1", "label = [x]"]
+    lines = [(i, i * 7 % 5, '"a\x0b, b"' if i % 2 else "猫 # é") for i in range(60)]
+    path = rows(here / "my 'odd' $file #1.csv", header, lines)
+    for name in (path.name, str(path)):
+        written = new_config(name, force=True)
+        assert written.path.name == "my-odd-file-1.toml"
+        config = load(written.path)
+        assert config.data.model_dump()["target"] == "label = [x]" or config.data.model_dump()["drop"]
+
+
 @pytest.mark.parametrize("words", [["new", "--help"], ["--help"]])
 def test_help_loads_no_jax(words):
     import subprocess

@@ -120,6 +120,8 @@ def delimiter_of(path: Path) -> str:
     lines = first_lines(path)
     best, found = (0, 0), ","
     for mark in MARKS:
+        if mark == " " and best[0]:
+            break  # other marks are between texts with spaces
         try:
             counts = [len(row) for row in csv.reader(lines, delimiter=mark) if row]
         except csv.Error:

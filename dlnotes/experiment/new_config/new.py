@@ -79,8 +79,9 @@ def new_config(
     )
     _check(text, written)
     try:
-        with written.open("w" if force else "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        content = text.encode()
+        with written.open("wb" if force else "xb") as file:
+            file.write(content)
     except FileExistsError:
         raise _there(written) from None
     except (OSError, ValueError) as error:

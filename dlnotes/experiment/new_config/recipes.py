@@ -89,10 +89,10 @@ def _batch(n: int, most: int) -> int:
 
 def _of_rows(guess: Guess, dataset: Dataset) -> Recipe:
     n = dataset.train.size
-    width = 32 if n < 1000 else 64 if n < 5000 else 128
+    width = 32 if n < 400 else 64 if n < 5000 else 128
     model = {
         "kind": "mlp",
-        "widths": [width, width] if n >= 1000 else [width],
+        "widths": [width, width] if n >= 400 else [width],
         "dropout": 0.1,
     }
     options: tuple[Option, ...] = ()

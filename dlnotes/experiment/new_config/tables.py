@@ -135,7 +135,7 @@ def guess_table(asked: Asked, read: Table, columns: Sequence[Column], options: d
         "csv",
         f"{plural(rows, 'row')} with {plural(len(read.header), 'column')} each",
         tuple(chosen),
-        others=_others(made, columns, target),
+        others=_others(made),
         notes=tuple(notes),
         new="new_rows.csv",
     )
@@ -260,7 +260,7 @@ def _of_form(columns: Sequence[Column], dates: Sequence[str], form: str) -> str:
     return ""
 
 
-def _others(made: Sequence[Option], columns: Sequence[Column], target: Sequence[str]) -> tuple[Option, ...]:
+def _others(made: Sequence[Option]) -> tuple[Option, ...]:
     have = {option.name for option in made}
     more: list[Any] = [
         Option("id", "COLUMN", "names the rows: no input, predictions carry it"),

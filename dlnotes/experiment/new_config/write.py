@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,8 @@ from dlnotes.experiment.new_config.guess import Guess, Option, plural, some
 from dlnotes.experiment.new_config.recipes import Recipe
 
 _WIDTH = 108
+_CONTROL = re.compile(r"[\x00-\x08\n-\x1f\x7f]")
+"""What may not stand in a comment; in values it is escaped."""
 
 
 def config_text(
@@ -57,7 +61,7 @@ def config_text(
             f"[{section}]" + (f"  # {recipe.why}" if section == "model" else ""),
             *_assignments(options),
         ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(_CONTROL.sub(" ", line) for line in lines) + "\n"
 
 
 def described(dataset: Dataset) -> list[str]:
@@ -169,6 +173,4 @@ def _shell(text: str) -> str:
     if " --" in text:
         first, _, rest = text.rpartition(" --")
         return f"{_shell(first)} --{rest}"
-    import shlex
-
     return shlex.quote(Path(text).as_posix())

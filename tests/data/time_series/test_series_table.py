@@ -286,7 +286,7 @@ def test_dates_of_another_form_are_those_of_iso(tmp_path):
     _, (rows,), form = read_windows(other, made)
     assert form.date_format == "%d.%m.%Y"
     assert rows.time(60, form.form) == str(dates[-1] + timedelta(days=1))
-    with pytest.raises(ValueError, match=r"line 2: .* a date such as .* date_format = "):
+    with pytest.raises(ValueError, match=r"line 2: .* a date such as .*date_format = "):
         data.csv_series(other, **options)
     with pytest.raises(ValueError, match=r"line 2: .* a date of the form %d.%m.%Y is needed"):
         data.csv_series(iso, date_format="%d.%m.%Y", **options)
