@@ -204,6 +204,16 @@ def _of_sequences(guess: Guess, dataset: Dataset) -> Recipe:
     masked = dataset.train.mask is not None
     if guess.kind == "csv_series":
         n = dataset.train.size
+        if n < 400 and guess.option("calendar") == ["month"]:
+            return _made(
+                {"kind": "conv_net", "stages": [{"channels": 16, "kernel": 3}], "head": "flatten"},
+                dataset,
+                why="few months: convolutions, then all rows of the window at once, those a year ago too",
+                steps=1500,
+                epochs=(5, 60),
+                rate=5e-3,
+                seeds=3,
+            )
         return _made(
             {"kind": "sequence_classifier", "cell": "gru", "hidden": 16 if n < 1000 else 32},
             dataset,

@@ -260,7 +260,7 @@ def _window(rows: Rows) -> int:
         elif unit == "seconds":
             day = 86400.0
             wanted = 28 if count == day else 26 if count == 7 * day else 48 if count <= day / 24 else 24
-    return max(2, min(wanted, rows.shortest // 12))
+    return max(2, min(wanted, rows.shortest // 10))
 
 
 def _calendar(rows: Rows) -> list[str]:
@@ -296,14 +296,16 @@ def _targets(asked: Asked, numbers: Sequence[Column]) -> tuple[list[str], str]:
 
 
 def _trends(read: Table, rows: Rows, targets: Sequence[str]) -> bool:
-    """Whether rows are much closer to the row before than to the mean, in most of the targets."""
+    """Whether rows are much closer to the row before than to the mean, or the level moves."""
     votes = []
     for name in targets:
         for part in _parts(read, rows):
             x = np.array([_number(read, cell) for cell in (read.column(name)[i] for i in part)])
             x = x[np.isfinite(x)]
             if len(x) > 3 and x.std() > 0:
-                votes.append(np.diff(x).std() < 0.5 * x.std())
+                third = len(x) // 3
+                apart = abs(x[-third:].mean() - x[:third].mean()) if third else 0.0
+                votes.append(np.diff(x).std() < 0.5 * x.std() or apart > x.std())
     return bool(votes) and float(np.mean(votes)) > 0.5
 
 
