@@ -63,6 +63,7 @@ class CsvSeries(Source):
         default=0, ge=0, description="rows ahead that predictions go, each from the ones before; 0 is none"
     )
     time: str = Field(default="", description="column of dates, or of numbers that grow with time")
+    date_format: str = Field(default="", description='of the dates, such as "%d.%m.%Y"; else ISO 8601')
     series: str = Field(default="", description="column that tells several series apart")
     identify: bool = Field(default=False, description="tell the network which series it sees")
     known: tuple[str, ...] = Field(default=(), description="columns whose later values are known in advance")

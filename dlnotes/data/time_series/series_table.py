@@ -48,6 +48,7 @@ class SeriesForm(NamedTuple):
       names: of the series, where the network is told which one it is, else empty.
       step: unit and count of `Step` between rows, or ``None`` where it is not known.
       form: of the times (see `Times`).
+      date_format: by which dates are written, "" for ISO 8601's forms.
     """
 
     columns: tuple[str, ...]
@@ -64,6 +65,7 @@ class SeriesForm(NamedTuple):
     names: tuple[str, ...] = ()
     step: tuple[str, float] | None = None
     form: str = ""
+    date_format: str = ""
 
     @property
     def reach(self) -> int:
@@ -141,7 +143,7 @@ def read_series(read: Table, form: SeriesForm) -> tuple[list[SeriesRows], Series
             raise ValueError(f"{read.path}: column {name} is missing, it has {', '.join(read.header)}")
     table.check_names(read, names, option="columns")
     seen, known = _numbers(read, form.columns), _numbers(read, form.known)
-    times = read_times(read, form.time) if form.time else Times(np.zeros(0), "")
+    times = read_times(read, form.time, form.date_format) if form.time else Times(np.zeros(0), "")
     if form.form and times.form != form.form and {times.form, form.form} != {"day", "time"}:
         raise ValueError(
             f"{read.path}: column {form.time!r} holds times of the form {times.form!r}, the training data's "
@@ -380,6 +382,8 @@ def check_form(form: SeriesForm, path: str | Path, header: Sequence[str]) -> Non
         for i, name in enumerate(names):
             if name not in allowed or name in names[:i]:
                 raise ValueError(f"{option}: got {name!r}, allowed are (once) {', '.join(allowed)} of {path}")
+    if form.date_format and not form.time:
+        raise ValueError(f'date_format: got {form.date_format!r} without a column of dates: time = "COLUMN"')
     for name in form.calendar:
         if name not in CALENDAR or not form.time:
             allowed = ", ".join(CALENDAR)
