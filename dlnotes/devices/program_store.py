@@ -1,7 +1,7 @@
 """Compiled programs on disk by what they are made of: a later process does not even trace them.
 
 jax's own cache of compiled programs is asked with the program itself, which must be traced and lowered first:
-most of a second run's start, of a recurrent or recursive network. Here the key is a text, and nothing is traced.
+most of a second run's start, of a recurrent or recursive network. Here the key is a text, without tracing.
 """
 
 from __future__ import annotations
