@@ -34,7 +34,7 @@ def equal(one, other):
     assert one.metrics == other.metrics
 
 
-@pytest.mark.parametrize("devices", [{"strategy": "single"}, {"strategy": "mesh", "sharding": "batch"}])
+@pytest.mark.parametrize("devices", [{"strategy": "single"}, {"strategy": "mesh"}])
 def test_the_second_run_makes_none_and_gives_the_same_bits(tmp_path, made, devices):
     first = run(parse(config(tmp_path / "a", devices=devices)))
     count = len(made)
