@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from threading import get_ident
 from typing import Any, NamedTuple, TypeAlias
 
 # fmt: off
@@ -412,6 +413,95 @@ def wrap_compilation_cache(wrapper: Callable[[Any], Any]) -> None:
 
     get_file_cache.wrapper = wrapper  # type: ignore[attr-defined]
     compilation_cache.get_file_cache = get_file_cache
+
+
+class _Overheard:
+    """jax's cache of compiled programs, and what one thread asks of it and gives to it meanwhile."""
+
+    def __init__(self, base: Any):
+        self.base, self.thread, self.values = base, get_ident(), []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.base, name)
+
+    def get(self, key: str) -> bytes | None:
+        value = self.base.get(key)
+        if value is not None and get_ident() == self.thread:
+            self.values.append(value)
+        return value
+
+    def put(self, key: str, value: bytes) -> None:
+        if get_ident() == self.thread:
+            self.values.append(value)
+        self.base.put(key, value)
+
+
+def compile_and_write(lowered: Any) -> tuple[Any, bytes]:
+    """Compile a program, or take it from jax's cache of compiled programs, and write it for `read_program`.
+
+    What comes from the cache cannot be serialized again, but the cache holds it as it was serialized.
+
+    Args:
+      lowered: of ``jax.jit(...).lower(...)``.
+
+    Raises:
+      Exception: of any kind, when it cannot be written: constants in it, a backend that cannot. Compiling
+        it again, from the cache, costs little.
+    """
+    import io
+    import pickle
+
+    import jax
+    from jax._src import compilation_cache
+    from jax._src.lib import _jax
+    from jax.experimental import serialize_executable
+
+    if compilation_cache._cache is None:
+        compilation_cache._initialize_cache()
+    base = compilation_cache._cache
+    heard = _Overheard(base)
+    try:
+        compilation_cache._cache = None if base is None else heard  # type: ignore[assignment]
+        compiled = lowered.compile()
+    finally:
+        compilation_cache._cache = base
+    held = [compilation_cache.decompress_executable(value) for value in heard.values]
+    programs = [compilation_cache.extract_executable_and_time(value)[0] for value in held]
+
+    class Pickler(serialize_executable._JaxPjrtPickler):
+        def persistent_id(self, obj: Any) -> Any:
+            if programs and isinstance(obj, (_jax.LoadedExecutable, _jax.Executable)):
+                return "exec", programs[-1]
+            return super().persistent_id(obj)
+
+    if compiled._params.const_args:
+        raise NotImplementedError("a program with constants as arguments")
+    info, inputs = jax.tree.flatten(compiled.args_info)
+    file = io.BytesIO()
+    Pickler(file).dump((compiled._executable._unloaded_executable, info, compiled._no_kwargs))
+    devices = [device.id for device in compiled.runtime_executable().local_devices()]
+    return compiled, pickle.dumps((file.getvalue(), inputs, compiled.out_tree, devices))
+
+
+def read_program(written: bytes) -> Any:
+    """The compiled program that `compile_and_write` wrote: it is called like the function it was made of.
+
+    Args:
+      written: by this version of jax, on a machine of this kind; code in it may be run.
+
+    Raises:
+      Exception: of any kind, when it cannot be loaded here.
+    """
+    import pickle
+
+    import jax
+    from jax.experimental import serialize_executable
+
+    program, inputs, outputs, devices = pickle.loads(written)
+    there = {device.id: device for device in jax.local_devices()}
+    return serialize_executable.deserialize_and_load(
+        program, inputs, outputs, execution_devices=[there[i] for i in devices]
+    )
 
 
 def compiler_knows(options: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from dlnotes.data.buckets import divide
 from dlnotes.data.dataset import Examples
 from dlnotes.data.in_file import in_parts, is_in_file
 from dlnotes.devices import placement as placing
+from dlnotes.experiment.programs import stored
 from dlnotes.experiment.setup import Setup
 from dlnotes.training import loop
 from dlnotes.training.loader import (
@@ -78,11 +79,12 @@ class Evaluator:
         """
         rows, divided = self._block_rows(), self.placement.shard == "batch"
         if classes not in self._predictors:
-            self._predictors[classes] = compile_prediction(
+            program = compile_prediction(
                 self.placement,
                 loop.predict_blocks(self.setup.recipe_of, best=self.setup.keep_best, classes=classes),
                 convolutions=self._convolutional,
             )
+            self._predictors[classes] = stored(program, self.setup, self.placement, "predict", classes)
         predict = self._predictors[classes]
         slim = members._replace(opt_state=(), best=members.best if self.setup.keep_best else None)
         if divided and not isinstance(slim.stopped_at, jax.Array):
@@ -119,9 +121,8 @@ class Evaluator:
             evaluate = loop.total_blocks(
                 self.setup.recipe_of, metric_names=self.setup.metric_names, best=best, axis_name=axis
             )
-            self._evaluators[best] = compile_evaluation(
-                self.placement, evaluate, convolutions=self._convolutional
-            )
+            program = compile_evaluation(self.placement, evaluate, convolutions=self._convolutional)
+            self._evaluators[best] = stored(program, self.setup, self.placement, "evaluate", best)
         slim = members._replace(opt_state=(), best=members.best if best else None)
         if not isinstance(slim.stopped_at, jax.Array):
             slim = put_state(self.placement, TrainState(jnp.array(0), slim)).members

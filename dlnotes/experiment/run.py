@@ -112,13 +112,14 @@ def run(
     config = with_start_found(with_teachers_found(config))
     plan = groups(config)
     prepare_devices(config, plan)
+    described = model is None and dataset is None
     dataset = load_data(config) if dataset is None else _given(config, dataset)
     begun = starts(plan, dataset, model)
     dataset = in_scales_of(begun, config, dataset)
     _same_data(dataset)
     enable_compilation_cache()
     taught = teachings(plan, dataset)
-    trainers = _trainers(config, plan, dataset, model, taught, begun)
+    trainers = _trainers(config, plan, dataset, model, taught, begun, described=described)
     stacks = _stacks(plan, dataset)
     first = jax.process_index() == 0
     kept = None
@@ -204,6 +205,8 @@ def _trainers(
     model: Model | None,
     taught: Sequence[Teaching | None] | None = None,
     begun: Sequence[Starting | None] | None = None,
+    *,
+    described: bool = False,
 ) -> list[Trainer]:
     if config.output.tensorboard and find_spec("tensorboardX") is None:
         needs = "output.tensorboard: needs the extra: python -m pip install 'dlnotes[tensorboard]'"
@@ -218,7 +221,13 @@ def _trainers(
     try:
         setups = [
             prepare(
-                group, dataset, model=model, known=known.setdefault(id(by), {}), teaching=by, starting=start
+                group,
+                dataset,
+                model=model,
+                known=known.setdefault(id(by), {}),
+                teaching=by,
+                starting=start,
+                described=described,
             )
             for group, by, start in zip(plan, taught or [None] * len(plan), begun or [None] * len(plan))
         ]

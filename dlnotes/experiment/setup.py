@@ -45,6 +45,7 @@ class Setup:
       keeps_state: whether the network has a state beside its parameters (see `dlnotes.models.Model`).
       teaching: what a teacher gives, ``None`` without one; ``dataset`` is then with its answers.
       starting: what another run gives for the start, ``None`` without one.
+      described: whether the config and the files that it names say all of the network and the data.
     """
 
     group: Group
@@ -58,6 +59,7 @@ class Setup:
     keeps_state: bool
     teaching: Teaching | None = None
     starting: Starting | None = None
+    described: bool = False
 
 
 def prepare(
@@ -68,6 +70,7 @@ def prepare(
     known: dict[int, Buckets | None] | None = None,
     teaching: Teaching | None = None,
     starting: Starting | None = None,
+    described: bool = False,
 ) -> Setup:
     """Find what a group's training needs, and check that its sections and the data fit together.
 
@@ -78,6 +81,8 @@ def prepare(
       known: buckets of this training part by ``training.buckets``, from groups before; new ones are added.
       teaching: what a teacher gives: its data set takes the place of ``dataset``.
       starting: what another run gives for the start; needed for training only.
+      described: whether config and files say all of network and data; what a teacher or another run gives
+        they do not.
 
     Raises:
       ValueError: naming what does not fit, before anything is compiled or written.
@@ -113,6 +118,7 @@ def prepare(
         keeps_state=network.update is not None,
         teaching=teaching,
         starting=starting,
+        described=described and teaching is None and starting is None,
     )
     _trace(setup)
     return setup

@@ -23,6 +23,7 @@ from dlnotes.experiment.durations import waves_of
 from dlnotes.experiment.evaluator import Evaluator
 from dlnotes.experiment.fine_tuning import CARRIED, started
 from dlnotes.experiment.metrics_log import MetricsLog
+from dlnotes.experiment.programs import stored
 from dlnotes.experiment.progress import Watch, _Watcher
 from dlnotes.experiment.routing import routing_metrics
 from dlnotes.experiment.setup import Setup, state_shapes, stays_resident
@@ -282,13 +283,15 @@ class Trainer:
             data_per_member=loader.per_member,
             bucket_at=loader.bucket_at,
         )
-        return loader, compile_chunk(
+        program = compile_chunk(
             self.placement,
             chunk,
             state_shapes(self.setup),
             data_axis=loader.data_axis,
             convolutions=config.model.convolutional,
         )
+        laid = (loader.capacity, loader.rows_per_part, loader.per_member, loader.data_axis, self.division)
+        return loader, stored(program, self.setup, self.placement, "chunk", *laid)
 
     def _until_boundary(self, step: int) -> int:
         """Steps until something is due: an evaluation, a checkpoint, the end."""
