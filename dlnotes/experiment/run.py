@@ -32,6 +32,8 @@ from dlnotes.experiment.kept_files import read_json, write_json, write_text
 from dlnotes.experiment.kept_start import keep_starts, kept_starts
 from dlnotes.experiment.kept_teaching import keep_teachings, kept_teachings, teachings
 from dlnotes.experiment.lock import locked
+from dlnotes.experiment.loggers.loggers import Loggers, logging_to
+from dlnotes.experiment.loggers.needs import refuse_missing, refuse_unreachable
 from dlnotes.experiment.opening import open_run as open_run  # where it was before
 from dlnotes.experiment.placing import placement_of, prepare_devices
 from dlnotes.experiment.pretraining import Pretrained, Pretrainings
@@ -112,6 +114,9 @@ def run(
     config = with_start_found(with_teachers_found(config))
     plan = groups(config)
     prepare_devices(config, plan)
+    refuse_missing(config)
+    if keep and jax.process_index() == 0:
+        refuse_unreachable(config)
     dataset = load_data(config) if dataset is None else _given(config, dataset)
     begun = starts(plan, dataset, model)
     dataset = in_scales_of(begun, config, dataset)
@@ -205,9 +210,7 @@ def _trainers(
     taught: Sequence[Teaching | None] | None = None,
     begun: Sequence[Starting | None] | None = None,
 ) -> list[Trainer]:
-    if config.output.tensorboard and find_spec("tensorboardX") is None:
-        needs = "output.tensorboard: needs the extra: python -m pip install 'dlnotes[tensorboard]'"
-        raise ConfigError("config", [needs])
+    refuse_missing(config)
     chosen = config.training.asynchronous
     if chosen is not None and chosen.kind == "ray" and find_spec("ray") is None:
         needs = "needs the extra: python -m pip install 'dlnotes[ray]'"
@@ -331,6 +334,23 @@ def _train_all(
     *,
     first: bool,
 ) -> Result:
+    plan = [t.setup.group for t in trainers]
+    where = [t.placement.describe() for t in trainers]
+    with logging_to(config, kept if first else None, plan, where) as loggers:
+        return _train_logged(config, dataset, trainers, stacks, kept, watch, loggers, first=first)
+
+
+def _train_logged(
+    config: Config,
+    dataset: Dataset,
+    trainers: list[Trainer],
+    stacks: list[Stack | None],
+    kept: RunFolder | None,
+    watch: Watch,
+    loggers: Loggers,
+    *,
+    first: bool,
+) -> Result:
     started = time.perf_counter()
     points: list[dict[str, Any]] = []
     outcomes: list[Outcome] = []
@@ -341,26 +361,26 @@ def _train_all(
             folder = kept.group(index, len(trainers)) if kept is not None else None
             if folder is not None and first:
                 folder.mkdir(parents=True, exist_ok=True)
-            writers, close = _tensorboard(config, folder if first else None)
-            given: dict[str, Any] = {
-                "folder": folder,
-                "watch": watch,
-                "stop": stop,
-                "first": first,
-                "writers": writers,
-                "record": record_of(config, dataset, trainer.setup),
-            }
-            try:
+            with loggers.of_group(index, folder) as writers:
+                given: dict[str, Any] = {
+                    "folder": folder,
+                    "watch": watch,
+                    "stop": stop,
+                    "first": first,
+                    "writers": writers,
+                    "record": record_of(config, dataset, trainer.setup),
+                }
                 learned.append(before.start(trainer, stack, **given))
                 outcome = None if _interrupted(learned[-1]) else trainer.train(**given)
-            finally:
-                close()
             if outcome is None or outcome.interrupted:
+                loggers.interrupted = True
                 raise Interrupted(kept.path if kept is not None else None)
             outcomes.append(outcome)
             several = sum(len(t.setup.group.points) for t in trainers) > 1
             metrics = final_metrics(trainer.evaluator, outcome.state.members, chosen=several)
-            points += summarize_group(trainer.setup.group, outcome, metrics)
+            records = summarize_group(trainer.setup.group, outcome, metrics)
+            loggers.measured(records, int(outcome.state.step))
+            points += records
     points.sort(key=lambda p: p["point"])
     summary = _summary(config, trainers, outcomes, points, time.perf_counter() - started)
     if any(learned):
@@ -391,6 +411,7 @@ def _train_all(
                 from dlnotes.experiment.figures import draw as figures
 
                 figures.draw(kept, result, [_alone(t.evaluator) for t in trainers])
+        loggers.ended(summary)
     if summary["status"] == "failed":
         reasons = "; ".join(
             f"seed {s['seed']}{_setting(p)}: {s['reason']} at step {s['step']}"
@@ -463,23 +484,6 @@ def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:
         "examples_per_second": [o.examples_per_second for o in outcomes],
         "state_bytes_per_device": [o.state_bytes for o in outcomes],
     }
-
-
-def _tensorboard(config: Config, folder: Path | None) -> tuple[tuple, Callable[[], None]]:
-    if not config.output.tensorboard or folder is None:
-        return (), lambda: None
-    from tensorboardX import SummaryWriter
-
-    writer = SummaryWriter(str(folder / "tensorboard"))
-
-    def write(record: dict[str, Any]) -> None:
-        for name, values in record.items():
-            if name not in ("step", "epoch", "split"):
-                for member, value in enumerate(values):
-                    tag = f"{record['split']}/{name}" + (f"/member{member}" if len(values) > 1 else "")
-                    writer.add_scalar(tag, value, record["step"])
-
-    return (write,), writer.close
 
 
 def summary_of(folder: str | Path) -> dict[str, Any] | None:
