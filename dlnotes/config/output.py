@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dlnotes.config.fields import Section
 
@@ -40,22 +40,33 @@ class Output(Section):
         default="runs", description="folder of the run folders; ~ and $VARIABLE are replaced"
     )
 
-    @field_validator("mlflow")
+    @field_validator("mlflow", mode="before")
     @classmethod
-    def _store(cls, value: bool | str) -> bool | str:
+    def _store(cls, value: Any) -> Any:
         if isinstance(value, bool):
             return value
-        if value != "databricks" and not re.match(r"[a-z][a-z0-9+.-]*://.", value):
+        if isinstance(value, str) and (value == "databricks" or re.match(r"[a-z][a-z0-9+.-]*://.", value)):
+            return value
+        raise ValueError(
+            'must be true, false, or a tracking URI such as "sqlite:///runs/mlflow.db" or '
+            '"http://localhost:5000"'
+        )
+
+    @field_validator("wandb", mode="before")
+    @classmethod
+    def _mode(cls, value: Any) -> Any:
+        if isinstance(value, bool) or value in ("offline", "online"):
+            return value
+        raise ValueError('must be true, false, "offline" or "online"')
+
+    @model_validator(mode="after")
+    def _no_password(self) -> Output:  # which a message about the field would repeat
+        if isinstance(self.mlflow, str) and re.match(r"[^/]*//[^/@]*:[^/@]*@", self.mlflow):
             raise ValueError(
-                'must be true, false, or a tracking URI such as "sqlite:///runs/mlflow.db" or '
-                '"http://localhost:5000"'
+                "mlflow holds a password, and the config is kept in the run folder; set "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
             )
-        if re.match(r"[^/]*//[^/@]*:[^/@]*@", value):
-            raise ValueError(
-                "must hold no password, for the config is kept in the run folder; set "
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-            )
-        return value
+        return self
 
     @field_validator("project")
     @classmethod

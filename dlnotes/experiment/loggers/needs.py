@@ -84,6 +84,6 @@ def sqlite_path(uri: str) -> Path | None:
 
 
 def in_one_line(error: BaseException) -> str:
-    """What an error of another library says, shortened."""
+    """What an error of another library says, its beginning and its end: the cause is often named last."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else text[:300] + " …"
+    return text if len(text) <= 300 else f"{text[:150]} … {text[-150:]}"
