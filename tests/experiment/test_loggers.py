@@ -85,7 +85,13 @@ def wandb(monkeypatch):
         pytest.skip("needs the extra: pip install 'dlnotes[wandb]'")
     for variable in ("WANDB_MODE", "WANDB_PROJECT", "WANDB_DIR"):
         monkeypatch.delenv(variable, raising=False)
-    return offline_wandb.read
+    import wandb
+
+    def read(folder):
+        wandb.teardown()  # waits until its own process has written all
+        return offline_wandb.read(folder)
+
+    return read
 
 
 def expected(folder, points=1, group=""):
