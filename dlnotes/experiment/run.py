@@ -34,6 +34,7 @@ from dlnotes.experiment.kept_teaching import keep_teachings, kept_teachings, tea
 from dlnotes.experiment.lock import locked
 from dlnotes.experiment.loggers.loggers import Loggers, logging_to
 from dlnotes.experiment.loggers.needs import refuse_missing, refuse_unreachable
+from dlnotes.experiment.notebook import watch_here
 from dlnotes.experiment.opening import open_run as open_run  # where it was before
 from dlnotes.experiment.placing import placement_of, prepare_devices
 from dlnotes.experiment.pretraining import Pretrained, Pretrainings
@@ -92,7 +93,8 @@ def run(
       overrides: such as ``["model.widths=[64]", "training.seeds=8"]``, for a path or a mapping.
       model: trains this network (say, of `dlnotes.models.from_flax`) instead of [model]'s.
       dataset: trains on this instead of [data]'s.
-      watch: told of progress; see `dlnotes.experiment.progress.Progress`.
+      watch: told of progress; see `dlnotes.experiment.progress.Progress`. By default a notebook shows a bar
+        (``lambda progress: None`` shows none).
       folder: use this run folder (made by `RunFolder.create`) instead of a new one.
       keep: write a run folder; without, nothing is written.
       command: recorded in environment.json.
@@ -138,7 +140,7 @@ def run(
                 keep_metadata(kept, dataset)
                 keep_teachings(kept, plan, taught)
                 keep_starts(kept, plan, begun)
-        return _train_all(config, dataset, trainers, stacks, kept, watch or (lambda p: None), first=first)
+        return _train_all(config, dataset, trainers, stacks, kept, watch or _watch(plan, first), first=first)
 
 
 def resume(
@@ -187,7 +189,12 @@ def resume(
             write_text(kept.config_path, to_toml(config))
         if overrides:
             extend(kept, before, config, groups(before), [t.setup for t in trainers], write=first)
-        return _train_all(config, dataset, trainers, stacks, kept, watch or (lambda p: None), first=first)
+        return _train_all(config, dataset, trainers, stacks, kept, watch or _watch(plan, first), first=first)
+
+
+def _watch(plan: list[Group], first: bool) -> Watch:
+    """A bar in a notebook, nothing elsewhere."""
+    return watch_here(len(plan)) if first else lambda progress: None
 
 
 def _stacks(plan: list[Group], dataset: Dataset) -> list[Stack | None]:
