@@ -80,7 +80,9 @@ class Clock:
     def title(self, progress: Progress) -> str:
         """``"training 2/3"``, or what is done before the first step; of a pretraining its layer."""
         which = f" {self.group}/{self.groups}" if self.groups > 1 else ""
-        doing = "compiling" if self.first is None else self.stage or "training"
+        doing = (
+            "compiling" if self.first is None and progress.step < progress.total else self.stage or "training"
+        )
         return doing + which
 
 

@@ -108,7 +108,7 @@ def test_only_a_kernel_is_a_notebook(ipython, found, monkeypatch):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_run_in_a_real_notebook_shows_a_bar(tmp_path):
     cells = [CELL, "resume(result.folder)", "dlnotes.run(result.config, watch=lambda progress: None)"]
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(f"{cell};") for cell in cells])
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(f"{cell.strip()};") for cell in cells])
     resources = {"metadata": {"path": str(tmp_path)}}
     nbclient.NotebookClient(book, timeout=300, kernel_name="python3", resources=resources).execute()
     first, again, silent = (cell.outputs for cell in book.cells)
