@@ -3,6 +3,7 @@
 # pyright: reportOptionalOperand=false, reportMissingImports=false
 import json
 import logging
+import shutil
 from collections import defaultdict
 from pathlib import Path
 
@@ -274,6 +275,22 @@ def test_a_damaged_record_of_what_was_sent_begins_anew(config, kept, caplog):
     resume(folder)
     assert "the loggers begin anew" in caplog.text
     same(kept.history["run"], folder)
+
+
+def test_only_the_process_that_writes_is_told_anything(config, kept):
+    with loggers.logging_to(config(output={"mlflow": True}), None, [], []) as told:
+        with told.of_group(0, None) as writers:
+            assert writers == ()
+        told.measured([], 0)
+        told.ended({})
+    assert not kept.tracks
+
+
+def test_a_logger_can_be_added_to_a_run_that_has_ended(finished, kept, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "copy")
+    resume(folder, ["output.mlflow=true"])
+    same(kept.history["run"], folder)
+    assert kept.status == {"run": "done"}
 
 
 def test_another_store_gets_all_of_the_run(config, kept, monkeypatch):
