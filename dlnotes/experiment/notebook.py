@@ -53,28 +53,25 @@ def notebook_bar(
 
     bars, messages = Bars(*columns(), auto_refresh=False), []
     follow = bar_watch(bars, groups, messages.append, width=lambda: WIDTH)
-    update: Callable[[Any], None] | None = None
+    updates: list[Callable[[Any], None]] = []  # what shows another in place of the first, once there is one
     drawn, broken = 0.0, False
 
     def watch(progress: Progress) -> None:
-        nonlocal update, drawn, broken
+        nonlocal drawn, broken
         if broken:
             return
         follow(progress)
         del messages[:-MOST_MESSAGES]
         now = clock()
-        if (
-            update is not None
-            and now - drawn < SECONDS
-            and not (progress.message or progress.step >= progress.total)
-        ):
+        if updates and now - drawn < SECONDS and not (progress.message or progress.step >= progress.total):
             return
         drawn = now
+        shown = _Shown(bars, messages)
         try:
-            if update is None:
-                update = (show or _displayed)(_Shown(bars, messages))
+            if updates:
+                updates[0](shown)
             else:
-                update(_Shown(bars, messages))
+                updates.append((show or _displayed)(shown))
         except Exception:  # a page that shows nothing is no reason to stop a training
             broken = True
 

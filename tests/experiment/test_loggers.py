@@ -172,7 +172,7 @@ def test_the_points_of_a_sweep_are_tracks_of_their_own(config, kept):
     assert kept.final["run"] == kept.final[f"point {best}"]
 
 
-@pytest.mark.parametrize("sweep", [None, SWEEP], ids=["run", "sweep"])
+@pytest.mark.parametrize("sweep", [None, pytest.param(SWEEP, marks=pytest.mark.slow)], ids=["run", "sweep"])
 def test_a_resumed_run_goes_on_in_the_same_tracks(sweep, config, kept, monkeypatch):
     watch = interrupting(monkeypatch, 13)
     with pytest.raises(Interrupted) as stopped:
@@ -239,7 +239,14 @@ def test_a_logger_that_fails_is_told_of_once_and_the_run_goes_on(config, finishe
     assert kept.final["run"]
 
 
-@pytest.mark.parametrize("method", ["__call__", "open", "measured", "note", "keep", "close"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "__call__",
+        "keep",
+        *(pytest.param(m, marks=pytest.mark.slow) for m in ("open", "measured", "note", "close")),
+    ],
+)
 def test_whatever_a_logger_does_a_run_has_its_result(method, config, finished, kept, monkeypatch, caplog):
     def broken(*args):
         raise OSError("no space left\non device")
@@ -268,6 +275,7 @@ def test_a_failed_run_is_marked_as_failed(config, kept):
     assert kept.notes["run"]["dlnotes.status"] == "failed"
 
 
+@pytest.mark.slow
 def test_a_damaged_record_of_what_was_sent_begins_anew(config, kept, caplog):
     folder = run(config(output={"mlflow": True})).folder
     kept.history.clear()
@@ -293,6 +301,7 @@ def test_a_logger_can_be_added_to_a_run_that_has_ended(finished, kept, tmp_path)
     assert kept.status == {"run": "done"}
 
 
+@pytest.mark.slow
 def test_another_store_gets_all_of_the_run(config, kept, monkeypatch):
     folder = run(config(output={"mlflow": True})).folder
     other = Kept()

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from dlnotes.config import Config
 from dlnotes.experiment.groups import Group
 from dlnotes.experiment.kept_files import DamagedFile, read_json, write_json
-from dlnotes.experiment.loggers.needs import in_one_line, store_of
+from dlnotes.experiment.loggers.needs import in_one_line
+from dlnotes.experiment.loggers.stores import store_of
 from dlnotes.experiment.loggers.tags import project_of, tags_of
 from dlnotes.experiment.loggers.tensorboard import tensorboard_writer
 from dlnotes.experiment.loggers.tracks import (

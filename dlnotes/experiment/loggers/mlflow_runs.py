@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlnotes.experiment.loggers.needs import sqlite_path
+from dlnotes.experiment.loggers.stores import sqlite_path
 from dlnotes.experiment.loggers.tracks import WHOLE, Row, Track
 
 if TYPE_CHECKING:

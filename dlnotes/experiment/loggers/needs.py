@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from dlnotes.config import Config, ConfigError, points
+from dlnotes.experiment.loggers.mlflow_runs import client_of
+from dlnotes.experiment.loggers.stores import sqlite_path, store_of
 
 PACKAGES = {
     "tensorboard": ("tensorboardX",),
@@ -59,28 +58,11 @@ def refuse_unreachable(config: Config) -> None:
     told = f"output.mlflow: got {where!r}"
     if (path := sqlite_path(where)) is not None and not path.parent.is_dir():
         raise ConfigError("config", [f"{told}, there is no folder {str(path.parent)!r}"])
-    from dlnotes.experiment.loggers.mlflow_runs import client_of
-
     try:
         client_of(where).search_experiments(max_results=1)
     except Exception as error:
         reason = in_one_line(error)
         raise ConfigError("config", [f"{told}, which does not answer: {reason}"]) from error
-
-
-def store_of(config: Config) -> str | None:
-    """The MLflow store of the config or ``MLFLOW_TRACKING_URI``; ``None`` for the run folder's own."""
-    chosen = config.output.mlflow
-    if not chosen:
-        return None
-    return chosen if isinstance(chosen, str) else os.environ.get("MLFLOW_TRACKING_URI") or None
-
-
-def sqlite_path(uri: str) -> Path | None:
-    """The file of an SQLite store, ``None`` of any other."""
-    if urlsplit(uri).scheme.split("+")[0] != "sqlite":
-        return None
-    return Path(uri.partition(":///")[2] or "mlflow.db").absolute()
 
 
 def in_one_line(error: BaseException) -> str:

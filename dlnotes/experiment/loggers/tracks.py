@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from dlnotes.config import Config
 from dlnotes.experiment.extension import made_with
 from dlnotes.experiment.groups import Group
@@ -96,7 +98,7 @@ def point_tracks(name: str, group: Group, tags: Mapping[str, str]) -> list[Track
     return tracks
 
 
-def seeds_in_words(seeds: Sequence[int]) -> str:
+def seeds_in_words(seeds: Sequence[int] | np.ndarray) -> str:
     """``"0 … 31"`` of seeds that follow one another, ``"3"`` of one."""
     first, last = int(seeds[0]), int(seeds[-1])
     return str(first) if first == last else f"{first} … {last}"
