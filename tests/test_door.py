@@ -207,6 +207,7 @@ def test_models_take_inputs_then_sizes_then_outputs():
         "mirrored",
         "from_flax",
         "deep_output",
+        "embedded",
         "ensemble",
         "hard_attention",
         "deep_autoencoder",
@@ -219,7 +220,7 @@ def test_models_take_inputs_then_sizes_then_outputs():
         if getattr(made, "__annotations__", {}).get("return") == "Model" and name not in last:
             plain = [p.name for p in signature(made).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
             outputs = plain.index("outputs")
-            assert plain[0] in ("inputs", "vocabulary"), name
+            assert plain[0] in ("inputs", "vocabulary", "network"), name
             assert plain[outputs + 1 :] == [], name
     old = models.seq2seq(source_vocabulary=4, outputs=3, hidden=8)  # pyright: ignore[reportCallIssue]
     new = models.seq2seq(4, 8, 3)

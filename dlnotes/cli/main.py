@@ -21,6 +21,7 @@ from dlnotes.cli.cascade import cascade
 from dlnotes.cli.claim_commands import judge, report, reproduce, run_claim_config
 from dlnotes.cli.errors import FAILED, answers, fail
 from dlnotes.cli.members import MemberOption, PointOption, point_of, with_member
+from dlnotes.cli.new import new
 from dlnotes.cli.options import (
     Address,
     BudgetOption,
@@ -322,6 +323,7 @@ def export(
 
 
 app.command()(copy)
+app.command()(new)
 app.command()(cascade)
 app.command()(probe)
 app.command()(judge)

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from dlnotes.config.shipped import LIBRARY, find_config
+from dlnotes.config.shipped import LIBRARY, find_config, shipped_folder
 from dlnotes.config.toml import FILES, find_files, is_claim, read_raw, read_text
 from dlnotes.config.validation import ConfigError
 
@@ -68,7 +68,9 @@ def moved(source: Path, target: Path, raw: dict[str, Any]) -> str:
     meant = json.loads(json.dumps({"data": raw.get("data")}, default=str))
     find_files(meant, source.parent)
     given, found = raw.get("data"), meant["data"]
-    for name in FILES if isinstance(given, dict) and isinstance(found, dict) else ():
+    if not isinstance(given, dict) or not isinstance(found, dict):
+        given, found = {}, {}
+    for name in FILES:
         before, after = given.get(name), found.get(name)
         if not isinstance(before, str) or before == after or not Path(str(after)).exists():
             continue  # where no file is found, the reader of the data says so
@@ -78,6 +80,21 @@ def moved(source: Path, target: Path, raw: dict[str, Any]) -> str:
             raise ConfigError(str(source), [f"data.{name}: write it as {name} = {json.dumps(before)}"])
         text = assignment.sub(lambda m, after=after: m[1] + json.dumps(after, ensure_ascii=False), text)
     return text
+
+
+def schema_line(target: Path) -> str:
+    """The JSON Schema of configs as a new file names it: the way there within a checkout, else its URL.
+
+    Args:
+      target: where the file will be.
+
+    Returns:
+      "" where the package came without it.
+    """
+    folder = shipped_folder("configs")
+    if folder is None or not (folder / "schema.json").is_file():
+        return ""
+    return _schema_from(folder / "new.toml", target, "./schema.json")
 
 
 def _schema_from(source: Path, target: Path, given: str) -> str:

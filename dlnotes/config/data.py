@@ -84,7 +84,7 @@ class Npz(OwnSplit):
     standardize: bool = True
 
 
-class Npy(Split):
+class Npy(OwnSplit):
     """Your own arrays in two .npy files."""
 
     kind: Literal["npy"]
@@ -135,7 +135,7 @@ class Csv(OwnSplit):
     standardize: bool = True
 
 
-class ImageShards(Split):
+class ImageShards(OwnSplit):
     """Your own pictures in shards: WebDataset's .tar files, or ArrayRecord files."""
 
     always: ClassVar = ("image", "classification")
@@ -182,7 +182,7 @@ class BrainPatches(Source):
     seed: int = Field(default=0, ge=0)
 
 
-class ImageMasks(Split):
+class ImageMasks(OwnSplit):
     """Your own pictures with the class of each pixel: a folder with images/ and masks/ of the same names."""
 
     always: ClassVar = ("image", "pixels")

@@ -6,13 +6,13 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dlnotes.config.fields import Decimal, Split
+from dlnotes.config.fields import Decimal, OwnSplit
 
 Side = Annotated[int, Field(ge=1)]
 ClassOf = Literal["top", "parent", "path"]
 
 
-class _Pictures(Split):
+class _Pictures(OwnSplit):
     size: tuple[Side, Side] | Literal["own"] = Field(
         default=(32, 32), description="that all are resized to; 'own' keeps each one's size"
     )
@@ -60,7 +60,7 @@ class ImageTable(_Pictures):
     thousands: str = Field(default="", max_length=1, description="between groups of three digits of a number")
 
 
-class VideoFolder(Split):
+class VideoFolder(OwnSplit):
     """Your own short videos, as folders of frames or .npz files: a folder with one sub-folder per class."""
 
     always: ClassVar = ("volume", "classification")

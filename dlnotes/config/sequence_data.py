@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dlnotes.config.fields import Decimal, Part, Source, Split
+from dlnotes.config.fields import Decimal, OwnSplit, Part, Source, Split
 
 Ahead = Annotated[int, Field(ge=1)]
 
@@ -63,6 +63,7 @@ class CsvSeries(Source):
         default=0, ge=0, description="rows ahead that predictions go, each from the ones before; 0 is none"
     )
     time: str = Field(default="", description="column of dates, or of numbers that grow with time")
+    date_format: str = Field(default="", description='of the dates, such as "%d.%m.%Y"; else ISO 8601')
     series: str = Field(default="", description="column that tells several series apart")
     identify: bool = Field(default=False, description="tell the network which series it sees")
     known: tuple[str, ...] = Field(default=(), description="columns whose later values are known in advance")
@@ -86,22 +87,22 @@ class CsvSeries(Source):
     standardize: bool = True
 
 
-class _Sound(Split):
-    window: int = Field(default=256, ge=4, description="samples of a frame of the spectrogram, even")
-    standardize: bool = True
+Window = Annotated[int, Field(ge=4, description="samples of a frame of the spectrogram, even")]
 
 
-class Sound(_Sound):
+class Sound(Split):
     """Synthetic chirps, tones and clicks in noise, six classes: waveforms or spectrograms."""
 
     kind: Literal["sound"]
     form: Literal["waveform", "spectrogram"] = "waveform"
     n: int = Field(default=3000, ge=60)
     noise: float = Field(default=0.5, ge=0, description="of the background, relative to the sound")
+    window: Window = 256
+    standardize: bool = True
     hop: int = Field(default=64, ge=1, description="samples from a frame to the next")
 
 
-class SoundFolder(_Sound):
+class SoundFolder(OwnSplit):
     """Your own .wav files: a folder with one sub-folder per class."""
 
     kind: Literal["sound_folder"]
@@ -110,6 +111,8 @@ class SoundFolder(_Sound):
     rate: int = Field(default=8000, ge=100, description="samples a second, every file is resampled to it")
     seconds: float = Field(default=1.0, gt=0, description="longest time; what comes after is cut")
     hop: int = Field(default=128, ge=1, description="samples from a frame to the next")
+    window: Window = 256
+    standardize: bool = True
 
 
 class SkeletonMotion(Split):

@@ -219,8 +219,10 @@ def _read_csv(
                 )
             y.append([value])
         else:
-            known = cell in dataset.classes or value is None or not np.isfinite(value)
-            name = cell if known else label(value)
+            if value is None or not np.isfinite(value) or cell in dataset.classes:
+                name = cell
+            else:
+                name = label(value)
             y.append(_label(path, f"{read.unit} {line}", name, dataset))
     return inputs, np.array(y)
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import numpy as np
-
 from dlnotes.data.dataset import Dataset
 
 
@@ -27,11 +25,9 @@ class OwnDataset(Dataset):
         "class_of"). "levels" are those of images (see `dlnotes.data.levels`). "scaling" is of any (see
         `dlnotes.data.scaling`). "targets" are those of `dlnotes.data.table_targets`, "id" is the column that
         predictions carry.
-      weights: ``(n,)`` of the training part's examples, their mean 1; ``None`` where all count alike.
     """
 
     reading: Mapping[str, Any] = field(default_factory=dict)
-    weights: np.ndarray | None = field(default=None, compare=False)
 
 
 def read_as(dataset: Dataset, **reading: Any) -> OwnDataset:

@@ -21,6 +21,7 @@ from dlnotes.data.own_files import read_as
 from dlnotes.data.spelled_numbers import label
 from dlnotes.data.split import split_of_file
 from dlnotes.data.used_columns import Columns
+from dlnotes.data.weighted_rows import with_row_weights
 
 
 def csv(
@@ -159,7 +160,7 @@ def csv(
         if task == table_targets.COUNTS:
             kept["level"] = np.maximum(y[parts[0]].mean(axis=0), 1e-3).tolist()
     own = read_as(made, form="table", table=options, encoding=encoding, **kept)
-    return own if weights is None else replace(own, weights=mean_of_one(path, weights[parts[0]]))
+    return own if weights is None else with_row_weights(own, mean_of_one(path, weights[parts[0]]))
 
 
 def unscaled_targets(dataset: Dataset, y: np.ndarray, parts: Parts) -> Dataset:

@@ -12,13 +12,13 @@ from dlnotes.data.task_table import evaluated_table, is_table
 
 
 def with_test_file(dataset: Dataset, path: str | Path, *, target: str | None = None) -> Dataset:
-    """The data set with the examples of another file as its test part.
+    """The data set with the examples of another file or folder as its test part.
 
     They are read and standardized as new data are, so that nothing of them reaches the training.
 
     Args:
       dataset: without a test part.
-      path: of a file like the training data's, with targets.
+      path: of a file or folder like the training data's, with targets.
       target: a table's target column.
 
     Raises:
@@ -30,4 +30,6 @@ def with_test_file(dataset: Dataset, path: str | Path, *, target: str | None = N
         examples = evaluated_table(path, dataset, inputs.x)  # pyright: ignore[reportArgumentType]
     else:
         examples = evaluate_inputs(path, dataset, target=target)
-    return replace(dataset, test=examples, sources=dataset.sources | {str(path): sha256(path)})
+    path = Path(path)
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return replace(dataset, test=examples, sources=dataset.sources | {str(p): sha256(p) for p in files})

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from dlnotes.config import ConfigError
-from dlnotes.data.dataset import Examples
+from dlnotes.data.dataset import Dataset, Examples
 from dlnotes.experiment.decision import positive_of
 from dlnotes.experiment.intervals import mean_interval
 from dlnotes.experiment.kept_files import read_json
@@ -175,14 +175,26 @@ def class_table(
         raise ValueError(f"per class: {dataset.name} has {dataset.task} targets, which have no classes")
     good = ~failed_members(members)
     members = jax.tree.map(lambda a: a[good], members)
-    y, k = np.asarray(examples.y), dataset.outputs
     if dataset.task == "pixels":
-        labels = evaluator.predict(members, examples, classes=True)
-        measures = {"iou": np.array([class_iou(confusion(each, y, k)) for each in labels])}
+        return class_rows(dataset, evaluator.predict(members, examples, classes=True), examples.y)
+    taken = np.concatenate([o.argmax(-1) for o in _outputs(evaluator, members, examples)])
+    return class_rows(dataset, taken, examples.y)
+
+
+def class_rows(dataset: Dataset, taken: np.ndarray, y: Any) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """What `class_table` tells, of predicted classes.
+
+    Args:
+      dataset: with names of classes.
+      taken: ``(members, n, …)`` predicted classes.
+      y: ``(n, …)`` true ones.
+    """
+    y, k = np.asarray(y), dataset.outputs
+    if dataset.task == "pixels":
+        measures = {"iou": np.array([class_iou(confusion(each, y, k)) for each in taken])}
         support = np.bincount(y[y >= 0], minlength=k)
         counted = "pixels"
     else:
-        taken = np.concatenate([o.argmax(-1) for o in _outputs(evaluator, members, examples)])
         report = class_report(taken, y, k)
         measures = {"precision": report.precision, "recall": report.recall, "f1": report.f1}
         support, counted = report.support, "examples"

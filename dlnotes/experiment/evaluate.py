@@ -146,6 +146,7 @@ def _examples(trained: Trained, path: str | Path) -> Examples:
         inputs = data.read_inputs(path, dataset)
         return evaluated_table(path, dataset, inputs.x)  # pyright: ignore[reportArgumentType]
     target = trained.config.data.target if trained.config.data.kind == "csv" else None
+    target = target if isinstance(target, str) else None  # several are kept with how the file is read
     examples = data.evaluate_inputs(path, dataset, target=target)
     if not isinstance(dataset, TaskDataset):
         return examples

@@ -40,8 +40,7 @@ def load_data(config: Config) -> Dataset:
         of_table = {"csv": csv_tasks, "image_table": image_table_tasks}.get(config.data.kind)
         if config.tasks is not None and of_table is not None:
             dataset = of_table(wanted=wanted_of(config), **options)
-            dataset = with_test_file(dataset, own_test) if own_test else dataset
-            return with_scaling(config, dataset)
+            return with_scaling(config, with_test_file(dataset, own_test) if own_test else dataset)
         dataset = data.load(config.data.kind, **options)
         if own_test:
             dataset = with_test_file(dataset, own_test)

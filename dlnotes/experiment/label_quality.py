@@ -29,7 +29,7 @@ def multi_label_scores(logits: np.ndarray, y: np.ndarray) -> dict[str, np.ndarra
       mean over the labels that some examples have and others do not.
     """
     truth = y > 0.5
-    good = np.isfinite(logits.reshape(len(logits), -1)).all(axis=1)
+    good = np.asarray(np.isfinite(logits.reshape(len(logits), -1)).all(axis=-1))
     scores = np.where(good[:, None, None], logits, np.zeros((), logits.dtype))
     taken = scores >= 0
     hits, either = (taken & truth).sum(axis=1), taken.sum(axis=1) + truth.sum(axis=0)

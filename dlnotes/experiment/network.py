@@ -128,10 +128,9 @@ def _conv_net(
     symbols = dataset.input == "tokens"
     sizes = (None, embedding) if symbols else sizes_of(dataset)
     maps = _maps_of(stages[-1]) if head == "largest" else outputs
-    network = (models.branched_net if branched else models.conv_net)(
-        sizes, maps, stages=listed, head="maps" if head == "largest" else head, **options
-    )
     scale = options["init_scale"]
+    options["head"] = "maps" if head == "largest" else head
+    network = (models.branched_net if branched else models.conv_net)(sizes, maps, stages=listed, **options)
     if head == "largest":
         network = models.largest(network, maps, outputs, dropout=options["dropout"], init_scale=scale)
     if symbols:

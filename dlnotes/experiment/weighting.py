@@ -10,7 +10,7 @@ import numpy as np
 from dlnotes.checks import did_you_mean
 from dlnotes.config import Config
 from dlnotes.data.dataset import Dataset, Examples
-from dlnotes.data.own_files import OwnDataset
+from dlnotes.data.weighted_rows import weights_of
 from dlnotes.outputs.losses import LossFn
 from dlnotes.outputs.weighted import balanced, join_weights, parted, unweighted, weighted
 
@@ -31,16 +31,16 @@ def with_weights(config: Config, dataset: Dataset) -> Dataset:
       ValueError: when [training] class_weight does not fit the classes.
     """
     class_weights(config, dataset)
-    if not isinstance(dataset, OwnDataset) or dataset.weights is None:
+    weights, train = weights_of(dataset), dataset.train
+    if weights is None:
         return dataset
-    train = dataset.train
-    return replace(dataset, train=train._replace(y=join_weights(np.asarray(train.y), dataset.weights)))
+    return replace(dataset, train=train._replace(y=join_weights(np.asarray(train.y), weights)))
 
 
 def plain_part(dataset: Dataset, name: str) -> Examples:
     """A split without weights beside its targets."""
     part = dataset.split(name)
-    if not isinstance(dataset, OwnDataset) or dataset.weights is None:
+    if weights_of(dataset) is None:
         return part
     return part._replace(y=parted(part.y, **_of(dataset))[0])
 

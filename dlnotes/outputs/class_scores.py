@@ -98,7 +98,7 @@ def class_scores(
             f"logits, y: got shapes {logits.shape}, {y.shape}, allowed are (members, n, K), (n,)"
         )
     members, n, k = logits.shape
-    good = np.isfinite(logits.reshape(members, -1)).all(axis=1)
+    good = np.asarray(np.isfinite(logits.reshape(members, -1)).all(axis=-1))
     if not n:
         return {}
     values = np.where(good[:, None, None], logits, np.zeros((), logits.dtype))
@@ -140,14 +140,18 @@ def auc(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
       >>> float(auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True])))
       0.75
     """
-    from scipy.stats import rankdata
-
     ones, n = int(positive.sum()), len(positive)
     if ones in (0, n):
         return np.full(scores.shape[:-1], np.nan)
-    ranks = rankdata(scores, axis=-1)
+    ranks = np.apply_along_axis(_ranks, -1, scores)
     above = ranks[..., positive].sum(axis=-1) - ones * (ones + 1) / 2
     return above / (ones * (n - ones))
+
+
+def _ranks(scores: np.ndarray) -> np.ndarray:
+    """The place of each from 1, equal ones have the mean of theirs."""
+    _, which, count = np.unique(scores, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[which]
 
 
 def calibration_error(p: np.ndarray, y: np.ndarray, *, bins: int = BINS) -> np.ndarray:

@@ -35,7 +35,7 @@ class Poisson(NamedTuple):
         """``y log λ − λ − log y!`` of each, ``(..., d)``.
 
         Example:
-          >>> float(Poisson(jnp.log(jnp.array([2.0]))).log_prob(jnp.array([0.0]))[0])
+          >>> round(float(Poisson(jnp.log(jnp.array([2.0]))).log_prob(jnp.array([0.0]))[0]), 4)
           -2.0
         """
         return y * self.log_rate - jnp.exp(self.log_rate) - gammaln(y + 1)

@@ -79,8 +79,9 @@ def quantile_loss(raw: Array, y: Array, *, levels: Sequence[float]) -> PerExampl
 
     Example:
       >>> y = jnp.array([[1.0]])
-      >>> float(quantile_loss(jnp.array([[0.0, 1.0, 2.0]]), y, levels=(0.1, 0.5, 0.9)).total[0])
-      0.06666666269302368
+      >>> loss = quantile_loss(jnp.array([[0.0, 1.0, 2.0]]), y, levels=(0.1, 0.5, 0.9))
+      >>> round(float(loss.total[0]), 4)
+      0.0667
     """
     values = raw.reshape(*y.shape, len(levels))
     each = [pinball(values[..., i], y, quantile=level) for i, level in enumerate(levels)]

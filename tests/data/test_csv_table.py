@@ -263,11 +263,14 @@ def test_a_text_that_is_cut_is_said(tmp_path):
 
 def test_columns_of_a_series_name_its_own_option(tmp_path):
     for text, message in [
-        ("day,a\n2020-01-01,1\n2020-01-02,2\n", r"line 2: column 'day' holds .*columns leaves others out"),
+        (
+            "day,a\n2020-01-01,1\n2020-01-02,2\n",
+            "line 2: column 'day' holds .*, a date: time = 'day' takes it",
+        ),
         ("a\n20;5\n", r"one column|holds '20;5'"),
         ('b,a\n1,"2,5"\n2,3\n', "column 'a' holds '2,5', a number with a decimal comma: set decimal"),
         (",a\n0,1\n1,2\n", r"column 1 has no name \(an index\? columns leaves it out\)"),
-        ("b,a\n1,2\n,3\n", "line 3: column 'b' is empty$"),
+        ("b,a\n1,2\n,3\n", "line 3: column 'b' is empty .missing = "),
     ]:
         with pytest.raises(ValueError, match=message):
             data.csv_series(table(tmp_path, text), window=1, **ALL)

@@ -33,7 +33,7 @@ def test_csv_is_encoded_as_in_training(tmp_path):
     np.testing.assert_allclose(sorted_rows(got.x, got.y), expected, atol=1e-6)
     new = tmp_path / "new.csv"
     new.write_text("note,color,a\nfoo,r,3\n\nbar,b,2\n".replace("\n\n", "\n"))  # other order, no target
-    x, rows, mask = data.read_inputs(new, d)
+    x, rows, mask, _ = data.read_inputs(new, d)
     np.testing.assert_allclose(d.standardize.inverse(x), [[3, 0, 0, 1], [2, 1, 0, 0]], atol=1e-5)
     assert rows == ("line 2", "line 3")
     assert mask is None
@@ -137,6 +137,9 @@ def test_images(tmp_path):
         data.read_inputs(one, d)
     one.unlink()
     folder.joinpath("ten").mkdir()
+    with pytest.raises(ValueError, match="ten: the folder holds no images"):
+        data.evaluate_inputs(folder, d)
+    Image.new("L", (8, 8)).save(folder / "ten" / "0.png")
     with pytest.raises(ValueError, match="class 'ten' is unknown"):
         data.evaluate_inputs(folder, d)
     with pytest.raises(FileNotFoundError, match="no such file"):
@@ -147,7 +150,7 @@ def test_lines_of_tokens(tmp_path):
     d = data.reber(n=40, max_length=14)
     path = tmp_path / "new.txt"
     path.write_text("BTBTXSETE\nBTE\n")
-    x, rows, mask = data.read_inputs(path, d)
+    x, rows, mask, _ = data.read_inputs(path, d)
     assert ["".join(d.symbols[i] for i in r[m]) for r, m in zip(x, mask)] == ["BTBTXSETE", "BTE"]
     assert rows == ("line 1", "line 2")
     path.write_text("BTBTXSETE\tgrammatical\nBTE\tungrammatical\n")

@@ -5,7 +5,7 @@ import csv
 import jax
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, PoissonRegressor
 from tiny_run import tiny
 
 from dlnotes.config import ConfigError, parse
@@ -68,16 +68,20 @@ def test_labels_from_file_to_export(tmp_path):
 
 @pytest.mark.parametrize("loss", ["auto", "negative_binomial_nll"])
 def test_counts_from_file_to_prediction(tmp_path, loss):
+    """A linear model of logarithms is scikit-learn's Poisson regression, whatever its spread is."""
     path = table(tmp_path / "own.csv")
     data = {"target": "n", "task": "counts", "drop": ["x", "y", "z", "w", "kind"]}
-    training = {"duration": "80 steps", "batch_size": 32, "seeds": 2, "loss": loss}
+    training = {"duration": "400 steps", "batch_size": 128, "seeds": 2, "loss": loss}
     result = run(config(tmp_path, data, training=training, model={"kind": "linear"}))
-    assert result.metrics["test"]["r2"]["mean"] > 0.1
+    assert "r2" in result.metrics["test"]
     trained = open_run(result.folder)
     rows = rows_of(predict_run(trained, path))
     value = np.array([float(row["value"]) for row in rows])
     deviation = np.array([float(row["deviation"]) for row in rows])
-    assert (value > 0).all()
+    train = result.dataset.train
+    known = PoissonRegressor(alpha=0).fit(train.x, train.y[:, 0])
+    x = result.dataset.standardize(np.stack([A, B], 1).round(4).astype(np.float32))
+    np.testing.assert_allclose(value, known.predict(x), rtol=0.1 if loss == "auto" else 0.5)
     if loss == "auto":
         np.testing.assert_allclose(deviation, np.sqrt(value), rtol=1e-4)
     else:

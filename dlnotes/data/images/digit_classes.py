@@ -49,11 +49,15 @@ def digit_classes(
     target = bunch.target
     parts = split_indices(len(target), validation=validation, test=test, seed=seed, stratify=target)
     y = np.argmax(target[:, None] == np.asarray(named), axis=1)
+
+    def chosen(part: np.ndarray) -> np.ndarray:
+        return part[np.isin(target[part], named)]
+
     return assemble(
         "digit_classes",
         bunch.images[..., None].astype(np.float32) / 16,
         y,
-        tuple(part[np.isin(target[part], named)] for part in parts),
+        (chosen(parts[0]), chosen(parts[1]), chosen(parts[2])),
         input="image",
         task="classification",
         outputs=len(named),

@@ -64,7 +64,7 @@ def labeled_examples(path: str | Path, files_of: FilesOf, *, class_of: ClassOf =
     say_left_out(left)
     classes = tuple(sorted({name for _, name, _ in named}))
     if len(classes) < 2:
-        raise ValueError(f"{path}: the only class is {classes[0]!r}, two are needed")
+        raise ValueError(f"{path}: the only class is {', '.join(map(repr, classes))}, two are needed")
     number = {name: i for i, name in enumerate(classes)}
     return Labeled(
         files=[file for _, _, file in named],

@@ -85,7 +85,7 @@ def text_classes(
       ValueError: when it cannot be used; the message has the file and the line.
 
     Example:
-      >>> made = text_classes(limit=20)
+      >>> made = text_classes(limit=20, tokens="characters", max_length=1000)
       >>> made.classes
       ('jax', 'matplotlib', 'numpy', 'scipy', 'sklearn')
     """

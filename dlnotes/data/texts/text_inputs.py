@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,7 +70,7 @@ def _texts(path: Path, dataset: Dataset, with_targets: bool) -> TextInputs:
 def _read_texts(path: Path, dataset: Dataset, with_targets: bool) -> LabeledTexts:
     """A table or folder as in training; of other files each line is a text, its class behind a tab."""
     reading = reading_of(dataset)
-    columns = {name: reading[name] for name in ("text", "label", "delimiter")}
+    columns: dict[str, Any] = {name: reading[name] for name in ("text", "label", "delimiter")}
     ending = path.name.lower().removesuffix(".gz")
     if path.is_dir() or parquet.is_parquet(path) or ending.endswith(_TABLES):
         if not ending.endswith(reading["ending"] or ending):
@@ -83,7 +83,8 @@ def _read_texts(path: Path, dataset: Dataset, with_targets: bool) -> LabeledText
         raise ValueError(f"{path}: the file is empty, one text a line is needed")
     by_number = isinstance(reading["text"], int) and isinstance(reading["label"], int)
     if by_number and all("\t" in line for line in lines if line.strip()):
-        return read_labeled_texts(path, **columns | {"delimiter": "\t"}, with_labels=with_targets)
+        columns["delimiter"] = "\t"
+        return read_labeled_texts(path, **columns, with_labels=with_targets)
     texts, labels, rows = [], [], []
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -35,6 +35,7 @@ def csv_series(
     horizon: int | Sequence[int] = 1,
     steps: int = 0,
     time: str = "",
+    date_format: str = "",
     series: str = "",
     identify: bool = False,
     known: Sequence[str] = (),
@@ -68,6 +69,7 @@ def csv_series(
       steps: rows ahead that predictions go step by step, each from the ones before; 0 is none.
       time: the column of dates (ISO 8601) or of numbers that grow with time, by which rows are put in order.
         If not given, rows follow each other as in the file.
+      date_format: of the dates, as of `datetime.strptime` ("%d.%m.%Y"); predictions have them in ISO's form.
       series: the column that tells several series apart.
       identify: whether the network is told which series it sees, one-hot. It then knows no other.
       known: columns whose later values are known in advance: each position of a window sees those of the
@@ -95,7 +97,7 @@ def csv_series(
     options = {"delimiter": delimiter, "decimal": decimal, "thousands": thousands}
     read = table.read_table(path, **options)
     horizons = _horizons(horizon, steps)
-    apart = {time, series, *known}
+    apart = {*filter(None, (time, series)), *known}
     seen = tuple(columns) or tuple(name for name in read.header if name not in apart)
     form = SeriesForm(
         columns=tuple(name for name in seen if name not in known),
@@ -103,6 +105,7 @@ def csv_series(
         horizons=horizons,
         steps=steps,
         time=time,
+        date_format=date_format,
         series=series,
         known=tuple(known),
         calendar=tuple(calendar),
@@ -138,7 +141,8 @@ def csv_series(
         forecast=Forecast(output_names(form), horizons[-1]),
     )
     # What older runs have kept of a plain series stays as it is.
-    return read_as(made, form="windows", table=options, **({} if plain else {"series": form._asdict()}))
+    kept = {name: value for name, value in form._asdict().items() if name != "date_format" or value}
+    return read_as(made, form="windows", table=options, **({} if plain else {"series": kept}))
 
 
 def _horizons(horizon: int | Sequence[int], steps: int) -> tuple[int, ...]:

@@ -48,6 +48,7 @@ class SeriesForm(NamedTuple):
       names: of the series, where the network is told which one it is, else empty.
       step: unit and count of `Step` between rows, or ``None`` where it is not known.
       form: of the times (see `Times`).
+      date_format: by which dates are written, "" for ISO 8601's forms.
     """
 
     columns: tuple[str, ...]
@@ -64,6 +65,7 @@ class SeriesForm(NamedTuple):
     names: tuple[str, ...] = ()
     step: tuple[str, float] | None = None
     form: str = ""
+    date_format: str = ""
 
     @property
     def reach(self) -> int:
@@ -135,13 +137,13 @@ def read_series(read: Table, form: SeriesForm) -> tuple[list[SeriesRows], Series
       ValueError: naming file, line and column: a cell that is no number or missing, a time twice in a
         series, a gap.
     """
-    names = [form.time, form.series, *form.columns, *form.known]
-    for name in filter(None, names):
+    names = [*filter(None, (form.time, form.series)), *form.columns, *form.known]
+    for name in names:
         if name not in read.header:
             raise ValueError(f"{read.path}: column {name} is missing, it has {', '.join(read.header)}")
-    table.check_names(read, list(filter(None, names)), option="columns")
+    table.check_names(read, names, option="columns")
     seen, known = _numbers(read, form.columns), _numbers(read, form.known)
-    times = read_times(read, form.time) if form.time else Times(np.zeros(0), "")
+    times = read_times(read, form.time, form.date_format) if form.time else Times(np.zeros(0), "")
     if form.form and times.form != form.form and {times.form, form.form} != {"day", "time"}:
         raise ValueError(
             f"{read.path}: column {form.time!r} holds times of the form {times.form!r}, the training data's "
@@ -212,7 +214,7 @@ def _divided(read: Table, form: SeriesForm, times: Times) -> dict[str, np.ndarra
             several = "" if form.series else '; series = "COLUMN" tells several series apart'
             raise ValueError(
                 f"{read.path}: {read.unit}s {one} and {other}{of} have the same {form.time!r}, "
-                f"{time_in_words(times.values[ordered[same[0]]], times.form)}{several}"
+                f"{time_in_words(float(times.values[ordered[same[0]]]), times.form)}{several}"
             )
         divided[name] = ordered
     return divided
@@ -380,6 +382,8 @@ def check_form(form: SeriesForm, path: str | Path, header: Sequence[str]) -> Non
         for i, name in enumerate(names):
             if name not in allowed or name in names[:i]:
                 raise ValueError(f"{option}: got {name!r}, allowed are (once) {', '.join(allowed)} of {path}")
+    if form.date_format and not form.time:
+        raise ValueError(f'date_format: got {form.date_format!r} without a column of dates: time = "COLUMN"')
     for name in form.calendar:
         if name not in CALENDAR or not form.time:
             allowed = ", ".join(CALENDAR)

@@ -60,8 +60,13 @@ class Times(NamedTuple):
     form: str
 
 
-def read_times(read: Table, name: str) -> Times:
+def read_times(read: Table, name: str, date_format: str = "") -> Times:
     """The times of a table's rows.
+
+    Args:
+      read: the table.
+      name: of the column.
+      date_format: of dates, as of `datetime.strptime`; by default ISO 8601's forms, or numbers.
 
     Raises:
       ValueError: naming file and line, when a cell is neither a date nor a number, or dates and numbers are
@@ -73,11 +78,13 @@ def read_times(read: Table, name: str) -> Times:
         where = f"{read.path}: {read.unit} {line}: column {name!r}"
         if cell in MISSING:
             raise ValueError(f"{where} is empty, a time is needed in every row")
-        value, form = _time(read, cell)
+        value, form = _formatted(cell, date_format) if date_format else _time(read, cell)
         if value is None:
+            needed = "such as 2020-12-31, 2020-12 or 2020-12-31T23:59, or a number is needed"
+            hint = ' (date_format = "%d.%m.%Y" reads others)'
             raise ValueError(
-                f"{where} holds {cell!r}, a date such as 2020-12-31, 2020-12 or 2020-12-31T23:59, or a "
-                "number is needed"
+                f"{where} holds {cell!r}, a date "
+                + (f"of the form {date_format} is needed" if date_format else needed + hint)
             )
         forms.setdefault(form, line)
         values.append(value)
@@ -99,6 +106,20 @@ _FORMS = {
 }
 
 
+def _formatted(cell: str, date_format: str) -> tuple[float | None, str]:
+    try:
+        return _of_date(datetime.strptime(cell, date_format))
+    except ValueError:
+        return None, ""
+
+
+def _of_date(found: datetime) -> tuple[float, str]:
+    zoned = found.tzinfo is not None
+    found = found if zoned else found.replace(tzinfo=UTC)
+    whole = not (found.hour or found.minute or found.second or found.microsecond)
+    return (found - _EPOCH).total_seconds(), "zoned" if zoned else "day" if whole else "time"
+
+
 def _time(read: Table, cell: str) -> tuple[float | None, str]:
     if _MONTH.fullmatch(cell):
         cell, form = f"{cell}-01", "month"
@@ -110,10 +131,8 @@ def _time(read: Table, cell: str) -> tuple[float | None, str]:
         found = datetime.fromisoformat(cell)
     except ValueError:
         return None, ""
-    zoned = found.tzinfo is not None
-    found = found if zoned else found.replace(tzinfo=UTC)
-    whole = not (found.hour or found.minute or found.second or found.microsecond)
-    return (found - _EPOCH).total_seconds(), form or ("zoned" if zoned else "day" if whole else "time")
+    value, own = _of_date(found)
+    return value, form or own
 
 
 def time_in_words(value: float, form: str) -> str:

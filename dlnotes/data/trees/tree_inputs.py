@@ -53,7 +53,8 @@ def tree_lines(
         known = {*dataset.classes, *_codes(dataset), NO_CLASS}
 
         def parse(text: str, /) -> Tree:
-            has_classes = all(head in known for head in _HEAD.findall(text))
+            # Where only roots were targets, inner nodes may have classes that no root has.
+            has_classes = all(head in known or head.isdecimal() for head in _HEAD.findall(text))
             return parse_brackets(text, "target" if has_classes and "(" in text else "child")
 
     most = reading_of(dataset).get("max_nodes", MOST_NODES)

@@ -12,7 +12,7 @@ from dlnotes.data.scaling import raw_inputs, steps_of
 from dlnotes.data.table_targets import LABELS, kind_of
 from dlnotes.data.trees.brackets import to_brackets
 from dlnotes.data.trees.tree import tree_at
-from dlnotes.experiment.class_quality import class_table
+from dlnotes.experiment.class_quality import class_rows
 from dlnotes.experiment.figures.common import Draw, shown_point, styled
 from dlnotes.experiment.objective import unit_of
 from dlnotes.experiment.run_folder import RunFolder
@@ -158,12 +158,8 @@ def confusion_matrix(kept: RunFolder, result: Result, evaluators: list[Evaluator
 @styled
 def class_report(kept: RunFolder, result: Result, evaluators: list[Evaluator]) -> list[Path]:
     """Precision, recall and F1 of every class, with intervals over seeds: a table, and F1 as bars."""
-    import jax
-
-    _, g, members, title = shown_point(result)
-    split, examples = shown_split(result.dataset)
-    own = jax.tree.map(lambda a: a[members], result.states[g].members)
-    header, rows = class_table(evaluators[g], own, examples)
+    split, examples, logits, title = predictions(result, evaluators)
+    header, rows = class_rows(result.dataset, logits.argmax(-1), examples.y)
     files = [write_table(kept.figures / "class_report.csv", header, rows)]
     if len(rows) > MOST_REPORTED:
         return files
@@ -269,13 +265,17 @@ def _gallery(
     columns = 5
     lines = -(-len(chosen) // columns)
     longest = max(map(len, captions[: len(chosen)]), default=0)
-    figure = new_figure(max(1.4, 0.085 * longest) * columns + 0.2, 1.65 * lines + 0.6)
-    panels = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes in panels:
-        axes.set_axis_off()
-    for axes, image, caption in zip(panels, images, captions):
-        axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=1)
-        axes.set_title(caption, fontsize=9, loc="center", pad=3)
+    width, height, side = max(1.4, 0.085 * longest), 1.65, 1.3  # inches, of a place and of an image
+    figure = new_figure(width * columns + 0.2, height * lines + 0.6)
+    axes = figure.subplots()  # for all: a fifth of the time of axes for each
+    axes.set_axis_off()
+    for j, (image, caption) in enumerate(zip(images, captions)):
+        tall, wide = side / 2 * np.array(image.shape[:2]) / max(image.shape[:2])
+        x, y = width * (j % columns + 0.5), height * (j // columns + 1) - side / 2
+        image = image[..., 0] if image.shape[-1] == 1 else image
+        axes.imshow(image, cmap="gray", vmin=0, vmax=1, extent=(x - wide, x + wide, y + tall, y - tall))
+        axes.text(x, y - tall - 0.04, caption, fontsize=9, ha="center", va="bottom")
+    axes.set(xlim=(0, width * columns), ylim=(height * lines, 0), aspect="equal")
     set_title(figure, title)
     return save(figure, path)
 

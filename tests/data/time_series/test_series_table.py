@@ -271,3 +271,24 @@ def test_files_as_strangers_write_them(tmp_path):
     path.write_text("day,load\n")
     with pytest.raises(ValueError, match="no rows under the header"):
         data.csv_series(path)
+
+
+def test_dates_of_another_form_are_those_of_iso(tmp_path):
+    """With a form of their own the same days give the same windows; the days after the last are ISO's."""
+    dates, values = days(60), np.random.default_rng(0).normal(size=60).round(3)
+    iso = write(tmp_path / "iso.csv", zip(dates, values))
+    other = write(tmp_path / "other.csv", [(f"{d:%d.%m.%Y}", v) for d, v in zip(dates, values)])
+    options = {"time": "day", "window": 4, "calendar": ["weekday"]}
+    known = data.csv_series(iso, **options)
+    made = data.csv_series(other, date_format="%d.%m.%Y", **options)
+    np.testing.assert_array_equal(known.train.x, made.train.x)
+    np.testing.assert_array_equal(known.test.y, made.test.y)
+    _, (rows,), form = read_windows(other, made)
+    assert form.date_format == "%d.%m.%Y"
+    assert rows.time(60, form.form) == str(dates[-1] + timedelta(days=1))
+    with pytest.raises(ValueError, match=r"line 2: .* a date such as .*date_format = "):
+        data.csv_series(other, **options)
+    with pytest.raises(ValueError, match=r"line 2: .* a date of the form %d.%m.%Y is needed"):
+        data.csv_series(iso, date_format="%d.%m.%Y", **options)
+    with pytest.raises(ValueError, match="without a column of dates"):
+        data.csv_series(iso, columns=["load"], date_format="%d.%m.%Y")

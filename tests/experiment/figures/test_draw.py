@@ -226,7 +226,7 @@ def test_a_figure_that_cannot_be_drawn_is_warned_of_and_the_others_are_drawn(tmp
     with pytest.warns(RuntimeWarning, match="could not be drawn") as told:
         names = {p.name for p in figures.draw(*run)}
     assert "learning_curve.png" in names
-    assert [str(w.message).split()[1] for w in told] == ["confusion_matrix", "worst_mistakes"]
+    assert [str(w.message).split()[1] for w in told] == ["confusion_matrix", "class_report", "worst_mistakes"]
 
 
 def test_drawing_leaves_matplotlibs_settings_alone(tmp_path):
