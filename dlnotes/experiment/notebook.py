@@ -79,9 +79,10 @@ def notebook_bar(
 
 
 def _displayed(shown: Any) -> Callable[[Any], None]:
-    from IPython.display import display  # pyright: ignore[reportMissingImports]
+    from IPython.display import DisplayHandle  # pyright: ignore[reportMissingImports]
 
-    handle = display(shown, display_id=True)
+    handle = DisplayHandle()
+    handle.display(shown)
     return handle.update
 
 
