@@ -60,6 +60,11 @@ def reached(path: Path, options: dict[str, Any]) -> list[str]:
     return sorted(f"{_shown(d.file)}:{d.name}" for d in found)
 
 
+def _is_library(file: Path) -> bool:
+    """Whether a file is the library's: the experiments in a wheel lie in its folder, and are none of it."""
+    return file.is_relative_to(LIBRARY) and not file.is_relative_to(LIBRARY / "shipped")
+
+
 def _shown(file: Path) -> str:
     return str(file.relative_to(LIBRARY.parent)) if file.is_relative_to(LIBRARY.parent) else file.name
 
@@ -204,7 +209,7 @@ class _Code:
         facade = LIBRARY / "data" / "__init__.py"
         if _Definition(facade, "source") not in found:
             return
-        own = [self.use(d).strings for d in found if not d.file.is_relative_to(LIBRARY)]
+        own = [self.use(d).strings for d in found if not _is_library(d.file)]
         named = given.union(*own)
         for name in _keys(self.file(facade).definitions["SOURCES"]):
             target = self.named(self.file(facade), name)

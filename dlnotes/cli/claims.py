@@ -73,7 +73,8 @@ def summary_text(done: Sequence[Done], seconds: float) -> str:
     counts = Counter(d.record["verdict"] if d.record else d.state for d in done)
     parts = [f"{counts[v]} {v}" for v in (*VERDICTS, "no data", "failed") if counts[v]]
     trials = " (trials, no findings)" if any(d.record and is_trial(d.record) for d in done) else ""
-    lines = [f"{len(done)} claims: {', '.join(parts)}{trials}; {duration_in_words(seconds)}"]
+    counted = f"{len(done)} claim{'' if len(done) == 1 else 's'}"
+    lines = [f"{counted}: {', '.join(parts)}{trials}; {duration_in_words(seconds)}"]
     lines += [f"{d.opened.claim.id}: {d.message.strip().splitlines()[-1]}" for d in done if not d.record]
     return "\n".join(lines)
 

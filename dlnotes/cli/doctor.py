@@ -21,7 +21,13 @@ LIBRARIES = (
     "orbax-checkpoint",
     "matplotlib",
 )
-EXTRAS = {"tensorboard": "tensorboardX", "text": "sacrebleu", "onnx": "jax2onnx"}
+EXTRAS = {
+    "tensorboard": "tensorboardX",
+    "mlflow": "mlflow",
+    "wandb": "wandb",
+    "text": "sacrebleu",
+    "onnx": "jax2onnx",
+}
 """Optional extras of dlnotes, each with a module that it brings."""
 
 
@@ -124,7 +130,7 @@ def _extras() -> list[Line]:
         Line(
             f"extra, {name}",
             "installed"
-            if importlib.util.find_spec(module)
+            if (spec := importlib.util.find_spec(module)) is not None and spec.origin is not None
             else f"not installed: python -m pip install 'dlnotes[{name}]'",
         )
         for name, module in EXTRAS.items()

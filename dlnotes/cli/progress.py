@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from dlnotes.cli.streams import Steady
+from dlnotes.experiment.bars import Clock, bar_watch, columns, facts
 from dlnotes.experiment.summary import best_point, chosen_on
 from dlnotes.formatting import (
     LARGER,
@@ -52,95 +53,20 @@ def terminal(quiet: bool = False, stream: TextIO | None = None, *, groups: int =
         yield Plain(out, groups=groups)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bars
 
     with Bars(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} [dim]{task.fields[told]}[/]"),
+        *columns(),
         console=Console(file=cast(TextIO, Steady(out))),
         transient=True,
         refresh_per_second=8,
         redirect_stdout=False,
     ) as bars:
-        clock, task = _Clock(groups), None
 
-        def watch(progress: Progress) -> None:
-            nonlocal task
-            if clock.see(progress, time.monotonic()) or task is None:
-                if task is not None:
-                    bars.remove_task(task)
-                task = bars.add_task(clock.title(progress), total=progress.total, told="")
-            if progress.message:
-                bars.console.print(progress.message, style="yellow", highlight=False, markup=False)
-            told = "" if progress.step == 0 else _fitted(_facts(progress, clock), bars.console.width - 45)
-            bars.update(task, completed=progress.step, description=clock.title(progress), told=told)
+        def message(text: str) -> None:
+            bars.console.print(text, style="yellow", highlight=False, markup=False)
 
-        yield watch
-
-
-class _Clock:
-    """Time left, and which of several groups is being trained."""
-
-    def __init__(self, groups: int):
-        self.groups, self.group, self.stage = groups, 0, ""
-        self.first: tuple[int, float] | None = None
-        self.now: tuple[int, float] = (0, 0.0)
-
-    def see(self, progress: Progress, now: float) -> bool:
-        """Note where the training is; true when a group begins, or a layer of its pretraining."""
-        begins = self.group == 0 or progress.step < self.now[0] or progress.stage != self.stage
-        if begins:
-            if self.group == 0 or not self.stage:  # the layers before a training are part of its group
-                self.group += 1
-            self.stage, self.first = progress.stage, None
-        # The first step's time is compilation's, which says nothing of the others.
-        elif self.first is None and progress.examples_per_second > 0:
-            self.first = (progress.step, now)
-        self.now = (progress.step, now)
-        return begins
-
-    def seconds_left(self, total: int) -> float | None:
-        """By the mean speed since the first step, ``None`` before the second chunk."""
-        if self.first is None or self.now[0] <= self.first[0]:
-            return None
-        return (total - self.now[0]) * (self.now[1] - self.first[1]) / (self.now[0] - self.first[0])
-
-    def title(self, progress: Progress) -> str:
-        """``"training 2/3"``, or what is done before the first step; of a pretraining its layer."""
-        which = f" {self.group}/{self.groups}" if self.groups > 1 else ""
-        doing = "compiling" if self.first is None else self.stage or "training"
-        return doing + which
-
-
-def _facts(progress: Progress, clock: _Clock) -> list[str]:
-    shown = ["loss", "validation loss", "validation exact_match", "validation accuracy"]
-    if progress.stage:
-        shown = ["reconstruction" if "reconstruction" in progress.metrics else "loss"]
-    elif "validation accuracy" not in progress.metrics:
-        shown.append("accuracy")
-    facts = [
-        f"{n.replace('_', ' ')} {value_in_words(n, progress.metrics[n])}"
-        for n in shown
-        if n in progress.metrics
-    ]
-    if progress.examples_per_second:
-        facts.append(f"{progress.examples_per_second:,.0f} examples/s")
-    if progress.members > 1 or progress.running < progress.members:
-        facts.append(f"{progress.running}/{progress.members} running")
-    left = clock.seconds_left(progress.total)
-    if left is not None and progress.step < progress.total:
-        facts.append(f"{duration_in_words(left)} left")
-    return facts
-
-
-def _fitted(facts: list[str], width: int) -> str:
-    """The facts in one line of a narrow terminal, the least needed left out first."""
-    for less in ("examples/s", "validation loss", "running"):
-        if len("  ".join(facts)) > width:
-            facts = [fact for fact in facts if less not in fact]
-    return "  ".join(facts)
+        yield bar_watch(bars, groups, message, width=lambda: bars.console.width)
 
 
 class Plain:
@@ -153,7 +79,7 @@ class Plain:
     """
 
     def __init__(self, stream: TextIO, *, groups: int = 1, clock: Callable[[], float] = time.monotonic):
-        self.stream, self.clock, self.counted = stream, clock, _Clock(groups)
+        self.stream, self.clock, self.counted = stream, clock, Clock(groups)
         self.evaluated: dict[str, float] = {}
         self.written = -math.inf
 
@@ -173,7 +99,7 @@ class Plain:
         which = f"group {self.counted.group}/{self.counted.groups}  " if self.counted.groups > 1 else ""
         stage = f"{progress.stage}  " if progress.stage else ""
         where = f"{which}{stage}step {progress.step}/{progress.total}  epoch {progress.epoch:.1f}"
-        self._write("  ".join([where, *(_facts(progress, self.counted) if progress.step else ["compiling"])]))
+        self._write("  ".join([where, *(facts(progress, self.counted) if progress.step else ["compiling"])]))
 
     def _write(self, line: str) -> None:
         try:

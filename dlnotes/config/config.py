@@ -13,6 +13,7 @@ from dlnotes.config.decision import Decision
 from dlnotes.config.fields import Provided, Section
 from dlnotes.config.models import Model, that_fit
 from dlnotes.config.older_names import with_present_names
+from dlnotes.config.output import Output
 from dlnotes.config.places import Name
 from dlnotes.config.pretraining import FineTuning, Pretraining
 from dlnotes.config.scaling import OF_NUMBERS, Scaling
@@ -26,7 +27,6 @@ from dlnotes.config.training import (
     Decoding,
     Devices,
     Optimizer,
-    Output,
     Sweep,
     Training,
 )

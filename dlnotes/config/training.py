@@ -1,4 +1,4 @@
-"""[optimizer], [training], [augment], [devices], [checkpoint], [sweep], [output]."""
+"""[optimizer], [training], [augment], [devices], [checkpoint], [sweep]."""
 
 from __future__ import annotations
 
@@ -421,21 +421,6 @@ class Random(Section):
 
 
 Sweep = Annotated[Grid | Random, Field(discriminator="kind")]
-
-
-class Output(Section):
-    """What a run leaves beside its metrics."""
-
-    figures: bool = True
-    baselines: Literal["auto", "yes", "no"] = Field(
-        default="auto",
-        description="compare what was trained with simple methods, fitted on the same training part; auto "
-        "does so where figures are drawn",
-    )
-    tensorboard: bool = Field(default=False, description="event files too (needs the tensorboard extra)")
-    directory: str = Field(
-        default="runs", description="folder of the run folders; ~ and $VARIABLE are replaced"
-    )
 
 
 class Decoding(Section):

@@ -32,6 +32,9 @@ from dlnotes.experiment.kept_files import read_json, write_json, write_text
 from dlnotes.experiment.kept_start import keep_starts, kept_starts
 from dlnotes.experiment.kept_teaching import keep_teachings, kept_teachings, teachings
 from dlnotes.experiment.lock import locked
+from dlnotes.experiment.loggers.loggers import Loggers, logging_to
+from dlnotes.experiment.loggers.needs import refuse_missing, refuse_unreachable
+from dlnotes.experiment.notebook import watch_here
 from dlnotes.experiment.opening import open_run as open_run  # where it was before
 from dlnotes.experiment.placing import placement_of, prepare_devices
 from dlnotes.experiment.pretraining import Pretrained, Pretrainings
@@ -90,7 +93,8 @@ def run(
       overrides: such as ``["model.widths=[64]", "training.seeds=8"]``, for a path or a mapping.
       model: trains this network (say, of `dlnotes.models.from_flax`) instead of [model]'s.
       dataset: trains on this instead of [data]'s.
-      watch: told of progress; see `dlnotes.experiment.progress.Progress`.
+      watch: told of progress; see `dlnotes.experiment.progress.Progress`. By default a notebook shows a bar
+        (``lambda progress: None`` shows none).
       folder: use this run folder (made by `RunFolder.create`) instead of a new one.
       keep: write a run folder; without, nothing is written.
       command: recorded in environment.json.
@@ -113,6 +117,9 @@ def run(
     plan = groups(config)
     prepare_devices(config, plan)
     described = model is None and dataset is None
+    refuse_missing(config)
+    if keep and jax.process_index() == 0:
+        refuse_unreachable(config)
     dataset = load_data(config) if dataset is None else _given(config, dataset)
     begun = starts(plan, dataset, model)
     dataset = in_scales_of(begun, config, dataset)
@@ -134,7 +141,7 @@ def run(
                 keep_metadata(kept, dataset)
                 keep_teachings(kept, plan, taught)
                 keep_starts(kept, plan, begun)
-        return _train_all(config, dataset, trainers, stacks, kept, watch or (lambda p: None), first=first)
+        return _train_all(config, dataset, trainers, stacks, kept, watch or _watch(plan, first), first=first)
 
 
 def resume(
@@ -183,7 +190,12 @@ def resume(
             write_text(kept.config_path, to_toml(config))
         if overrides:
             extend(kept, before, config, groups(before), [t.setup for t in trainers], write=first)
-        return _train_all(config, dataset, trainers, stacks, kept, watch or (lambda p: None), first=first)
+        return _train_all(config, dataset, trainers, stacks, kept, watch or _watch(plan, first), first=first)
+
+
+def _watch(plan: list[Group], first: bool) -> Watch:
+    """A bar in a notebook, nothing elsewhere."""
+    return watch_here(len(plan)) if first else lambda progress: None
 
 
 def _stacks(plan: list[Group], dataset: Dataset) -> list[Stack | None]:
@@ -208,9 +220,7 @@ def _trainers(
     *,
     described: bool = False,
 ) -> list[Trainer]:
-    if config.output.tensorboard and find_spec("tensorboardX") is None:
-        needs = "output.tensorboard: needs the extra: python -m pip install 'dlnotes[tensorboard]'"
-        raise ConfigError("config", [needs])
+    refuse_missing(config)
     chosen = config.training.asynchronous
     if chosen is not None and chosen.kind == "ray" and find_spec("ray") is None:
         needs = "needs the extra: python -m pip install 'dlnotes[ray]'"
@@ -340,6 +350,23 @@ def _train_all(
     *,
     first: bool,
 ) -> Result:
+    plan = [t.setup.group for t in trainers]
+    where = [t.placement.describe() for t in trainers]
+    with logging_to(config, kept if first else None, plan, where) as loggers:
+        return _train_logged(config, dataset, trainers, stacks, kept, watch, loggers, first=first)
+
+
+def _train_logged(
+    config: Config,
+    dataset: Dataset,
+    trainers: list[Trainer],
+    stacks: list[Stack | None],
+    kept: RunFolder | None,
+    watch: Watch,
+    loggers: Loggers,
+    *,
+    first: bool,
+) -> Result:
     started = time.perf_counter()
     points: list[dict[str, Any]] = []
     outcomes: list[Outcome] = []
@@ -350,26 +377,26 @@ def _train_all(
             folder = kept.group(index, len(trainers)) if kept is not None else None
             if folder is not None and first:
                 folder.mkdir(parents=True, exist_ok=True)
-            writers, close = _tensorboard(config, folder if first else None)
-            given: dict[str, Any] = {
-                "folder": folder,
-                "watch": watch,
-                "stop": stop,
-                "first": first,
-                "writers": writers,
-                "record": record_of(config, dataset, trainer.setup),
-            }
-            try:
+            with loggers.of_group(index, folder) as writers:
+                given: dict[str, Any] = {
+                    "folder": folder,
+                    "watch": watch,
+                    "stop": stop,
+                    "first": first,
+                    "writers": writers,
+                    "record": record_of(config, dataset, trainer.setup),
+                }
                 learned.append(before.start(trainer, stack, **given))
                 outcome = None if _interrupted(learned[-1]) else trainer.train(**given)
-            finally:
-                close()
             if outcome is None or outcome.interrupted:
+                loggers.interrupted = True
                 raise Interrupted(kept.path if kept is not None else None)
             outcomes.append(outcome)
             several = sum(len(t.setup.group.points) for t in trainers) > 1
             metrics = final_metrics(trainer.evaluator, outcome.state.members, chosen=several)
-            points += summarize_group(trainer.setup.group, outcome, metrics)
+            records = summarize_group(trainer.setup.group, outcome, metrics)
+            loggers.measured(records, int(outcome.state.step))
+            points += records
     points.sort(key=lambda p: p["point"])
     summary = _summary(config, trainers, outcomes, points, time.perf_counter() - started)
     if any(learned):
@@ -400,6 +427,7 @@ def _train_all(
                 from dlnotes.experiment.figures import draw as figures
 
                 figures.draw(kept, result, [_alone(t.evaluator) for t in trainers])
+        loggers.ended(summary)
     if summary["status"] == "failed":
         reasons = "; ".join(
             f"seed {s['seed']}{_setting(p)}: {s['reason']} at step {s['step']}"
@@ -472,23 +500,6 @@ def _summary(config, trainers, outcomes, points, seconds) -> dict[str, Any]:
         "examples_per_second": [o.examples_per_second for o in outcomes],
         "state_bytes_per_device": [o.state_bytes for o in outcomes],
     }
-
-
-def _tensorboard(config: Config, folder: Path | None) -> tuple[tuple, Callable[[], None]]:
-    if not config.output.tensorboard or folder is None:
-        return (), lambda: None
-    from tensorboardX import SummaryWriter
-
-    writer = SummaryWriter(str(folder / "tensorboard"))
-
-    def write(record: dict[str, Any]) -> None:
-        for name, values in record.items():
-            if name not in ("step", "epoch", "split"):
-                for member, value in enumerate(values):
-                    tag = f"{record['split']}/{name}" + (f"/member{member}" if len(values) > 1 else "")
-                    writer.add_scalar(tag, value, record["step"])
-
-    return (write,), writer.close
 
 
 def summary_of(folder: str | Path) -> dict[str, Any] | None:

@@ -166,6 +166,7 @@ def environment(command: list[str] | None = None) -> dict[str, Any]:
         "platform": platform.platform(),
         "processors": os.cpu_count(),
         "commit": _commit(),
+        "uncommitted": _uncommitted(),
         "command": command or sys.argv,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
@@ -180,11 +181,20 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
+    return _git("rev-parse", "HEAD") or None
+
+
+def _uncommitted() -> bool | None:
+    """Whether files that git follows are changed; ``None`` where there is no git."""
+    changed = _git("status", "--porcelain", "--untracked-files=no")
+    return None if changed is None else bool(changed)
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says in the package's folder, ``None`` where it says nothing of it."""
     here = Path(__file__).parent
     try:
-        done = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5
-        )
+        done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=5)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -179,3 +179,14 @@ def test_how_a_package_loads_its_names_does_not_count(house):
     (house / "dlnotes/lazy.py").write_text("def lazy(package, home):\n    return home.get, home.keys\n")
     facade.write_text(lazily + facade.read_text())
     assert now(house) == before
+
+
+def test_a_claim_is_the_same_in_a_wheel(house):
+    """Where the experiments lie in the package's folder."""
+    before = now(house)
+    shipped = house / "dlnotes/shipped"
+    shipped.mkdir()
+    shutil.move(house / "experiments", shipped / "experiments")
+    assert now(shipped) == before
+    change(shipped, "experiments/chapter/claim.py", "dense(half(x))", "dense(x)")
+    assert now(shipped) != before

@@ -24,7 +24,7 @@ def test_a_claim_is_run_judged_reproduced_and_reported(tmp_path, monkeypatch):
     assert call("judge", folder).stdout.splitlines()[0] == done.stdout.splitlines()[0]
     many = call("reproduce", "--budget", "quick", "--results", tmp_path / "kept")
     assert many.exit_code == 0, many.output
-    assert "1 claims: 1 holds (trials, no findings)" in many.stdout
+    assert "1 claim: 1 holds (trials, no findings)" in many.stdout
     assert "trial: holds" in many.stderr
     assert "throws = 200" in call("show", config).stdout
     assert "trial: holds" in (tmp_path / "kept" / "RESULTS.md").read_text()

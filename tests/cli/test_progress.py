@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from dlnotes.cli import progress as display
+from dlnotes.experiment import bars
 from dlnotes.experiment.progress import Progress
 from dlnotes.experiment.summary import best_point, chosen_on
 from dlnotes.formatting import duration_in_words, measured_in_words
@@ -160,7 +161,7 @@ def test_messages_are_always_written_and_groups_are_counted():
 
 
 def test_time_left_does_not_count_the_compilation():
-    clock = display._Clock(1)
+    clock = bars.Clock(1)
     clock.see(progress(0, rate=0.0), 0.0)
     clock.see(progress(1), 100.0)
     assert clock.seconds_left(101) is None
@@ -199,5 +200,5 @@ def test_durations_are_told_in_fitting_units():
 
 def test_a_narrow_terminal_leaves_out_the_least_needed():
     facts = ["loss 0.5", "validation loss 0.4", "validation accuracy 90%", "99 examples/s", "9 s left"]
-    assert display._fitted(facts, 200) == "  ".join(facts)
-    assert display._fitted(facts, 45) == "loss 0.5  validation accuracy 90%  9 s left"
+    assert bars.fitted(facts, 200) == "  ".join(facts)
+    assert bars.fitted(facts, 45) == "loss 0.5  validation accuracy 90%  9 s left"

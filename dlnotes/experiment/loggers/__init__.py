@@ -1,0 +1,1 @@
+"""A run told to other programs while it goes: TensorBoard, MLflow, Weights & Biases."""
