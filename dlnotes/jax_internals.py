@@ -453,7 +453,7 @@ def compile_and_write(lowered: Any) -> tuple[Any, bytes]:
 
     import jax
     from jax._src import compilation_cache
-    from jax._src.lib import _jax
+    from jax._src.lib import _jax  # pyright: ignore[reportPrivateImportUsage]
     from jax.experimental import serialize_executable
 
     if compilation_cache._cache is None:
