@@ -17,6 +17,7 @@ from dlnotes.config import ConfigError
 from dlnotes.data.buckets import rows_of
 from dlnotes.data.in_file import is_in_file
 from dlnotes.devices import placement as placing
+from dlnotes.devices.compiler import single_use_options
 from dlnotes.devices.mesh import MeshPlacement, bytes_per_device, check_rules
 from dlnotes.devices.placement import agree, meet
 from dlnotes.experiment.durations import waves_of
@@ -111,6 +112,10 @@ class Trainer:
                 starting.parts(len(group.points)),
             )
             return initial_state(self.placement, begin, group.seeds, group.hyperparams, parts)
+        if self.pretrained is None and not isinstance(self.placement, MeshPlacement):
+            program = jax.jit(init, compiler_options=single_use_options())
+            draw = stored(program, self.setup, self.placement, "initial")
+            return put_state(self.placement, jax.device_get(draw(group.seeds, group.hyperparams)))
         if self.pretrained is None:
             return initial_state(self.placement, init, group.seeds, group.hyperparams)
         begin = started(self.setup.recipe_of, CARRIED[group.config.model.kind].onto, init)
