@@ -2,7 +2,7 @@
 
 ``python -m scripts.bench.whole``: what people type, beside the quickstart as one would write it by hand in
 flax. All commands run in turn, a round after the other, each in a process of its own, with warm caches; the
-first round, which fills them, is left out. A ratio is the median over rounds of the ratio within a round, with
+first round, which fills them, is left out. A ratio is the median over rounds of that within a round, with
 the smallest and the largest.
 """
 
