@@ -21,7 +21,6 @@ from typing import Any
 import jax
 import numpy as np
 
-import dlnotes
 from dlnotes.devices.checked_cache import machine_kind
 from dlnotes.devices.compiler import compilation_cache
 from dlnotes.jax_internals import compile_and_write, read_program
@@ -96,7 +95,7 @@ def _versions() -> tuple[str, ...]:
 @cache
 def code_digest() -> str:
     """A checksum of dlnotes' own code."""
-    root, found = Path(dlnotes.__file__).parent, hashlib.sha256()
+    root, found = Path(__file__).parents[1], hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         found.update(f"{path.relative_to(root)}\n".encode())
         found.update(path.read_bytes())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +45,8 @@ class Setup:
       keeps_state: whether the network has a state beside its parameters (see `dlnotes.models.Model`).
       teaching: what a teacher gives, ``None`` without one; ``dataset`` is then with its answers.
       starting: what another run gives for the start, ``None`` without one.
-      described: whether the config and the files that it names say all of the network and the data.
+      described: whether the config and the files that it names say all of the programs. It is false of a
+        setup that `dataclasses.replace` makes of another, with functions of its own.
     """
 
     group: Group
@@ -59,7 +60,7 @@ class Setup:
     keeps_state: bool
     teaching: Teaching | None = None
     starting: Starting | None = None
-    described: bool = False
+    described: bool = field(default=False, init=False)
 
 
 def prepare(
@@ -118,8 +119,8 @@ def prepare(
         keeps_state=network.update is not None,
         teaching=teaching,
         starting=starting,
-        described=described and teaching is None and starting is None,
     )
+    object.__setattr__(setup, "described", described and teaching is None and starting is None)
     _trace(setup)
     return setup
 

@@ -1,5 +1,7 @@
 """Programs of a run that the next run loads: the same numbers bit for bit, and only where files say all."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -8,7 +10,9 @@ from tiny_run import tiny
 from dlnotes import data, models
 from dlnotes.config import parse
 from dlnotes.devices import program_store
+from dlnotes.experiment.groups import groups
 from dlnotes.experiment.run import resume, run
+from dlnotes.experiment.setup import prepare
 
 
 @pytest.fixture
@@ -73,3 +77,13 @@ def test_of_ones_own_network_or_data_none_is_kept(tmp_path, made):
     run(raw, dataset=dataset)
     run(parse(config(tmp_path / "b", model={"kind": "given"})), model=models.mlp(2, (3,), 2), dataset=dataset)
     assert not made
+
+
+def test_a_setup_with_functions_of_its_own_shares_no_program(tmp_path):
+    """The key names the config, which does not know of them."""
+    raw = parse(config(tmp_path / "a"))
+    (group,) = groups(raw)
+    setup = prepare(group, data.two_moons(n=60), described=True)
+    assert setup.described
+    assert not replace(setup, recipe_of=lambda hyper: setup.recipe_of(hyper)).described
+    assert not prepare(group, data.two_moons(n=60)).described
