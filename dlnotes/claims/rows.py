@@ -381,7 +381,7 @@ ROWS: tuple[Row, ...] = (
           "models.recurrent.tape_machines.busy_beaver",
           "models/recurrent/test_stack_machine models/recurrent/test_turing_machine", built=True),
     _claim("R9.11", "A changing process, the time as an input, and the distant past",
-           "models.aligned_sequences models.character_model data.texts.ngrams.ngram_bits",
+           "models.aligned_sequences models.character_model data.ngram_bits",
            "models/recurrent/test_aligned experiments/recurrent/test_changing_sources",
            config="configs/claims/R9.11_stationarity.toml"),
     _claim("R9.12", "A vector as an input, as the initial state, or as both",

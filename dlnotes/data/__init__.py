@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dlnotes.data.texts.alignment import align_pairs
     from dlnotes.data.texts.cmudict import cmudict
     from dlnotes.data.texts.corpus import text
+    from dlnotes.data.texts.ngrams import ngram_bits
     from dlnotes.data.texts.number_words import number_words, shift_right
     from dlnotes.data.texts.reber import reber
     from dlnotes.data.texts.speeches import speeches
@@ -284,6 +285,7 @@ _OTHERS = {
     "balanced_tree": "trees.tree",
     "chain_tree": "trees.tree",
     "shift_right": "texts.number_words",
+    "ngram_bits": "texts.ngrams",
     "parts_of": "dataset",
 }
 
@@ -337,6 +339,7 @@ __all__ = [
     "mnist",
     "molecules",
     "moving_digits",
+    "ngram_bits",
     "npy",
     "npz",
     "number_words",
