@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -44,12 +45,14 @@ def shifted(key, x):
 
 
 def main(folder: Path) -> None:
-    digits = load_digits()
+    digits: Any = load_digits()
     x = (digits.images[..., None] / 16).astype(np.float32)
-    x_train, x_test, y_train, y_test = train_test_split(x, digits.target, test_size=0.3, random_state=0)
+    parts: list[Any] = train_test_split(x, digits.target, test_size=0.3, random_state=0)
+    x_train, x_test, y_train, y_test = parts
     mean, scale = x_train.mean(), x_train.std()
     x_train, x_test = (x_train - mean) / scale, (x_test - mean) / scale
-    model, steps = Network(), EPOCHS * (len(x_train) // BATCH)
+    steps = EPOCHS * (len(x_train) // BATCH)
+    model: Any = Network()
     params = jax.jit(lambda key: model.init(key, x_train[:1], train=False))(jax.random.key(0))
     rate = optax.warmup_cosine_decay_schedule(0, 3e-3, steps // EPOCHS, steps)
     optimizer = optax.adam(rate)
