@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform as python_platform
+import re
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -29,6 +30,9 @@ MOST_BYTES = 2**30
 """What the programs of one folder may take; those not used for the longest time go first."""
 
 _LIBRARIES = ("jax", "jaxlib", "numpy", "optax")
+_DIVIDING = {"Sharding", "SPMDFullToShardShape", "SPMDShardToFullShape"}
+"""Calls that only tell the compiler how arrays are divided."""
+
 _LENGTH = hashlib.sha256().digest_size
 
 
@@ -61,12 +65,26 @@ class StoredProgram:
         if (found := _loaded(path)) is not None:
             return found
         lowered = self.function.lower(*args)
+        if calls_libraries(lowered.as_text()):
+            return lowered.compile()
         try:
             made, written = compile_and_write(lowered)
         except Exception:  # it cannot be written: constants in it, a backend that cannot
             return lowered.compile()
         _keep(path, written)
         return made
+
+
+def calls_libraries(program: str) -> bool:
+    """Whether a program calls functions outside of it, such as LAPACK's.
+
+    They are made ready when the program is lowered; in a process that only loads it they are not, and calling
+    them ends it.
+
+    Args:
+      program: in StableHLO.
+    """
+    return bool(set(re.findall(r"custom_call\s*@([\w.]+)", program)) - _DIVIDING)
 
 
 def can_be_stored(function: Any) -> bool:

@@ -1,6 +1,8 @@
 """Programs that a later process loads: the same results, nothing traced; what is wrong is made anew."""
 
 import os
+import subprocess
+import sys
 import time
 
 import jax
@@ -149,6 +151,26 @@ def test_what_cannot_be_written_runs(tmp_path):
         np.testing.assert_array_equal(out, 2)
     jax.effects_barrier()
     assert seen == [3.0, 3.0]
+
+
+SOLVED = """
+import sys
+import jax, jax.numpy as jnp
+from dlnotes.devices.program_store import StoredProgram
+a = jnp.array([[2.0, 1.0], [0.0, 4.0]])
+program = StoredProgram(jax.jit(lambda a: jnp.linalg.qr(a)[1]), "k", sys.argv[1])
+print(float(jnp.abs(program(a)[0, 0])))
+"""
+
+
+def test_what_calls_lapack_is_never_loaded(tmp_path):
+    """In a process that has not lowered such a program calling it would end the process."""
+    for _ in range(2):
+        command = [sys.executable, "-c", SOLVED, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert float(done.stdout) == pytest.approx(2.0)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_program_from_jaxs_own_cache_can_be_kept(tmp_path):
